@@ -1,0 +1,12 @@
+//! Tessera's wallet API: everything a person or a system calls, and the command line that runs it.
+//!
+//! Slices stand on [`platform`] and on the `ledger` crate; a slice calls another slice's public functions, never its
+//! tables. [`commands`] alone knows all slices.
+
+pub mod commands;
+pub mod engagement;
+pub mod identity;
+pub mod loyalty;
+pub mod payments;
+pub mod platform;
+pub mod profile;
