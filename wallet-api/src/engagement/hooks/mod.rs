@@ -5,7 +5,7 @@
 //! the operator allows it. The id is the same at every attempt, so that a receiver can tell a repeat from news.
 //!
 //! The parts decide or send one thing each and know no database: [`sign`] makes and checks signatures, [`schedule`] says
-//! when to try again, [`guard`] says where a hook may go.
+//! when to try again, [`guard`] says where a hook may go, [`send`] makes one attempt.
 //!
 //! Promise: an attempt costs at most its total timeout and 20,000 bytes of answer, whatever the receiver does.
 //! Not here: which events exist and what they say (the slices that raise them), asymmetric signatures (`whpk_` keys).
@@ -13,4 +13,5 @@
 
 pub mod guard;
 pub mod schedule;
+pub mod send;
 pub mod sign;
