@@ -28,11 +28,6 @@ impl Answer {
         self.status.is_some()
     }
 
-    /// Whether the body was read to its end, so that the connection stands at the next answer.
-    pub(super) fn is_whole(&self) -> bool {
-        !self.is_cut
-    }
-
     /// Takes in an answer, up to the end of its body or to the limit.
     pub(super) async fn read(&mut self, response: Response<Incoming>) -> hyper::Result<()> {
         self.status = Some(response.status());
@@ -107,7 +102,7 @@ mod tests {
         for byte in [0, b'a', 0xff] {
             let mut answer = Answer::default();
             answer.append(&vec![byte; EXCERPT_BYTES + 1]);
-            assert!(!answer.is_whole());
+            assert!(answer.is_cut);
             let excerpt = answer.into_excerpt();
             assert!((EXCERPT_BYTES - 3..=EXCERPT_BYTES).contains(&excerpt.len()) && !excerpt.contains('\0'));
         }

@@ -212,7 +212,8 @@ impl Sender {
         answer: &mut Answer,
     ) -> Result<(), FailReason> {
         connection.exchange(request(attempt)?, answer).await.ok().ok_or(FailReason::Broken)?;
-        if answer.is_whole() && connection.settle().await {
+        // An answer that was not read to its end leaves the connection unfit, and `settle` finds it so.
+        if connection.settle().await {
             self.pool.keep(attempt.url.origin(), connection);
         }
         Ok(())
