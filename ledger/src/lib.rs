@@ -1,1 +1,34 @@
-//! x
+//! The journal: double-entry books for money, cashback and points.
+//!
+//! Promises: what is acknowledged is durable and happened once; a transaction happens whole or not at all; no account
+//! passes its floor or ceiling in any interleaving; every balance can be derived again from the rows, and [`verify`]
+//! does. Amounts are integers of an asset's minor unit and every sum is checked.
+//!
+//! How it reads: a [`Request`] asks, [`apply`](apply::apply) decides on exact balances in memory, [`Journal`] (the one
+//! writer) makes it durable and answers, [`read`] and [`follow`] tell others, [`verify`] proves.
+//!
+//! Not here: HTTP, people, campaigns, banks, and which accounts a wallet has. Not yet here: holds, lots, reversals,
+//! quotas, the Merkle log (the rows have their columns already), more than one slot, pipelined commits.
+
+mod account;
+mod amount;
+pub mod apply;
+mod bind;
+mod boot_clock;
+pub mod canonical;
+#[cfg(feature = "faults")]
+pub mod faults;
+pub mod follow;
+pub mod read;
+mod record;
+mod request;
+mod store;
+pub mod verify;
+mod writer;
+
+pub use account::{Account, AccountId, NewAccount, NormalSide};
+pub use amount::{Amount, AmountError, Asset, AssetId, MAX_AMOUNT};
+pub use record::{Body, Dropped, Posted, Record, Refusal, RowKind, Side};
+pub use request::{Claim, Command, Companion, Group, Invalid, JournalId, Key, Limits, Request, Scope, Transfer};
+pub use store::{StoreError, create_journal, define_asset, journals};
+pub use writer::{Answer, Config, Journal, JournalError, Role, Status};

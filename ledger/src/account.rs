@@ -1,0 +1,139 @@
+//! Accounts: where value is, and the rules that bound it.
+//!
+//! The rules live on the account, not in the caller, and change only by journal records (JOURNAL 22), so that what was
+//! in force at any seq can be proved. Balance is credits less debits; available is balance less what is held.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::{AssetId, Refusal};
+
+/// An account inside one journal: the seq of the record that opened it. Outside it goes by its public UUID.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct AccountId(pub i64);
+
+/// On which side of the books an account normally stands. Serves reports only, never a decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NormalSide {
+    /// What the house owns or spends: settlement, cost.
+    Debit,
+    /// What the house owes: a customer's balance, a merchant's, points issued.
+    Credit,
+}
+
+impl NormalSide {
+    pub(crate) const fn code(self) -> i32 {
+        match self {
+            Self::Debit => 0,
+            Self::Credit => 1,
+        }
+    }
+
+    pub(crate) const fn from_code(code: i32) -> Option<Self> {
+        match code {
+            0 => Some(Self::Debit),
+            1 => Some(Self::Credit),
+            _ => None,
+        }
+    }
+}
+
+/// An account to open, by name of its public id. Opening it again with the same terms changes nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewAccount {
+    /// The id the world knows.
+    pub public_id: Uuid,
+    /// What it holds.
+    pub asset: AssetId,
+    /// For reports.
+    pub normal_side: NormalSide,
+    /// Whose it is: an opaque reference, never personal data.
+    pub owner: Option<Uuid>,
+    /// Available never goes below this; none is no limit.
+    pub floor: Option<i64>,
+    /// Balance never goes above this; none is no limit.
+    pub ceiling: Option<i64>,
+}
+
+/// An account as the journal's memory holds it: terms, rules and exact balance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Account {
+    /// The journal's number for it.
+    pub id: AccountId,
+    /// The id the world knows.
+    pub public_id: Uuid,
+    /// What it holds.
+    pub asset: AssetId,
+    /// For reports.
+    pub normal_side: NormalSide,
+    /// Whose it is.
+    pub owner: Option<Uuid>,
+    /// Available never goes below this.
+    pub floor: Option<i64>,
+    /// Balance never goes above this.
+    pub ceiling: Option<i64>,
+    /// No debit passes.
+    pub debits_frozen: bool,
+    /// No credit passes.
+    pub credits_frozen: bool,
+    /// Credits less debits, in minor units.
+    pub balance: i64,
+    /// The part of the balance set aside by holds.
+    pub held: i64,
+    /// How many rows this account has: each posting is the next version, without a gap.
+    pub version: i64,
+}
+
+impl Account {
+    pub(crate) fn opened(new: &NewAccount, id: AccountId) -> Self {
+        Self {
+            id,
+            public_id: new.public_id,
+            asset: new.asset,
+            normal_side: new.normal_side,
+            owner: new.owner,
+            floor: new.floor,
+            ceiling: new.ceiling,
+            debits_frozen: false,
+            credits_frozen: false,
+            balance: 0,
+            held: 0,
+            version: 0,
+        }
+    }
+
+    /// True when `new` names the same terms: opening again is then no change. Rules that moved since do not count.
+    pub(crate) fn has_terms_of(&self, new: &NewAccount) -> bool {
+        self.asset == new.asset && self.owner == new.owner && self.normal_side == new.normal_side
+    }
+
+    /// Takes `minor` out, or says which rule forbids it.
+    pub(crate) fn debit(self, minor: i64) -> Result<Self, Refusal> {
+        if self.debits_frozen {
+            return Err(Refusal::Frozen { account: self.public_id });
+        }
+        let balance = self.balance.checked_sub(minor).ok_or(Refusal::Overflow { account: self.public_id })?;
+        let available = balance.checked_sub(self.held).ok_or(Refusal::Overflow { account: self.public_id })?;
+        if self.floor.is_some_and(|floor| available < floor) {
+            return Err(Refusal::Floor { account: self.public_id });
+        }
+        self.at(balance)
+    }
+
+    /// Puts `minor` in, or says which rule forbids it.
+    pub(crate) fn credit(self, minor: i64) -> Result<Self, Refusal> {
+        if self.credits_frozen {
+            return Err(Refusal::Frozen { account: self.public_id });
+        }
+        let balance = self.balance.checked_add(minor).ok_or(Refusal::Overflow { account: self.public_id })?;
+        if self.ceiling.is_some_and(|ceiling| balance > ceiling) {
+            return Err(Refusal::Ceiling { account: self.public_id });
+        }
+        self.at(balance)
+    }
+
+    fn at(self, balance: i64) -> Result<Self, Refusal> {
+        let version = self.version.checked_add(1).ok_or(Refusal::Overflow { account: self.public_id })?;
+        Ok(Self { balance, version, ..self })
+    }
+}

@@ -1,0 +1,101 @@
+//! Following the journal: whoever reads from a cursor loses nothing, because seq is gap-free in commit order.
+//!
+//! A follower asks which journals are ahead of its cursor, reads a page, does its work and moves the cursor in the same
+//! database transaction. Rows up to a head once seen never change, so reading them after it needs no common snapshot.
+//! Two nodes that follow under one name cannot both move the cursor: the loser's transaction finds it moved and must
+//! roll back. Not here: events that are not money.
+
+use diesel::sql_types::{BigInt, Binary, Integer, Uuid as SqlUuid};
+use diesel::{PgConnection, RunQueryDsl};
+use uuid::Uuid;
+
+use crate::bind::{Arg, statement};
+use crate::store::{StoreError, rows};
+use crate::{JournalId, Record};
+
+/// What lies between a follower's cursor and the head.
+#[derive(Debug, Clone)]
+pub struct Page {
+    /// Whose books.
+    pub journal: JournalId,
+    /// Their line of history.
+    pub fork: Uuid,
+    /// The cursor this page was read from.
+    pub from: i64,
+    /// The last seq of the page.
+    pub upto: i64,
+    /// Every record after `from`, to `upto`.
+    pub records: Vec<Record>,
+    /// Their companions, in seq order.
+    pub companions: Vec<Written>,
+}
+
+/// A companion as it was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// The record it belongs to.
+    pub seq: i64,
+    /// Its kind.
+    pub kind: i32,
+    /// Its key.
+    pub key: Uuid,
+    /// Its bytes.
+    pub body: Vec<u8>,
+}
+
+/// The journals that are ahead of this follower, and each one's next page of at most `limit` records, one at a time.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn next_page(
+    conn: &mut PgConnection,
+    name: &str,
+    journal: JournalId,
+    limit: i64,
+) -> Result<Option<Page>, StoreError> {
+    const CURSOR: &str = "INSERT INTO journal.follower (journal, name, fork) SELECT journal, ?, fork FROM journal.head \
+        WHERE journal = ? ON CONFLICT DO NOTHING";
+    const READ: &str = "SELECT f.seq, h.seq, h.fork FROM journal.follower f JOIN journal.head h ON h.journal = f.journal \
+        WHERE f.journal = ? AND f.name = ?";
+    let args = [Arg::Int(journal.0), Arg::Text(name)];
+    let read =
+        |conn: &mut PgConnection| statement::<(BigInt, BigInt, SqlUuid)>(READ, &args).load::<(i64, i64, Uuid)>(conn);
+    let mut found = read(conn)?;
+    if found.is_empty() {
+        statement::<()>(CURSOR, &[Arg::Text(name), Arg::Int(journal.0)]).execute(conn)?;
+        found = read(conn)?;
+    }
+    let Some((from, head, fork)) = found.into_iter().next() else { return Ok(None) };
+    let upto = head.min(from.saturating_add(limit));
+    if upto <= from {
+        return Ok(None);
+    }
+    let first = from.saturating_add(1);
+    let records = rows::records(conn, journal, first, upto)?;
+    let companions = companions(conn, journal, first, upto)?;
+    Ok(Some(Page { journal, fork, from, upto, records, companions }))
+}
+
+/// Moves the cursor past a page, inside the caller's transaction. False when another node has moved it: roll back.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn advance(conn: &mut PgConnection, name: &str, page: &Page) -> Result<bool, StoreError> {
+    const TEXT: &str = "UPDATE journal.follower SET seq = ? WHERE journal = ? AND name = ? AND seq = ? AND fork = ?";
+    let args =
+        [Arg::Int(page.upto), Arg::Int(page.journal.0), Arg::Text(name), Arg::Int(page.from), Arg::Uuid(page.fork)];
+    Ok(statement::<()>(TEXT, &args).execute(conn)? == 1)
+}
+
+pub(crate) fn companions(
+    conn: &mut PgConnection,
+    journal: JournalId,
+    first: i64,
+    last: i64,
+) -> Result<Vec<Written>, StoreError> {
+    const TEXT: &str = "SELECT seq, kind, key, body FROM journal.companion WHERE journal = ? AND seq BETWEEN ? AND ? \
+        ORDER BY seq, place";
+    let args = [Arg::Int(journal.0), Arg::Int(first), Arg::Int(last)];
+    let rows = statement::<(BigInt, Integer, SqlUuid, Binary)>(TEXT, &args).load::<(i64, i32, Uuid, Vec<u8>)>(conn)?;
+    Ok(rows.into_iter().map(|(seq, kind, key, body)| Written { seq, kind, key, body }).collect())
+}

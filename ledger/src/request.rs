@@ -1,0 +1,275 @@
+//! What callers ask of the journal.
+//!
+//! A request names accounts by their public ids and carries everything the commit will write for it: its idempotency
+//! key, at most one claim, its companions. What can be judged without balances is judged here, before the queue, and
+//! never spends the key.
+
+use ring::digest::{Context, SHA256};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::{Amount, MAX_AMOUNT, NewAccount};
+
+/// A journal: one tenant's books. Leads every key of every hot table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct JournalId(pub i64);
+
+/// Whose idempotency keys these are: one client of the API, or one of the house's own (negative) scopes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Scope(pub i64);
+
+/// An idempotency key with the fingerprint of the request that first used it (JOURNAL 5, 32).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Key {
+    /// Whose key.
+    pub scope: Scope,
+    /// The client's UUID, else sixteen bytes of an HMAC over what the client sent.
+    pub key: Uuid,
+    /// What the key was used for: sixteen bytes of an HMAC over the canonical request.
+    pub fingerprint: Uuid,
+}
+
+/// Something that can happen once, ever: a merchant's order paid, a challenge used. A hash over kind and reference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Claim(pub Uuid);
+
+/// Moves an amount of one asset from `debit` to `credit`, both by public id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Transfer {
+    /// Value leaves this account.
+    pub debit: Uuid,
+    /// Value reaches this account.
+    pub credit: Uuid,
+    /// How much; positive.
+    pub amount: Amount,
+}
+
+/// Transfers that are dropped together, with the reason on record, when an account's state refuses one of them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Group {
+    /// All or none of these.
+    pub transfers: Vec<Transfer>,
+}
+
+/// Bytes a caller wants written in the same commit, read back by its own key (JOURNAL 8).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Companion {
+    /// Whose table it would be: numbers are given out by the caller's crate.
+    pub kind: i32,
+    /// Unique per kind and journal.
+    pub key: Uuid,
+    /// Opaque here. No personal data: these rows stay for ever.
+    pub body: Vec<u8>,
+}
+
+/// What to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Posts transfers, all or none; then each optional group, all or none.
+    Transact {
+        /// The transaction's public id.
+        id: Uuid,
+        /// Accounts to open first if they do not exist; nothing is opened when the transaction is refused.
+        open: Vec<NewAccount>,
+        /// Posted in this order.
+        transfers: Vec<Transfer>,
+        /// Posted after, in this order.
+        groups: Vec<Group>,
+        /// Something this transaction uses up.
+        claim: Option<Claim>,
+    },
+    /// Opens an account.
+    Open(NewAccount),
+    /// Freezes or thaws the sides of an account.
+    Freeze {
+        /// Which account.
+        account: Uuid,
+        /// No debit passes from here on.
+        debits: bool,
+        /// No credit passes from here on.
+        credits: bool,
+    },
+    /// Moves a sandbox journal's clock forward.
+    MoveClock {
+        /// By how many microseconds; positive.
+        by_us: i64,
+    },
+}
+
+/// One request to the journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// Whose books.
+    pub journal: JournalId,
+    /// Its idempotency.
+    pub key: Key,
+    /// What to do.
+    pub command: Command,
+    /// When it counts, in microseconds since 1970; none is now.
+    pub effective_us: Option<i64>,
+    /// Canonical metadata: codes, opaque references and commitments, never personal data.
+    pub meta: Vec<u8>,
+    /// Written in the same commit.
+    pub companions: Vec<Companion>,
+}
+
+/// Sizes a request must keep to.
+pub struct Limits;
+
+impl Limits {
+    /// Transfers in one transaction, groups included.
+    pub const TRANSFERS: usize = 1_000;
+    /// Accounts opened by one transaction.
+    pub const OPENS: usize = 100;
+    /// Bytes of metadata.
+    pub const META_BYTES: usize = 4_096;
+    /// Bytes of one companion.
+    pub const COMPANION_BYTES: usize = 65_536;
+    /// Companions of one request.
+    pub const COMPANIONS: usize = 16;
+    /// Effective dates lie between 1970 and the end of the year 9999.
+    pub const LATEST_US: i64 = 253_402_300_799_999_999;
+}
+
+/// Why a request is not one. Nothing was written, the key was not spent.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Invalid {
+    /// No transfer at all.
+    #[error("a transaction needs at least one transfer")]
+    Empty,
+    /// More than [`Limits`] allow.
+    #[error("more {what} than {limit}")]
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// How many may be.
+        limit: usize,
+    },
+    /// Zero, negative, or above [`MAX_AMOUNT`].
+    #[error("amount {minor} is not between 1 and {MAX_AMOUNT}")]
+    Amount {
+        /// What was asked.
+        minor: i64,
+    },
+    /// Debit and credit are the same account.
+    #[error("a transfer needs two different accounts")]
+    SameAccount {
+        /// Named twice.
+        account: Uuid,
+    },
+    /// Not of this journal.
+    #[error("account {account} does not exist")]
+    UnknownAccount {
+        /// As it was asked.
+        account: Uuid,
+    },
+    /// Not of this journal.
+    #[error("asset does not exist")]
+    UnknownAsset,
+    /// The transfer's asset is not the account's.
+    #[error("account {account} holds another asset")]
+    AssetMismatch {
+        /// Which account.
+        account: Uuid,
+    },
+    /// Floor above ceiling, or above the opening balance of zero.
+    #[error("the account's limits exclude its opening balance")]
+    Limits {
+        /// Which account.
+        account: Uuid,
+    },
+    /// The public id is taken by an account of other terms.
+    #[error("account {account} exists with other terms")]
+    AccountExists {
+        /// Which account.
+        account: Uuid,
+    },
+    /// Before 1970 or after 9999.
+    #[error("effective date is outside 1970 to 9999")]
+    EffectiveDate,
+    /// Production journals have no movable clock, and no clock goes back.
+    #[error("this journal's clock cannot be moved so")]
+    Clock,
+}
+
+impl Request {
+    /// Judges what needs no balances.
+    ///
+    /// # Errors
+    /// The first [`Invalid`] found.
+    pub fn check(&self) -> Result<(), Invalid> {
+        at_most(self.meta.len(), Limits::META_BYTES, "bytes of metadata")?;
+        at_most(self.companions.len(), Limits::COMPANIONS, "companions")?;
+        for companion in &self.companions {
+            at_most(companion.body.len(), Limits::COMPANION_BYTES, "bytes in a companion")?;
+        }
+        if self.effective_us.is_some_and(|us| !(0..=Limits::LATEST_US).contains(&us)) {
+            return Err(Invalid::EffectiveDate);
+        }
+        match &self.command {
+            Command::Transact { open, transfers, groups, .. } => check_transaction(open, transfers, groups),
+            Command::Open(account) => check_account(account),
+            Command::Freeze { .. } => Ok(()),
+            Command::MoveClock { by_us } if *by_us > 0 => Ok(()),
+            Command::MoveClock { .. } => Err(Invalid::Clock),
+        }
+    }
+
+    /// SHA-256 over the companions, so that the record vouches for them; none when there are none.
+    pub(crate) fn companions_digest(&self) -> Option<[u8; 32]> {
+        digest_companions(self.companions.iter().map(|c| (c.kind, c.key, c.body.as_slice())))
+    }
+}
+
+/// SHA-256 over companions in the order they were sent, lengths first.
+pub(crate) fn digest_companions<'a>(companions: impl Iterator<Item = (i32, Uuid, &'a [u8])>) -> Option<[u8; 32]> {
+    let mut context = None;
+    for (kind, key, body) in companions {
+        let hash = context.get_or_insert_with(|| Context::new(&SHA256));
+        hash.update(&kind.to_be_bytes());
+        hash.update(key.as_bytes());
+        hash.update(&u64::try_from(body.len()).unwrap_or(u64::MAX).to_be_bytes());
+        hash.update(body);
+    }
+    context.and_then(|hash| hash.finish().as_ref().try_into().ok())
+}
+
+fn check_transaction(open: &[NewAccount], transfers: &[Transfer], groups: &[Group]) -> Result<(), Invalid> {
+    if transfers.is_empty() {
+        return Err(Invalid::Empty);
+    }
+    at_most(open.len(), Limits::OPENS, "accounts to open")?;
+    open.iter().try_for_each(check_account)?;
+    let grouped = groups.iter().flat_map(|group| &group.transfers);
+    let mut count = 0_usize;
+    for transfer in transfers.iter().chain(grouped) {
+        count = count.saturating_add(1);
+        at_most(count, Limits::TRANSFERS, "transfers")?;
+        check_transfer(transfer)?;
+    }
+    Ok(())
+}
+
+fn check_transfer(transfer: &Transfer) -> Result<(), Invalid> {
+    let minor = transfer.amount.minor;
+    if !(1..=MAX_AMOUNT).contains(&minor) {
+        return Err(Invalid::Amount { minor });
+    }
+    if transfer.debit == transfer.credit {
+        return Err(Invalid::SameAccount { account: transfer.debit });
+    }
+    Ok(())
+}
+
+fn check_account(account: &NewAccount) -> Result<(), Invalid> {
+    let floor_above_zero = account.floor.is_some_and(|floor| floor > 0);
+    let ceiling_below_zero = account.ceiling.is_some_and(|ceiling| ceiling < 0);
+    if floor_above_zero || ceiling_below_zero {
+        return Err(Invalid::Limits { account: account.public_id });
+    }
+    Ok(())
+}
+
+fn at_most(count: usize, limit: usize, what: &'static str) -> Result<(), Invalid> {
+    if count > limit { Err(Invalid::TooMany { what, limit }) } else { Ok(()) }
+}

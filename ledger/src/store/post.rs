@@ -1,0 +1,232 @@
+//! A batch as flat arrays, and the one call that commits it.
+
+use diesel::{PgConnection, QueryResult, RunQueryDsl};
+use uuid::Uuid;
+
+use crate::apply::{Applied, VERSION};
+use crate::bind::{Arg, statement};
+use crate::{Body, JournalId, NewAccount, Posted, Request};
+
+/// What a batch is committed as.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Commit<'a> {
+    pub(crate) journal: JournalId,
+    pub(crate) epoch: i64,
+    pub(crate) first_seq: i64,
+    pub(crate) digest: &'a [u8],
+}
+
+/// The rows of a batch, column by column.
+#[derive(Debug, Default)]
+pub(crate) struct Rows {
+    key: KeyRows,
+    claim: (Vec<Uuid>, Vec<i64>),
+    record: RecordRows,
+    transfer: TransferRows,
+    account: AccountRows,
+    frozen: (Vec<i64>, Vec<i32>, Vec<i32>),
+    companion: CompanionRows,
+}
+
+#[derive(Debug, Default)]
+struct KeyRows {
+    scope: Vec<i64>,
+    key: Vec<Uuid>,
+    fingerprint: Vec<Uuid>,
+    seq: Vec<i64>,
+}
+
+#[derive(Debug, Default)]
+struct RecordRows {
+    kind: Vec<i32>,
+    id: Vec<Uuid>,
+    effective_us: Vec<i64>,
+    body: Vec<Vec<u8>>,
+    meta: Vec<Vec<u8>>,
+}
+
+#[derive(Debug, Default)]
+struct TransferRows {
+    seq: Vec<i64>,
+    leg: Vec<i32>,
+    kind: Vec<i32>,
+    asset: Vec<i32>,
+    debit: Vec<i64>,
+    credit: Vec<i64>,
+    amount: Vec<i64>,
+    debit_balance: Vec<i64>,
+    debit_held: Vec<i64>,
+    debit_version: Vec<i64>,
+    credit_balance: Vec<i64>,
+    credit_held: Vec<i64>,
+    credit_version: Vec<i64>,
+}
+
+#[derive(Debug, Default)]
+struct AccountRows {
+    id: Vec<i64>,
+    public_id: Vec<Uuid>,
+    asset: Vec<i32>,
+    side: Vec<i32>,
+    owner: Vec<Option<Uuid>>,
+    floor: Vec<Option<i64>>,
+    ceiling: Vec<Option<i64>>,
+}
+
+#[derive(Debug, Default)]
+struct CompanionRows {
+    kind: Vec<i32>,
+    key: Vec<Uuid>,
+    seq: Vec<i64>,
+    place: Vec<i32>,
+    body: Vec<Vec<u8>>,
+}
+
+impl Rows {
+    /// Lays out what a batch does. `batch` and `applied` belong together.
+    pub(crate) fn of(batch: &[&Request], applied: &Applied) -> Self {
+        let mut rows = Self::default();
+        for record in &applied.records {
+            rows.record.kind.push(record.body.kind());
+            rows.record.id.push(record.id);
+            rows.record.effective_us.push(record.effective_us);
+            rows.record.body.push(record.body.to_bytes());
+            rows.record.meta.push(record.meta.clone());
+            match &record.body {
+                Body::Transaction { transfers, .. } => {
+                    transfers.iter().for_each(|posted| rows.transfer.push(record.seq, posted))
+                }
+                Body::Opened { account, .. } => rows.account.push(record.seq, account),
+                Body::Frozen { account, debits, credits } => {
+                    let frozen = applied.changed.values().find(|changed| changed.public_id == *account);
+                    rows.frozen.0.push(frozen.map_or(0, |account| account.id.0));
+                    rows.frozen.1.push(i32::from(*debits));
+                    rows.frozen.2.push(i32::from(*credits));
+                }
+                Body::Refused { .. } | Body::ClockMoved { .. } => {}
+            }
+        }
+        for (request, answer) in batch.iter().zip(&applied.answers) {
+            if let Some(record) = answer.as_ref().ok().and_then(|index| applied.records.get(*index)) {
+                rows.key.push(request, record.seq);
+                // A refusal writes its key and nothing else.
+                if !matches!(record.body, Body::Refused { .. }) {
+                    rows.companion.push(request, record.seq);
+                }
+            }
+        }
+        rows.claim = applied.claims.iter().map(|(claim, seq)| (claim.0, *seq)).unzip();
+        rows
+    }
+}
+
+impl KeyRows {
+    fn push(&mut self, request: &Request, seq: i64) {
+        self.scope.push(request.key.scope.0);
+        self.key.push(request.key.key);
+        self.fingerprint.push(request.key.fingerprint);
+        self.seq.push(seq);
+    }
+}
+
+impl TransferRows {
+    fn push(&mut self, seq: i64, posted: &Posted) {
+        self.seq.push(seq);
+        self.leg.push(posted.leg);
+        self.kind.push(posted.kind.code());
+        self.asset.push(posted.amount.asset.0);
+        self.debit.push(posted.debit.account.0);
+        self.credit.push(posted.credit.account.0);
+        self.amount.push(posted.amount.minor);
+        self.debit_balance.push(posted.debit.balance);
+        self.debit_held.push(posted.debit.held);
+        self.debit_version.push(posted.debit.version);
+        self.credit_balance.push(posted.credit.balance);
+        self.credit_held.push(posted.credit.held);
+        self.credit_version.push(posted.credit.version);
+    }
+}
+
+impl AccountRows {
+    fn push(&mut self, seq: i64, account: &NewAccount) {
+        self.id.push(seq);
+        self.public_id.push(account.public_id);
+        self.asset.push(account.asset.0);
+        self.side.push(account.normal_side.code());
+        self.owner.push(account.owner);
+        self.floor.push(account.floor);
+        self.ceiling.push(account.ceiling);
+    }
+}
+
+impl CompanionRows {
+    fn push(&mut self, request: &Request, seq: i64) {
+        for (place, companion) in (0..).zip(&request.companions) {
+            self.kind.push(companion.kind);
+            self.key.push(companion.key);
+            self.seq.push(seq);
+            self.place.push(place);
+            self.body.push(companion.body.clone());
+        }
+    }
+}
+
+const POST: &str = "SELECT journal.post(?, ?, ?, ?, ?, ?, ?, ?, \
+    ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, \
+    ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, \
+    ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+
+/// Commits a batch: one statement, one round trip, one durable commit.
+pub(crate) fn post(conn: &mut PgConnection, commit: Commit<'_>, applied: &Applied, rows: &Rows) -> QueryResult<()> {
+    let Rows { key, claim, record, transfer, account, frozen, companion } = rows;
+    let args = [
+        Arg::Int(commit.journal.0),
+        Arg::Int(commit.epoch),
+        Arg::Int(commit.first_seq),
+        Arg::Int(applied.seq),
+        Arg::Int4(VERSION),
+        Arg::Int(applied.last_us),
+        Arg::Int(applied.clock_offset_us),
+        Arg::Bytes(commit.digest),
+        Arg::Ints(&key.scope),
+        Arg::Uuids(&key.key),
+        Arg::Uuids(&key.fingerprint),
+        Arg::Ints(&key.seq),
+        Arg::Uuids(&claim.0),
+        Arg::Ints(&claim.1),
+        Arg::Int4s(&record.kind),
+        Arg::Uuids(&record.id),
+        Arg::Ints(&record.effective_us),
+        Arg::ByteArrays(&record.body),
+        Arg::ByteArrays(&record.meta),
+        Arg::Ints(&transfer.seq),
+        Arg::Int4s(&transfer.leg),
+        Arg::Int4s(&transfer.kind),
+        Arg::Int4s(&transfer.asset),
+        Arg::Ints(&transfer.debit),
+        Arg::Ints(&transfer.credit),
+        Arg::Ints(&transfer.amount),
+        Arg::Ints(&transfer.debit_balance),
+        Arg::Ints(&transfer.debit_held),
+        Arg::Ints(&transfer.debit_version),
+        Arg::Ints(&transfer.credit_balance),
+        Arg::Ints(&transfer.credit_held),
+        Arg::Ints(&transfer.credit_version),
+        Arg::Ints(&account.id),
+        Arg::Uuids(&account.public_id),
+        Arg::Int4s(&account.asset),
+        Arg::Int4s(&account.side),
+        Arg::OptionUuids(&account.owner),
+        Arg::OptionInts(&account.floor),
+        Arg::OptionInts(&account.ceiling),
+        Arg::Ints(&frozen.0),
+        Arg::Int4s(&frozen.1),
+        Arg::Int4s(&frozen.2),
+        Arg::Int4s(&companion.kind),
+        Arg::Uuids(&companion.key),
+        Arg::Ints(&companion.seq),
+        Arg::Int4s(&companion.place),
+        Arg::ByteArrays(&companion.body),
+    ];
+    statement::<()>(POST, &args).execute(conn).map(|_| ())
+}

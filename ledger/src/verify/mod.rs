@@ -1,0 +1,242 @@
+//! Verify: derives the books again from the rows alone and names the first row that does not follow.
+//!
+//! It shares no function with `apply`: it knows what must hold, not how it came about. One pass in seq order over all
+//! tables at once, each a sorted cursor of one snapshot, so memory grows with the accounts and never with the history.
+//! Which change to which table turns which check red stands in `docs/journal.md` and is tested there.
+//!
+//! Sees: gaps, orders, sums, balances, floors and ceilings as they were in force, keys, claims, companions, dates, and
+//! through the digest chain any changed bit of a record. Does not see: a whole chain rewritten by someone who may write
+//! every table; for that there will be signed heads kept elsewhere.
+
+mod books;
+mod cursor;
+
+use diesel::sql_types::BigInt;
+use diesel::{PgConnection, RunQueryDsl};
+use serde::Serialize;
+
+use crate::apply::Map;
+use crate::bind::{Arg, statement};
+use crate::canonical::Place;
+use crate::store::{self, StoreError};
+use crate::{AssetId, JournalId};
+use books::{Books, Parts};
+use cursor::Rows;
+
+/// What a verification found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// Nothing is broken.
+    pub ok: bool,
+    /// Whose books.
+    pub journal: JournalId,
+    /// The head's seq.
+    pub seq: i64,
+    /// Records read.
+    pub records: u64,
+    /// Of these, transactions.
+    pub transactions: u64,
+    /// Of these, refusals.
+    pub refusals: u64,
+    /// Transfers read.
+    pub transfers: u64,
+    /// Accounts.
+    pub accounts: u64,
+    /// The digest of the last batch, hexadecimal: it stands for the whole history.
+    pub digest: String,
+    /// The first row that does not follow.
+    pub broken: Option<Broken>,
+}
+
+/// A row that does not follow from those before it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
+#[error("{check} fails at seq {seq}: {what}")]
+pub struct Broken {
+    /// Which law.
+    pub check: Check,
+    /// Where.
+    pub seq: i64,
+    /// What was found.
+    pub what: String,
+}
+
+/// The laws. Numbers are those of the invariants the house keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Check {
+    /// Every transfer moves a positive amount between two accounts of its asset (I1).
+    Transfers,
+    /// Balances of an asset add up to zero (I2).
+    Conservation,
+    /// Each balance follows from the one before (I3).
+    Balances,
+    /// An account's checkpoint is the fold of its rows at that version (I3).
+    Checkpoints,
+    /// Seqs are dense and batches cover them (I4).
+    Seqs,
+    /// Each account's versions are dense (I4).
+    Versions,
+    /// Nothing passed a floor, a ceiling or a freeze that was in force (I5).
+    Rules,
+    /// Every request's record has its one key, and every key its record (I10).
+    Keys,
+    /// A refusal changed nothing (I11).
+    Refusals,
+    /// A claim was used up once, by the record that says so.
+    Claims,
+    /// Companions are those the record vouches for.
+    Companions,
+    /// Times never go back and are the batch's.
+    Dates,
+    /// Account rows say what the account's records say.
+    Accounts,
+    /// The batch's digest is the chain over its records (I12).
+    Digests,
+    /// The row reads as one we wrote.
+    Form,
+}
+
+impl std::fmt::Display for Check {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{self:?}")
+    }
+}
+
+/// Why a verification did not go on.
+#[derive(Debug)]
+enum Stop {
+    Broken(Broken),
+    Store(StoreError),
+}
+
+impl From<Broken> for Stop {
+    fn from(broken: Broken) -> Self {
+        Self::Broken(broken)
+    }
+}
+
+impl From<StoreError> for Stop {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<diesel::result::Error> for Stop {
+    fn from(error: diesel::result::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+/// Verifies a journal up to its head, in one snapshot. `progress` hears of (seq reached, head) now and then.
+///
+/// # Errors
+/// [`StoreError`] when the rows could not be read; what they say wrongly is in the report.
+pub fn verify(
+    conn: &mut PgConnection,
+    journal: JournalId,
+    mut progress: impl FnMut(i64, i64),
+) -> Result<Report, StoreError> {
+    let mut report = Report {
+        ok: false,
+        journal,
+        seq: 0,
+        records: 0,
+        transactions: 0,
+        refusals: 0,
+        transfers: 0,
+        accounts: 0,
+        digest: String::new(),
+        broken: None,
+    };
+    let outcome = conn
+        .build_transaction()
+        .repeatable_read()
+        .read_only()
+        .run(|conn| walk(conn, journal, &mut report, &mut progress));
+    match outcome {
+        Ok(()) => report.ok = true,
+        Err(Stop::Broken(broken)) => report.broken = Some(broken),
+        Err(Stop::Store(error)) => return Err(error),
+    }
+    Ok(report)
+}
+
+fn walk(
+    conn: &mut PgConnection,
+    journal: JournalId,
+    report: &mut Report,
+    progress: &mut dyn FnMut(i64, i64),
+) -> Result<(), Stop> {
+    statement::<()>("SET LOCAL statement_timeout = 0", &[]).execute(conn)?;
+    let head = store::head(conn, journal)?.ok_or(diesel::result::Error::NotFound)?;
+    report.seq = head.seq;
+    report.digest = head.digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let place = Place { journal, fork: head.fork };
+    let stored = stored_accounts(conn, journal)?;
+    report.accounts = u64::try_from(stored.len()).unwrap_or(u64::MAX);
+    let mut books = Books::new(place, store::assets(conn, journal)?, stored);
+    let mut rows = Rows::open(conn, journal)?;
+    while let Some(batch) = rows.batches.next(conn)? {
+        books.begin_batch(&batch)?;
+        for seq in batch.first_seq..=batch.last_seq {
+            let record = rows.records.next(conn)?.filter(|record| record.seq == seq);
+            let record = record.ok_or_else(|| broken(Check::Seqs, seq, "the record is missing"))?;
+            let parts = Parts {
+                transfers: rows.transfers.take_upto(conn, seq)?,
+                keys: rows.keys.take_upto(conn, seq)?,
+                claims: rows.claims.take_upto(conn, seq)?,
+                companions: rows.companions.take_upto(conn, seq)?,
+            };
+            books.record(record, &parts, report)?;
+        }
+        books.end_batch(&batch)?;
+        progress(batch.last_seq, head.seq);
+    }
+    rows.expect_end(conn, head.seq)?;
+    books.expect_head(&head)?;
+    books.check_stored_accounts()?;
+    check_conservation(&books)?;
+    check_cursors(conn, journal, head.seq)
+}
+
+pub(super) fn broken(check: Check, seq: i64, what: impl Into<String>) -> Broken {
+    Broken { check, seq, what: what.into() }
+}
+
+fn stored_accounts(conn: &mut PgConnection, journal: JournalId) -> Result<Vec<cursor::AccountRow>, StoreError> {
+    let mut all: Vec<cursor::AccountRow> = Vec::new();
+    loop {
+        let page = cursor::account_rows(conn, journal, all.last().map_or(0, |row| row.id.0))?;
+        if page.is_empty() {
+            return Ok(all);
+        }
+        all.extend(page);
+    }
+}
+
+/// Over all accounts of an asset, what is owed is what is owned.
+fn check_conservation(books: &Books) -> Result<(), Stop> {
+    let mut sums: Map<AssetId, i128> = Map::default();
+    for account in books.accounts.values() {
+        let sum = sums.entry(account.asset()).or_default();
+        *sum = sum.saturating_add(i128::from(account.balance));
+    }
+    match sums.iter().find(|(_, sum)| **sum != 0) {
+        Some((asset, sum)) => {
+            Err(broken(Check::Conservation, 0, format!("balances of asset {} add up to {sum}", asset.0)).into())
+        }
+        None => Ok(()),
+    }
+}
+
+/// Watermark and followers stand at or before the head.
+fn check_cursors(conn: &mut PgConnection, journal: JournalId, head: i64) -> Result<(), Stop> {
+    let text = "SELECT greatest((SELECT max(seq) FROM journal.follower WHERE journal = ?), \
+        (SELECT seq FROM journal.watermark WHERE journal = ?), 0)";
+    let args = [Arg::Int(journal.0), Arg::Int(journal.0)];
+    let rows = statement::<(BigInt,)>(text, &args).load::<(i64,)>(conn)?;
+    match rows.first() {
+        Some((seq,)) if *seq > head => Err(broken(Check::Seqs, *seq, "a cursor is ahead of the head").into()),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,339 @@
+//! The writer's thread: gather, probe, apply, commit, publish, answer (JOURNAL 16), one batch after another.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use diesel::PgConnection;
+use diesel::result::{DatabaseErrorKind, Error};
+use ring::digest::{Context, SHA256};
+use uuid::Uuid;
+
+use super::book::{self, Book, unavailable};
+use super::queue::{Reply, Ticket};
+use super::term::Term;
+use super::{Answer, Inner, JournalError, lock, session};
+use crate::apply::{Applied, Map, apply};
+use crate::canonical::{Place, canonical_bytes};
+use crate::store::post::{self, Commit, Rows};
+use crate::store::{self, Standing};
+use crate::{Claim, Command, Invalid, JournalId, Key, NewAccount, Record, Request, Scope};
+
+/// Runs until the queue is closed and empty, or something ends the term.
+pub(super) fn run(inner: &Inner, term: &Term, conn: PgConnection) {
+    let mut writer = Writer { inner, term, conn, books: Map::default() };
+    while let Some((journal, tickets)) = term.queue.take(inner.config.batch) {
+        if let Err(TermOver) = writer.serve(journal, tickets) {
+            return;
+        }
+    }
+}
+
+/// The term cannot go on. Whoever had to be told was told, or waits where the supervisor finds them.
+struct TermOver;
+
+struct Writer<'a> {
+    inner: &'a Inner,
+    term: &'a Term,
+    conn: PgConnection,
+    books: Map<JournalId, Book>,
+}
+
+/// A request of the batch with everyone who waits for its answer: itself, and those that came with the same key.
+struct Asked {
+    request: Request,
+    waiting: usize,
+}
+
+impl Writer<'_> {
+    fn serve(&mut self, journal: JournalId, tickets: Vec<Ticket>) -> Result<(), TermOver> {
+        let (asked, replies) = gather(tickets);
+        if asked.is_empty() {
+            return Ok(());
+        }
+        self.term.begin_flight(replies);
+        let answers = match self.decide(journal, &asked) {
+            Ok(answers) => answers,
+            Err(error) => {
+                let fatal = !matches!(error, JournalError::NoSuchJournal | JournalError::Broken(_));
+                self.land(asked.iter().map(|one| (one.waiting, Err(error.clone()))))?;
+                return if fatal { Err(TermOver) } else { Ok(()) };
+            }
+        };
+        self.land(asked.iter().map(|one| one.waiting).zip(answers))
+    }
+
+    /// Answers everybody of the batch, unless the watchdog already has.
+    fn land(&self, answers: impl Iterator<Item = (usize, Result<Answer, JournalError>)>) -> Result<(), TermOver> {
+        let mut replies = self.term.land_flight().ok_or(TermOver)?.into_iter();
+        for (waiting, answer) in answers {
+            for (place, reply) in replies.by_ref().take(waiting).enumerate() {
+                let answer = answer.clone().map(|answer| Answer { replayed: answer.replayed || place > 0, ..answer });
+                // Whoever no longer listens has their answer in the journal, under their key.
+                _ = reply.send(answer);
+            }
+        }
+        Ok(())
+    }
+
+    fn decide(
+        &mut self,
+        journal: JournalId,
+        asked: &[Asked],
+    ) -> Result<Vec<Result<Answer, JournalError>>, JournalError> {
+        if !self.books.contains_key(&journal) {
+            let book = book::open(&mut self.conn, self.inner, journal, self.term.epoch)?;
+            self.books.insert(journal, book);
+        }
+        let replays = self.replays(journal, asked)?;
+        let fresh: Vec<&Request> =
+            asked.iter().zip(&replays).filter(|(_, replay)| replay.is_none()).map(|(one, _)| &one.request).collect();
+        let mut posted = self.post(journal, &fresh)?.into_iter();
+        let answer = |replay: Option<_>| replay.or_else(|| posted.next()).unwrap_or(Err(JournalError::Unavailable));
+        Ok(replays.into_iter().map(answer).collect())
+    }
+
+    /// The stored answers of keys used before, in the requests' order.
+    fn replays(
+        &mut self,
+        journal: JournalId,
+        asked: &[Asked],
+    ) -> Result<Vec<Option<Result<Answer, JournalError>>>, JournalError> {
+        let keys: Vec<Key> = asked.iter().map(|one| one.request.key).collect();
+        let used = store::used_keys(&mut self.conn, journal, &keys).map_err(unavailable)?;
+        let mut replays: Vec<Option<_>> = keys.iter().map(|_| None).collect();
+        let seqs: Vec<i64> = used.iter().map(|key| key.seq).collect();
+        let records = if seqs.is_empty() {
+            Vec::new()
+        } else {
+            store::rows::records_at(&mut self.conn, journal, &seqs).map_err(unavailable)?
+        };
+        let records: Map<i64, Arc<Record>> = records.into_iter().map(|record| (record.seq, Arc::new(record))).collect();
+        for key in used {
+            let same = keys.get(key.place).is_some_and(|asked| asked.fingerprint == key.fingerprint);
+            let missing = || JournalError::Broken(format!("a key leads to seq {}, which has no record", key.seq));
+            let answer = match records.get(&key.seq) {
+                _ if !same => Err(JournalError::KeyReused),
+                Some(record) => Ok(Answer { record: Arc::clone(record), replayed: true }),
+                None => Err(missing()),
+            };
+            if let Some(place) = replays.get_mut(key.place) {
+                *place = Some(answer);
+            }
+        }
+        Ok(replays)
+    }
+
+    /// Decides and commits requests whose keys are new.
+    fn post(
+        &mut self,
+        journal: JournalId,
+        fresh: &[&Request],
+    ) -> Result<Vec<Result<Answer, JournalError>>, JournalError> {
+        let spent = self.probe(journal, fresh)?;
+        let book = self.books.get_mut(&journal).ok_or(JournalError::NoSuchJournal)?;
+        let applied = apply(&book.state, fresh, self.term.now_us(), &spent);
+        if !applied.records.is_empty() {
+            let place = Place { journal, fork: book.fork };
+            let digest = chain(&book.digest, place, &applied, &book.state.assets);
+            let commit = Commit {
+                journal,
+                epoch: self.term.epoch,
+                first_seq: book.state.seq.saturating_add(1),
+                digest: &digest,
+            };
+            let rows = Rows::of(fresh, &applied);
+            commit_batch(self.inner, self.term, &mut self.conn, commit, &applied, &rows)?;
+            book.state.publish(&applied);
+            book.digest = digest;
+            let fork = book.fork;
+            self.published(journal, fork, &applied);
+        }
+        Ok(answers(applied))
+    }
+
+    /// Tells checkpointer and followers of a committed batch.
+    fn published(&self, journal: JournalId, fork: Uuid, applied: &Applied) {
+        let records = u64::try_from(applied.records.len()).unwrap_or(u64::MAX);
+        self.inner.count(|c| &c.batches, 1);
+        self.inner.count(|c| &c.records, records);
+        lock(&self.inner.acknowledged).insert(journal, (fork, applied.seq));
+        let mut dirty = lock(&self.term.dirty);
+        let dirty = dirty.entry(journal).or_default();
+        dirty.seq = applied.seq;
+        for account in applied.changed.values() {
+            let (id, balance, held, version) = (account.id, account.balance, account.held, account.version);
+            dirty.standings.insert(id, Standing { id, balance, held, version });
+        }
+        self.inner.notify();
+    }
+
+    /// Brings into memory what the requests name and memory does not hold, and tells which claims are spent.
+    fn probe(&mut self, journal: JournalId, fresh: &[&Request]) -> Result<Map<Claim, i64>, JournalError> {
+        let book = self.books.get_mut(&journal).ok_or(JournalError::NoSuchJournal)?;
+        let mut unknown: Vec<Uuid> = Vec::new();
+        let mut claims: Vec<Claim> = Vec::new();
+        let mut new_asset = false;
+        for request in fresh {
+            named_accounts(&request.command, |id| {
+                if !book.state.by_public_id.contains_key(&id) {
+                    unknown.push(id);
+                }
+            });
+            if let Command::Transact { claim: Some(claim), .. } = request.command {
+                claims.push(claim);
+            }
+            new_asset |= opened(&request.command).iter().any(|account| !book.state.assets.contains_key(&account.asset));
+        }
+        if new_asset {
+            book.state.assets = store::assets(&mut self.conn, journal).map_err(unavailable)?;
+        }
+        if !unknown.is_empty() {
+            unknown.sort_unstable();
+            unknown.dedup();
+            for account in store::accounts_by_public_id(&mut self.conn, journal, &unknown).map_err(unavailable)? {
+                book.state.by_public_id.insert(account.public_id, account.id);
+                book.state.accounts.insert(account.id, account);
+            }
+        }
+        if claims.is_empty() {
+            Ok(Map::default())
+        } else {
+            store::spent_claims(&mut self.conn, journal, &claims).map_err(unavailable)
+        }
+    }
+}
+
+/// Puts requests of one key together, and answers at once what needs no journal.
+fn gather(tickets: Vec<Ticket>) -> (Vec<Asked>, Vec<Reply>) {
+    let now = Instant::now();
+    let mut places: Map<(Scope, Uuid), usize> = Map::default();
+    let mut groups: Vec<(Request, Vec<Reply>)> = Vec::with_capacity(tickets.len());
+    for Ticket { request, deadline, reply } in tickets {
+        if deadline < now {
+            _ = reply.send(Err(JournalError::DeadlinePassed));
+            continue;
+        }
+        let place = *places.entry((request.key.scope, request.key.key)).or_insert(groups.len());
+        match groups.get_mut(place) {
+            None => groups.push((request, vec![reply])),
+            Some((first, replies)) if first.key.fingerprint == request.key.fingerprint => replies.push(reply),
+            Some(_) => _ = reply.send(Err(JournalError::KeyReused)),
+        }
+    }
+    let mut all = Vec::with_capacity(groups.len());
+    let asked = groups.into_iter().map(|(request, replies)| {
+        let waiting = replies.len();
+        all.extend(replies);
+        Asked { request, waiting }
+    });
+    (asked.collect(), all)
+}
+
+fn answers(applied: Applied) -> Vec<Result<Answer, JournalError>> {
+    let records: Vec<Arc<Record>> = applied.records.into_iter().map(Arc::new).collect();
+    let answer = |answer: Result<usize, Invalid>| {
+        let record = records.get(answer?).map(Arc::clone).ok_or(JournalError::Unavailable)?;
+        Ok(Answer { record, replayed: false })
+    };
+    applied.answers.into_iter().map(answer).collect()
+}
+
+fn opened(command: &Command) -> &[NewAccount] {
+    match command {
+        Command::Transact { open, .. } => open,
+        Command::Open(account) => std::slice::from_ref(account),
+        Command::Freeze { .. } | Command::MoveClock { .. } => &[],
+    }
+}
+
+fn named_accounts(command: &Command, mut name: impl FnMut(Uuid)) {
+    opened(command).iter().for_each(|account| name(account.public_id));
+    match command {
+        Command::Transact { transfers, groups, .. } => {
+            for transfer in transfers.iter().chain(groups.iter().flat_map(|group| &group.transfers)) {
+                name(transfer.debit);
+                name(transfer.credit);
+            }
+        }
+        Command::Freeze { account, .. } => name(*account),
+        Command::Open(_) | Command::MoveClock { .. } => {}
+    }
+}
+
+/// SHA-256 over the digest before and the canonical bytes of each record.
+fn chain(before: &[u8], place: Place, applied: &Applied, assets: &Map<crate::AssetId, crate::Asset>) -> Vec<u8> {
+    let mut hash = Context::new(&SHA256);
+    hash.update(before);
+    for record in &applied.records {
+        hash.update(&canonical_bytes(place, record, |id| assets.get(&id)));
+    }
+    hash.finish().as_ref().to_vec()
+}
+
+/// Commits a batch, or says what is known of it. An error ends the term.
+fn commit_batch(
+    inner: &Inner,
+    term: &Term,
+    conn: &mut PgConnection,
+    commit: Commit<'_>,
+    applied: &Applied,
+    rows: &Rows,
+) -> Result<(), JournalError> {
+    if !term.holds_lease() || !term.send_flight() {
+        return Err(JournalError::Unavailable);
+    }
+    #[cfg(feature = "faults")]
+    crate::faults::before_post(applied.records.len());
+    let Err(error) = post::post(conn, commit, applied, rows) else { return Ok(()) };
+    tracing::warn!(%error, "a batch was not acknowledged");
+    if is_fenced(&error) {
+        inner.count(|c| &c.fenced, 1);
+        return Err(JournalError::NotLeader { leader: None });
+    }
+    if is_rolled_back(&error) {
+        return Err(JournalError::Unavailable);
+    }
+    resolve(inner, commit, applied, rows)
+}
+
+/// The answer to a commit was lost. On a new session the head row tells: a batch whose digest stands there happened;
+/// else sending it again is safe, because the head lets one batch of this seq and epoch through, once.
+fn resolve(inner: &Inner, commit: Commit<'_>, applied: &Applied, rows: &Rows) -> Result<(), JournalError> {
+    let unknown = |_| JournalError::OutcomeUnknown;
+    let mut conn = session::open(&inner.config.url).map_err(unknown)?;
+    if store::has_batch(&mut conn, commit.journal, applied.seq, commit.digest).map_err(unknown)? {
+        return Ok(());
+    }
+    match post::post(&mut conn, commit, applied, rows) {
+        Ok(()) => Ok(()),
+        Err(error) if is_fenced(&error) => {
+            inner.count(|c| &c.fenced, 1);
+            // It may have been committed between the look and the fence.
+            let happened = store::has_batch(&mut conn, commit.journal, applied.seq, commit.digest).map_err(unknown)?;
+            if happened { Ok(()) } else { Err(JournalError::NotLeader { leader: None }) }
+        }
+        Err(_) => Err(JournalError::OutcomeUnknown),
+    }
+}
+
+/// The head row was at another epoch or seq.
+fn is_fenced(error: &Error) -> bool {
+    matches!(error, Error::DatabaseError(_, info) if info.message().starts_with("fenced:"))
+}
+
+/// Errors a statement raises before it commits. Anything else, a session ended by an administrator above all, may have
+/// come after the commit.
+fn is_rolled_back(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::DatabaseError(
+            DatabaseErrorKind::UniqueViolation
+                | DatabaseErrorKind::CheckViolation
+                | DatabaseErrorKind::NotNullViolation
+                | DatabaseErrorKind::ForeignKeyViolation
+                | DatabaseErrorKind::SerializationFailure
+                | DatabaseErrorKind::ReadOnlyTransaction,
+            _
+        )
+    )
+}

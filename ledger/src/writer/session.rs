@@ -1,0 +1,22 @@
+//! The writer's database sessions.
+
+use diesel::connection::SimpleConnection;
+use diesel::{Connection, PgConnection};
+
+use crate::store::StoreError;
+
+/// Plans are made once and must then probe indexes (JOURNAL 16); nothing waits or lingers without limit (JOURNAL 21).
+const SETTINGS: &str = "SET plan_cache_mode = force_generic_plan; SET enable_hashjoin = off; SET enable_mergejoin = off; \
+    SET jit = off; SET lock_timeout = '2s'; SET statement_timeout = '10s'; SET idle_in_transaction_session_timeout = '1s'";
+
+/// Opens a session. Over TCP an unanswered byte ends it after two seconds instead of never.
+pub(super) fn open(url: &str) -> Result<PgConnection, StoreError> {
+    let separator = if url.contains('?') { '&' } else { '?' };
+    let url = format!(
+        "{url}{separator}connect_timeout=3&tcp_user_timeout=2000&keepalives_idle=1&keepalives_interval=1&keepalives_count=2\
+         &application_name=tessera-journal"
+    );
+    let mut conn = PgConnection::establish(&url)?;
+    conn.batch_execute(SETTINGS)?;
+    Ok(conn)
+}

@@ -1,0 +1,188 @@
+//! Takes the lease, opens a term, watches over it, and starts again when it ends.
+
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use diesel::PgConnection;
+
+use super::term::{LEASE_TTL, RENEW_EVERY, Term};
+use super::{Inner, JournalError, batch, lock, session};
+use crate::boot_clock;
+use crate::store::lease::{self, Asked};
+use crate::store::{self, StoreError};
+
+/// The one slot there is so far.
+const SLOT: i32 = 0;
+const WATCH_EVERY: Duration = Duration::from_millis(20);
+const ASK_EVERY: Duration = Duration::from_millis(200);
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(2);
+
+/// The sessions of a term, open before it begins, so that the lease can name them to whoever comes after.
+struct Sessions {
+    writer: PgConnection,
+    keeper: PgConnection,
+    checkpointer: PgConnection,
+}
+
+pub(super) fn run(inner: &Arc<Inner>) {
+    while !inner.is_stopping() {
+        match take_over(inner) {
+            Ok(Some((term, sessions))) => lead(inner, &Arc::new(term), sessions),
+            Ok(None) => thread::sleep(ASK_EVERY),
+            Err(error) => {
+                tracing::warn!(%error, "cannot ask for the journal's lease");
+                thread::sleep(ASK_EVERY);
+            }
+        }
+    }
+}
+
+fn ttl_ms() -> i64 {
+    i64::try_from(LEASE_TTL.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// Takes the lease if it is free, ends whatever the former holder left, and fences it off.
+///
+/// The books themselves are opened on first use, by the same steps at start and after a fault.
+fn take_over(inner: &Inner) -> Result<Option<(Term, Sessions)>, StoreError> {
+    let url = &inner.config.url;
+    let mut sessions =
+        Sessions { writer: session::open(url)?, keeper: session::open(url)?, checkpointer: session::open(url)? };
+    let own = [
+        lease::own_session(&mut sessions.writer)?,
+        lease::own_session(&mut sessions.keeper)?,
+        lease::own_session(&mut sessions.checkpointer)?,
+    ];
+    let asked = boot_clock::now();
+    let conn = &mut sessions.keeper;
+    match lease::ask(conn, SLOT, inner.config.holder, &inner.config.address, &own, ttl_ms())? {
+        Asked::HeldBy { address } => {
+            *lock(&inner.leader) = Some(address);
+            Ok(None)
+        }
+        Asked::Taken { epoch, former, database_us } => {
+            lease::terminate(conn, &former)?;
+            lease::raise_epochs(conn, epoch)?;
+            let term = Term::new(epoch, inner.config.queue, asked, database_us);
+            Ok(Some((term, sessions)))
+        }
+    }
+}
+
+/// Leads until the term ends; then everybody who waits has been answered.
+fn lead(inner: &Arc<Inner>, term: &Arc<Term>, sessions: Sessions) {
+    tracing::info!(epoch = term.epoch, "leading the journal");
+    inner.count(|c| &c.terms, 1);
+    *lock(&inner.leader) = Some(inner.config.address.clone());
+    let Sessions { writer, keeper, checkpointer } = sessions;
+    let writer = spawn(inner, term, "journal-writer", move |inner, term| batch::run(inner, term, writer));
+    let keeper = spawn(inner, term, "journal-keeper", move |inner, term| keep(inner, term, keeper));
+    let checkpointer =
+        spawn(inner, term, "journal-checkpointer", move |_, term| checkpoint_until_end(term, checkpointer));
+    *lock(&inner.term) = Some(Arc::clone(term));
+    inner.notify();
+    let threads = [writer, keeper, checkpointer];
+    watch(inner, term, &threads);
+    *lock(&inner.term) = None;
+    *lock(&inner.leader) = None;
+    if term.abandon(&JournalError::NotLeader { leader: None }) {
+        inner.count(|c| &c.unknown, 1);
+        tracing::warn!(epoch = term.epoch, "a commit was left unknown");
+    }
+    inner.notify();
+    tracing::info!(epoch = term.epoch, "no longer leading the journal");
+    // A thread stuck in a database call cannot be ended; it finds the term over when the call returns, and goes.
+    for thread in threads.into_iter().flatten().filter(JoinHandle::is_finished) {
+        _ = thread.join();
+    }
+}
+
+type Thread = Option<JoinHandle<()>>;
+
+fn spawn(
+    inner: &Arc<Inner>,
+    term: &Arc<Term>,
+    name: &str,
+    work: impl FnOnce(&Inner, &Term) + Send + 'static,
+) -> Thread {
+    let (inner, term) = (Arc::clone(inner), Arc::clone(term));
+    // Whatever way a thread goes, by return or by panic, the term ends with it: state is rebuilt, never patched.
+    let body = move || {
+        let ending = EndOnDrop(&term);
+        work(&inner, ending.0);
+    };
+    thread::Builder::new().name(name.into()).spawn(body).inspect_err(|error| tracing::error!(%error, "no thread")).ok()
+}
+
+struct EndOnDrop<'a>(&'a Term);
+
+impl Drop for EndOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
+/// The watchdog: returns when the term is over, for whatever reason.
+fn watch(inner: &Inner, term: &Term, threads: &[Thread]) {
+    if threads.iter().any(Option::is_none) {
+        term.end();
+    }
+    while !term.has_ended() && term.holds_lease() && !term.is_overdue() {
+        if inner.is_stopping() {
+            return finish(inner, term, threads);
+        }
+        thread::sleep(WATCH_EVERY);
+    }
+}
+
+/// Stops in good order: what was accepted is answered, what was changed is checkpointed, the lease is free at once.
+fn finish(inner: &Inner, term: &Term, threads: &[Thread]) {
+    term.queue.close();
+    let done = || threads.iter().flatten().all(JoinHandle::is_finished);
+    while !done() && term.holds_lease() && !term.is_overdue() {
+        thread::sleep(WATCH_EVERY);
+    }
+    let released = session::open(&inner.config.url)
+        .and_then(|mut conn| lease::release(&mut conn, SLOT, inner.config.holder, term.epoch));
+    if let Err(error) = released {
+        tracing::warn!(%error, "the lease was not given up; it runs out by itself");
+    }
+}
+
+/// Renews the lease each second while the term lasts.
+fn keep(inner: &Inner, term: &Term, mut conn: PgConnection) {
+    while !term.has_ended() {
+        let asked = boot_clock::now();
+        match lease::renew(&mut conn, SLOT, inner.config.holder, term.epoch, ttl_ms()) {
+            Ok(Some(database_us)) => term.renewed(asked, database_us),
+            Ok(None) => return tracing::warn!(epoch = term.epoch, "the lease is another's"),
+            Err(error) => return tracing::warn!(%error, "the lease cannot be renewed"),
+        }
+        sleep_unless_ended(term, RENEW_EVERY);
+    }
+}
+
+fn sleep_unless_ended(term: &Term, time: Duration) {
+    let until = boot_clock::now().saturating_add(time);
+    while !term.has_ended() && boot_clock::now() < until {
+        thread::sleep(WATCH_EVERY);
+    }
+}
+
+/// Writes checkpoints beside the batches, and a last one when the term ends in good order.
+fn checkpoint_until_end(term: &Term, mut conn: PgConnection) {
+    loop {
+        sleep_unless_ended(term, CHECKPOINT_EVERY);
+        let ended = term.has_ended();
+        for (journal, dirty) in std::mem::take(&mut *lock(&term.dirty)) {
+            let standings: Vec<_> = dirty.standings.into_values().collect();
+            if let Err(error) = store::checkpoint(&mut conn, journal, term.epoch, dirty.seq, &standings) {
+                return tracing::warn!(%error, "checkpoint failed; the rows since the last one will be replayed");
+            }
+        }
+        if ended {
+            return;
+        }
+    }
+}

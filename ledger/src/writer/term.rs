@@ -1,0 +1,132 @@
+//! A term: one stretch of leading, under one epoch. It begins with a lease and ends once, for good.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use super::queue::{Queue, Reply};
+use super::{JournalError, lock};
+use crate::apply::Map;
+use crate::store::Standing;
+use crate::{AccountId, JournalId, boot_clock};
+
+/// How long a lease lasts without renewal.
+pub(super) const LEASE_TTL: Duration = Duration::from_secs(3);
+/// How often it is renewed.
+pub(super) const RENEW_EVERY: Duration = Duration::from_secs(1);
+/// A commit not answered by then is declared unknown.
+pub(super) const UNKNOWN_AFTER: Duration = Duration::from_secs(2);
+
+#[derive(Debug)]
+pub(super) struct Term {
+    pub(super) epoch: i64,
+    pub(super) queue: Queue,
+    pub(super) flight: Mutex<Option<Flight>>,
+    pub(super) dirty: Mutex<Map<JournalId, Dirty>>,
+    ended: AtomicBool,
+    /// Until when the lease is ours, microseconds of the boot clock.
+    lease_until_us: AtomicU64,
+    /// The database's clock less the boot clock, microseconds.
+    clock_us: AtomicI64,
+}
+
+/// The callers of the batch being committed.
+#[derive(Debug)]
+pub(super) struct Flight {
+    pub(super) since: Instant,
+    /// The commit was sent: from here on only the database knows.
+    pub(super) sent: bool,
+    pub(super) replies: Vec<Reply>,
+}
+
+/// What changed since the last checkpoint of a journal.
+#[derive(Debug, Default)]
+pub(super) struct Dirty {
+    pub(super) seq: i64,
+    pub(super) standings: Map<AccountId, Standing>,
+}
+
+impl Term {
+    /// A term whose lease was asked for at `asked`, when the database's clock then showed `database_us`.
+    pub(super) fn new(epoch: i64, queue: usize, asked: Duration, database_us: i64) -> Self {
+        let term = Self {
+            epoch,
+            queue: Queue::new(queue),
+            flight: Mutex::default(),
+            dirty: Mutex::default(),
+            ended: AtomicBool::new(false),
+            lease_until_us: AtomicU64::new(0),
+            clock_us: AtomicI64::new(0),
+        };
+        term.renewed(asked, database_us);
+        term
+    }
+
+    /// The lease was renewed by a request sent at `asked`: counted from before it was sent, it cannot be too long.
+    pub(super) fn renewed(&self, asked: Duration, database_us: i64) {
+        let until = asked.saturating_add(LEASE_TTL).as_micros();
+        self.lease_until_us.store(u64::try_from(until).unwrap_or(0), Ordering::SeqCst);
+        self.clock_us.store(database_us.saturating_sub(boot_us()), Ordering::SeqCst);
+    }
+
+    pub(super) fn holds_lease(&self) -> bool {
+        u64::try_from(boot_us()).is_ok_and(|now| now < self.lease_until_us.load(Ordering::SeqCst))
+    }
+
+    /// The database's time, as far as we can tell without asking.
+    pub(super) fn now_us(&self) -> i64 {
+        self.clock_us.load(Ordering::SeqCst).saturating_add(boot_us())
+    }
+
+    pub(super) fn end(&self) {
+        self.ended.store(true, Ordering::SeqCst);
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::SeqCst)
+    }
+
+    /// Puts a batch's callers where the watchdog sees them.
+    pub(super) fn begin_flight(&self, replies: Vec<Reply>) {
+        *lock(&self.flight) = Some(Flight { since: Instant::now(), sent: false, replies });
+    }
+
+    /// Marks the commit as sent. False when the watchdog has answered the callers: it must then not be sent at all.
+    pub(super) fn send_flight(&self) -> bool {
+        match lock(&self.flight).as_mut() {
+            Some(flight) if !self.has_ended() => {
+                flight.sent = true;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Takes the callers back, to answer them; none when the watchdog has.
+    pub(super) fn land_flight(&self) -> Option<Vec<Reply>> {
+        lock(&self.flight).take().map(|flight| flight.replies)
+    }
+
+    /// True when the batch in flight has taken too long.
+    pub(super) fn is_overdue(&self) -> bool {
+        lock(&self.flight).as_ref().is_some_and(|flight| flight.since.elapsed() > UNKNOWN_AFTER)
+    }
+
+    /// Answers whoever is still waiting, and says whether a commit was left unknown.
+    pub(super) fn abandon(&self, not_leader: &JournalError) -> bool {
+        self.end();
+        for ticket in self.queue.drain() {
+            _ = ticket.reply.send(Err(not_leader.clone()));
+        }
+        let Some(flight) = lock(&self.flight).take() else { return false };
+        let error = if flight.sent { JournalError::OutcomeUnknown } else { JournalError::Unavailable };
+        for reply in flight.replies {
+            _ = reply.send(Err(error.clone()));
+        }
+        flight.sent
+    }
+}
+
+fn boot_us() -> i64 {
+    i64::try_from(boot_clock::now().as_micros()).unwrap_or(i64::MAX)
+}
