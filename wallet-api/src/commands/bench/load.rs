@@ -22,7 +22,6 @@ use std::{
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
-    sync::Semaphore,
     task::JoinSet,
     time::timeout_at,
 };
@@ -31,15 +30,15 @@ use super::{
     histogram::Histogram,
     wire::{Response, WireError, parse_response},
 };
+use schedule::Schedule;
+
+mod schedule;
 
 /// How long after the end of a run its last answers may take. What is not answered then is an error.
 pub const GRACE: Duration = Duration::from_secs(30);
 
 /// How long a connection that could not be made waits before the next try.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(10);
-
-/// The least time between two looks at the schedule; requests go out at most this much late by our own doing.
-const MIN_TICK: Duration = Duration::from_micros(200);
 
 /// What to send, and where to.
 pub struct Plan<F, A = fn(&Answer<'_>)> {
@@ -86,7 +85,7 @@ pub struct LoadReport {
     pub refused: BTreeMap<u16, u64>,
     /// Requests without an answer: what became of them is not known here.
     pub errors: u64,
-    /// From the first request to the last answer.
+    /// From the start to the last answer, and at least the run's duration: a server that falls silent gains nothing.
     pub elapsed: Duration,
     /// How long the `ok` ones took: since they were sent (closed loop) or due (open loop).
     pub latencies: Histogram,
@@ -140,7 +139,7 @@ where
             Ok(worker.tally)
         });
     }
-    let report = gather(running, start).await?;
+    let report = gather(running, start, duration).await?;
     Ok(LoadReport { scheduled: report.sent, ..report })
 }
 
@@ -180,57 +179,20 @@ where
             Ok(worker.tally)
         });
     }
-    let report = gather(running, schedule.start).await?;
+    let report = gather(running, schedule.start, duration).await?;
     Ok(LoadReport { scheduled: schedule.total, ..report })
 }
 
-async fn gather(mut running: JoinSet<Result<Tally, LoadError>>, start: Instant) -> Result<LoadReport, LoadError> {
-    let mut report = LoadReport::default();
-    while let Some(tally) = running.join_next().await {
-        tally??.add_to(&mut report);
-    }
-    report.elapsed = start.elapsed();
-    Ok(report)
-}
-
-/// When each request of an open loop is due.
-struct Schedule {
+async fn gather(
+    mut running: JoinSet<Result<Tally, LoadError>>,
     start: Instant,
-    rate_per_s: u64,
-    total: u64,
-    /// One permit for each request that is due and not yet taken up.
-    due: Semaphore,
-}
-
-impl Schedule {
-    fn new(rate_per_s: NonZeroU32, duration: Duration) -> Self {
-        let rate_per_s = u64::from(rate_per_s.get());
-        let total = due_after(duration, rate_per_s);
-        Self { start: Instant::now(), rate_per_s, total, due: Semaphore::new(0) }
+    duration: Duration,
+) -> Result<LoadReport, LoadError> {
+    let mut report = LoadReport { elapsed: duration, ..LoadReport::default() };
+    while let Some(tally) = running.join_next().await {
+        tally??.add_to(&mut report, start);
     }
-
-    fn due_at(&self, number: u64) -> Instant {
-        let nanos = u128::from(number) * 1_000_000_000 / u128::from(self.rate_per_s);
-        self.start + Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
-    }
-
-    /// Lets go what is due by now, and says how long to wait before the next look; `None` when all is let go.
-    fn release(&self, released: &mut u64, connections: usize) -> Option<Duration> {
-        // Request 0 is due at once, hence the one more.
-        let due = (due_after(self.start.elapsed(), self.rate_per_s) + 1).min(self.total);
-        let fresh = due.saturating_sub(std::mem::replace(released, due));
-        self.due.add_permits(usize::try_from(fresh).unwrap_or(Semaphore::MAX_PERMITS));
-        if due == self.total {
-            // One more for each connection: who gets it finds nothing left to send and ends.
-            self.due.add_permits(connections);
-            return None;
-        }
-        Some(self.due_at(due).saturating_duration_since(Instant::now()).max(MIN_TICK))
-    }
-}
-
-fn due_after(elapsed: Duration, rate_per_s: u64) -> u64 {
-    u64::try_from(elapsed.as_nanos() * u128::from(rate_per_s) / 1_000_000_000).unwrap_or(u64::MAX)
+    Ok(report)
 }
 
 /// What every connection of a run shares.
@@ -316,7 +278,7 @@ where
         };
         let Some(answer) = exchange(&mut stream, &self.request, &mut self.answer).await? else { return Ok(()) };
         let received = Instant::now();
-        self.tally.count(answer.status, received.saturating_duration_since(since));
+        self.tally.count(answer.status, since, received);
         if (200..300).contains(&answer.status) {
             let body = self.answer.get(answer.body).unwrap_or_default();
             (self.shared.plan.on_ok)(&Answer { number, received, body });
@@ -356,20 +318,24 @@ struct Tally {
     sent: u64,
     ok: u64,
     refused: BTreeMap<u16, u64>,
+    last_answer: Option<Instant>,
     latencies: Histogram,
 }
 
 impl Tally {
-    fn count(&mut self, status: u16, took: Duration) {
+    fn count(&mut self, status: u16, since: Instant, received: Instant) {
+        self.last_answer = Some(received);
         if (200..300).contains(&status) {
             self.ok += 1;
-            self.latencies.record(took);
+            self.latencies.record(received.saturating_duration_since(since));
         } else {
             *self.refused.entry(status).or_default() += 1;
         }
     }
 
-    fn add_to(&self, report: &mut LoadReport) {
+    fn add_to(&self, report: &mut LoadReport, start: Instant) {
+        let elapsed = self.last_answer.map_or(Duration::ZERO, |last| last.saturating_duration_since(start));
+        report.elapsed = report.elapsed.max(elapsed);
         report.sent += self.sent;
         report.ok += self.ok;
         self.refused.iter().for_each(|(status, count)| *report.refused.entry(*status).or_default() += count);
@@ -379,133 +345,4 @@ impl Tally {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Mutex;
-
-    use tokio::net::TcpListener;
-
-    use super::{
-        super::{receiver::Receiver, wire::write_post},
-        *,
-    };
-
-    fn post(number: u64, out: &mut Vec<u8>) {
-        write_post(out, format_args!("/"), &[("webhook-id", format_args!("{number}"))], b"{}");
-    }
-
-    /// Answers each connection's n-th read with the n-th of `answers`, then closes it.
-    async fn server(answers: &'static [&'static str]) -> SocketAddr {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let addr = listener.local_addr().unwrap();
-        tokio::spawn(async move {
-            while let Ok((mut stream, _)) = listener.accept().await {
-                tokio::spawn(async move {
-                    for answer in answers {
-                        if !matches!(stream.read(&mut [0; 4096]).await, Ok(1..)) {
-                            break;
-                        }
-                        stream.write_all(answer.as_bytes()).await.unwrap();
-                    }
-                });
-            }
-        });
-        addr
-    }
-
-    fn is_accounted_for(report: &LoadReport) -> bool {
-        report.sent == report.ok + report.refused.values().sum::<u64>() + report.errors
-    }
-
-    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn a_closed_loop_counts_what_the_receiver_counts_and_numbers_each_request_once() {
-        let seen = Arc::new(Mutex::new(Vec::new()));
-        let (kept, acked) = (Arc::clone(&seen), Arc::new(Mutex::new(Vec::new())));
-        let keep = move |hook: &super::super::receiver::Delivery<'_, '_>| {
-            kept.lock().unwrap().push(hook.webhook_id().parse::<u64>().unwrap())
-        };
-        let receiver = Receiver::start(keep).await.unwrap();
-        let acks = Arc::clone(&acked);
-        let plan = Plan::new(receiver.addr(), 8, post).on_ok(move |answer| acks.lock().unwrap().push(answer.number));
-        let report = closed_loop(plan, Duration::from_millis(200)).await.unwrap();
-
-        let (mut seen, mut acked) = (seen.lock().unwrap().clone(), acked.lock().unwrap().clone());
-        seen.sort_unstable();
-        acked.sort_unstable();
-        assert_eq!(seen, (0..report.sent).collect::<Vec<_>>());
-        assert_eq!(seen, acked);
-        assert_eq!((report.ok, report.errors, report.latencies.count()), (report.sent, 0, report.sent));
-        assert_eq!(report.scheduled, report.sent);
-        assert!(report.sent >= 8 && report.elapsed >= Duration::from_millis(200) && report.ok_per_s() > 0);
-    }
-
-    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn an_open_loop_keeps_its_rate() {
-        let receiver = Receiver::start(|_| ()).await.unwrap();
-        let rate = NonZeroU32::new(800).unwrap();
-        let report = open_loop(Plan::new(receiver.addr(), 16, post), rate, Duration::from_millis(500)).await.unwrap();
-        assert_eq!((report.scheduled, report.sent, report.ok, report.errors), (400, 400, 400, 0));
-        // The last request is due 1.25 ms before the end, and none goes out before it is due.
-        assert!(report.elapsed >= Duration::from_micros(498_750), "{:?}", report.elapsed);
-    }
-
-    /// One connection, 10 ms per answer, a request due every millisecond: the last of 100 waited for the other 99.
-    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn an_open_loop_counts_the_wait_for_a_busy_connection() {
-        let receiver = Receiver::start(|_| std::thread::sleep(Duration::from_millis(10))).await.unwrap();
-        let rate = NonZeroU32::new(1000).unwrap();
-        let report = open_loop(Plan::new(receiver.addr(), 1, post), rate, Duration::from_millis(100)).await.unwrap();
-        assert_eq!(report.ok, 100);
-        assert!(report.latencies.max_us() >= 900_000, "{}", report.latencies.max_us());
-        assert!(report.latencies.quantile_us(500) >= 400_000);
-    }
-
-    #[test]
-    fn a_schedule_lets_go_of_each_request_once_and_ends() {
-        let schedule = Schedule::new(NonZeroU32::new(3000).unwrap(), Duration::from_millis(20));
-        let mut released = 0;
-        while let Some(pause) = schedule.release(&mut released, 7) {
-            assert!(schedule.due_at(released) > schedule.start);
-            std::thread::sleep(pause);
-        }
-        assert_eq!((released, schedule.due.available_permits()), (60, 67));
-        assert_eq!(schedule.due_at(30) - schedule.start, Duration::from_millis(10));
-    }
-
-    #[tokio::test]
-    async fn refusals_are_counted_by_status_and_bodies_are_shown() {
-        let bodies = Arc::new(Mutex::new(Vec::new()));
-        let kept = Arc::clone(&bodies);
-        let addr = server(&[
-            "HTTP/1.1 201 Created\r\ncontent-length: 2\r\n\r\nhi",
-            "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
-        ])
-        .await;
-        let plan = Plan::new(addr, 1, post).on_ok(move |answer| kept.lock().unwrap().push(answer.body.to_vec()));
-        let report = closed_loop(plan, Duration::from_millis(50)).await.unwrap();
-        assert!(report.ok >= 1 && bodies.lock().unwrap().iter().all(|body| body == b"hi"));
-        assert_eq!(report.refused.keys().copied().collect::<Vec<_>>(), [503]);
-        assert!(is_accounted_for(&report) && report.errors == 0, "{report:?}");
-    }
-
-    #[tokio::test]
-    async fn a_connection_that_breaks_is_one_error_and_is_made_anew() {
-        let addr = server(&["HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", "HTTP/1.1 200 OK\r\ncontent-le"]).await;
-        let report = closed_loop(Plan::new(addr, 2, post), Duration::from_millis(50)).await.unwrap();
-        assert!(report.ok >= 2 && report.errors >= 2, "{report:?}");
-        assert!(is_accounted_for(&report));
-    }
-
-    #[tokio::test]
-    async fn an_answer_it_does_not_speak_ends_the_run_by_name() {
-        let addr = server(&["HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n"]).await;
-        let refused = closed_loop(Plan::new(addr, 1, post), Duration::from_secs(5)).await;
-        assert!(matches!(refused, Err(LoadError::Answer(WireError::Framing))));
-    }
-
-    #[tokio::test]
-    async fn nobody_there_is_told_before_the_clock_starts() {
-        let addr = TcpListener::bind(("127.0.0.1", 0)).await.unwrap().local_addr().unwrap();
-        let refused = closed_loop(Plan::new(addr, 1, post), Duration::from_secs(5)).await;
-        assert!(matches!(refused, Err(LoadError::Connect { .. })));
-    }
-}
+mod tests;
