@@ -1,0 +1,13 @@
+//! Import: purchases of a shop's file become payments.
+//!
+//! The file is read as a stream ([`rows`]), so that its size does not matter; what is no payment is set aside with its
+//! line and reason ([`rejects`]). Each row has a key of its own made from what it says ([`rows::key`]), so that a second
+//! run, or one after a crash, finds the payments of the first.
+
+mod error;
+mod fields;
+mod lines;
+pub mod rejects;
+pub mod rows;
+
+pub use error::ImportError;
