@@ -18,7 +18,7 @@ use diesel::migration::{Migration, MigrationSource};
 use diesel::pg::Pg;
 use diesel::r2d2::{ConnectionManager, CustomizeConnection, Pool, PooledConnection, R2D2Connection};
 use diesel::result::{DatabaseErrorKind, Error as SqlError};
-use diesel::{Connection, ConnectionError, PgConnection, QueryResult};
+use diesel::{Connection, ConnectionError, PgConnection};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::Span;
@@ -125,7 +125,7 @@ fn unreachable() -> Problem {
         503,
         "database-unreachable",
         "We cannot reach our books",
-        "Nothing is lost: repeat the request in a moment.",
+        "Repeat the request in a moment; if it changes something, with the same Idempotency-Key.",
     )
     .retry_after(2)
 }
@@ -197,7 +197,8 @@ impl Db {
         }
     }
 
-    /// Runs database work on this thread, for commands and followers that may block.
+    /// Runs database work on this thread, for commands that may block. A follower that keeps at it opens a pool of its
+    /// own, so that it never holds a place that requests count on.
     ///
     /// # Errors
     /// What `work` refuses, and [`DbError`] when no connection is to be had.
@@ -206,6 +207,14 @@ impl Db {
         let done = work(&mut conn);
         self.check_before_return(&mut conn, done.is_ok());
         done
+    }
+
+    /// Whether the database answers, for readiness.
+    ///
+    /// # Errors
+    /// The problem that a request would be answered now.
+    pub async fn answers(&self) -> Result<(), Problem> {
+        self.run(R2D2Connection::ping).await
     }
 
     async fn place(&self) -> Result<OwnedSemaphorePermit, DbError> {
@@ -360,10 +369,5 @@ fn known_versions() -> Result<Vec<String>, MigrateError> {
     Ok(migrations.iter().map(|migration| migration.name().version().to_string()).collect())
 }
 
-/// Whether the pool's database answers, for readiness.
-///
-/// # Errors
-/// What the server says when it does not.
-pub fn ping(conn: &mut PgConnection) -> QueryResult<()> {
-    conn.ping()
-}
+#[cfg(test)]
+mod tests;
