@@ -2,8 +2,11 @@
 
 use std::{
     error::Error,
+    fs,
     io::{BufRead, BufReader},
     os::unix::fs::PermissionsExt,
+    process::{Command, Stdio},
+    thread,
 };
 
 use diesel::{
@@ -202,7 +205,8 @@ fn a_pid_file_that_names_a_stranger_is_not_believed() -> Outcome {
     cluster.stop()?;
     // A live process of the server's own account, at work elsewhere: PostgreSQL alone would refuse to start.
     let home = Home::find_or_make(folder.path())?;
-    let mut stranger = command(Path::new("sleep"), home.account()).env("PATH", "/usr/bin:/bin").arg("600").spawn()?;
+    let mut stranger =
+        launch::command(Path::new("sleep"), home.account()).env("PATH", "/usr/bin:/bin").arg("600").spawn()?;
     let lie = format!("{}\n{}\n1\n5432\n/etc\n\n  1 1\nready   \n", stranger.id(), database.display());
     fs::write(database.join("postmaster.pid"), lie)?;
     let started = Cluster::start(folder.path());
