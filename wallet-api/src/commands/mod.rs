@@ -1,4 +1,5 @@
-//! The command line's commands; the one place that knows every slice.
+//! The command line's commands: they put the slices together, and nothing imports them.
 
 pub mod bench;
+pub mod doctor;
 pub mod import;
