@@ -7,6 +7,7 @@
 pub mod clock;
 pub mod cluster;
 pub mod db;
+pub mod events;
 pub mod http;
 pub mod ids;
 pub mod keyring;
