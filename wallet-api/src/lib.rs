@@ -3,6 +3,8 @@
 //! Slices stand on [`platform`] and on the `ledger` crate; a slice calls another slice's public functions, never its
 //! tables. [`commands`] alone knows all slices.
 
+pub mod app;
+pub mod billers;
 pub mod commands;
 pub mod engagement;
 pub mod identity;
