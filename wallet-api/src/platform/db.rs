@@ -1,7 +1,7 @@
 //! The database: one pool, one way to run work on it, and the migrations ([`migrate()`]).
 //!
 //! Promise: no request waits for the database longer than [`DEADLINE`], and no session keeps a transaction or a lock
-//! longer than [`SESSION`] allows. A call that overruns is answered 503 `database-slow` while its thread lives on, holding its
+//! longer than `SESSION` allows. A call that overruns is answered 503 `database-slow` while its thread lives on, holding its
 //! place in the pool, until the server's own timeout ends it: so no more threads can hang than the pool has places. A
 //! connection that comes back with an open transaction is dropped and logged; one that lost its server is found by the
 //! first call that fails on it, and all others are tested before their next use.

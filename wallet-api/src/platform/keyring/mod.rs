@@ -29,7 +29,7 @@ use super::db::Db;
 use super::problem::Problem;
 
 /// How long an answer of the directory is believed; so, how long a revoked key may still work.
-const FRESH: Duration = Duration::from_secs(1);
+pub const FRESH: Duration = Duration::from_secs(1);
 
 /// How many prefixes are remembered; past it unknown ones go first.
 const REMEMBERED: usize = 10_000;
