@@ -132,8 +132,8 @@ pub fn statement_of(
     let (account, limit) = (Arg::Int(account.0), Arg::Int(limit));
     let args = [journal, account, before, limit, journal, account, before, limit, limit, journal, journal];
     let rows = statement::<Row>(TEXT, &args).load::<Values>(conn)?;
-    let read = |(seq, leg, transaction, change, balance, version, other, recorded_us, effective_us, meta): Values| Entry {
-        seq, leg, transaction, change, balance, version, other, recorded_us, effective_us, meta,
+    let read = |(seq, leg, transaction, change, balance, version, other, recorded_us, effective_us, meta): Values| {
+        Entry { seq, leg, transaction, change, balance, version, other, recorded_us, effective_us, meta }
     };
     Ok(rows.into_iter().map(read).collect())
 }

@@ -12,3 +12,4 @@ pub mod loyalty;
 pub mod payments;
 pub mod platform;
 pub mod profile;
+pub mod sandbox;

@@ -45,7 +45,13 @@ impl Merchants {
     ///
     /// # Errors
     /// The database's problems.
-    pub async fn add(&self, platform: &Platform, tenant: i64, reference: String, name: String) -> Result<Merchant, Problem> {
+    pub async fn add(
+        &self,
+        platform: &Platform,
+        tenant: i64,
+        reference: String,
+        name: String,
+    ) -> Result<Merchant, Problem> {
         let now = platform.clock.now();
         let id = derived("merchant", &[&tenant.to_be_bytes(), reference.as_bytes()]);
         let merchant = Merchant { id, reference, name };

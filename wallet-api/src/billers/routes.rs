@@ -1,6 +1,6 @@
 //! Merchants over HTTP.
 
-use actix_web::{HttpResponse, post, get, web};
+use actix_web::{HttpResponse, get, post, web};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;

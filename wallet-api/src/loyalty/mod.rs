@@ -28,7 +28,7 @@ use crate::platform::chart::Purpose;
 use crate::platform::ids::derived;
 use crate::platform::keyring::Tenant;
 use crate::platform::problem::Problem;
-use crate::platform::snapshot::Snapshot;
+use crate::platform::snapshot::{Snapshot, touch};
 
 /// The loyalty configuration of every tenant, in memory.
 pub struct Programmes(Snapshot<Config>);
@@ -148,8 +148,14 @@ pub fn grants(config: &Config, now: DateTime<Utc>, merchant: Uuid, paid_minor: i
 ///
 /// # Errors
 /// The journal's.
-pub async fn open_budgets(journal: &Journal, tenant: &Tenant, eur: AssetId, campaign: &Campaign) -> Result<(), Problem> {
-    for (purpose, asset) in [(Purpose::Budget(campaign.id), eur), (Purpose::PointsBudget(campaign.id), campaign.points)] {
+pub async fn open_budgets(
+    journal: &Journal,
+    tenant: &Tenant,
+    eur: AssetId,
+    campaign: &Campaign,
+) -> Result<(), Problem> {
+    for (purpose, asset) in [(Purpose::Budget(campaign.id), eur), (Purpose::PointsBudget(campaign.id), campaign.points)]
+    {
         let opening = purpose.opening(tenant.id, asset);
         let key = derived("open", &[opening.public_id.as_bytes()]);
         let key = Key { scope: HOUSE, key, fingerprint: key };
@@ -166,7 +172,9 @@ pub async fn open_budgets(journal: &Journal, tenant: &Tenant, eur: AssetId, camp
 pub fn funding(tenant: i64, config: &Config, campaign: &Campaign, kind: RewardKind, minor: i64, id: Uuid) -> Command {
     let (from, to, asset) = match kind {
         RewardKind::Cashback => (Purpose::MarketingCost, Purpose::Budget(campaign.id), config.eur),
-        RewardKind::Points => (Purpose::PointsIssued(campaign.programme), Purpose::PointsBudget(campaign.id), campaign.points),
+        RewardKind::Points => {
+            (Purpose::PointsIssued(campaign.programme), Purpose::PointsBudget(campaign.id), campaign.points)
+        }
     };
     let amount = Amount::new(minor, asset);
     Command::Transact {
@@ -176,6 +184,40 @@ pub fn funding(tenant: i64, config: &Config, campaign: &Campaign, kind: RewardKi
         groups: Vec::new(),
         claim: None,
     }
+}
+
+/// The campaign of one merchant for all its payments, under a rule given once: made, with a programme of its own, if
+/// there is none. For imports; campaigns of people are made by people.
+///
+/// # Errors
+/// The journal's and the database's problems.
+pub async fn ensure_campaign(
+    platform: &Platform,
+    journal: &Journal,
+    tenant: &Tenant,
+    merchant: Uuid,
+    rule: Rule,
+) -> Result<Campaign, Problem> {
+    let (tenant_id, now) = (tenant.id, platform.clock.now());
+    let id = derived("merchant-campaign", &[merchant.as_bytes()]);
+    let programme = derived("programme", &[&tenant_id.to_be_bytes(), b"club"]);
+    let name = "All purchases".to_owned();
+    let (eur, campaign) = platform
+        .db
+        .run(move |conn| -> Result<_, Problem> {
+            let asset = ledger::define_asset(conn, ledger::JournalId(tenant_id), "PTS:club", 0)?;
+            let points_code = asset.code;
+            let club = Programme { id: programme, code: "club".into(), name: "Club".into(), points: asset.id };
+            let (merchant, starts_at, ends_at, points) = (Some(merchant), None, None, asset.id);
+            let campaign = Campaign { id, programme, name, merchant, starts_at, ends_at, rule, points, points_code };
+            store::insert_programme(conn, tenant_id, &club, now)?;
+            store::insert_campaign(conn, tenant_id, &campaign, now)?;
+            touch(conn, tenant_id)?;
+            Ok((store::config(conn, tenant_id)?.eur, campaign))
+        })
+        .await?;
+    open_budgets(journal, tenant, eur, &campaign).await?;
+    Ok(campaign)
 }
 
 /// The rules of these versions, for explaining what they decided.

@@ -195,7 +195,8 @@ async fn add_programme(
         .await?;
     programmes.forget(tenant);
     let config = programmes.config(&platform, tenant).await?;
-    let stored = config.programmes.iter().find(|one| one.code == wanted).ok_or_else(crate::platform::http::not_found)?;
+    let stored =
+        config.programmes.iter().find(|one| one.code == wanted).ok_or_else(crate::platform::http::not_found)?;
     let (asset, code, name) = (stored.asset_code(), stored.code.clone(), stored.name.clone());
     Ok(HttpResponse::Created().json(ProgrammeBody { id: stored.id, code, name, asset }))
 }
@@ -403,7 +404,12 @@ async fn get_campaign(
     Ok(HttpResponse::Ok().json(view(&caller, &platform, &programmes, id.into_inner()).await?))
 }
 
-async fn view(caller: &Caller, platform: &Platform, programmes: &Programmes, id: Uuid) -> Result<CampaignBody, Problem> {
+async fn view(
+    caller: &Caller,
+    platform: &Platform,
+    programmes: &Programmes,
+    id: Uuid,
+) -> Result<CampaignBody, Problem> {
     let tenant = caller.tenant.id;
     let config = programmes.config(platform, tenant).await?;
     let campaign = config.campaign(id).ok_or_else(unknown_campaign)?.clone();
@@ -416,7 +422,8 @@ async fn view(caller: &Caller, platform: &Platform, programmes: &Programmes, id:
             Ok((head, ledger::read::balances(conn, journal, &accounts)?))
         })
         .await?;
-    let budget = balances.iter().map(|one| Money::new(one.balance, &config.code(one.asset).unwrap_or_default())).collect();
+    let budget =
+        balances.iter().map(|one| Money::new(one.balance, &config.code(one.asset).unwrap_or_default())).collect();
     Ok(CampaignBody {
         id,
         programme: campaign.programme,

@@ -69,7 +69,14 @@ fn campaigns(conn: &mut PgConnection, tenant: i64, programmes: &[Programme]) -> 
     let rows = campaign::table
         .filter(campaign::tenant.eq(tenant))
         .order((campaign::created_at, campaign::id))
-        .select((campaign::id, campaign::programme, campaign::name, campaign::merchant, campaign::starts_at, campaign::ends_at))
+        .select((
+            campaign::id,
+            campaign::programme,
+            campaign::name,
+            campaign::merchant,
+            campaign::starts_at,
+            campaign::ends_at,
+        ))
         .load::<CampaignRow>(conn)?;
     let read = |(id, programme, name, merchant, starts_at, ends_at): CampaignRow| {
         let (_, rule) = rules.iter().rfind(|(campaign, _)| *campaign == id)?;
@@ -102,7 +109,10 @@ pub(super) fn rules(conn: &mut PgConnection, tenant: i64) -> QueryResult<Vec<(Uu
 
 /// Adds a programme; false when there is one of this code.
 pub(super) fn insert_programme(
-    conn: &mut PgConnection, tenant: i64, one: &Programme, now: DateTime<Utc>,
+    conn: &mut PgConnection,
+    tenant: i64,
+    one: &Programme,
+    now: DateTime<Utc>,
 ) -> QueryResult<bool> {
     let values = (
         programme::tenant.eq(tenant),
@@ -115,8 +125,13 @@ pub(super) fn insert_programme(
     Ok(diesel::insert_into(programme::table).values(values).on_conflict_do_nothing().execute(conn)? == 1)
 }
 
-/// Adds a campaign with the first version of its rule.
-pub(super) fn insert_campaign(conn: &mut PgConnection, tenant: i64, one: &Campaign, now: DateTime<Utc>) -> QueryResult<()> {
+/// Adds a campaign with the first version of its rule. One of the same id stays as it is.
+pub(super) fn insert_campaign(
+    conn: &mut PgConnection,
+    tenant: i64,
+    one: &Campaign,
+    now: DateTime<Utc>,
+) -> QueryResult<()> {
     let values = (
         campaign::tenant.eq(tenant),
         campaign::id.eq(one.id),
@@ -127,13 +142,17 @@ pub(super) fn insert_campaign(conn: &mut PgConnection, tenant: i64, one: &Campai
         campaign::ends_at.eq(one.ends_at),
         campaign::created_at.eq(now),
     );
-    diesel::insert_into(campaign::table).values(values).execute(conn)?;
+    diesel::insert_into(campaign::table).values(values).on_conflict_do_nothing().execute(conn)?;
     insert_rule(conn, tenant, one.id, &one.rule, now).map(|_| ())
 }
 
 /// Publishes a version; false when somebody has just published that one.
 pub(super) fn insert_rule(
-    conn: &mut PgConnection, tenant: i64, campaign: Uuid, rule: &Rule, now: DateTime<Utc>,
+    conn: &mut PgConnection,
+    tenant: i64,
+    campaign: Uuid,
+    rule: &Rule,
+    now: DateTime<Utc>,
 ) -> QueryResult<bool> {
     let values = (
         reward_rule::tenant.eq(tenant),

@@ -29,7 +29,9 @@ pub(super) struct Names<'a> {
 pub(super) fn explain(record: &Record, paper: &PaymentPaper, names: &Names<'_>) -> Vec<Line> {
     let (transfers, dropped) = match &record.body {
         Body::Transaction { transfers, dropped, .. } => (transfers.as_slice(), dropped.as_slice()),
-        Body::Opened { .. } | Body::Frozen { .. } | Body::Refused { .. } | Body::ClockMoved { .. } => (&[][..], &[][..]),
+        Body::Opened { .. } | Body::Frozen { .. } | Body::Refused { .. } | Body::ClockMoved { .. } => {
+            (&[][..], &[][..])
+        }
     };
     let mut lines = vec![Line { leg: Some(0), words: payment_words(paper, names) }];
     for (reward, outcome) in paper.outcomes(dropped) {
@@ -90,7 +92,11 @@ fn rule_words(lang: Lang, kind: RewardKind, rule: &Rule) -> String {
                 None => text(lang, "explain-rule-cashback", &[("percent", Arg::Text(&percent))]),
                 Some(cap) => {
                     let cap = amount(lang, cap, EUR);
-                    text(lang, "explain-rule-cashback-capped", &[("percent", Arg::Text(&percent)), ("cap", Arg::Text(&cap))])
+                    text(
+                        lang,
+                        "explain-rule-cashback-capped",
+                        &[("percent", Arg::Text(&percent)), ("cap", Arg::Text(&cap))],
+                    )
                 }
             }
         }

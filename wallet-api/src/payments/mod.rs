@@ -18,7 +18,7 @@ use ledger::{Amount, Answer, Body, Claim, Command, Companion, Group, Journal, Jo
 use uuid::Uuid;
 
 pub use model::{Instrument, PaymentWish, TopUpWish};
-pub use paper::{Cleared, PAYMENT, PaymentPaper, cleared, events};
+pub use paper::{Cleared, Outcome, PAYMENT, PaperReward, PaymentPaper, cleared, events};
 pub use routes::{BalanceBody, customer_balances, routes};
 
 use crate::billers::Merchants;
@@ -86,10 +86,16 @@ impl Payments {
     ///
     /// # Errors
     /// 404 for an unknown merchant.
-    pub async fn quote(&self, tenant: &Tenant, merchant: Uuid, amount_minor: i64) -> Result<Vec<(Grant, bool)>, Problem> {
+    pub async fn quote(
+        &self,
+        tenant: &Tenant,
+        merchant: Uuid,
+        amount_minor: i64,
+    ) -> Result<Vec<(Grant, bool)>, Problem> {
         self.merchants.get(&self.platform, tenant.id, merchant).await?;
         let config = self.programmes.config(&self.platform, tenant.id).await?;
-        let grants = loyalty::grants(&config, self.now(&config), merchant, amount_minor).map_err(|_too_large| too_large())?;
+        let grants =
+            loyalty::grants(&config, self.now(&config), merchant, amount_minor).map_err(|_too_large| too_large())?;
         let budgets: Vec<Uuid> = grants.iter().map(|grant| grant.budget().account(tenant.id)).collect();
         let journal = JournalId(tenant.id);
         let balances = self.platform.db.run(move |conn| ledger::read::balances(conn, journal, &budgets)).await?;
@@ -98,7 +104,13 @@ impl Payments {
             let balance = balances.iter().find(|balance| balance.public_id == budget);
             balance.is_some_and(|balance| balance.balance >= grant.minor && !balance.debits_frozen)
         };
-        Ok(grants.into_iter().map(|grant| { let bears = bears(&grant); (grant, bears) }).collect())
+        Ok(grants
+            .into_iter()
+            .map(|grant| {
+                let bears = bears(&grant);
+                (grant, bears)
+            })
+            .collect())
     }
 
     /// Brings money from outside into a customer's wallet.

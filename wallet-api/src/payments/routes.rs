@@ -171,7 +171,9 @@ fn answer_payment(caller: &Caller, lang: Lang, config: &Config, paid: &Paid) -> 
 fn payment_body(tenant: i64, lang: Lang, config: &Config, record: &Record, paper: &PaymentPaper) -> PaymentBody {
     let (transfers, dropped) = match &record.body {
         Body::Transaction { transfers, dropped, .. } => (transfers.as_slice(), dropped.as_slice()),
-        Body::Opened { .. } | Body::Frozen { .. } | Body::Refused { .. } | Body::ClockMoved { .. } => (&[][..], &[][..]),
+        Body::Opened { .. } | Body::Frozen { .. } | Body::Refused { .. } | Body::ClockMoved { .. } => {
+            (&[][..], &[][..])
+        }
     };
     let reward = |(reward, outcome): (&super::paper::PaperReward, Outcome)| RewardBody {
         kind: reward.kind,
@@ -527,7 +529,8 @@ async fn get_statement(
     let listing = format!("statement/{account}");
     let before = cursor.map(|cursor| Cursor::<1>::decode(&tenant.secret, &listing, &cursor)).transpose()?;
     let before = before.map(|Cursor([version])| version);
-    let (_, entries) = reading::statement(&payments.platform, journal_of(tenant), account, before, limit, min_seq).await?;
+    let (_, entries) =
+        reading::statement(&payments.platform, journal_of(tenant), account, before, limit, min_seq).await?;
     let page = Page::cut(entries, limit, |last: &Entry| Cursor([last.version]).encode(&tenant.secret, &listing));
     let items = page.items.into_iter().map(|entry| entry_body(entry, &asset)).collect();
     Ok(HttpResponse::Ok().json(Page { items, next_cursor: page.next_cursor, has_more: page.has_more }))

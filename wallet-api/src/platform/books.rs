@@ -82,10 +82,13 @@ impl Describe for JournalError {
                 "The key belongs to another request",
                 "Use a new Idempotency-Key for a new request.",
             ),
-            Self::QueueFull => Problem::new(503, "queue-full", "Too much at once", "Try again in a moment.").retry_after(1),
+            Self::QueueFull => {
+                Problem::new(503, "queue-full", "Too much at once", "Try again in a moment.").retry_after(1)
+            }
             Self::NotLeader { leader } => not_leader(leader.as_deref()),
             Self::DeadlinePassed => {
-                Problem::new(503, "not-done", "This was not done in time", "Nothing happened: try again.").retry_after(1)
+                Problem::new(503, "not-done", "This was not done in time", "Nothing happened: try again.")
+                    .retry_after(1)
             }
             Self::OutcomeUnknown => Problem::new(
                 503,
@@ -95,7 +98,8 @@ impl Describe for JournalError {
             )
             .retry_after(2),
             Self::Unavailable => {
-                Problem::new(503, "books-unavailable", "We cannot reach our books", "Nothing happened: try again.").retry_after(2)
+                Problem::new(503, "books-unavailable", "We cannot reach our books", "Nothing happened: try again.")
+                    .retry_after(2)
             }
             Self::NoSuchJournal => Problem::internal(self),
             Self::Broken(_) => {
@@ -108,7 +112,8 @@ impl Describe for JournalError {
 }
 
 fn not_leader(leader: Option<&str>) -> Problem {
-    let problem = Problem::new(503, "not-leader", "Another node writes", "Ask the node named, or try again in a moment.");
+    let problem =
+        Problem::new(503, "not-leader", "Another node writes", "Ask the node named, or try again in a moment.");
     problem.with("leader", leader.map_or(Value::Null, |leader| json!(leader))).retry_after(1)
 }
 

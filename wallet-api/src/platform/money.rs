@@ -33,7 +33,8 @@ impl Money {
     /// # Errors
     /// 422 `body-invalid` at `<pointer>/amount`.
     pub fn positive(&self, pointer: &str) -> Result<i64, Problem> {
-        let plain = !self.amount.is_empty() && self.amount.bytes().all(|b| b.is_ascii_digit()) && !self.amount.starts_with('0');
+        let plain =
+            !self.amount.is_empty() && self.amount.bytes().all(|b| b.is_ascii_digit()) && !self.amount.starts_with('0');
         let minor = self.amount.parse().ok().filter(|minor| plain && (1..=MAX_AMOUNT).contains(minor));
         minor.ok_or_else(|| field(format!("{pointer}/amount"), "Whole minor units as digits, from 1 to 10^15."))
     }

@@ -61,6 +61,28 @@ impl Customers {
         added.into_iter().next().ok_or_else(unknown)
     }
 
+    /// Makes sure that all of these customers exist, and remembers their secrets: two statements for any number.
+    ///
+    /// # Errors
+    /// The database's problems.
+    pub async fn ensure_all(&self, platform: &Platform, tenant: i64, references: Vec<String>) -> Result<(), Problem> {
+        let missing: Vec<String> = {
+            let known = self.lock();
+            let unknown = |reference: &String| !known.contains_key(&(tenant, customer_id(tenant, reference)));
+            references.into_iter().filter(unknown).collect()
+        };
+        let (ids, now) = (platform.ids.clone(), platform.clock.now());
+        let read = move |conn: &mut PgConnection| {
+            let customers = ensure(conn, &ids, now, tenant, &missing)?;
+            let all: Vec<Uuid> = customers.iter().map(|customer| customer.id).collect();
+            store::secrets(conn, tenant, &all)
+        };
+        for (customer, secret) in platform.db.run(read).await? {
+            self.remember(tenant, customer, secret);
+        }
+        Ok(())
+    }
+
     fn remember(&self, tenant: i64, customer: Uuid, secret: PersonSecret) {
         let mut remembered = self.lock();
         // Full: begin again. Whoever is still around is back within one look-up each.

@@ -49,7 +49,12 @@ pub(super) struct CardRow {
     pub(super) last_at: DateTime<Utc>,
 }
 
-pub(super) fn insert_customers(conn: &mut PgConnection, tenant: i64, all: &[Customer], now: DateTime<Utc>) -> QueryResult<()> {
+pub(super) fn insert_customers(
+    conn: &mut PgConnection,
+    tenant: i64,
+    all: &[Customer],
+    now: DateTime<Utc>,
+) -> QueryResult<()> {
     let rows: Vec<_> = all
         .iter()
         .map(|one| {
@@ -62,7 +67,11 @@ pub(super) fn insert_customers(conn: &mut PgConnection, tenant: i64, all: &[Cust
 
 /// Gives a secret to the customers made at `now` that have none.
 pub(super) fn insert_secrets(
-    conn: &mut PgConnection, tenant: i64, all: &[Customer], secrets: &[PersonSecret], now: DateTime<Utc>,
+    conn: &mut PgConnection,
+    tenant: i64,
+    all: &[Customer],
+    secrets: &[PersonSecret],
+    now: DateTime<Utc>,
 ) -> QueryResult<()> {
     let text = "INSERT INTO person_secret (tenant, customer, secret) SELECT $1, q.id, q.secret \
         FROM unnest($2, $3) AS q(id, secret) JOIN customer c ON c.tenant = $1 AND c.id = q.id AND c.created_at = $4 \
@@ -79,8 +88,17 @@ pub(super) fn secret(conn: &mut PgConnection, tenant: i64, id: Uuid) -> QueryRes
     Ok(bytes.and_then(|bytes| bytes.try_into().ok()).map(PersonSecret))
 }
 
+pub(super) fn secrets(conn: &mut PgConnection, tenant: i64, ids: &[Uuid]) -> QueryResult<Vec<(Uuid, PersonSecret)>> {
+    let rows = person_secret::table
+        .filter(person_secret::tenant.eq(tenant).and(person_secret::customer.eq_any(ids)))
+        .select((person_secret::customer, person_secret::secret))
+        .load::<(Uuid, Vec<u8>)>(conn)?;
+    Ok(rows.into_iter().filter_map(|(id, bytes)| Some((id, PersonSecret(bytes.try_into().ok()?)))).collect())
+}
+
 pub(super) fn customer(conn: &mut PgConnection, tenant: i64, id: Uuid) -> QueryResult<Option<Customer>> {
-    let found = customer::table.find((tenant, id)).select((customer::id, customer::reference)).first(conn).optional()?;
+    let found =
+        customer::table.find((tenant, id)).select((customer::id, customer::reference)).first(conn).optional()?;
     Ok(found.map(|(id, reference)| Customer { id, reference }))
 }
 
