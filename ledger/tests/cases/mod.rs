@@ -51,7 +51,9 @@ fn refusal(record: &Record) -> Option<Refusal> {
 fn posted(record: &Record) -> (&[Posted], &[Dropped]) {
     match &record.body {
         Body::Transaction { transfers, dropped, .. } => (transfers, dropped),
-        other => panic!("not a transaction: {other:?}"),
+        Body::Opened { .. } | Body::Frozen { .. } | Body::Refused { .. } | Body::ClockMoved { .. } => {
+            panic!("not a transaction: {record:?}")
+        }
     }
 }
 

@@ -316,7 +316,7 @@ pub fn faults_of_form(request: &Request) -> Vec<Invalid> {
         at_most(open.len(), Limits::OPENS, "accounts to open");
         at_most(transfers.len() + grouped, Limits::TRANSFERS, "transfers");
     }
-    if request.effective_us.is_some_and(|us| us < 0 || us > Limits::LATEST_US) {
+    if request.effective_us.is_some_and(|us| !(0..=Limits::LATEST_US).contains(&us)) {
         faults.push(Invalid::EffectiveDate);
     }
     faults.extend(faults_of_command(&request.command));
