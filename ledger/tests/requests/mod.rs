@@ -85,6 +85,15 @@ pub fn old_books(sandbox: bool) -> State {
     state
 }
 
+/// Nothing opens a hold yet, but what is held counts already: 30 of the wallet's, and all that is left at the bottom.
+fn with_holds(mut state: State) -> State {
+    for (public_id, held) in [(WALLET, 30), (BOTTOM, 9)] {
+        let held = Account { held, ..*state.account(public_id).unwrap() };
+        put(&mut state, held);
+    }
+    state
+}
+
 /// An account as it is right after its opening.
 pub fn opened(public_id: Uuid, number: i64) -> Account {
     let NewAccount { asset, normal_side, owner, floor, ceiling, .. } = terms(public_id);
@@ -152,7 +161,7 @@ pub struct Asked {
 /// Books and what is asked of them.
 pub fn any_story() -> impl Strategy<Value = (State, Vec<Asked>)> {
     let books = (any::<bool>(), any::<bool>())
-        .prop_map(|(old, sandbox)| if old { old_books(sandbox) } else { empty_books(sandbox) });
+        .prop_map(|(old, sandbox)| if old { with_holds(old_books(sandbox)) } else { empty_books(sandbox) });
     // The database's clock goes back now and then.
     let asked = vec((NOW - 5..NOW + 5, vec(any_request(), 0..14)), 1..7);
     (books, asked.prop_map(numbered))
