@@ -215,17 +215,18 @@ CREATE FUNCTION journal.head(
     p_now bigint, p_offset bigint, p_digest bytea
 ) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
-    found journal.head;
+    stands journal.head; -- Not "found": that name would hide what NOT FOUND looks at.
 BEGIN
-    INSERT INTO journal.batch (journal, last_seq, first_seq, epoch, version, recorded_us, digest)
-    VALUES (p_journal, p_last, p_first, p_epoch, p_version, p_now, p_digest);
+    -- The head first: a late batch must meet the fence, not a batch row of the same last seq.
     UPDATE journal.head SET seq = p_last, last_us = p_now, clock_offset_us = p_offset, digest = p_digest
     WHERE journal = p_journal AND epoch = p_epoch AND seq = p_first - 1 AND version = p_version;
     IF NOT FOUND THEN
-        SELECT * INTO found FROM journal.head WHERE journal = p_journal;
+        SELECT * INTO stands FROM journal.head WHERE journal = p_journal;
         RAISE EXCEPTION 'fenced: head is at epoch % seq %, batch is of epoch % from seq %',
-            found.epoch, found.seq, p_epoch, p_first USING ERRCODE = 'TS001';
+            stands.epoch, stands.seq, p_epoch, p_first USING ERRCODE = 'TS001';
     END IF;
+    INSERT INTO journal.batch (journal, last_seq, first_seq, epoch, version, recorded_us, digest)
+    VALUES (p_journal, p_last, p_first, p_epoch, p_version, p_now, p_digest);
 END
 $$;
 
