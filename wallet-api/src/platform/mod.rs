@@ -1,11 +1,42 @@
 //! What every slice stands on, and nothing a slice knows.
+//!
+//! A slice gets a [`Platform`] and from it the database, the time, ids and who may come in; everything else here is
+//! types and functions. No module of this folder imports a slice: what the platform must ask of one (whose key is this?)
+//! it asks through a trait that the slice implements.
 
+pub mod books;
+pub mod chart;
 pub mod clock;
 pub mod cluster;
 pub mod db;
+pub mod events;
+pub mod fields;
+pub mod follow;
 pub mod http;
 pub mod ids;
 pub mod keyring;
+pub mod money;
 pub mod problem;
+#[cfg(test)]
+pub(crate) mod scratch;
+pub mod snapshot;
 pub mod telemetry;
 pub mod text;
+
+use clock::Clock;
+use db::Db;
+use ids::Ids;
+use keyring::Keyring;
+
+/// The ground under the slices; clones share it. Routes take it as `web::Data<Platform>`.
+#[derive(Clone)]
+pub struct Platform {
+    /// The database.
+    pub db: Db,
+    /// The time.
+    pub clock: Clock,
+    /// Randomness and ids.
+    pub ids: Ids,
+    /// Who may come in.
+    pub keyring: Keyring,
+}

@@ -1,0 +1,40 @@
+# The commands of the house. Each does its own set-up: see scripts/setup.sh.
+
+CARGO ?= cargo
+# A folder of our own choosing, absolute or from here; CARGO_TARGET_DIR in the environment wins, as it does for cargo.
+TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+TESSERA := $(TARGET_DIR)/release/tessera
+# make demo ONCE=1 ends after the story instead of serving on.
+ONCE ?=
+DEMO_FLAGS := $(if $(filter-out 0 no false,$(ONCE)),--once)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint bench
+
+help: ## show this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)$$/  make \1	\2/p' $(MAKEFILE_LIST)
+
+setup: ## find PostgreSQL and a C compiler, install what is missing
+	@sh scripts/setup.sh
+
+demo: setup ## build, start, seed, play the story, serve until Ctrl-C (ONCE=1: end after the story)
+	$(CARGO) build --release --locked -p wallet-api
+	@exec "$(TESSERA)" demo $(DEMO_FLAGS)
+
+test: setup ## run every test against a private PostgreSQL
+	$(CARGO) build --workspace --bins --locked
+	$(CARGO) test --workspace --locked
+
+lint: setup ## check format, lints, and where cargo-deny is installed licences and bans
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	@if command -v cargo-deny >/dev/null 2>&1; then \
+		$(CARGO) fetch --locked && $(CARGO) deny --offline --locked check licenses bans sources; \
+	else \
+		echo "skipped: cargo-deny is not installed"; \
+	fi
+
+bench: setup ## measure payments and posting against pgbench, one JSON object each
+	$(CARGO) build --release --locked -p wallet-api
+	@"$(TESSERA)" bench posting --json
+	@"$(TESSERA)" bench payments --json

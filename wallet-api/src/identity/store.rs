@@ -1,0 +1,191 @@
+//! SQL of the tables `tenant` and `api_key`.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use chrono_tz::Tz;
+use diesel::prelude::*;
+use diesel::result::Error as SqlError;
+
+use super::{NewKey, NewTenant};
+use crate::platform::keyring::{Actor, ApiKey, Caller, Directory, KeyRecord, Scope, Tenant, TenantSecret};
+use crate::platform::text::Lang;
+
+diesel::table! {
+    tenant (id) {
+        id -> BigInt,
+        slug -> Text,
+        name -> Text,
+        sandbox -> Bool,
+        zone -> Text,
+        locale -> Text,
+        secret -> Binary,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    api_key (tenant, id) {
+        tenant -> BigInt,
+        id -> BigInt,
+        client -> BigInt,
+        prefix -> Text,
+        hash -> Binary,
+        scopes -> Array<Text>,
+        name -> Text,
+        created_at -> Timestamptz,
+        revoked_at -> Nullable<Timestamptz>,
+        last_used_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(tenant, api_key);
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = tenant)]
+struct TenantRow {
+    id: i64,
+    slug: String,
+    name: String,
+    sandbox: bool,
+    zone: String,
+    locale: String,
+    secret: Vec<u8>,
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = api_key)]
+struct KeyRow {
+    id: i64,
+    client: i64,
+    hash: Vec<u8>,
+    scopes: Vec<String>,
+}
+
+/// None when the slug is taken.
+pub(super) fn insert_tenant(
+    conn: &mut PgConnection,
+    wish: &NewTenant,
+    secret: &[u8; 32],
+    now: DateTime<Utc>,
+) -> QueryResult<Option<i64>> {
+    diesel::insert_into(tenant::table)
+        .values((
+            tenant::slug.eq(&wish.slug),
+            tenant::name.eq(&wish.name),
+            tenant::sandbox.eq(wish.sandbox),
+            tenant::zone.eq(wish.zone.name()),
+            tenant::locale.eq(wish.locale.tag()),
+            tenant::secret.eq(secret.as_slice()),
+            tenant::created_at.eq(now),
+        ))
+        .on_conflict(tenant::slug)
+        .do_nothing()
+        .returning(tenant::id)
+        .get_result(conn)
+        .optional()
+}
+
+pub(super) fn tenant_by_slug(conn: &mut PgConnection, slug: &str) -> QueryResult<Option<Tenant>> {
+    let row = tenant::table.filter(tenant::slug.eq(slug)).select(TenantRow::as_select()).first(conn).optional()?;
+    row.map(TenantRow::into_tenant).transpose()
+}
+
+pub(super) fn tenants(conn: &mut PgConnection) -> QueryResult<Vec<Tenant>> {
+    let rows = tenant::table.order(tenant::id).select(TenantRow::as_select()).load(conn)?;
+    rows.into_iter().map(TenantRow::into_tenant).collect()
+}
+
+pub(super) fn client_exists(conn: &mut PgConnection, tenant: i64, client: i64) -> QueryResult<bool> {
+    let keys = api_key::table.filter(api_key::tenant.eq(tenant).and(api_key::client.eq(client)));
+    diesel::select(diesel::dsl::exists(keys)).get_result(conn)
+}
+
+/// Gives the key's id and its client.
+pub(super) fn insert_key(
+    conn: &mut PgConnection,
+    wish: &NewKey,
+    key: &ApiKey,
+    now: DateTime<Utc>,
+) -> QueryResult<(i64, i64)> {
+    let scopes: Vec<_> = wish.scopes.iter().map(|scope| scope.word()).collect();
+    diesel::insert_into(api_key::table)
+        .values((
+            api_key::tenant.eq(wish.tenant),
+            wish.client.map(|client| api_key::client.eq(client)), // without one the table counts on
+            api_key::prefix.eq(key.prefix()),
+            api_key::hash.eq(key.hash().to_vec()),
+            api_key::scopes.eq(scopes),
+            api_key::name.eq(&wish.name),
+            api_key::created_at.eq(now),
+        ))
+        .returning((api_key::id, api_key::client))
+        .get_result(conn)
+}
+
+/// False when the tenant has no key with this prefix. The first end stays on record.
+pub(super) fn revoke_key(conn: &mut PgConnection, tenant: i64, prefix: &str, now: DateTime<Utc>) -> QueryResult<bool> {
+    let key = api_key::table.filter(api_key::tenant.eq(tenant).and(api_key::prefix.eq(prefix)));
+    let ended =
+        diesel::update(key.filter(api_key::revoked_at.is_null())).set(api_key::revoked_at.eq(now)).execute(conn)?;
+    if ended > 0 {
+        return Ok(true);
+    }
+    diesel::select(diesel::dsl::exists(key)).get_result(conn)
+}
+
+/// The keyring's directory over these tables.
+pub(super) struct Keys;
+
+impl Directory for Keys {
+    fn find(&self, conn: &mut PgConnection, prefix: &str) -> QueryResult<Option<KeyRecord>> {
+        let row: Option<(KeyRow, TenantRow)> = api_key::table
+            .inner_join(tenant::table.on(tenant::id.eq(api_key::tenant)))
+            .filter(api_key::prefix.eq(prefix).and(api_key::revoked_at.is_null()))
+            .select((KeyRow::as_select(), TenantRow::as_select()))
+            .first(conn)
+            .optional()?;
+        row.map(|(key, tenant)| key.into_record(tenant.into_tenant()?)).transpose()
+    }
+
+    fn touch(&self, conn: &mut PgConnection, key: &KeyRecord, now: DateTime<Utc>) -> QueryResult<()> {
+        let before = now - TimeDelta::minutes(1);
+        let row = api_key::table.find((key.caller.tenant.id, key.id));
+        diesel::update(row.filter(api_key::last_used_at.is_null().or(api_key::last_used_at.lt(before))))
+            .set(api_key::last_used_at.eq(now))
+            .execute(conn)
+            .map(drop)
+    }
+}
+
+impl TenantRow {
+    fn into_tenant(self) -> QueryResult<Tenant> {
+        Ok(Tenant {
+            zone: self.zone.parse::<Tz>().map_err(unreadable)?,
+            locale: Lang::from_tag(&self.locale).unwrap_or_default(), // the table's check allows ours only
+            secret: TenantSecret::new(&bytes32(self.secret)?),
+            id: self.id,
+            slug: self.slug,
+            name: self.name,
+            sandbox: self.sandbox,
+        })
+    }
+}
+
+impl KeyRow {
+    fn into_record(self, tenant: Tenant) -> QueryResult<KeyRecord> {
+        // A scope this binary does not know came with a newer one: the key does less here, not more.
+        let scopes: Vec<Scope> = self.scopes.iter().filter_map(|word| word.parse().ok()).collect();
+        let caller = Caller::new(Arc::new(tenant), Actor::Client(self.client), scopes);
+        Ok(KeyRecord { id: self.id, hash: bytes32(self.hash)?, caller })
+    }
+}
+
+fn bytes32(bytes: Vec<u8>) -> QueryResult<[u8; 32]> {
+    <[u8; 32]>::try_from(bytes).map_err(|bytes| unreadable(format!("{} bytes instead of 32", bytes.len())))
+}
+
+/// A column that holds what its table's checks do not allow.
+fn unreadable(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> SqlError {
+    SqlError::DeserializationError(error.into())
+}

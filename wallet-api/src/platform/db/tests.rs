@@ -1,0 +1,119 @@
+use diesel::prelude::*;
+use diesel::sql_query;
+
+use super::*;
+use crate::platform::scratch::Scratch;
+
+fn one(conn: &mut PgConnection) -> QueryResult<usize> {
+    sql_query("SELECT 1").execute(conn)
+}
+
+#[test]
+fn four_migrations_at_once_wait_for_each_other_and_one_does_the_work() {
+    let scratch = Scratch::new();
+    let runs: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..4).map(|_| scope.spawn(|| migrate(&scratch.url).unwrap())).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    let (idle, busy): (Vec<_>, Vec<_>) = runs.into_iter().partition(Vec::is_empty);
+    assert_eq!((idle.len(), busy.len()), (3, 1));
+    assert!(busy[0].iter().any(|name| name.contains("0002")), "{busy:?}");
+}
+
+#[test]
+fn a_database_newer_than_the_binary_is_refused_by_name_and_left_alone() {
+    let scratch = Scratch::migrated();
+    let newer = "INSERT INTO __diesel_schema_migrations (version) VALUES ('9999')";
+    sql_query(newer).execute(&mut scratch.connect()).unwrap();
+    let refusal = migrate(&scratch.url).unwrap_err();
+    assert!(matches!(&refusal, MigrateError::NewerDatabase(version) if version == "9999"), "{refusal:?}");
+}
+
+#[tokio::test]
+async fn a_connection_with_an_open_transaction_never_reaches_the_next_caller() {
+    let scratch = Scratch::new();
+    let db = Db::open(&scratch.url, 1).unwrap();
+    let left_open = |conn: &mut PgConnection| {
+        Transactions::begin_transaction(conn)?;
+        sql_query("CREATE TABLE forgotten ()").execute(conn)
+    };
+    db.run(left_open).await.unwrap();
+    let seen = |conn: &mut PgConnection| {
+        assert!(!has_open_transaction(conn));
+        diesel::select(diesel::dsl::sql::<diesel::sql_types::Bool>("to_regclass('forgotten') IS NOT NULL"))
+            .get_result(conn)
+    };
+    let still_there: bool = db.run(seen).await.unwrap();
+    assert!(!still_there, "what was not committed is gone");
+}
+
+#[tokio::test]
+async fn a_call_that_outlives_its_deadline_is_answered_and_keeps_its_place_until_it_ends() {
+    let scratch = Scratch::new();
+    let db = Db::open(&scratch.url, 1).unwrap().with_deadline(Duration::from_millis(300));
+    let started = Instant::now();
+    let slow = db.run(|conn| sql_query("SELECT pg_sleep(1.5)").execute(conn)).await;
+    assert_eq!(slow.unwrap_err().code(), "database-slow");
+    assert!(started.elapsed() < Duration::from_secs(1));
+    assert_eq!(db.run(one).await.unwrap_err().code(), "database-busy", "the thread still has the only place");
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    db.run(one).await.unwrap();
+}
+
+#[tokio::test]
+async fn statements_end_by_the_servers_own_timeout_even_if_nobody_waits() {
+    let scratch = Scratch::new();
+    let db = Db::open(&scratch.url, 1).unwrap().with_deadline(Duration::from_secs(20));
+    let slow = db.run(|conn| {
+        sql_query("SET statement_timeout = '100ms'")
+            .execute(conn)
+            .and_then(|_| sql_query("SELECT pg_sleep(9)").execute(conn))
+    });
+    assert_eq!(slow.await.unwrap_err().code(), "database-slow");
+    let timeout = |conn: &mut PgConnection| {
+        diesel::select(diesel::dsl::sql::<diesel::sql_types::Text>("current_setting('lock_timeout')")).get_result(conn)
+    };
+    let lock: String = db.run(timeout).await.unwrap();
+    assert_eq!(lock, "3s");
+}
+
+#[tokio::test]
+async fn after_a_restart_of_the_server_one_call_fails_at_most_and_the_pool_heals() {
+    let scratch = Scratch::new();
+    let db = Db::open(&scratch.url, 4).unwrap();
+    let at_once = || {
+        futures_util::future::join_all((0..4).map(|_| db.run(|conn| sql_query("SELECT pg_sleep(0.1)").execute(conn))))
+    };
+    assert!(at_once().await.iter().all(Result::is_ok), "four connections are open");
+    scratch.cut_sessions();
+    assert_eq!(db.run(one).await.unwrap_err().status(), 503);
+    assert!(at_once().await.iter().all(Result::is_ok), "the three other dead ones were found before use");
+}
+
+#[tokio::test]
+async fn a_panic_in_the_work_is_our_fault_and_costs_nobody_else_anything() {
+    let scratch = Scratch::new();
+    let db = Db::open(&scratch.url, 1).unwrap();
+    let panics = |conn: &mut PgConnection| -> QueryResult<()> {
+        Transactions::begin_transaction(conn)?;
+        panic!("on purpose")
+    };
+    assert_eq!(db.run(panics).await.unwrap_err().code(), "internal");
+    db.run(one).await.unwrap();
+}
+
+#[test]
+fn a_database_that_is_not_there_is_said_so_within_the_deadline() {
+    let started = Instant::now();
+    assert!(matches!(Db::open("host=/nowhere dbname=x", 2), Err(DbError::Unreachable(_))));
+    assert!(started.elapsed() < DEADLINE + Duration::from_secs(2));
+}
+
+#[test]
+fn network_settings_are_added_to_every_form_of_address_and_never_override() {
+    let with = with_tcp_settings("postgres://h/db");
+    assert!(with.starts_with("postgres://h/db?connect_timeout=5&keepalives_idle=5&"), "{with}");
+    assert!(with_tcp_settings("postgres://h/db?sslmode=require").contains("sslmode=require&connect_timeout=5"));
+    assert!(with_tcp_settings("host=h dbname=db").contains("dbname=db connect_timeout=5 "));
+    assert!(!with_tcp_settings("host=h connect_timeout=9").contains("connect_timeout=5"));
+}
