@@ -128,7 +128,7 @@ impl World {
         let keyring = Keyring::new(db.clone(), clock.clone(), identity::directory());
         let platform = Platform { db, clock, ids, keyring };
         let holder = platform.ids.uuid_v7(platform.clock.now());
-        let journal = Journal::start(Config::new(scratch.url.clone(), holder, "here".to_owned())).unwrap();
+        let journal = Journal::start(Config::new(as_uri(&scratch.url), holder, "here".to_owned())).unwrap();
         assert!(journal.wait_until_leading(Duration::from_secs(10)).await);
         Self { platform, journal, tenant, asset, answered: Mutex::default(), events, scratch }
     }
@@ -266,6 +266,11 @@ impl World {
         let seq = count(&mut conn, &seq);
         hooks::attempts(&mut conn, self.tenant, endpoint, (seq, 0)).unwrap()
     }
+}
+
+/// The journal takes addresses in their URI form only.
+fn as_uri(keywords: &str) -> String {
+    format!("postgresql:///?{}", keywords.replace(' ', "&"))
 }
 
 impl Drop for World {
