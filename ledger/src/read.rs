@@ -101,6 +101,8 @@ pub struct Entry {
     pub recorded_us: i64,
     /// When it counts.
     pub effective_us: i64,
+    /// The record's metadata.
+    pub meta: Vec<u8>,
 }
 
 /// The newest `limit` entries of an account before row `before` (none: from the newest on), newest first.
@@ -114,7 +116,7 @@ pub fn statement_of(
     before: Option<i64>,
     limit: i64,
 ) -> Result<Vec<Entry>, StoreError> {
-    const TEXT: &str = "SELECT s.seq, s.leg, r.id, s.change, s.balance, s.version, o.public_id, r.recorded_us, r.effective_us FROM ( \
+    const TEXT: &str = "SELECT s.seq, s.leg, r.id, s.change, s.balance, s.version, o.public_id, r.recorded_us, r.effective_us, r.meta FROM ( \
         (SELECT seq, leg, -amount AS change, debit_balance AS balance, debit_version AS version, credit AS other \
          FROM journal.transfer WHERE journal = ? AND debit = ? AND debit_version < ? ORDER BY debit_version DESC LIMIT ?) \
         UNION ALL \
@@ -124,22 +126,14 @@ pub fn statement_of(
         CROSS JOIN LATERAL (SELECT * FROM journal.record WHERE journal = ? AND seq = s.seq LIMIT 1) r \
         CROSS JOIN LATERAL (SELECT public_id FROM journal.account WHERE journal = ? AND id = s.other LIMIT 1) o \
         ORDER BY s.version DESC";
-    type Row = (BigInt, Integer, SqlUuid, BigInt, BigInt, BigInt, SqlUuid, BigInt, BigInt);
-    type Values = (i64, i32, Uuid, i64, i64, i64, Uuid, i64, i64);
+    type Row = (BigInt, Integer, SqlUuid, BigInt, BigInt, BigInt, SqlUuid, BigInt, BigInt, Binary);
+    type Values = (i64, i32, Uuid, i64, i64, i64, Uuid, i64, i64, Vec<u8>);
     let (journal, before) = (Arg::Int(journal.0), Arg::Int(before.unwrap_or(i64::MAX)));
     let (account, limit) = (Arg::Int(account.0), Arg::Int(limit));
     let args = [journal, account, before, limit, journal, account, before, limit, limit, journal, journal];
     let rows = statement::<Row>(TEXT, &args).load::<Values>(conn)?;
-    let read = |(seq, leg, transaction, change, balance, version, other, recorded_us, effective_us): Values| Entry {
-        seq,
-        leg,
-        transaction,
-        change,
-        balance,
-        version,
-        other,
-        recorded_us,
-        effective_us,
+    let read = |(seq, leg, transaction, change, balance, version, other, recorded_us, effective_us, meta): Values| {
+        Entry { seq, leg, transaction, change, balance, version, other, recorded_us, effective_us, meta }
     };
     Ok(rows.into_iter().map(read).collect())
 }

@@ -3,6 +3,8 @@
 //! Slices stand on [`platform`] and on the `ledger` crate; a slice calls another slice's public functions, never its
 //! tables. [`commands`] alone knows all slices.
 
+pub mod app;
+pub mod billers;
 pub mod commands;
 pub mod engagement;
 pub mod identity;
@@ -10,3 +12,4 @@ pub mod loyalty;
 pub mod payments;
 pub mod platform;
 pub mod profile;
+pub mod sandbox;

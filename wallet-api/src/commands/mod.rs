@@ -1,5 +1,127 @@
 //! The command line's commands: they put the slices together, and nothing imports them.
+//!
+//! Exit codes: 0 done, 1 refused or not in order (with what to do next on standard error), 2 wrong usage. Data goes to
+//! standard output, with `--json` as one object; logs and progress go to standard error, bars only on a terminal.
 
 pub mod bench;
+mod client;
+mod clock;
 pub mod doctor;
 pub mod import;
+mod keys;
+pub mod node;
+mod serve;
+mod verify;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::app;
+use crate::platform::telemetry;
+use node::DatabaseArgs;
+
+/// A wallet that pays, rewards and proves its books.
+#[derive(Debug, Parser)]
+#[command(name = "tessera", version, about, propagate_version = true)]
+struct Cli {
+    /// What to log: `warn`, `info`, or `debug,ledger=trace`.
+    #[arg(long, global = true, env = "RUST_LOG")]
+    log: Option<String>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the API until Ctrl-C.
+    Serve(serve::ServeArgs),
+    /// Bring the database's tables up to date.
+    Migrate {
+        #[command(flatten)]
+        database: DatabaseArgs,
+    },
+    /// Derive the books again from their rows, and name the first row that does not follow.
+    Verify(verify::VerifyArgs),
+    /// Say what this machine lacks and how to get it.
+    Doctor {
+        #[command(flatten)]
+        database: DatabaseArgs,
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Bring data in.
+    Import {
+        #[command(subcommand)]
+        what: import::ImportCommand,
+    },
+    /// Tenants: the companies whose wallets run here.
+    Tenant {
+        #[command(subcommand)]
+        what: keys::TenantCommand,
+    },
+    /// API keys of machine clients.
+    Keys {
+        #[command(subcommand)]
+        what: keys::KeysCommand,
+    },
+    /// The clock of a sandbox.
+    Clock(clock::ClockArgs),
+    /// Print the OpenAPI document of the API, as YAML.
+    Openapi,
+    /// Print completions for a shell.
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Runs the command line.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    if let Err(error) = telemetry::init(cli.log.as_deref()) {
+        return fail(&error.into());
+    }
+    // One crypto provider for all of TLS; a second installation is the same one.
+    _ = rustls::crypto::ring::default_provider().install_default();
+    match run(cli.command) {
+        Ok(code) => code,
+        Err(error) => fail(&error),
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<ExitCode> {
+    let out = &mut io::stdout().lock();
+    match command {
+        Command::Serve(args) => on_runtime(serve::serve(args))?,
+        Command::Migrate { database } => {
+            database.open()?;
+        }
+        Command::Verify(args) => return verify::verify(&args, out),
+        Command::Doctor { database, json } => {
+            let options = doctor::Options::here(database.data_dir, database.database_url, database.allow_plaintext);
+            return Ok(ExitCode::from(doctor::run(&options, json, out)?.exit_code()));
+        }
+        Command::Import { what } => on_runtime(import::import(what))?,
+        Command::Tenant { what } => keys::tenant(what, out)?,
+        Command::Keys { what } => keys::keys(what, out)?,
+        Command::Clock(args) => on_runtime(clock::clock(args))?,
+        Command::Openapi => write!(out, "{}", app::openapi().to_yaml()?)?,
+        Command::Completions { shell } => clap_complete::generate(shell, &mut Cli::command(), "tessera", out),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs a command that needs an async runtime, on actix's.
+fn on_runtime(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    actix_web::rt::System::new().block_on(command)
+}
+
+#[expect(clippy::print_stderr, reason = "the one place where a command says why it ends")]
+fn fail(error: &anyhow::Error) -> ExitCode {
+    eprintln!("tessera: {error:#}");
+    ExitCode::FAILURE
+}

@@ -77,11 +77,11 @@ pub enum IdentityError {
 
 impl From<SqlError> for IdentityError {
     fn from(error: SqlError) -> Self {
-        match error {
-            // The one foreign key here: a key's tenant.
-            SqlError::DatabaseError(DatabaseErrorKind::ForeignKeyViolation, _) => Self::UnknownTenant,
-            error => Self::Database(error),
+        // The one foreign key here is a key's tenant.
+        if matches!(error, SqlError::DatabaseError(DatabaseErrorKind::ForeignKeyViolation, _)) {
+            return Self::UnknownTenant;
         }
+        Self::Database(error)
     }
 }
 

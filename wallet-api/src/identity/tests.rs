@@ -96,3 +96,23 @@ fn the_migrations_go_back_as_they_came() {
     drop(conn);
     assert!(!crate::platform::db::migrate(&scratch.url).unwrap().is_empty());
 }
+
+#[test]
+fn the_apps_role_can_end_a_key_and_never_change_or_delete_one() {
+    let scratch = Scratch::migrated();
+    let (mut conn, ids) = (scratch.connect(), Ids::system());
+    diesel::sql_query("SET ROLE tessera_app").execute(&mut conn).unwrap();
+    let tenant = create_tenant(&mut conn, &ids, now(), &wish("acea")).unwrap().id;
+    let made = create_key(&mut conn, &ids, now(), &key_wish(tenant, None)).unwrap();
+    revoke_key(&mut conn, now(), tenant, made.key.prefix()).unwrap();
+    for forbidden in [
+        "DELETE FROM api_key",
+        "UPDATE api_key SET hash = hash",
+        "UPDATE api_key SET scopes = '{admin}'",
+        "UPDATE tenant SET secret = secret",
+        "UPDATE tenant SET sandbox = true",
+        "DELETE FROM tenant",
+    ] {
+        assert!(diesel::sql_query(forbidden).execute(&mut conn).is_err(), "{forbidden}");
+    }
+}

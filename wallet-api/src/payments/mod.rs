@@ -1,1 +1,181 @@
-//! payments
+//! Payments: money from a customer's wallet, or from outside, to a merchant, with what it earns in the same transaction.
+//!
+//! `Payments::pay` is the one road for app, till, web and import. It decides the rewards by the published rules, purely,
+//! then asks the journal for one transaction: the payment, and each reward as an optional group that an empty budget
+//! drops without touching the payment. What was decided and why is written in the same commit.
+//! Not here yet: holds, captures, refunds, payments with points, strong authentication.
+
+mod explain;
+mod model;
+mod paper;
+mod reading;
+mod routes;
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use ledger::{Amount, Answer, Body, Claim, Command, Companion, Group, Journal, JournalId, Key, NewAccount, Transfer};
+use uuid::Uuid;
+
+pub use model::{Instrument, PaymentWish, TopUpWish};
+pub use paper::{Cleared, Outcome, PAYMENT, PaperReward, PaymentPaper, cleared, events};
+pub use routes::{BalanceBody, customer_balances, routes};
+
+use crate::billers::Merchants;
+use crate::loyalty::{self, Config, Grant, Programmes};
+use crate::platform::Platform;
+use crate::platform::books::{Paper, ask};
+use crate::platform::chart::Purpose;
+use crate::platform::ids::derived;
+use crate::platform::keyring::Tenant;
+use crate::platform::problem::Problem;
+use crate::profile::Customers;
+
+/// What payments stand on.
+#[derive(Clone)]
+pub struct Payments {
+    /// Database, time, ids.
+    pub platform: Platform,
+    /// The books.
+    pub journal: Journal,
+    /// Who pays.
+    pub customers: Arc<Customers>,
+    /// Who is paid.
+    pub merchants: Arc<Merchants>,
+    /// What it earns.
+    pub programmes: Arc<Programmes>,
+}
+
+/// A payment the journal has decided: cleared, or refused for good.
+#[derive(Debug, Clone)]
+pub struct Paid {
+    /// The journal's answer.
+    pub answer: Answer,
+    /// What was decided before the posting; none for a refusal.
+    pub paper: Option<PaymentPaper>,
+}
+
+impl Payments {
+    /// Makes a payment, or tells what became of it under this key.
+    ///
+    /// # Errors
+    /// 404 for an unknown customer or merchant; the journal's problems, each saying whether anything happened. A refusal
+    /// by an account's state is an answer.
+    #[tracing::instrument(name = "payments.pay", skip_all, fields(tenant = tenant.id))]
+    pub async fn pay(&self, tenant: &Tenant, key: Key, wish: &PaymentWish) -> Result<Paid, Problem> {
+        let secret = self.customers.secret(&self.platform, tenant.id, wish.customer).await?;
+        self.merchants.get(&self.platform, tenant.id, wish.merchant).await?;
+        let config = self.programmes.config(&self.platform, tenant.id).await?;
+        let now = self.now(&config);
+        let grants = grants(&config, wish.occurred_at.unwrap_or(now), wish)?;
+        let id = self.platform.ids.uuid_v7(self.platform.clock.now());
+        let written = PaymentPaper::of(id, wish, &grants);
+        let facts = written.to_bytes();
+        let meta = paper::meta("payment", wish.customer, Some(wish.merchant), Some(secret.commit(id, &facts)));
+        let paper = Paper {
+            effective_us: wish.occurred_at.map(|at| at.timestamp_micros()),
+            meta,
+            companions: vec![Companion { kind: PAYMENT, key: id, body: facts }],
+        };
+        let command = transaction(tenant.id, id, &config, wish, &grants);
+        let answer = ask(&self.journal, tenant, key, command, paper).await?;
+        self.paid(tenant, answer, id, written).await
+    }
+
+    /// Tells what a payment would earn, by the same rules, and whether the budgets would bear it now.
+    ///
+    /// # Errors
+    /// 404 for an unknown merchant.
+    pub async fn quote(
+        &self,
+        tenant: &Tenant,
+        merchant: Uuid,
+        amount_minor: i64,
+    ) -> Result<Vec<(Grant, bool)>, Problem> {
+        self.merchants.get(&self.platform, tenant.id, merchant).await?;
+        let config = self.programmes.config(&self.platform, tenant.id).await?;
+        let grants =
+            loyalty::grants(&config, self.now(&config), merchant, amount_minor).map_err(|_too_large| too_large())?;
+        let budgets: Vec<Uuid> = grants.iter().map(|grant| grant.budget().account(tenant.id)).collect();
+        let journal = JournalId(tenant.id);
+        let balances = self.platform.db.run(move |conn| ledger::read::balances(conn, journal, &budgets)).await?;
+        let bears = |grant: &Grant| {
+            let budget = grant.budget().account(tenant.id);
+            let balance = balances.iter().find(|balance| balance.public_id == budget);
+            balance.is_some_and(|balance| balance.balance >= grant.minor && !balance.debits_frozen)
+        };
+        Ok(grants
+            .into_iter()
+            .map(|grant| {
+                let bears = bears(&grant);
+                (grant, bears)
+            })
+            .collect())
+    }
+
+    /// Brings money from outside into a customer's wallet.
+    ///
+    /// # Errors
+    /// 404 for an unknown customer; the journal's problems.
+    #[tracing::instrument(name = "payments.top_up", skip_all, fields(tenant = tenant.id))]
+    pub async fn top_up(&self, tenant: &Tenant, key: Key, wish: &TopUpWish) -> Result<Answer, Problem> {
+        self.customers.secret(&self.platform, tenant.id, wish.customer).await?;
+        let config = self.programmes.config(&self.platform, tenant.id).await?;
+        let (from, to) = (Purpose::Settlement(wish.rail), Purpose::Available(wish.customer));
+        let (debit, credit) = (from.account(tenant.id), to.account(tenant.id));
+        let command = Command::Transact {
+            id: self.platform.ids.uuid_v7(self.platform.clock.now()),
+            open: vec![from.opening(tenant.id, config.eur), to.opening(tenant.id, config.eur)],
+            transfers: vec![Transfer { debit, credit, amount: Amount::new(wish.amount_minor, config.eur) }],
+            groups: Vec::new(),
+            claim: None,
+        };
+        let paper = Paper { meta: paper::meta("top_up", wish.customer, None, None), ..Paper::default() };
+        Ok(ask(&self.journal, tenant, key, command, paper).await?)
+    }
+
+    /// The tenant's present: a sandbox may be ahead of the world.
+    fn now(&self, config: &Config) -> DateTime<Utc> {
+        let now = self.platform.clock.now();
+        now.checked_add_signed(config.clock_ahead).unwrap_or(now)
+    }
+
+    /// What was decided belongs to the answer: ours if this request was the first, else what the first one wrote.
+    async fn paid(&self, tenant: &Tenant, answer: Answer, id: Uuid, written: PaymentPaper) -> Result<Paid, Problem> {
+        if matches!(answer.record.body, Body::Refused { .. }) {
+            return Ok(Paid { answer, paper: None });
+        }
+        if answer.record.id == id {
+            return Ok(Paid { answer, paper: Some(written) });
+        }
+        let paper = reading::paper(&self.platform, JournalId(tenant.id), answer.record.id).await?;
+        Ok(Paid { paper: Some(paper), answer })
+    }
+}
+
+fn grants(config: &Config, now: DateTime<Utc>, wish: &PaymentWish) -> Result<Vec<Grant>, Problem> {
+    loyalty::grants(config, now, wish.merchant, wish.amount_minor).map_err(|_too_large| too_large())
+}
+
+fn too_large() -> Problem {
+    Problem::new(422, "amount-invalid", "The amount cannot be moved", "Amounts are whole minor units from 1 to 10^15.")
+}
+
+/// The one transaction of a payment. Each reward that gives something is a group of its own, in the grants' order.
+fn transaction(tenant: i64, id: Uuid, config: &Config, wish: &PaymentWish, grants: &[Grant]) -> Command {
+    let from = match wish.instrument {
+        Instrument::Wallet => Purpose::Available(wish.customer),
+        Instrument::External { rail } => Purpose::Settlement(rail),
+    };
+    let to = Purpose::Payable(wish.merchant);
+    let amount = Amount::new(wish.amount_minor, config.eur);
+    let given = || grants.iter().filter(|grant| grant.minor > 0);
+    let mut open: Vec<NewAccount> = vec![from.opening(tenant, config.eur), to.opening(tenant, config.eur)];
+    open.extend(given().flat_map(|grant| grant.openings(tenant, wish.customer)));
+    let groups = given().map(|grant| Group { transfers: vec![grant.transfer(tenant, wish.customer)] }).collect();
+    let order = wish.reference.as_ref().map(|reference| {
+        Claim(derived("order", &[&tenant.to_be_bytes(), wish.merchant.as_bytes(), reference.as_bytes()]))
+    });
+    let transfers = vec![Transfer { debit: from.account(tenant), credit: to.account(tenant), amount }];
+    Command::Transact { id, open, transfers, groups, claim: order }
+}

@@ -1,12 +1,14 @@
-//! The database: one pool, one way to run work on it, and the migrations.
+//! The database: one pool, one way to run work on it, and the migrations ([`migrate()`]).
 //!
 //! Promise: no request waits for the database longer than [`DEADLINE`], and no session keeps a transaction or a lock
-//! longer than [`SESSION`] allows. A call that overruns is answered 503 `database-slow` while its thread lives on, holding its
+//! longer than `SESSION` allows. A call that overruns is answered 503 `database-slow` while its thread lives on, holding its
 //! place in the pool, until the server's own timeout ends it: so no more threads can hang than the pool has places. A
 //! connection that comes back with an open transaction is dropped and logged; one that lost its server is found by the
 //! first call that fails on it, and all others are tested before their next use.
 //! The journal is never called from inside `work` (JOURNAL 21): asking it is asynchronous, `work` is not, so by the time
 //! one can ask, the transaction has ended. Not here: the journal's own sessions (`ledger`), and retries.
+
+mod migrate;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,12 +16,10 @@ use std::time::{Duration, Instant};
 
 use actix_web::web;
 use diesel::connection::{SimpleConnection, TransactionManager};
-use diesel::migration::{Migration, MigrationSource};
-use diesel::pg::Pg;
 use diesel::r2d2::{ConnectionManager, CustomizeConnection, Pool, PooledConnection, R2D2Connection};
 use diesel::result::{DatabaseErrorKind, Error as SqlError};
-use diesel::{Connection, ConnectionError, PgConnection};
-use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+use diesel::{Connection, PgConnection};
+pub use migrate::{MIGRATIONS, MigrateError, migrate};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::Span;
 
@@ -46,12 +46,6 @@ const TCP: [(&str, &str); 5] = [
     ("keepalives_count", "3"),
     ("tcp_user_timeout", "5000"),
 ];
-
-/// The migrations this binary knows, oldest first.
-pub const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../migrations");
-
-/// Key of the advisory lock under which migrations run: "tessera" in ASCII.
-const MIGRATION_LOCK: i64 = 0x0074_6573_7365_7261;
 
 /// A pool of connections; clones share it.
 #[derive(Clone)]
@@ -95,14 +89,19 @@ impl Describe for DbError {
 
 impl Describe for SqlError {
     fn describe(&self) -> Problem {
-        match self {
-            Self::DatabaseError(DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand, _) => {
-                unreachable()
-            }
-            Self::DatabaseError(DatabaseErrorKind::SerializationFailure, _) => busy(),
-            Self::DatabaseError(_, info) if info.message().starts_with("canceling statement due to") => slow(),
-            error => Problem::internal(error),
+        use DatabaseErrorKind::{ClosedConnection, SerializationFailure, UnableToSendCommand};
+        let Self::DatabaseError(kind, info) = self else { return Problem::internal(self) };
+        if matches!(kind, ClosedConnection | UnableToSendCommand) {
+            return unreachable();
         }
+        if matches!(kind, SerializationFailure) {
+            return busy();
+        }
+        // A server that speaks another language than English is answered 500 here: diesel keeps no SQLSTATE.
+        if info.message().starts_with("canceling statement due to") {
+            return slow();
+        }
+        Problem::internal(self)
     }
 }
 
@@ -319,54 +318,6 @@ fn with_tcp_settings(url: &str) -> String {
         }
     }
     out
-}
-
-/// Why the database was not brought up to date.
-#[derive(Debug, thiserror::Error)]
-pub enum MigrateError {
-    /// No connection as the owner.
-    #[error("database cannot be reached")]
-    Connect(#[from] ConnectionError),
-    /// The lock could not be taken.
-    #[error("migration lock cannot be taken")]
-    Lock(#[from] SqlError),
-    /// The database has migrations that this binary does not know; the first of them is named.
-    #[error("the database is newer than this binary: it has migration {0}; run the newer binary")]
-    NewerDatabase(String),
-    /// A migration failed; it was rolled back, the ones before it stay.
-    #[error("a migration failed")]
-    Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
-}
-
-/// Brings the database at `owner_url` up to date and names the migrations it ran, oldest first; none when it already was.
-///
-/// Runs from several processes wait for each other. The lock is held by the connection that migrates, not by one beside
-/// it: were this process killed, a statement that the server is still running would keep the lock until it ends.
-///
-/// # Errors
-/// [`MigrateError`]; nothing changes when the database is newer than this binary.
-pub fn migrate(owner_url: &str) -> Result<Vec<String>, MigrateError> {
-    let mut conn = PgConnection::establish(&with_tcp_settings(owner_url))?;
-    conn.batch_execute(&format!(
-        "SET application_name = 'tessera migrate'; SELECT pg_advisory_lock({MIGRATION_LOCK})"
-    ))?;
-    refuse_newer(&mut conn)?; // the lock goes with the connection, also on the way out through an error
-    let ran = conn.run_pending_migrations(MIGRATIONS).map_err(MigrateError::Failed)?;
-    Ok(ran.iter().map(ToString::to_string).collect())
-}
-
-fn refuse_newer(conn: &mut PgConnection) -> Result<(), MigrateError> {
-    let known = known_versions()?;
-    let applied = conn.applied_migrations().map_err(MigrateError::Failed)?;
-    match applied.iter().map(ToString::to_string).filter(|version| !known.contains(version)).min() {
-        Some(newer) => Err(MigrateError::NewerDatabase(newer)),
-        None => Ok(()),
-    }
-}
-
-fn known_versions() -> Result<Vec<String>, MigrateError> {
-    let migrations: Vec<Box<dyn Migration<Pg>>> = MIGRATIONS.migrations().map_err(MigrateError::Failed)?;
-    Ok(migrations.iter().map(|migration| migration.name().version().to_string()).collect())
 }
 
 #[cfg(test)]

@@ -4,16 +4,22 @@
 //! types and functions. No module of this folder imports a slice: what the platform must ask of one (whose key is this?)
 //! it asks through a trait that the slice implements.
 
+pub mod books;
+pub mod chart;
 pub mod clock;
 pub mod cluster;
 pub mod db;
 pub mod events;
+pub mod fields;
+pub mod follow;
 pub mod http;
 pub mod ids;
 pub mod keyring;
+pub mod money;
 pub mod problem;
 #[cfg(test)]
 pub(crate) mod scratch;
+pub mod snapshot;
 pub mod telemetry;
 pub mod text;
 

@@ -184,4 +184,37 @@ mod tests {
         assert_eq!(find(Lang::It, "problem-scope-missing-detail", &[]), None);
         assert_eq!(text(Lang::It, "no-such-text", &[]), "no-such-text");
     }
+
+    /// Codes of the problems that `source` makes outside its tests.
+    fn codes(source: &str) -> impl Iterator<Item = &str> {
+        let code = source.split("#[cfg(test)]").next().unwrap_or_default();
+        code.split("Problem::new(").skip(1).filter_map(|call| call.split('"').nth(1))
+    }
+
+    fn sources(folder: &std::path::Path, found: &mut Vec<std::path::PathBuf>) {
+        for entry in std::fs::read_dir(folder).unwrap().flatten() {
+            match entry.file_type().unwrap().is_dir() {
+                true => sources(&entry.path(), found),
+                false => found.push(entry.path()),
+            }
+        }
+    }
+
+    #[test]
+    fn every_problem_of_this_crate_has_words_in_both_languages() {
+        let mut files = Vec::new();
+        sources(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut files);
+        files.retain(|file| !file.ends_with("tests.rs"));
+        let known = ids(SOURCES[0].1); // the other has the same
+        let mut checked = 0;
+        for file in files {
+            for code in codes(&std::fs::read_to_string(&file).unwrap()) {
+                for id in [format!("problem-{code}"), format!("problem-{code}-detail")] {
+                    assert!(known.contains(&id), "{}: no words for {id} in locales/", file.display());
+                    checked += 1;
+                }
+            }
+        }
+        assert!(checked > 40, "the search finds the problems ({checked})");
+    }
 }

@@ -7,7 +7,26 @@
 mod error;
 mod fields;
 mod lines;
+mod purchases;
 pub mod rejects;
 pub mod rows;
 
 pub use error::ImportError;
+pub use purchases::Imported;
+
+/// What to import.
+#[derive(Debug, clap::Subcommand)]
+pub enum ImportCommand {
+    /// A shop's purchases: each row as a payment with its cashback and points.
+    Purchases(purchases::PurchasesArgs),
+}
+
+/// `tessera import …`
+///
+/// # Errors
+/// What stopped it; what was posted stays posted, and the next run goes on.
+pub async fn import(what: ImportCommand) -> anyhow::Result<()> {
+    match what {
+        ImportCommand::Purchases(args) => purchases::purchases(args).await,
+    }
+}

@@ -148,9 +148,15 @@ fn a_server_killed_with_9_starts_again_on_the_same_socket() -> Outcome {
     let mut cluster = Cluster::start(folder.path())?;
     connect(&cluster, Role::Super)?.batch_execute("CREATE TABLE kept AS SELECT 7 AS n")?;
     let (pid, url) = (cluster.pid(), cluster.url(Role::Super, "postgres"));
-    let _session = connect(&cluster, Role::App)?; // its process must notice that the server is dead
+    // A session at work notices only at its end that the server is dead, and until then no new one may start.
+    let mut session = connect(&cluster, Role::App)?;
+    let busy = thread::spawn(move || session.batch_execute("SELECT sum(n) FROM generate_series(1, 6000000) AS n"));
+    let at_work = "(SELECT count(*) FROM pg_stat_activity WHERE usename = 'tessera_app' AND state = 'active') = 1";
+    let mut watcher = connect(&cluster, Role::Super)?;
+    while !ask::<Bool, bool>(&mut watcher, at_work)? {}
     kill_9(pid)?;
     cluster.restart()?;
+    let _answered_or_cut_off = busy.join();
     assert_ne!(cluster.pid(), pid);
     assert_eq!(ask::<Integer, i32>(&mut PgConnection::establish(&url)?, "(SELECT n FROM kept)")?, 7);
 

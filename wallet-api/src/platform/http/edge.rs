@@ -50,7 +50,8 @@ pub async fn edge(
         Err(error) => Err(HttpResponse::from_error(error)),
     };
     let status = answer.as_ref().map_or_else(HttpResponse::status, ServiceResponse::status);
-    span.in_scope(|| tracing::info!(status = status.as_u16(), took_us = started.elapsed().as_micros(), "answered"));
+    let took_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+    span.in_scope(|| tracing::info!(status = status.as_u16(), took_us, "answered"));
     match answer {
         Ok(response) => {
             let (req, response) = response.into_parts();

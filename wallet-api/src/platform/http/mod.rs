@@ -3,7 +3,7 @@
 //! An app is built as `App::new().wrap(from_fn(http::edge)).configure(http::common(ready))`, with `web::Data<Platform>`.
 //! Promise: every answer has an `x-request-id`; every refusal is an RFC 9457 problem in the language of the request; a
 //! request takes at most [`RequestDeadline`], its body at most [`BodyLimit`], its headers [`HEADER_BYTES`] in at most 96
-//! fields (actix's parser holds no more). The log has one line per request: route pattern and numbers, never paths, queries,
+//! fields (actix's parser holds no more, and refuses those, and what is no HTTP, without words). The log has one line per request: route pattern and numbers, never paths, queries,
 //! bodies or tokens. Not here: TLS and HSTS (the proxy in front), compression, rate limits, time to *send* headers
 //! (`HttpServer::client_request_timeout`).
 

@@ -1,0 +1,187 @@
+//! The application: every slice's routes over one platform, as an actix app and as the OpenAPI document they write.
+
+use std::sync::Arc;
+
+use actix_web::{HttpResponse, get, web};
+use ledger::{Journal, Role};
+use serde::Serialize;
+use utoipa::openapi::OpenApi as Document;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::{Modify, OpenApi, ToSchema};
+use utoipa_actix_web::AppExt;
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use crate::billers::Merchants;
+use crate::engagement::hooks;
+use crate::loyalty::Programmes;
+use crate::payments::Payments;
+use crate::platform::Platform;
+use crate::platform::http::{ReadyCheck, common};
+use crate::platform::keyring::{Caller, Scope};
+use crate::platform::problem::{Problem, ProblemBody};
+use crate::profile::Customers;
+use crate::{billers, loyalty, payments, profile, sandbox};
+
+/// Everything the routes stand on.
+#[derive(Clone)]
+pub struct Parts {
+    /// The ground.
+    pub platform: Platform,
+    /// The books.
+    pub journal: Journal,
+    /// Payments, and through them customers, merchants and programmes.
+    pub payments: Payments,
+    /// Where hooks may go.
+    pub hook_policy: Arc<hooks::guard::Policy>,
+}
+
+impl Parts {
+    /// Puts the slices together over one platform and one journal.
+    #[must_use]
+    pub fn new(platform: Platform, journal: Journal, hook_policy: hooks::guard::Policy) -> Self {
+        let payments = Payments {
+            platform: platform.clone(),
+            journal: journal.clone(),
+            customers: Arc::new(Customers::default()),
+            merchants: Arc::new(Merchants::default()),
+            programmes: Arc::new(Programmes::default()),
+        };
+        Self { platform, journal, payments, hook_policy: Arc::new(hook_policy) }
+    }
+}
+
+/// Puts every slice's data and routes, and those that each node has, into an actix app. Wrap the app in
+/// [`crate::platform::http::edge`], outermost.
+pub fn configure(parts: &Parts) -> impl FnOnce(&mut web::ServiceConfig) + use<> {
+    let parts = parts.clone();
+    move |config| {
+        let ready = ready_check(&parts);
+        let Parts { platform, journal, payments, hook_policy } = parts;
+        config
+            .app_data(web::Data::new(platform))
+            .app_data(web::Data::new(journal))
+            .app_data(web::Data::from(Arc::clone(&payments.customers)))
+            .app_data(web::Data::from(Arc::clone(&payments.merchants)))
+            .app_data(web::Data::from(Arc::clone(&payments.programmes)))
+            .app_data(web::Data::new(payments))
+            .app_data(web::Data::from(hook_policy));
+        common(ready)(config);
+        routes(&mut ServiceConfig::new(config));
+    }
+}
+
+/// Every slice's routes.
+fn routes(config: &mut ServiceConfig) {
+    config
+        .configure(payments::routes)
+        .configure(profile::routes)
+        .configure(loyalty::routes)
+        .configure(billers::routes)
+        .configure(sandbox::routes)
+        .service(get_node);
+}
+
+/// The OpenAPI document of the routes, as `openapi/wallet.yaml` holds it.
+#[must_use]
+pub fn openapi() -> Document {
+    actix_web::App::new().into_utoipa_app().openapi(Api::openapi()).configure(routes).split_for_parts().1
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Tessera wallet API",
+        description = "Payments, loyalty and the customer's card over one double-entry journal. Amounts are whole \
+            minor units in strings. Every POST that moves money needs an Idempotency-Key. Refusals are RFC 9457 problems.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0"),
+    ),
+    modifiers(&ApiKey),
+    tags(
+        (name = "payments", description = "Payments, top-ups, quotes"),
+        (name = "customers", description = "Customers, balances, statements, cards"),
+        (name = "merchants", description = "Who is paid"),
+        (name = "loyalty", description = "Programmes, campaigns, rules, budgets"),
+        (name = "hooks", description = "Endpoints that are told what happened"),
+        (name = "sandbox", description = "What only sandboxes have"),
+        (name = "node", description = "How this node fares"),
+    ),
+)]
+struct Api;
+
+struct ApiKey;
+
+impl Modify for ApiKey {
+    fn modify(&self, document: &mut Document) {
+        let mut http = Http::new(HttpAuthScheme::Bearer);
+        http.bearer_format = Some("tsk_<prefix>_<secret>".into());
+        document.components.get_or_insert_default().add_security_scheme("key", SecurityScheme::Http(http));
+    }
+}
+
+/// Ready: the database answers, and somebody leads the journal.
+fn ready_check(parts: &Parts) -> ReadyCheck {
+    let (platform, journal) = (parts.platform.clone(), parts.journal.clone());
+    Arc::new(move || {
+        let (platform, journal) = (platform.clone(), journal.clone());
+        Box::pin(async move {
+            platform.db.answers().await?;
+            match journal.status().role {
+                Role::Leading { .. } | Role::Following { leader: Some(_) } => Ok(()),
+                Role::Following { leader: None } => {
+                    let detail = "No node leads the journal yet; try again in a moment.";
+                    Err(Problem::new(503, "no-leader", "Nobody writes yet", detail).retry_after(1))
+                }
+            }
+        })
+    })
+}
+
+/// How this node and its writer fare; counters since it started.
+#[derive(Debug, Serialize, ToSchema)]
+struct NodeBody {
+    /// `leading` or `following`.
+    #[schema(example = "leading")]
+    role: &'static str,
+    /// The epoch it leads under.
+    epoch: Option<i64>,
+    /// Where the leader is, if this node is not it.
+    leader: Option<String>,
+    /// Requests waiting for the writer.
+    queued: usize,
+    /// Batches committed.
+    batches: u64,
+    /// Records committed.
+    records: u64,
+    /// Batches that a later epoch kept out.
+    fenced_batches: u64,
+    /// Batches whose outcome was not known when their callers were answered.
+    unknown_batches: u64,
+    /// How often it began to lead.
+    terms: u64,
+}
+
+/// Tells how this node fares.
+#[utoipa::path(tag = "node", security(("key" = [])), responses(
+    (status = 200, body = NodeBody),
+    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
+))]
+#[get("/v1/node")]
+async fn get_node(caller: Caller, journal: web::Data<Journal>) -> Result<HttpResponse, Problem> {
+    caller.require(Scope::Admin)?;
+    let status = journal.status();
+    let (role, epoch, leader) = match status.role {
+        Role::Leading { epoch } => ("leading", Some(epoch), None),
+        Role::Following { leader } => ("following", None, leader),
+    };
+    Ok(HttpResponse::Ok().json(NodeBody {
+        role,
+        epoch,
+        leader,
+        queued: status.queued,
+        batches: status.batches,
+        records: status.records,
+        fenced_batches: status.fenced_batches,
+        unknown_batches: status.unknown_batches,
+        terms: status.terms,
+    }))
+}

@@ -1,0 +1,86 @@
+//! Merchants over HTTP.
+
+use actix_web::{HttpResponse, get, post, web};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_actix_web::service_config::ServiceConfig;
+use uuid::Uuid;
+
+use super::{Merchant, Merchants};
+use crate::platform::Platform;
+use crate::platform::fields::text;
+use crate::platform::http::Json;
+use crate::platform::keyring::{Caller, Scope};
+
+use crate::platform::problem::{Problem, ProblemBody};
+
+/// Adds this slice's routes.
+pub fn routes(config: &mut ServiceConfig) {
+    config.service(add_merchant).service(get_merchant);
+}
+
+/// A merchant to add.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NewMerchant {
+    /// Your own name for it, unique: 1 to 100 characters, no personal data.
+    #[schema(example = "shop-12")]
+    reference: String,
+    /// The name people see: 1 to 200 characters.
+    #[schema(example = "Emporio Centrale")]
+    name: String,
+}
+
+/// A merchant.
+#[derive(Debug, Serialize, ToSchema)]
+struct MerchantBody {
+    /// Its id.
+    id: Uuid,
+    /// Your own name for it.
+    reference: String,
+    /// The name people see.
+    name: String,
+}
+
+impl From<Merchant> for MerchantBody {
+    fn from(Merchant { id, reference, name }: Merchant) -> Self {
+        Self { id, reference, name }
+    }
+}
+
+/// Adds a merchant. Adding one of the same reference again gives the one there is.
+#[utoipa::path(tag = "merchants", request_body = NewMerchant, security(("key" = [])), responses(
+    (status = 201, body = MerchantBody),
+    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
+))]
+#[post("/v1/merchants")]
+async fn add_merchant(
+    caller: Caller,
+    platform: web::Data<Platform>,
+    merchants: web::Data<Merchants>,
+    body: Json<NewMerchant>,
+) -> Result<HttpResponse, Problem> {
+    caller.require(Scope::MerchantsWrite)?;
+    let NewMerchant { reference, name } = body.into_inner();
+    let reference = text(reference, "/reference", 1..=100)?;
+    let name = text(name, "/name", 1..=200)?;
+    let merchant = merchants.add(&platform, caller.tenant.id, reference, name).await?;
+    Ok(HttpResponse::Created().json(MerchantBody::from(merchant)))
+}
+
+/// Tells of a merchant.
+#[utoipa::path(tag = "merchants", security(("key" = [])), responses(
+    (status = 200, body = MerchantBody),
+    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
+))]
+#[get("/v1/merchants/{id}")]
+async fn get_merchant(
+    caller: Caller,
+    platform: web::Data<Platform>,
+    merchants: web::Data<Merchants>,
+    id: web::Path<Uuid>,
+) -> Result<HttpResponse, Problem> {
+    caller.require(Scope::MerchantsWrite)?;
+    let merchant = merchants.get(&platform, caller.tenant.id, id.into_inner()).await?;
+    Ok(HttpResponse::Ok().json(MerchantBody::from(merchant)))
+}

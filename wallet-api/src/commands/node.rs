@@ -1,0 +1,216 @@
+//! A node: the database it uses or runs itself, the journal, the followers, the HTTP server, started and stopped in order.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use actix_web::dev::ServerHandle;
+use actix_web::middleware::from_fn;
+use actix_web::{App, HttpServer};
+use diesel::{Connection, PgConnection};
+use ledger::{Config, Journal};
+use tokio::task::JoinHandle;
+
+use super::doctor;
+use crate::app::{self, Parts};
+use crate::engagement::hooks::guard::Policy;
+use crate::platform::Platform;
+use crate::platform::clock::Clock;
+use crate::platform::cluster::{Cluster, Endpoint, Role};
+use crate::platform::db::{self, Db};
+use crate::platform::follow::Follower;
+use crate::platform::http::edge;
+use crate::platform::ids::Ids;
+use crate::platform::keyring::Keyring;
+use crate::{identity, profile};
+
+/// The database of the private cluster.
+const DATABASE: &str = "tessera";
+/// Connections for requests, and for followers.
+const REQUEST_CONNECTIONS: u32 = 10;
+const FOLLOWER_CONNECTIONS: u32 = 2;
+/// How long requests in hand may take when the server stops.
+const LAST_REQUESTS_S: u64 = 15;
+
+/// Where the database is.
+#[derive(Debug, Clone, clap::Args)]
+pub struct DatabaseArgs {
+    /// The database, as the role that may not change the past; without it Tessera runs a private PostgreSQL.
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    pub database_url: Option<String>,
+    /// The same database as its owner, for migrations; without it the other URL is used.
+    #[arg(long, env = "DATABASE_OWNER_URL", hide_env_values = true)]
+    pub owner_url: Option<String>,
+    /// The folder of the private database.
+    #[arg(long, env = "TESSERA_DATA_DIR", default_value = "./.tessera")]
+    pub data_dir: PathBuf,
+    /// Accept a remote database without TLS.
+    #[arg(long)]
+    pub allow_plaintext: bool,
+}
+
+/// A database that is there, migrated.
+pub struct Database {
+    /// The private server, if it is ours to stop.
+    pub cluster: Option<Cluster>,
+    /// As the app role.
+    pub url: String,
+    /// As the owner.
+    pub owner_url: String,
+}
+
+impl DatabaseArgs {
+    /// Starts the private cluster or takes the database named, and brings its tables up to date.
+    ///
+    /// # Errors
+    /// What refuses, with what to do about it.
+    pub fn open(&self) -> anyhow::Result<Database> {
+        let database = self.connect()?;
+        let done = db::migrate(&database.owner_url)?;
+        if !done.is_empty() {
+            tracing::info!(migrations = done.len(), "the database is up to date");
+        }
+        Ok(database)
+    }
+
+    /// The database for a command that may run beside a node: the node's own private cluster is joined, not refused.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn join(&self) -> anyhow::Result<Database> {
+        match &self.database_url {
+            Some(_) => self.open(),
+            None => match Endpoint::of_running(&self.data_dir) {
+                Ok(endpoint) => Ok(Database::at(None, &endpoint)),
+                Err(_nobody_runs_it) => self.open(),
+            },
+        }
+    }
+
+    fn connect(&self) -> anyhow::Result<Database> {
+        if let Some(url) = &self.database_url {
+            let options = doctor::Options::here(self.data_dir.clone(), Some(url.clone()), self.allow_plaintext);
+            let finding = doctor::check_transport(url, &options);
+            let remedy = finding.remedy.unwrap_or_default();
+            anyhow::ensure!(finding.state < doctor::State::Fail, "{}: {remedy}", finding.detail);
+            let owner_url = self.owner_url.clone().unwrap_or_else(|| url.clone());
+            return Ok(Database { cluster: None, url: url.clone(), owner_url });
+        }
+        let cluster = Cluster::start(&self.data_dir)?;
+        if let Some(notice) = cluster.notice() {
+            tracing::warn!("{notice}");
+        }
+        if PgConnection::establish(&cluster.url(Role::Owner, DATABASE)).is_err() {
+            cluster.create_database(DATABASE)?;
+        }
+        let endpoint = cluster.endpoint().clone();
+        Ok(Database::at(Some(cluster), &endpoint))
+    }
+}
+
+impl Database {
+    fn at(cluster: Option<Cluster>, endpoint: &Endpoint) -> Self {
+        let (url, owner_url) = (endpoint.url(Role::App, DATABASE), endpoint.url(Role::Owner, DATABASE));
+        Self { cluster, url, owner_url }
+    }
+}
+
+/// What a node is started with.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The database, as the app role.
+    pub url: String,
+    /// Where others reach this node.
+    pub address: String,
+    /// Randomness: the system's, or a demo's seed.
+    pub ids: Ids,
+    /// Where hooks may go.
+    pub hook_policy: Policy,
+}
+
+/// A running node without its HTTP server: import needs no more.
+pub struct Node {
+    /// What the routes stand on.
+    pub parts: Parts,
+    card: Follower,
+}
+
+impl Node {
+    /// Starts journal and followers. Needs a tokio runtime.
+    ///
+    /// # Errors
+    /// When the database cannot be reached.
+    pub fn start(settings: Settings) -> anyhow::Result<Self> {
+        let Settings { url, address, ids, hook_policy } = settings;
+        let db = Db::open(&url, REQUEST_CONNECTIONS)?;
+        let clock = Clock::System;
+        let keyring = Keyring::new(db.clone(), clock.clone(), identity::directory());
+        // A holder is one start of one process: never seeded, or two nodes would be one.
+        let holder = Ids::system().uuid_v7(clock.now());
+        let journal = Journal::start(Config::new(url.clone(), holder, address))?;
+        let platform = Platform { db, clock, ids, keyring };
+        let parts = Parts::new(platform, journal.clone(), hook_policy);
+        let followers = Db::open(&url, FOLLOWER_CONNECTIONS)?;
+        let card = Follower::start(profile::CARD, followers, journal, profile::follow_payments);
+        Ok(Self { parts, card })
+    }
+
+    /// Stops in order: what was accepted is finished, then followers, then the journal gives its lease up.
+    pub async fn stop(self) {
+        self.card.stop().await;
+        let journal = self.parts.journal.clone();
+        if tokio::task::spawn_blocking(move || journal.stop()).await.is_err() {
+            tracing::error!("the journal did not stop in order");
+        }
+    }
+}
+
+/// The HTTP server of a node.
+pub struct Server {
+    /// Where it listens.
+    pub address: SocketAddr,
+    handle: ServerHandle,
+    task: JoinHandle<std::io::Result<()>>,
+}
+
+impl Server {
+    /// Serves a node's routes on a socket that is already bound.
+    ///
+    /// # Errors
+    /// When the socket cannot be served.
+    pub fn start(listener: TcpListener, parts: &Parts, workers: usize) -> anyhow::Result<Self> {
+        let address = listener.local_addr()?;
+        let parts = parts.clone();
+        let server = HttpServer::new(move || App::new().wrap(from_fn(edge)).configure(app::configure(&parts)))
+            .workers(workers)
+            .client_request_timeout(Duration::from_secs(5))
+            .keep_alive(Duration::from_secs(75))
+            .shutdown_timeout(LAST_REQUESTS_S)
+            .disable_signals()
+            .listen(listener)?
+            .run();
+        let handle = server.handle();
+        Ok(Self { address, handle, task: tokio::spawn(server) })
+    }
+
+    /// Takes no more connections and finishes the requests in hand.
+    pub async fn stop(self) {
+        self.handle.stop(true).await;
+        if !matches!(self.task.await, Ok(Ok(()))) {
+            tracing::error!("the server did not stop in order");
+        }
+    }
+}
+
+/// Ends when the operator says so: Ctrl-C or SIGTERM.
+///
+/// # Errors
+/// When signals cannot be heard.
+pub async fn asked_to_stop() -> anyhow::Result<()> {
+    let mut term = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        interrupt = tokio::signal::ctrl_c() => interrupt?,
+        _ = term.recv() => {}
+    }
+    Ok(())
+}

@@ -1,0 +1,444 @@
+//! Programmes and campaigns over HTTP.
+
+use actix_web::{HttpResponse, get, post, web};
+use chrono::{DateTime, Utc};
+use ledger::{Body, Command, Journal, Key};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use utoipa::ToSchema;
+use utoipa_actix_web::service_config::ServiceConfig;
+use uuid::Uuid;
+
+use super::{Campaign, Programme, Programmes, RewardKind, Rule, funding, open_budgets, store};
+use crate::platform::Platform;
+use crate::platform::books::{Paper, ask, describe_refusal, journal_of, request_key};
+use crate::platform::chart::Purpose;
+use crate::platform::fields::{field, text};
+use crate::platform::http::{IdempotencyKey, Json};
+use crate::platform::ids::derived;
+use crate::platform::keyring::{Caller, Scope};
+use crate::platform::money::{EUR, Money};
+use crate::platform::problem::{Problem, ProblemBody};
+use crate::platform::snapshot::touch;
+
+/// Adds this slice's routes.
+pub fn routes(config: &mut ServiceConfig) {
+    config
+        .service(add_programme)
+        .service(add_campaign)
+        .service(publish_rule)
+        .service(fund_campaign)
+        .service(pause_campaign)
+        .service(resume_campaign)
+        .service(get_campaign);
+}
+
+/// A programme to add.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NewProgramme {
+    /// 1 to 20 of `a-z` and `0-9`: its points are `PTS:<code>`.
+    #[schema(example = "club", pattern = "^[a-z0-9]{1,20}$")]
+    code: String,
+    /// The name people see.
+    #[schema(example = "Club")]
+    name: String,
+}
+
+/// A loyalty programme.
+#[derive(Debug, Serialize, ToSchema)]
+struct ProgrammeBody {
+    /// Its id.
+    id: Uuid,
+    /// Its code.
+    code: String,
+    /// The name people see.
+    name: String,
+    /// Its points, as an asset.
+    asset: String,
+}
+
+/// A version of a campaign's rule.
+#[derive(Debug, Clone, Copy, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct RuleBody {
+    /// Cashback in basis points of the amount paid, rounded down to the cent per payment: 200 is 2 %.
+    #[schema(minimum = 0, maximum = 10_000, example = 200)]
+    cashback_bps: i32,
+    /// The most cashback one payment gives, in cents; absent is no cap.
+    #[schema(minimum = 1, example = 500)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cashback_cap_minor: Option<i64>,
+    /// Points per whole euro of the payment, the rest of a euro earning none.
+    #[schema(minimum = 0, maximum = 1_000_000, example = 1)]
+    points_per_euro: i64,
+}
+
+/// A campaign to add.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NewCampaign {
+    /// Its programme's id.
+    programme: Uuid,
+    /// The name people see.
+    #[schema(example = "Spring")]
+    name: String,
+    /// The one merchant it is for; absent is every merchant.
+    #[serde(default)]
+    merchant: Option<Uuid>,
+    /// From when; absent is at once.
+    #[serde(default)]
+    starts_at: Option<DateTime<Utc>>,
+    /// Until when, exclusive; absent is for ever.
+    #[serde(default)]
+    ends_at: Option<DateTime<Utc>>,
+    /// Version 1 of its rule.
+    rule: RuleBody,
+}
+
+/// A campaign.
+#[derive(Debug, Serialize, ToSchema)]
+struct CampaignBody {
+    /// Its id.
+    id: Uuid,
+    /// Its programme.
+    programme: Uuid,
+    /// The name people see.
+    name: String,
+    /// The one merchant it is for.
+    merchant: Option<Uuid>,
+    /// From when.
+    starts_at: Option<DateTime<Utc>>,
+    /// Until when, exclusive.
+    ends_at: Option<DateTime<Utc>>,
+    /// The version of the rule that decides now.
+    rule_version: i32,
+    /// That rule.
+    rule: RuleBody,
+    /// What its budgets still hold.
+    budget: Vec<Money>,
+    /// True while its budgets are frozen.
+    paused: bool,
+    /// The journal's seq at which budgets and pause were read.
+    as_of_seq: i64,
+}
+
+/// An amount to put into a campaign's budget: money, or the programme's points.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Funding {
+    /// How much.
+    amount: Money,
+}
+
+/// A change the journal has recorded.
+#[derive(Debug, Serialize, ToSchema)]
+struct Recorded {
+    /// The record's seq.
+    seq: i64,
+}
+
+impl RuleBody {
+    fn into_rule(self, version: i32) -> Result<Rule, Problem> {
+        let Self { cashback_bps, cashback_cap_minor: cashback_cap, points_per_euro: points_per_unit } = self;
+        if !(0..=10_000).contains(&cashback_bps) {
+            return Err(field("/rule/cashback_bps", "0 to 10000."));
+        }
+        if cashback_cap.is_some_and(|cap| cap < 1) {
+            return Err(field("/rule/cashback_cap_minor", "At least 1, or leave it out."));
+        }
+        if !(0..=1_000_000).contains(&points_per_unit) {
+            return Err(field("/rule/points_per_euro", "0 to 1000000."));
+        }
+        Ok(Rule { version, cashback_bps, cashback_cap, points_per_unit })
+    }
+}
+
+impl From<Rule> for RuleBody {
+    fn from(Rule { version: _, cashback_bps, cashback_cap, points_per_unit }: Rule) -> Self {
+        Self { cashback_bps, cashback_cap_minor: cashback_cap, points_per_euro: points_per_unit }
+    }
+}
+
+/// Adds a loyalty programme. Adding one of the same code again gives the one there is.
+#[utoipa::path(tag = "loyalty", request_body = NewProgramme, security(("key" = [])), responses(
+    (status = 201, body = ProgrammeBody),
+    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
+))]
+#[post("/v1/programmes")]
+async fn add_programme(
+    caller: Caller,
+    platform: web::Data<Platform>,
+    programmes: web::Data<Programmes>,
+    body: Json<NewProgramme>,
+) -> Result<HttpResponse, Problem> {
+    caller.require(Scope::LoyaltyWrite)?;
+    let NewProgramme { code, name } = body.into_inner();
+    let name = text(name, "/name", 1..=200)?;
+    let plain = code.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+    if !plain || !(1..=20).contains(&code.len()) {
+        return Err(field("/code", "1 to 20 of a-z and 0-9."));
+    }
+    let (tenant, now) = (caller.tenant.id, platform.clock.now());
+    let id = derived("programme", &[&tenant.to_be_bytes(), code.as_bytes()]);
+    let wanted = code.clone();
+    platform
+        .db
+        .run(move |conn| -> Result<(), Problem> {
+            let asset = ledger::define_asset(conn, journal_of(&caller.tenant), &format!("PTS:{code}"), 0)?;
+            let programme = Programme { id, code, name, points: asset.id };
+            if store::insert_programme(conn, tenant, &programme, now)? {
+                touch(conn, tenant)?;
+            }
+            Ok(())
+        })
+        .await?;
+    programmes.forget(tenant);
+    let config = programmes.config(&platform, tenant).await?;
+    let stored =
+        config.programmes.iter().find(|one| one.code == wanted).ok_or_else(crate::platform::http::not_found)?;
+    let (asset, code, name) = (stored.asset_code(), stored.code.clone(), stored.name.clone());
+    Ok(HttpResponse::Created().json(ProgrammeBody { id: stored.id, code, name, asset }))
+}
+
+/// Adds a campaign with the first version of its rule. Its budgets are empty until funded.
+#[utoipa::path(tag = "loyalty", request_body = NewCampaign, security(("key" = [])), responses(
+    (status = 201, body = CampaignBody),
+    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
+    (status = "5XX", body = ProblemBody, content_type = "application/problem+json"),
+))]
+#[post("/v1/campaigns")]
+async fn add_campaign(
+    caller: Caller,
+    platform: web::Data<Platform>,
+    journal: web::Data<Journal>,
+    programmes: web::Data<Programmes>,
+    merchants: web::Data<crate::billers::Merchants>,
+    body: Json<NewCampaign>,
+) -> Result<HttpResponse, Problem> {
+    caller.require(Scope::LoyaltyWrite)?;
+    let NewCampaign { programme, name, merchant, starts_at, ends_at, rule } = body.into_inner();
+    let (tenant, now) = (caller.tenant.id, platform.clock.now());
+    let name = text(name, "/name", 1..=200)?;
+    let rule = rule.into_rule(1)?;
+    if starts_at.zip(ends_at).is_some_and(|(start, end)| start >= end) {
+        return Err(field("/ends_at", "After starts_at."));
+    }
+    if let Some(merchant) = merchant {
+        merchants.get(&platform, tenant, merchant).await?;
+    }
+    let config = programmes.config(&platform, tenant).await?;
+    let of = config.programmes.iter().find(|one| one.id == programme);
+    let of = of.ok_or_else(|| field("/programme", "There is no such programme."))?;
+    let (points, points_code, id) = (of.points, of.asset_code(), platform.ids.uuid_v7(now));
+    let campaign = Campaign { id, programme, name, merchant, starts_at, ends_at, rule, points, points_code };
+    open_budgets(&journal, &caller.tenant, config.eur, &campaign).await?;
+    platform
+        .db
+        .run(move |conn| {
+            use diesel::Connection;
+            conn.transaction(|conn| {
+                store::insert_campaign(conn, tenant, &campaign, now)?;
+                touch(conn, tenant)
+            })
+        })
+        .await?;
+    programmes.forget(tenant);
+    Ok(HttpResponse::Created().json(view(&caller, &platform, &programmes, id).await?))
+}
+
+/// Publishes the next version of a campaign's rule. Payments decided before keep the version they were decided under.
+#[utoipa::path(tag = "loyalty", request_body = RuleBody, security(("key" = [])), responses(
+    (status = 201, body = CampaignBody),
+    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
+))]
+#[post("/v1/campaigns/{id}/rules")]
+async fn publish_rule(
+    caller: Caller,
+    platform: web::Data<Platform>,
+    programmes: web::Data<Programmes>,
+    id: web::Path<Uuid>,
+    body: Json<RuleBody>,
+) -> Result<HttpResponse, Problem> {
+    caller.require(Scope::LoyaltyWrite)?;
+    let (tenant, now, id) = (caller.tenant.id, platform.clock.now(), id.into_inner());
+    programmes.forget(tenant);
+    let config = programmes.config(&platform, tenant).await?;
+    let campaign = config.campaign(id).ok_or_else(unknown_campaign)?;
+    let rule = body.into_inner().into_rule(campaign.rule.version.saturating_add(1))?;
+    platform
+        .db
+        .run(move |conn| -> Result<(), Problem> {
+            if !store::insert_rule(conn, tenant, id, &rule, now)? {
+                let detail = "Read the campaign again and decide whether yours is still wanted.";
+                return Err(Problem::new(409, "rule-superseded", "Somebody has just published a version", detail));
+            }
+            Ok(touch(conn, tenant)?)
+        })
+        .await?;
+    programmes.forget(tenant);
+    Ok(HttpResponse::Created().json(view(&caller, &platform, &programmes, id).await?))
+}
+
+/// Puts money or points into a campaign's budget.
+#[utoipa::path(tag = "loyalty", request_body = Funding, security(("key" = [])),
+    params(("Idempotency-Key" = String, Header, description = "A new UUID for each intent")), responses(
+    (status = 201, body = Recorded),
+    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
+    (status = "5XX", body = ProblemBody, content_type = "application/problem+json"),
+))]
+#[post("/v1/campaigns/{id}/fund")]
+async fn fund_campaign(
+    caller: Caller,
+    key: IdempotencyKey,
+    platform: web::Data<Platform>,
+    journal: web::Data<Journal>,
+    programmes: web::Data<Programmes>,
+    id: web::Path<Uuid>,
+    body: Json<Funding>,
+) -> Result<HttpResponse, Problem> {
+    caller.require(Scope::LoyaltyWrite)?;
+    let (tenant, id) = (caller.tenant.id, id.into_inner());
+    let config = programmes.config(&platform, tenant).await?;
+    let campaign = config.campaign(id).ok_or_else(unknown_campaign)?;
+    let minor = body.amount.positive("/amount")?;
+    let kind = match body.amount.asset.as_str() {
+        EUR => RewardKind::Cashback,
+        points if points == campaign.points_code => RewardKind::Points,
+        _ => return Err(field("/amount/asset", "EUR, or the points of the campaign's programme.")),
+    };
+    let key = request_key(&caller, &key, &format!("/v1/campaigns/{id}/fund"), &body.canonical());
+    let command = funding(tenant, &config, campaign, kind, minor, platform.ids.uuid_v7(platform.clock.now()));
+    let paper = Paper { meta: json!({"kind": "funding", "campaign": id}), ..Paper::default() };
+    recorded(ask(&journal, &caller.tenant, key, command, paper).await?)
+}
+
+/// Pauses a campaign: from the answered seq on, on every node, it gives nothing. Payments go on and say why.
+#[utoipa::path(tag = "loyalty", security(("key" = [])),
+    params(("Idempotency-Key" = String, Header, description = "A new UUID for each intent")), responses(
+    (status = 201, body = Recorded),
+    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
+    (status = "5XX", body = ProblemBody, content_type = "application/problem+json"),
+))]
+#[post("/v1/campaigns/{id}/pause")]
+async fn pause_campaign(
+    caller: Caller,
+    key: IdempotencyKey,
+    journal: web::Data<Journal>,
+    platform: web::Data<Platform>,
+    programmes: web::Data<Programmes>,
+    id: web::Path<Uuid>,
+) -> Result<HttpResponse, Problem> {
+    freeze(&caller, &key, &journal, &platform, &programmes, id.into_inner(), true).await
+}
+
+/// Lets a paused campaign give again.
+#[utoipa::path(tag = "loyalty", security(("key" = [])),
+    params(("Idempotency-Key" = String, Header, description = "A new UUID for each intent")), responses(
+    (status = 201, body = Recorded),
+    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
+    (status = "5XX", body = ProblemBody, content_type = "application/problem+json"),
+))]
+#[post("/v1/campaigns/{id}/resume")]
+async fn resume_campaign(
+    caller: Caller,
+    key: IdempotencyKey,
+    journal: web::Data<Journal>,
+    platform: web::Data<Platform>,
+    programmes: web::Data<Programmes>,
+    id: web::Path<Uuid>,
+) -> Result<HttpResponse, Problem> {
+    freeze(&caller, &key, &journal, &platform, &programmes, id.into_inner(), false).await
+}
+
+async fn freeze(
+    caller: &Caller,
+    key: &IdempotencyKey,
+    journal: &Journal,
+    platform: &Platform,
+    programmes: &Programmes,
+    id: Uuid,
+    debits: bool,
+) -> Result<HttpResponse, Problem> {
+    caller.require(Scope::LoyaltyWrite)?;
+    let config = programmes.config(platform, caller.tenant.id).await?;
+    config.campaign(id).ok_or_else(unknown_campaign)?;
+    let path = format!("/v1/campaigns/{id}/{}", if debits { "pause" } else { "resume" });
+    let client_key = request_key(caller, key, &path, b"");
+    let mut last = None;
+    // Two accounts, two records: each under a key made from the client's, so that a retry finishes what is missing.
+    for purpose in [Purpose::Budget(id), Purpose::PointsBudget(id)] {
+        let account = purpose.account(caller.tenant.id);
+        let key = Key { key: derived("freeze", &[client_key.key.as_bytes(), account.as_bytes()]), ..client_key };
+        let command = Command::Freeze { account, debits, credits: false };
+        let paper = Paper { meta: json!({"kind": "freeze", "campaign": id}), ..Paper::default() };
+        last = Some(ask(journal, &caller.tenant, key, command, paper).await?);
+    }
+    recorded(last.ok_or_else(unknown_campaign)?)
+}
+
+fn recorded(answer: ledger::Answer) -> Result<HttpResponse, Problem> {
+    if let Body::Refused { refusal } = &answer.record.body {
+        return Err(describe_refusal(refusal, answer.record.seq));
+    }
+    let mut response = HttpResponse::Created();
+    if answer.replayed {
+        response.insert_header(("idempotent-replayed", "true"));
+    }
+    Ok(response.json(Recorded { seq: answer.record.seq }))
+}
+
+/// Tells of a campaign, its rule and what its budgets still hold.
+#[utoipa::path(tag = "loyalty", security(("key" = [])), responses(
+    (status = 200, body = CampaignBody),
+    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
+))]
+#[get("/v1/campaigns/{id}")]
+async fn get_campaign(
+    caller: Caller,
+    platform: web::Data<Platform>,
+    programmes: web::Data<Programmes>,
+    id: web::Path<Uuid>,
+) -> Result<HttpResponse, Problem> {
+    caller.require(Scope::LoyaltyRead)?;
+    Ok(HttpResponse::Ok().json(view(&caller, &platform, &programmes, id.into_inner()).await?))
+}
+
+async fn view(
+    caller: &Caller,
+    platform: &Platform,
+    programmes: &Programmes,
+    id: Uuid,
+) -> Result<CampaignBody, Problem> {
+    let tenant = caller.tenant.id;
+    let config = programmes.config(platform, tenant).await?;
+    let campaign = config.campaign(id).ok_or_else(unknown_campaign)?.clone();
+    let journal = journal_of(&caller.tenant);
+    let accounts = [Purpose::Budget(id).account(tenant), Purpose::PointsBudget(id).account(tenant)];
+    let (head, balances) = platform
+        .db
+        .run(move |conn| -> Result<_, Problem> {
+            let head = ledger::read::head(conn, journal)?.map_or(0, |head| head.seq);
+            Ok((head, ledger::read::balances(conn, journal, &accounts)?))
+        })
+        .await?;
+    let budget =
+        balances.iter().map(|one| Money::new(one.balance, &config.code(one.asset).unwrap_or_default())).collect();
+    Ok(CampaignBody {
+        id,
+        programme: campaign.programme,
+        name: campaign.name,
+        merchant: campaign.merchant,
+        starts_at: campaign.starts_at,
+        ends_at: campaign.ends_at,
+        rule_version: campaign.rule.version,
+        rule: campaign.rule.into(),
+        budget,
+        paused: balances.iter().any(|one| one.debits_frozen),
+        as_of_seq: head,
+    })
+}
+
+fn unknown_campaign() -> Problem {
+    Problem::new(404, "campaign-unknown", "There is no such campaign", "Check the campaign's id.")
+}

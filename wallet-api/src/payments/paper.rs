@@ -1,0 +1,254 @@
+//! A payment's paper: what was decided and on which facts, written in the payment's own commit (JOURNAL 7, 8).
+//!
+//! Codes and opaque references only. The record commits to these bytes under the person's secret; rules, cards, hooks
+//! and explanations read nothing else, so each can be computed again from the rows.
+
+use chrono::{DateTime, Utc};
+use ledger::follow::Page;
+use ledger::{Body, Dropped, Record};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::model::{Instrument, PaymentWish};
+use crate::loyalty::{Grant, RewardKind};
+use crate::platform::books::refusal_code;
+use crate::platform::events::Event;
+use crate::platform::money::{EUR, Money};
+
+/// The companion's kind.
+pub const PAYMENT: i32 = 1;
+
+/// The paper of a payment, version 1.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PaymentPaper {
+    v: u8,
+    /// The payment.
+    pub payment: Uuid,
+    /// Who paid.
+    pub customer: Uuid,
+    /// Who was paid.
+    pub merchant: Uuid,
+    /// Cents.
+    pub amount_minor: i64,
+    /// With what.
+    pub instrument: Instrument,
+    /// The merchant's order.
+    pub reference: Option<String>,
+    /// What was decided, in order; those above zero are the transaction's optional groups.
+    pub rewards: Vec<PaperReward>,
+}
+
+/// A reward as it was decided.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PaperReward {
+    /// Money or points.
+    pub kind: RewardKind,
+    /// Whose budget.
+    pub campaign: Uuid,
+    /// Under which version of its rule.
+    pub rule_version: i32,
+    /// How much; zero earned nothing.
+    pub minor: i64,
+    /// Of what.
+    pub asset: String,
+}
+
+/// What became of a reward.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Posted, as this leg of the transaction.
+    Given {
+        /// The leg.
+        leg: i32,
+    },
+    /// The payment was too small to earn.
+    TooSmall,
+    /// The campaign's budget did not bear it.
+    BudgetExhausted,
+    /// The campaign is paused.
+    Paused,
+    /// Another account's state forbade it.
+    NotPossible,
+}
+
+impl Outcome {
+    /// Its stable code in the API.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Given { .. } => "given",
+            Self::TooSmall => "amount-too-small",
+            Self::BudgetExhausted => "budget-exhausted",
+            Self::Paused => "campaign-paused",
+            Self::NotPossible => "not-possible",
+        }
+    }
+}
+
+impl PaymentPaper {
+    pub(super) fn of(payment: Uuid, wish: &PaymentWish, grants: &[Grant]) -> Self {
+        let reward = |grant: &Grant| PaperReward {
+            kind: grant.kind,
+            campaign: grant.campaign,
+            rule_version: grant.rule_version,
+            minor: grant.minor,
+            asset: grant.asset_code.clone(),
+        };
+        Self {
+            v: 1,
+            payment,
+            customer: wish.customer,
+            merchant: wish.merchant,
+            amount_minor: wish.amount_minor,
+            instrument: wish.instrument,
+            reference: wish.reference.clone(),
+            rewards: grants.iter().map(reward).collect(),
+        }
+    }
+
+    /// Canonical JSON: fields in their order, no spaces.
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// The paper in a companion's bytes.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        serde_json::from_slice(bytes).ok()
+    }
+
+    /// Each reward with what became of it, the transaction's dropped groups given.
+    pub fn outcomes<'a>(&'a self, dropped: &'a [Dropped]) -> impl Iterator<Item = (&'a PaperReward, Outcome)> {
+        // Group n is leg n + 1: the payment itself is leg 0, and each group has one transfer.
+        let mut group = 0;
+        self.rewards.iter().map(move |reward| {
+            if reward.minor == 0 {
+                return (reward, Outcome::TooSmall);
+            }
+            let drop = dropped.iter().find(|drop| drop.group == group);
+            group += 1;
+            (reward, drop.map_or(Outcome::Given { leg: group }, dropped_because))
+        })
+    }
+}
+
+fn dropped_because(drop: &Dropped) -> Outcome {
+    match drop.refusal {
+        ledger::Refusal::Floor { .. } => Outcome::BudgetExhausted,
+        ledger::Refusal::Frozen { .. } => Outcome::Paused,
+        ledger::Refusal::Ceiling { .. } | ledger::Refusal::Overflow { .. } | ledger::Refusal::ClaimSpent { .. } => {
+            Outcome::NotPossible
+        }
+    }
+}
+
+/// A record's metadata: what it is, whom it concerns, and the commitment to its facts.
+pub(super) fn meta(kind: &str, customer: Uuid, merchant: Option<Uuid>, facts: Option<[u8; 32]>) -> Value {
+    let mut meta = json!({"kind": kind, "customer": customer});
+    if let (Some(object), Some(merchant)) = (meta.as_object_mut(), merchant) {
+        object.insert("merchant".into(), json!(merchant));
+    }
+    if let (Some(object), Some(facts)) = (meta.as_object_mut(), facts) {
+        let hex: String = facts.iter().map(|byte| format!("{byte:02x}")).collect();
+        object.insert("facts".into(), json!(hex));
+    }
+    meta
+}
+
+/// A payment that happened, as followers see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cleared {
+    /// The payment.
+    pub id: Uuid,
+    /// Who paid.
+    pub customer: Uuid,
+    /// Who was paid.
+    pub merchant: Uuid,
+    /// Cents.
+    pub amount_minor: i64,
+    /// When it counts.
+    pub occurred: DateTime<Utc>,
+}
+
+/// The payments of a page of the journal.
+pub fn cleared(page: &Page) -> impl Iterator<Item = Cleared> {
+    papers(page).map(|(record, paper)| Cleared {
+        id: paper.payment,
+        customer: paper.customer,
+        merchant: paper.merchant,
+        amount_minor: paper.amount_minor,
+        occurred: moment(record.effective_us),
+    })
+}
+
+/// The events of a page of the journal: payments cleared with what they earned, and payments refused.
+#[must_use]
+pub fn events(page: &Page) -> Vec<Event> {
+    let mut events: Vec<Event> = papers(page).map(|(record, paper)| cleared_event(page, record, &paper)).collect();
+    events.extend(page.records.iter().filter_map(|record| refused_event(page, record)));
+    events.sort_by_key(|event| (event.seq, event.ordinal));
+    events
+}
+
+/// The records of a page that are payments, each with its paper.
+fn papers(page: &Page) -> impl Iterator<Item = (&Record, PaymentPaper)> {
+    let mut companions = page.companions.iter().filter(|companion| companion.kind == PAYMENT).peekable();
+    page.records.iter().filter_map(move |record| {
+        while companions.next_if(|companion| companion.seq < record.seq).is_some() {}
+        let companion = companions.next_if(|companion| companion.seq == record.seq)?;
+        Some((record, PaymentPaper::from_bytes(&companion.body)?))
+    })
+}
+
+fn cleared_event(page: &Page, record: &Record, paper: &PaymentPaper) -> Event {
+    let dropped = match &record.body {
+        Body::Transaction { dropped, .. } => dropped.as_slice(),
+        Body::Opened { .. } | Body::Frozen { .. } | Body::Refused { .. } | Body::ClockMoved { .. } => &[],
+    };
+    let reward = |(reward, outcome): (&PaperReward, Outcome)| {
+        json!({
+            "kind": reward.kind, "campaign": reward.campaign, "rule_version": reward.rule_version,
+            "amount": Money::new(reward.minor, &reward.asset), "outcome": outcome.code(),
+        })
+    };
+    let data = json!({
+        "payment": paper.payment, "customer": paper.customer, "merchant": paper.merchant, "seq": record.seq,
+        "amount": Money::new(paper.amount_minor, EUR), "instrument": paper.instrument,
+        "rewards": paper.outcomes(dropped).map(reward).collect::<Vec<_>>(),
+    });
+    event(page, record, "payment.cleared.v1", paper.customer, data)
+}
+
+fn refused_event(page: &Page, record: &Record) -> Option<Event> {
+    let Body::Refused { refusal } = &record.body else { return None };
+    let meta: Value = serde_json::from_slice(&record.meta).ok()?;
+    let customer: Uuid = meta.get("customer")?.as_str()?.parse().ok()?;
+    let merchant = meta.get("merchant")?;
+    let data = json!({
+        "payment": record.id, "customer": customer, "merchant": merchant, "seq": record.seq,
+        "reason": refusal_code(refusal),
+    });
+    Some(event(page, record, "payment.refused.v1", customer, data))
+}
+
+fn event(page: &Page, record: &Record, kind: &'static str, customer: Uuid, data: Value) -> Event {
+    Event {
+        tenant: page.journal.0,
+        fork: page.fork,
+        seq: record.seq,
+        ordinal: 0,
+        kind,
+        subject: format!("customer/{customer}"),
+        occurred: moment(record.effective_us),
+        recorded: moment(record.recorded_us),
+        data,
+    }
+}
+
+/// A journal's time; they are all within chrono's range, which the journal's own bounds see to.
+pub(super) fn moment(us: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp_micros(us).unwrap_or_default()
+}

@@ -1,0 +1,182 @@
+//! The journal as the slices reach it: the tenant's books, its errors in words, its refusals as problems.
+
+use std::time::{Duration, Instant};
+
+use ledger::{Answer, Command, Companion, Invalid, JournalError, JournalId, Key, Refusal, Request, Scope, StoreError};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::http::{IdempotencyKey, fingerprint};
+use super::keyring::{Caller, Tenant};
+use super::problem::{Describe, Problem};
+
+/// A money command that has not had its turn by then is dropped untried.
+const TURN: Duration = Duration::from_secs(5);
+
+/// Idempotency scope of what the house does by itself.
+pub const HOUSE: Scope = Scope(-1);
+
+/// The tenant's journal.
+#[must_use]
+pub fn journal_of(tenant: &Tenant) -> JournalId {
+    JournalId(tenant.id)
+}
+
+/// The journal's key for a request of the API: the client's own, fingerprinted over what it asks (JOURNAL 32).
+#[must_use]
+pub fn request_key(caller: &Caller, key: &IdempotencyKey, path: &str, canonical_body: &[u8]) -> Key {
+    let secret = &caller.tenant.secret;
+    let print = fingerprint(secret, &actix_web::http::Method::POST, path, canonical_body);
+    Key {
+        scope: Scope(caller.client()),
+        key: Uuid::from_bytes(key.bytes16(secret)),
+        fingerprint: Uuid::from_bytes(print),
+    }
+}
+
+/// What goes with a command into its record.
+#[derive(Debug, Default)]
+pub struct Paper {
+    /// When it counts, microseconds since 1970; none is now.
+    pub effective_us: Option<i64>,
+    /// Canonical metadata.
+    pub meta: Value,
+    /// Written in the same commit.
+    pub companions: Vec<Companion>,
+}
+
+/// Asks the tenant's journal and waits for the durable answer.
+///
+/// # Errors
+/// [`JournalError`]; a refusal by an account's state is an answer, not an error.
+pub async fn ask(
+    journal: &ledger::Journal,
+    tenant: &Tenant,
+    key: Key,
+    command: Command,
+    paper: Paper,
+) -> Result<Answer, JournalError> {
+    let Paper { effective_us, meta, companions } = paper;
+    let meta = meta.to_string().into_bytes();
+    let request = Request { journal: journal_of(tenant), key, command, effective_us, meta, companions };
+    let deadline = Instant::now().checked_add(TURN).ok_or(JournalError::DeadlinePassed)?;
+    journal.submit(request, deadline).await
+}
+
+impl Describe for StoreError {
+    fn describe(&self) -> Problem {
+        match self {
+            Self::Database(error) => error.describe(),
+            Self::Connect(_) | Self::Corrupt { .. } => Problem::internal(self),
+        }
+    }
+}
+
+impl Describe for JournalError {
+    fn describe(&self) -> Problem {
+        match self {
+            Self::Invalid(invalid) => describe_invalid(invalid),
+            Self::KeyReused => Problem::new(
+                422,
+                "key-reused",
+                "The key belongs to another request",
+                "Use a new Idempotency-Key for a new request.",
+            ),
+            Self::QueueFull => {
+                Problem::new(503, "queue-full", "Too much at once", "Try again in a moment.").retry_after(1)
+            }
+            Self::NotLeader { leader } => not_leader(leader.as_deref()),
+            Self::DeadlinePassed => {
+                Problem::new(503, "not-done", "This was not done in time", "Nothing happened: try again.")
+                    .retry_after(1)
+            }
+            Self::OutcomeUnknown => Problem::new(
+                503,
+                "outcome-unknown",
+                "We do not know yet",
+                "Repeat with the same Idempotency-Key: you will get the one true answer.",
+            )
+            .retry_after(2),
+            Self::Unavailable => {
+                Problem::new(503, "books-unavailable", "We cannot reach our books", "Nothing happened: try again.")
+                    .retry_after(2)
+            }
+            Self::NoSuchJournal => Problem::internal(self),
+            Self::Broken(_) => {
+                tracing::error!(error = %self, "a journal is not led");
+                let detail = "The books contradict themselves: nothing is posted until someone has looked.";
+                Problem::new(503, "books-broken", "The books are closed", detail)
+            }
+        }
+    }
+}
+
+fn not_leader(leader: Option<&str>) -> Problem {
+    let problem =
+        Problem::new(503, "not-leader", "Another node writes", "Ask the node named, or try again in a moment.");
+    problem.with("leader", leader.map_or(Value::Null, |leader| json!(leader))).retry_after(1)
+}
+
+fn describe_invalid(invalid: &Invalid) -> Problem {
+    match invalid {
+        Invalid::UnknownAccount { .. } => {
+            let detail = "Who it names has no such account yet: check the ids.";
+            Problem::new(422, "account-unknown", "There is no such account", detail)
+        }
+        Invalid::Amount { .. } => {
+            let detail = "Amounts are whole minor units from 1 to 10^15.";
+            Problem::new(422, "amount-invalid", "The amount cannot be moved", detail)
+        }
+        Invalid::EffectiveDate => {
+            let detail = "Dates lie between 1970 and 9999.";
+            Problem::new(422, "date-invalid", "The date cannot be used", detail)
+        }
+        Invalid::Clock => {
+            let detail = "Only a sandbox's clock moves, and only forward.";
+            Problem::new(422, "clock-fixed", "The clock cannot be moved so", detail)
+        }
+        Invalid::Empty
+        | Invalid::TooMany { .. }
+        | Invalid::SameAccount { .. }
+        | Invalid::UnknownAsset
+        | Invalid::AssetMismatch { .. }
+        | Invalid::Limits { .. }
+        | Invalid::AccountExists { .. } => Problem::internal(invalid),
+    }
+}
+
+/// The stable code of an account-state refusal, as the API and the records of hooks name it.
+#[must_use]
+pub fn refusal_code(refusal: &Refusal) -> &'static str {
+    match refusal {
+        Refusal::Floor { .. } => "insufficient-funds",
+        Refusal::Ceiling { .. } => "limit-exceeded",
+        Refusal::Frozen { .. } => "account-frozen",
+        Refusal::Overflow { .. } => "limit-exceeded",
+        Refusal::ClaimSpent { .. } => "already-done",
+    }
+}
+
+/// A recorded refusal as a problem: the same for ever for the same key.
+#[must_use]
+pub fn describe_refusal(refusal: &Refusal, seq: i64) -> Problem {
+    let problem = match refusal {
+        Refusal::Floor { .. } => {
+            let detail = "Top up, or pay from another source; then use a new Idempotency-Key.";
+            Problem::new(422, "insufficient-funds", "Not enough available", detail)
+        }
+        Refusal::Ceiling { .. } | Refusal::Overflow { .. } => {
+            let detail = "The account cannot hold that much: use a smaller amount and a new Idempotency-Key.";
+            Problem::new(422, "limit-exceeded", "A limit would be passed", detail)
+        }
+        Refusal::Frozen { .. } => {
+            let detail = "Somebody froze it: ask them, then use a new Idempotency-Key.";
+            Problem::new(422, "account-frozen", "The account is frozen", detail)
+        }
+        Refusal::ClaimSpent { seq } => {
+            let detail = "It was done before, under another Idempotency-Key.";
+            Problem::new(409, "already-done", "This has been done", detail).with("done_at_seq", *seq)
+        }
+    };
+    problem.with("seq", seq)
+}

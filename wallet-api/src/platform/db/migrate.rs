@@ -1,0 +1,67 @@
+//! Bringing a database up to date, with the migrations that are embedded in this binary.
+//!
+//! Forwards only: going back is for tests. The binary refuses a database that is ahead of it. Not here: what a migration
+//! may do to a live table (`migrations/README.md`).
+
+use diesel::connection::SimpleConnection;
+use diesel::migration::{Migration, MigrationSource};
+use diesel::pg::Pg;
+use diesel::result::Error as SqlError;
+use diesel::{Connection, ConnectionError, PgConnection};
+use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+
+use super::with_tcp_settings;
+
+/// The migrations this binary knows, oldest first.
+pub const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../migrations");
+
+/// Key of the advisory lock under which migrations run: "tessera" in ASCII.
+const MIGRATION_LOCK: i64 = 0x0074_6573_7365_7261;
+
+/// Why the database was not brought up to date.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrateError {
+    /// No connection as the owner.
+    #[error("database cannot be reached")]
+    Connect(#[from] ConnectionError),
+    /// The lock could not be taken.
+    #[error("migration lock cannot be taken")]
+    Lock(#[from] SqlError),
+    /// The database has migrations that this binary does not know; the first of them is named.
+    #[error("the database is newer than this binary: it has migration {0}; run the newer binary")]
+    NewerDatabase(String),
+    /// A migration failed; it was rolled back, the ones before it stay.
+    #[error("a migration failed")]
+    Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// Brings the database at `owner_url` up to date and names the migrations it ran, oldest first; none when it already was.
+///
+/// Runs from several processes wait for each other. The lock is held by the connection that migrates, not by one beside
+/// it: were this process killed, a statement that the server is still running would keep the lock until it ends.
+///
+/// # Errors
+/// [`MigrateError`]; nothing changes when the database is newer than this binary.
+pub fn migrate(owner_url: &str) -> Result<Vec<String>, MigrateError> {
+    let mut conn = PgConnection::establish(&with_tcp_settings(owner_url))?;
+    conn.batch_execute(&format!(
+        "SET application_name = 'tessera migrate'; SELECT pg_advisory_lock({MIGRATION_LOCK})"
+    ))?;
+    refuse_newer(&mut conn)?; // the lock goes with the connection, also on the way out through an error
+    let ran = conn.run_pending_migrations(MIGRATIONS).map_err(MigrateError::Failed)?;
+    Ok(ran.iter().map(ToString::to_string).collect())
+}
+
+fn refuse_newer(conn: &mut PgConnection) -> Result<(), MigrateError> {
+    let known = known_versions()?;
+    let applied = conn.applied_migrations().map_err(MigrateError::Failed)?;
+    match applied.iter().map(ToString::to_string).filter(|version| !known.contains(version)).min() {
+        Some(newer) => Err(MigrateError::NewerDatabase(newer)),
+        None => Ok(()),
+    }
+}
+
+fn known_versions() -> Result<Vec<String>, MigrateError> {
+    let migrations: Vec<Box<dyn Migration<Pg>>> = MIGRATIONS.migrations().map_err(MigrateError::Failed)?;
+    Ok(migrations.iter().map(|migration| migration.name().version().to_string()).collect())
+}

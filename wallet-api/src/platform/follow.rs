@@ -1,0 +1,102 @@
+//! Followers: whoever does something after a commit, each with its own cursor in the journal.
+//!
+//! A follower's effect and its cursor's move are one transaction, so an effect happens once for each record, whatever
+//! is killed in between. Followers run on the node that leads; two that run at once do no harm, because one of them
+//! finds the cursor moved and rolls back. Not here: what a follower does.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use diesel::result::Error as SqlError;
+use diesel::{Connection, PgConnection};
+use ledger::follow::{self, Page};
+use ledger::{Journal, StoreError};
+
+use super::db::{Db, DbError};
+
+/// Records taken at a time.
+const PAGE: i64 = 2_000;
+/// How long to wait for news before looking anyway.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// What a follower does with a page, inside the transaction that moves its cursor.
+pub type Effect = fn(&mut PgConnection, &Page) -> Result<(), StoreError>;
+
+/// A running follower.
+pub struct Follower {
+    stop: Arc<AtomicBool>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Follower {
+    /// Follows every journal under `name`, from where it last was, while this node leads.
+    ///
+    /// Needs a tokio runtime.
+    #[must_use]
+    pub fn start(name: &'static str, db: Db, journal: Journal, effect: Effect) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopping = Arc::clone(&stop);
+        let task = tokio::spawn(async move {
+            let mut changes = journal.changes();
+            while !stopping.load(Ordering::SeqCst) {
+                let more = journal.is_leading() && step(name, &db, effect).await;
+                if !more {
+                    _ = tokio::time::timeout(LOOK_EVERY, changes.changed()).await;
+                }
+            }
+        });
+        Self { stop, task }
+    }
+
+    /// Lets the page at hand be finished and ends.
+    pub async fn stop(self) {
+        self.stop.store(true, Ordering::SeqCst);
+        if self.task.await.is_err() {
+            tracing::error!("a follower panicked");
+        }
+    }
+}
+
+/// One page of each journal that is ahead; true when there may be more.
+async fn step(name: &'static str, db: &Db, effect: Effect) -> bool {
+    let db = db.clone();
+    let done = tokio::task::spawn_blocking(move || db.blocking(|conn| pages(conn, name, effect))).await;
+    match done {
+        Ok(Ok(more)) => more,
+        Ok(Err(error)) => {
+            tracing::warn!(follower = name, %error, "a follower could not go on; it tries again");
+            false
+        }
+        Err(_panicked) => false,
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum FollowError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Pool(#[from] DbError),
+    #[error("another node has moved the cursor")]
+    Moved,
+}
+
+impl From<SqlError> for FollowError {
+    fn from(error: SqlError) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+fn pages(conn: &mut PgConnection, name: &'static str, effect: Effect) -> Result<bool, FollowError> {
+    let mut more = false;
+    for journal in ledger::journals(conn)? {
+        let Some(page) = follow::next_page(conn, name, journal, PAGE)? else { continue };
+        more = true;
+        conn.transaction(|conn| {
+            effect(conn, &page)?;
+            if follow::advance(conn, name, &page)? { Ok(()) } else { Err(FollowError::Moved) }
+        })?;
+    }
+    Ok(more)
+}

@@ -1,0 +1,87 @@
+//! The caller as an extractor: a route that takes one refuses everybody else.
+
+use std::sync::Arc;
+
+use actix_web::dev::Payload;
+use actix_web::{FromRequest, HttpRequest, http::header, web};
+use futures_util::FutureExt;
+use futures_util::future::LocalBoxFuture;
+
+use super::{ApiKey, Scope, Tenant, unauthenticated};
+use crate::platform::Platform;
+use crate::platform::problem::Problem;
+
+/// Who acts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Actor {
+    /// A machine client, by its number, which its keys share.
+    Client(i64),
+}
+
+/// Somebody who was let in: an extractor, so a route that takes one refuses everybody else with 401.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// For whom.
+    pub tenant: Arc<Tenant>,
+    /// Who.
+    pub actor: Actor,
+    scopes: Arc<[Scope]>,
+}
+
+impl Caller {
+    /// A caller who may do `scopes`; [`Scope::Admin`] stands for all.
+    #[must_use]
+    pub fn new(tenant: Arc<Tenant>, actor: Actor, scopes: impl Into<Arc<[Scope]>>) -> Self {
+        Self { tenant, actor, scopes: scopes.into() }
+    }
+
+    /// The scope of idempotency keys: two clients may use the same key for different things.
+    #[must_use]
+    pub fn client(&self) -> i64 {
+        match self.actor {
+            Actor::Client(client) => client,
+        }
+    }
+
+    /// Lets the caller go on if it may do `scope`.
+    ///
+    /// # Errors
+    /// 403 `scope-missing`, naming the scope.
+    pub fn require(&self, scope: Scope) -> Result<(), Problem> {
+        if self.scopes.contains(&scope) || self.scopes.contains(&Scope::Admin) {
+            return Ok(());
+        }
+        let detail = format!("It lacks the scope {scope}: use a key that has it.");
+        Err(Problem::new(403, "scope-missing", "The key may not do this", detail).with("scope", scope.word()))
+    }
+}
+
+impl FromRequest for Caller {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let platform = req.app_data::<web::Data<Platform>>().cloned();
+        let key = bearer(req).and_then(ApiKey::parse);
+        async move {
+            let platform = platform.ok_or_else(|| Problem::internal(&NotConfigured))?;
+            let caller = platform.keyring.admit(&key.ok_or_else(unauthenticated)?).await?;
+            let span = tracing::Span::current();
+            span.record("tenant", caller.tenant.id).record("client", caller.client());
+            Ok(caller)
+        }
+        .boxed_local()
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the app was built without its Platform")]
+struct NotConfigured;
+
+/// The token of the one `Authorization: Bearer` header; none if there are several.
+fn bearer(req: &HttpRequest) -> Option<&str> {
+    let mut headers = req.headers().get_all(header::AUTHORIZATION);
+    let (value, None) = (headers.next()?.to_str().ok()?, headers.next()) else { return None };
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(token)
+}

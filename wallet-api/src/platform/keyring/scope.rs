@@ -1,0 +1,84 @@
+//! What a key may do, in words that never change.
+
+use std::fmt;
+
+/// What a key may do. The words are part of the API and never change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Scope {
+    /// Make payments, top-ups and refunds.
+    PaymentsWrite,
+    /// See payments, balances and statements.
+    PaymentsRead,
+    /// Add and change customers.
+    CustomersWrite,
+    /// See customers and their cards.
+    CustomersRead,
+    /// Add and change merchants.
+    MerchantsWrite,
+    /// Set up programmes, campaigns and rules.
+    LoyaltyWrite,
+    /// See them, and ask what a payment would earn.
+    LoyaltyRead,
+    /// Set up hook endpoints.
+    HooksWrite,
+    /// See them and their attempts.
+    HooksRead,
+    /// Move a sandbox's clock.
+    SandboxWrite,
+    /// Everything.
+    Admin,
+}
+
+impl Scope {
+    /// Every scope.
+    pub const ALL: [Self; 11] = [
+        Self::PaymentsWrite,
+        Self::PaymentsRead,
+        Self::CustomersWrite,
+        Self::CustomersRead,
+        Self::MerchantsWrite,
+        Self::LoyaltyWrite,
+        Self::LoyaltyRead,
+        Self::HooksWrite,
+        Self::HooksRead,
+        Self::SandboxWrite,
+        Self::Admin,
+    ];
+
+    /// Its word in the API, in commands and in the database.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::PaymentsWrite => "payments:write",
+            Self::PaymentsRead => "payments:read",
+            Self::CustomersWrite => "customers:write",
+            Self::CustomersRead => "customers:read",
+            Self::MerchantsWrite => "merchants:write",
+            Self::LoyaltyWrite => "loyalty:write",
+            Self::LoyaltyRead => "loyalty:read",
+            Self::HooksWrite => "hooks:write",
+            Self::HooksRead => "hooks:read",
+            Self::SandboxWrite => "sandbox:write",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+/// A word that is no scope.
+#[derive(Debug, thiserror::Error)]
+#[error("no scope is called {0:?}")]
+pub struct UnknownScope(String);
+
+impl std::str::FromStr for Scope {
+    type Err = UnknownScope;
+
+    fn from_str(word: &str) -> Result<Self, UnknownScope> {
+        Self::ALL.into_iter().find(|scope| scope.word() == word).ok_or_else(|| UnknownScope(word.to_owned()))
+    }
+}

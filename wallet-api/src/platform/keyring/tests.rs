@@ -1,0 +1,154 @@
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use actix_web::http::header;
+use actix_web::middleware::from_fn;
+use actix_web::{App, HttpResponse, get, test as http, web};
+use diesel::prelude::*;
+
+use super::*;
+use crate::platform::Platform;
+use crate::platform::ids::Ids;
+use crate::platform::scratch::Scratch;
+use crate::platform::text::Lang;
+
+/// One key, a count of how often it was asked for, and a database that may fail.
+struct Desk {
+    hash: [u8; 32],
+    prefix: String,
+    asked: AtomicU32,
+    fails: bool,
+}
+
+impl Desk {
+    fn with(key: &ApiKey, fails: bool) -> Arc<Self> {
+        Arc::new(Self { hash: key.hash(), prefix: key.prefix().to_owned(), asked: AtomicU32::new(0), fails })
+    }
+}
+
+impl Directory for Desk {
+    fn find(&self, _: &mut PgConnection, prefix: &str) -> QueryResult<Option<KeyRecord>> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        std::thread::sleep(Duration::from_millis(50));
+        if self.fails {
+            return Err(diesel::result::Error::RollbackTransaction);
+        }
+        let caller = Caller::new(tenant(), Actor::Client(7), [Scope::PaymentsRead]);
+        Ok((prefix == self.prefix).then_some(KeyRecord { id: 1, hash: self.hash, caller }))
+    }
+
+    fn touch(&self, _: &mut PgConnection, _: &KeyRecord, _: DateTime<Utc>) -> QueryResult<()> {
+        Err(diesel::result::Error::NotFound)
+    }
+}
+
+fn tenant() -> Arc<Tenant> {
+    Arc::new(Tenant {
+        id: 1,
+        slug: "acea".to_owned(),
+        name: "Acea".to_owned(),
+        sandbox: true,
+        zone: chrono_tz::Europe::Rome,
+        locale: Lang::It,
+        secret: TenantSecret::new(&[1; 32]),
+    })
+}
+
+async fn crowd(keyring: &Keyring, key: &ApiKey) -> Vec<Result<Caller, Problem>> {
+    futures_util::future::join_all((0..50).map(|_| keyring.admit(key))).await
+}
+
+#[tokio::test]
+async fn a_crowd_with_one_key_asks_the_directory_once_known_or_unknown() {
+    let (scratch, key, stranger) = (Scratch::new(), ApiKey::generate(&Ids::system()), ApiKey::generate(&Ids::system()));
+    let desk = Desk::with(&key, false);
+    let keyring = Keyring::new(Db::open(&scratch.url, 4).unwrap(), Clock::System, desk.clone());
+    assert!(crowd(&keyring, &key).await.iter().all(Result::is_ok), "also when its use cannot be noted");
+    assert_eq!(desk.asked.load(Ordering::SeqCst), 1);
+    assert!(crowd(&keyring, &stranger).await.iter().all(Result::is_err));
+    assert_eq!(desk.asked.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn a_crowd_before_a_broken_database_is_refused_at_once_and_not_in_turn() {
+    let (scratch, key) = (Scratch::new(), ApiKey::generate(&Ids::system()));
+    let desk = Desk::with(&key, true);
+    let keyring = Keyring::new(Db::open(&scratch.url, 4).unwrap(), Clock::System, desk.clone());
+    assert!(crowd(&keyring, &key).await.into_iter().all(|answer| answer.unwrap_err().code() == "internal"));
+    assert_eq!(desk.asked.load(Ordering::SeqCst), 1);
+    keyring.admit(&key).await.unwrap_err();
+    assert_eq!(desk.asked.load(Ordering::SeqCst), 2, "whoever comes later asks again");
+}
+
+#[tokio::test]
+async fn a_flood_of_made_up_prefixes_never_outgrows_the_memory_and_known_keys_stay() {
+    let (scratch, key) = (Scratch::new(), ApiKey::generate(&Ids::system()));
+    let keyring = Keyring::new(Db::open(&scratch.url, 1).unwrap(), Clock::System, Desk::with(&key, false));
+    keyring.admit(&key).await.unwrap();
+    for n in 0..REMEMBERED * 2 {
+        keyring.entry(&format!("{n:012x}"));
+    }
+    let memory = keyring.memory.lock().unwrap();
+    assert!(memory.len() <= REMEMBERED);
+    assert!(memory.contains_key(key.prefix()));
+}
+
+#[get("/me")]
+async fn me(caller: Caller) -> Result<HttpResponse, Problem> {
+    caller.require(Scope::PaymentsRead)?;
+    Ok(HttpResponse::Ok().json(caller.client()))
+}
+
+#[actix_web::test]
+async fn every_stranger_gets_the_same_401_and_the_holder_comes_in() {
+    let (scratch, key) = (Scratch::new(), ApiKey::generate(&Ids::system()));
+    let (db, clock) = (Db::open(&scratch.url, 2).unwrap(), Clock::System);
+    let keyring = Keyring::new(db.clone(), clock.clone(), Desk::with(&key, false));
+    let platform = web::Data::new(Platform { db, clock, ids: Ids::system(), keyring });
+    let app = App::new().wrap(from_fn(crate::platform::http::edge)).app_data(platform).service(me);
+    let app = http::init_service(app).await;
+    let ask = async |headers: &[&str]| {
+        let mut request = http::TestRequest::get().uri("/me");
+        for value in headers {
+            request = request.append_header((header::AUTHORIZATION, *value));
+        }
+        let response = http::call_service(&app, request.to_request()).await;
+        let challenge = response.headers().get(header::WWW_AUTHENTICATE).cloned();
+        (response.status().as_u16(), challenge, http::read_body(response).await)
+    };
+    let good = format!("Bearer {}", key.reveal());
+    assert_eq!(ask(&[&good]).await.2, "7");
+    assert_eq!(ask(&[&good.replace("Bearer", "bearer")]).await.0, 200);
+    let stranger = format!("Bearer {}", ApiKey::generate(&Ids::system()).reveal());
+    let wrong = format!("Bearer tsk_{}_{}", key.prefix(), "0".repeat(64));
+    let nobody = ask(&[]).await;
+    assert_eq!((nobody.0, nobody.1.as_ref().unwrap().to_str().unwrap()), (401, "Bearer"));
+    for strange in
+        [&[stranger.as_str()][..], &[&wrong], &["Basic eDp5"], &["Bearer"], &["Bearer tsk_"], &[&good, &good]]
+    {
+        assert_eq!(ask(strange).await, nobody, "{strange:?}");
+    }
+}
+
+#[test]
+fn a_key_is_read_as_it_was_written_and_never_shown_by_accident() {
+    let key = ApiKey::generate(&Ids::seeded(b"seed"));
+    assert_eq!(ApiKey::parse(key.reveal()).unwrap().hash(), key.hash());
+    assert!(!format!("{key:?} {:?}", tenant()).contains(&key.reveal()[20..]));
+    assert!(format!("{:?}", tenant()).contains("TenantSecret(..)"));
+    let upper = key.reveal().to_uppercase();
+    for bad in ["", "tsk_", "tsk__", &upper, &key.reveal()[1..], &format!("{}0", key.reveal())] {
+        assert!(ApiKey::parse(bad).is_none(), "{bad}");
+    }
+}
+
+#[test]
+fn every_scope_has_a_word_of_its_own_and_admin_may_do_all() {
+    let admin = Caller::new(tenant(), Actor::Client(1), [Scope::Admin]);
+    let nobody = Caller::new(tenant(), Actor::Client(1), []);
+    for scope in Scope::ALL {
+        assert_eq!(scope.word().parse::<Scope>().unwrap(), scope);
+        admin.require(scope).unwrap();
+        assert_eq!(nobody.require(scope).unwrap_err().status(), 403);
+    }
+    assert!("payments".parse::<Scope>().is_err());
+}

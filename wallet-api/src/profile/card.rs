@@ -1,0 +1,41 @@
+//! The follower that keeps the cards.
+
+use std::collections::BTreeMap;
+
+use diesel::PgConnection;
+use ledger::StoreError;
+use ledger::follow::Page;
+use uuid::Uuid;
+
+use super::store::{self, Additions};
+use crate::payments::{self, Cleared};
+
+/// The follower's name.
+pub const CARD: &str = "card";
+
+/// Adds a page's payments to their customers' cards.
+///
+/// # Errors
+/// What the database says.
+pub fn follow_payments(conn: &mut PgConnection, page: &Page) -> Result<(), StoreError> {
+    let mut by_customer: BTreeMap<Uuid, Vec<Cleared>> = BTreeMap::new();
+    for cleared in payments::cleared(page) {
+        by_customer.entry(cleared.customer).or_default().push(cleared);
+    }
+    if by_customer.is_empty() {
+        return Ok(());
+    }
+    let mut add = Additions::default();
+    for (customer, all) in by_customer {
+        // max_by_key takes the last of equals: the later recorded.
+        let Some(last) = all.iter().max_by_key(|payment| payment.occurred) else { continue };
+        add.customer.push(customer);
+        add.payments.push(i64::try_from(all.len()).unwrap_or(i64::MAX));
+        add.paid_minor.push(all.iter().fold(0, |sum, payment| payment.amount_minor.saturating_add(sum)));
+        add.last_payment.push(last.id);
+        add.last_merchant.push(last.merchant);
+        add.last_amount_minor.push(last.amount_minor);
+        add.last_at.push(last.occurred);
+    }
+    Ok(store::add_to_cards(conn, page.journal.0, &add)?)
+}
