@@ -58,7 +58,12 @@ pub async fn check_url(policy: &Policy, url: &str) -> Result<(), HookError> {
 /// # Errors
 /// [`HookError::TooMany`] past [`MAX_ENDPOINTS`] enabled ones.
 #[tracing::instrument(name = "hooks.add", skip_all, fields(tenant.id = tenant, endpoint.id = %wish.id))]
-pub fn add(conn: &mut PgConnection, tenant: i64, now: DateTime<Utc>, wish: &NewEndpoint) -> Result<Endpoint, HookError> {
+pub fn add(
+    conn: &mut PgConnection,
+    tenant: i64,
+    now: DateTime<Utc>,
+    wish: &NewEndpoint,
+) -> Result<Endpoint, HookError> {
     conn.transaction(|conn| {
         // Two at once may both find room for the last one: the bound is there for memory, and one more does no harm.
         if store::count_enabled(conn, tenant)? >= MAX_ENDPOINTS {

@@ -50,9 +50,8 @@ impl EventTypes {
 }
 
 fn is_type(name: &str) -> bool {
-    let is_word = |word: &str| {
-        !word.is_empty() && word.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_'))
-    };
+    let is_word =
+        |word: &str| !word.is_empty() && word.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_'));
     name.len() <= MAX_TYPE_BYTES && name.contains('.') && name.split('.').all(is_word)
 }
 
@@ -208,13 +207,21 @@ impl Describe for HookError {
         match self {
             Self::Refused(refusal) => {
                 let remedy = "See errors for the reason, and register another address.";
-                Problem::new(422, "endpoint-refused", "Hooks may not go there", remedy)
-                    .errors([FieldError::new("/url", refused_code(refusal), refusal.to_string())])
+                Problem::new(422, "endpoint-refused", "Hooks may not go there", remedy).errors([FieldError::new(
+                    "/url",
+                    refused_code(refusal),
+                    refusal.to_string(),
+                )])
             }
             Self::EventTypes => {
                 let names = "1 to 50 names such as payment.cleared.v1, or * for all.";
-                Problem::new(422, "body-invalid", "The body is not what is asked for here", "See errors for the place and the mistake.")
-                    .errors([FieldError::new("/event_types", "invalid", names)])
+                Problem::new(
+                    422,
+                    "body-invalid",
+                    "The body is not what is asked for here",
+                    "See errors for the place and the mistake.",
+                )
+                .errors([FieldError::new("/event_types", "invalid", names)])
             }
             Self::TooMany => {
                 Problem::new(409, "endpoints-too-many", "There are too many endpoints", "Disable one first.")
@@ -269,7 +276,8 @@ mod tests {
 
     #[test]
     fn a_status_comes_back_from_its_number() {
-        for status in [DeliveryStatus::Pending, DeliveryStatus::Delivered, DeliveryStatus::Failed, DeliveryStatus::Gone] {
+        for status in [DeliveryStatus::Pending, DeliveryStatus::Delivered, DeliveryStatus::Failed, DeliveryStatus::Gone]
+        {
             assert_eq!(DeliveryStatus::from_code(status.code()), status);
         }
     }

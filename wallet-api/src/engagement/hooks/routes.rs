@@ -267,9 +267,8 @@ async fn list_hook_deliveries(
         Ok::<_, HookError>(store::deliveries(conn, id, endpoint, status, before, rows)?)
     };
     let found = platform.db.run(find).await?;
-    let page = Page::cut(found, limit, |last| {
-        Cursor([last.seq, i64::from(last.ordinal)]).encode(&tenant.secret, &listing)
-    });
+    let page =
+        Page::cut(found, limit, |last| Cursor([last.seq, i64::from(last.ordinal)]).encode(&tenant.secret, &listing));
     let Page { items, next_cursor, has_more } = page;
     let items: Vec<_> = items.iter().map(|delivery| HookDelivery::of(endpoint, delivery)).collect();
     Ok(HttpResponse::Ok().json(Page { items, next_cursor, has_more }))

@@ -101,11 +101,7 @@ fn judge(job: &Job, at: DateTime<Utc>, sent: Sent, schedule: Schedule, random: u
 }
 
 /// Writes outcomes down, set by set, until `drained` says that no more come.
-pub(super) async fn record(
-    engine: Arc<Engine>,
-    mut done: mpsc::Receiver<Done>,
-    mut drained: watch::Receiver<bool>,
-) {
+pub(super) async fn record(engine: Arc<Engine>, mut done: mpsc::Receiver<Done>, mut drained: watch::Receiver<bool>) {
     let mut batch = Vec::with_capacity(BATCH);
     while next_batch(&mut done, &mut drained, &mut batch).await {
         settle(&engine, &batch, &drained).await;

@@ -208,12 +208,14 @@ fn write(
     };
     let plan = plan(&(engine.events)(page), receivers, rooms, now, engine.held_until(now))?;
     bulk::quietly(conn, |conn| {
+        // The cursor first: of two engines the second waits here, and then finds it moved.
+        advance(conn, page)?;
         if !plan.events.is_empty() {
             let rows: Vec<_> = plan.events.iter().map(Told::row).collect();
             bulk::insert_events(conn, page.journal.0, &rows, now)?;
             bulk::insert_deliveries(conn, &plan.deliveries)?;
         }
-        advance(conn, page)
+        Ok::<_, EngineError>(())
     })?;
     let cursor = Cursor { fork: page.fork, seq: page.upto };
     Ok(Turn::Told { cursor, jobs: plan.jobs, overflowed: plan.overflowed })

@@ -87,12 +87,8 @@ fn take(engine: &Arc<Engine>, asked: &HashMap<Key, i64>, mut due: Vec<bulk::Due>
     }
     // The table gives them in no order; the oldest first is what a receiver expects.
     due.sort_unstable_by_key(|one| (one.place.seq, one.place.ordinal));
-    let job = |one: bulk::Due| Job {
-        place: one.place,
-        event: one.event,
-        attempts: one.attempts,
-        body: one.body.into(),
-    };
+    let job =
+        |one: bulk::Due| Job { place: one.place, event: one.event, attempts: one.attempts, body: one.body.into() };
     attempt::take(engine, due.into_iter().map(job).collect());
     if engine.lanes().is_hungry() {
         engine.hungry.notify_one();

@@ -52,10 +52,7 @@ pub(crate) struct Listener {
 }
 
 /// The enabled endpoints of one tenant, or of all.
-pub(crate) fn listeners(
-    conn: &mut PgConnection,
-    tenant: Option<i64>,
-) -> QueryResult<Vec<Listener>> {
+pub(crate) fn listeners(conn: &mut PgConnection, tenant: Option<i64>) -> QueryResult<Vec<Listener>> {
     let columns = (
         hook_endpoint::tenant,
         hook_endpoint::id,
@@ -134,10 +131,7 @@ impl Keys {
 }
 
 /// Adds pending deliveries, each with the time from which the poller may take it.
-pub(crate) fn insert_deliveries(
-    conn: &mut PgConnection,
-    deliveries: &[(Place, DateTime<Utc>)],
-) -> QueryResult<()> {
+pub(crate) fn insert_deliveries(conn: &mut PgConnection, deliveries: &[(Place, DateTime<Utc>)]) -> QueryResult<()> {
     const TEXT: &str = "INSERT INTO hook_delivery (tenant, endpoint, seq, ordinal, next_at) \
         SELECT * FROM unnest(?, ?, ?, ?, ?)";
     let Keys { tenants, endpoints, seqs, ordinals } = Keys::of(deliveries.iter().map(|(place, _)| *place));
@@ -273,11 +267,7 @@ pub(crate) fn settle(conn: &mut PgConnection, outcomes: &[Outcome]) -> QueryResu
 }
 
 /// Makes deliveries that were claimed and not tried due again.
-pub(crate) fn release(
-    conn: &mut PgConnection,
-    places: &[Place],
-    now: DateTime<Utc>,
-) -> QueryResult<()> {
+pub(crate) fn release(conn: &mut PgConnection, places: &[Place], now: DateTime<Utc>) -> QueryResult<()> {
     const TEXT: &str = "UPDATE hook_delivery d SET next_at = ? FROM unnest(?, ?, ?, ?) AS p(tenant, endpoint, seq, ordinal) \
         WHERE d.tenant = p.tenant AND d.endpoint = p.endpoint AND d.seq = p.seq AND d.ordinal = p.ordinal AND d.status = 0";
     let Keys { tenants, endpoints, seqs, ordinals } = Keys::of(places.iter().copied());
