@@ -110,6 +110,12 @@ problem-campaign-unknown = There is no such campaign
 problem-campaign-unknown-detail = Check the campaign's id.
 problem-rule-superseded = Somebody has just published a version
 problem-rule-superseded-detail = Read the campaign again and decide whether yours is still wanted.
+## Problems of hooks
+
+problem-endpoint-refused = Hooks may not go there
+problem-endpoint-refused-detail = See errors for the reason, and register another address.
+problem-endpoints-too-many = There are too many endpoints
+problem-endpoints-too-many-detail = There may be { $most } at most: disable one first.
 
 ## Mistakes in a field
 

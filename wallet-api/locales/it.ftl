@@ -110,6 +110,12 @@ problem-campaign-unknown = Questa campagna non esiste
 problem-campaign-unknown-detail = Controlla l'identificativo della campagna.
 problem-rule-superseded = Qualcuno ha appena pubblicato una versione
 problem-rule-superseded-detail = Rileggi la campagna e decidi se la tua serve ancora.
+## Problemi degli hook
+
+problem-endpoint-refused = Gli hook non possono andare lì
+problem-endpoint-refused-detail = Vedi errors per il motivo e registra un altro indirizzo.
+problem-endpoints-too-many = Ci sono troppi endpoint
+problem-endpoints-too-many-detail = Possono essere al massimo { $most }: prima disattivane uno.
 
 ## Errori in un campo
 

@@ -70,9 +70,11 @@ impl<T: Send + Sync + 'static> Snapshot<T> {
     /// # Errors
     /// The database's problems.
     pub async fn get(&self, db: &Db, tenant: i64) -> Result<Arc<T>, Problem> {
-        let place = Arc::clone(lock(&self.tenants).entry(tenant).or_insert_with(|| {
-            Arc::new(Place { held: Mutex::default(), reading: tokio::sync::Mutex::default() })
-        }));
+        let place = Arc::clone(
+            lock(&self.tenants)
+                .entry(tenant)
+                .or_insert_with(|| Arc::new(Place { held: Mutex::default(), reading: tokio::sync::Mutex::default() })),
+        );
         if let Some(value) = place.younger_than(RIPE) {
             return Ok(value);
         }
