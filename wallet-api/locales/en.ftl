@@ -110,6 +110,7 @@ problem-campaign-unknown = There is no such campaign
 problem-campaign-unknown-detail = Check the campaign's id.
 problem-rule-superseded = Somebody has just published a version
 problem-rule-superseded-detail = Read the campaign again and decide whether yours is still wanted.
+
 ## Problems of hooks
 
 problem-endpoint-refused = Hooks may not go there

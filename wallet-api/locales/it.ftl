@@ -110,6 +110,7 @@ problem-campaign-unknown = Questa campagna non esiste
 problem-campaign-unknown-detail = Controlla l'identificativo della campagna.
 problem-rule-superseded = Qualcuno ha appena pubblicato una versione
 problem-rule-superseded-detail = Rileggi la campagna e decidi se la tua serve ancora.
+
 ## Problemi degli hook
 
 problem-endpoint-refused = Gli hook non possono andare lì

@@ -100,9 +100,7 @@ fn rule_words(lang: Lang, kind: RewardKind, rule: &Rule) -> String {
                 }
             }
         }
-        RewardKind::Points => {
-            text(lang, "explain-rule-points", &[("points", Arg::Count(rule.points_per_unit))])
-        }
+        RewardKind::Points => text(lang, "explain-rule-points", &[("points", Arg::Count(rule.points_per_unit))]),
     }
 }
 
