@@ -144,7 +144,7 @@ explain-rule-points = { $points ->
     [one] { $points } point for each whole euro
    *[other] { $points } points for each whole euro
 }
-explain-reward-given = You earned { $amount } on { $paid }: { $rule }. It comes from the budget of “{ $campaign }” (version { $version } of its rule).
+explain-reward-given = You earned { $amount } on { $paid }: { $rule }. From the budget of “{ $campaign }” (version { $version } of its rule).
 explain-reward-too-small = You earned nothing here: { $paid } is too little for { $rule } (“{ $campaign }”, version { $version } of its rule).
 explain-reward-budget-exhausted = You did not earn { $amount } on { $paid } ({ $rule }): what is left of the budget of “{ $campaign }” does not cover it (version { $version } of its rule). The payment stands.
 explain-reward-paused = You did not earn { $amount } on { $paid } ({ $rule }): “{ $campaign }” is paused (version { $version } of its rule). The payment stands.

@@ -128,7 +128,7 @@ field-unknown = Questo campo qui non esiste.
 reward-amount-too-small = Il pagamento è troppo piccolo per ottenere questo premio.
 reward-budget-exhausted = Quel che resta del budget della campagna non copre questo premio.
 reward-campaign-paused = La campagna è in pausa.
-reward-not-possible = Il conto che dovrebbe ricevere questo premio non può accoglierlo.
+reward-not-possible = Il conto di destinazione non può accogliere questo premio.
 
 ## Un pagamento a parole
 
@@ -144,8 +144,8 @@ explain-rule-points = { $points ->
     [one] { $points } punto per ogni euro intero
    *[other] { $points } punti per ogni euro intero
 }
-explain-reward-given = Hai ottenuto { $amount } su { $paid }: { $rule }. Provengono dal budget di «{ $campaign }» (versione { $version } della regola).
-explain-reward-too-small = Qui non hai ottenuto nulla: { $paid } non bastano per il premio previsto ({ $rule }; «{ $campaign }», versione { $version } della regola).
+explain-reward-given = Hai ottenuto { $amount } su { $paid }: { $rule }. A carico del budget di «{ $campaign }» (versione { $version } della regola).
+explain-reward-too-small = Qui non hai ottenuto nulla: un pagamento di { $paid } è troppo piccolo per il premio previsto ({ $rule }; «{ $campaign }», versione { $version } della regola).
 explain-reward-budget-exhausted = Non hai ottenuto { $amount } su { $paid } ({ $rule }): quel che resta del budget di «{ $campaign }» non basta (versione { $version } della regola). Il pagamento resta valido.
 explain-reward-paused = Non hai ottenuto { $amount } su { $paid } ({ $rule }): «{ $campaign }» è in pausa (versione { $version } della regola). Il pagamento resta valido.
-explain-reward-not-possible = Non hai ottenuto { $amount } su { $paid } ({ $rule }): il conto che dovrebbe riceverli non può accoglierli («{ $campaign }», versione { $version } della regola). Il pagamento resta valido.
+explain-reward-not-possible = Non hai ottenuto { $amount } su { $paid } ({ $rule }): il conto di destinazione non può accogliere altro («{ $campaign }», versione { $version } della regola). Il pagamento resta valido.

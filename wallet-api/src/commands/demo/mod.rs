@@ -107,11 +107,12 @@ impl Stage {
     /// Plays; ends after the story, or never.
     async fn play(&self, node: &Node) -> anyhow::Result<()> {
         let out = &mut io::stdout();
-        let ids = Ids::seeded(format!("tessera demo {}", self.seed).as_bytes());
-        let (tenant, key) = self.tenant(&ids)?;
+        // Streams of their own: how many slugs were taken before must not change the story.
+        let stream = |of: &str| Ids::seeded(format!("tessera demo {of} {}", self.seed).as_bytes());
+        let (tenant, key) = self.tenant(&stream("tenant"))?;
         anyhow::ensure!(node.parts.journal.wait_until_leading(PATIENCE).await, "the journal found no leader");
         let mut listener = Listener::start().await?;
-        let mut scene = Scene::new(Client::new(&self.url, &key)?, ids, Page::new(out));
+        let mut scene = Scene::new(Client::new(&self.url, &key)?, stream("story"), Page::new(out));
         let cast = story::tell(&mut scene, &mut listener, &tenant.slug, &self.database_url).await?;
         let page = &mut scene.page;
         if self.once {

@@ -20,14 +20,14 @@ pub(super) fn print(page: &mut Page<'_>, place: &Place<'_>, cast: &Cast) -> io::
     page.title("Your turn")?;
     page.say(&format!("Serving at {url} until Ctrl-C. Paste this into another terminal, then any of what follows:"))?;
     for line in [
-        "".to_owned(),
+        String::new(),
         format!("export TESSERA_URL={url}"),
         format!("export TESSERA_KEY={key}"),
         format!("export CUSTOMER={}", cast.customer),
         format!("export MERCHANT={}", cast.merchant),
         format!("export CAMPAIGN={}", cast.campaign),
         format!("export ENDPOINT={}", cast.endpoint),
-        "api() { curl -sS -H 'Content-Type: application/json' -H \"Authorization: Bearer $TESSERA_KEY\" \"$@\"; echo; }".to_owned(),
+        API.to_owned(),
     ] {
         page.copy(&line)?;
     }
@@ -37,12 +37,15 @@ pub(super) fn print(page: &mut Page<'_>, place: &Place<'_>, cast: &Cast) -> io::
             page.copy(line)?;
         }
     }
-    let data_dir = data_dir.display();
-    page.copy(&format!(
-        "\n# the books, while all this runs\ntessera verify --tenant {tenant} --data-dir {data_dir}\n"
-    ))?;
+    let (tessera, data_dir) = (std::env::args().next().unwrap_or_else(|| "tessera".into()), data_dir.display());
+    page.copy("\n# the books, while all this runs")?;
+    page.copy(&format!("{tessera} verify --tenant {tenant} --data-dir {data_dir}\n"))?;
     page.say("The hooks of what you do appear here:")
 }
+
+/// Stands before an address and what curl is to send there.
+const API: &str =
+    r#"api() { curl -sS -H "Authorization: Bearer $TESSERA_KEY" -H 'Content-Type: application/json' "$@"; echo; }"#;
 
 /// What, and the lines that do it. A key that is used again gives the first answer again.
 const TRY: &[(&str, &[&str])] = &[
@@ -63,5 +66,4 @@ const TRY: &[(&str, &[&str])] = &[
         ],
     ),
     ("what the hooks' endpoint was told", &["api $TESSERA_URL/v1/hook-endpoints/$ENDPOINT/deliveries"]),
-    ("the interface, for tools", &["tessera openapi"]),
 ];

@@ -51,6 +51,14 @@ impl<'a> Page<'a> {
         self.out.flush()
     }
 
+    /// One of several, wrapped behind its dash.
+    pub(super) fn item(&mut self, words: &str) -> io::Result<()> {
+        for (n, line) in wrap(words, WIDTH.saturating_sub(INDENT.len()).saturating_sub(2)).iter().enumerate() {
+            writeln!(self.out, "{INDENT}{} {line}", if n == 0 { '-' } else { ' ' })?;
+        }
+        self.out.flush()
+    }
+
     /// What is to be copied: as it is, never wrapped.
     pub(super) fn copy(&mut self, line: &str) -> io::Result<()> {
         writeln!(self.out, "{line}")

@@ -91,11 +91,14 @@ async fn campaign(scene: &mut Scene<'_>) -> anyhow::Result<String> {
 }
 
 async fn endpoint(scene: &mut Scene<'_>, listener: &mut Listener) -> anyhow::Result<String> {
-    scene.page.step("Somebody who wants to be told")?;
+    scene.page.step("A listener for hooks")?;
     let wish = json!({"url": listener.url(), "event_types": ["*"]});
     let added = scene.post("/v1/hook-endpoints", &wish).await?;
     listener.trust(&text(&added, "/secret")?)?;
-    scene.page.say(&format!("A listener at {} is registered for hooks and holds their secret.", listener.url()))?;
+    scene.page.say(&format!(
+        "{} is registered for every event, and holds the secret that signs its hooks.",
+        listener.url()
+    ))?;
     text(&added, "/id")
 }
 
@@ -141,7 +144,7 @@ async fn explained(scene: &mut Scene<'_>, paid: &Value) -> anyhow::Result<()> {
         let lines = scene.explain(&payment, lang).await?;
         same("the number of lines", lines.len(), 3)?;
         for line in lines {
-            scene.page.say(&format!("- {line}"))?;
+            scene.page.item(&line)?;
         }
     }
     Ok(())
@@ -194,7 +197,7 @@ async fn exhausted(scene: &mut Scene<'_>, cast: &Cast) -> anyhow::Result<()> {
     let payment = text(&paid, "/id")?;
     for lang in ["en", "it"] {
         let lines = scene.explain(&payment, lang).await?;
-        scene.page.say(&format!("- {}", lines.get(1).context("an explanation without its second line")?))?;
+        scene.page.item(lines.get(1).context("an explanation without its second line")?)?;
     }
     scene.now_holds(4_440, 171, 105).await
 }
