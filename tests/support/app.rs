@@ -1,7 +1,7 @@
 //! A node inside this process, on a thread and a runtime of its own.
 
 use std::net::{SocketAddr, TcpListener};
-use std::sync::mpsc;
+use std::sync::{Once, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -72,6 +72,7 @@ impl TestApp {
 
 impl Running {
     fn start(url: &str) -> Self {
+        log_if_asked();
         let (started, address) = mpsc::channel();
         let (stop, stopped) = oneshot::channel();
         let url = url.to_owned();
@@ -83,6 +84,16 @@ impl Running {
         let address = address.recv_timeout(Duration::from_secs(30)).expect("the node starts and leads");
         Self { address, stop: Some(stop), thread: Some(thread) }
     }
+}
+
+/// With `RUST_LOG` set, nodes in this process log to its standard error.
+fn log_if_asked() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        if std::env::var_os("RUST_LOG").is_some() {
+            wallet_api::platform::telemetry::init(None).unwrap();
+        }
+    });
 }
 
 async fn serve(url: String, started: &mpsc::Sender<SocketAddr>, stopped: oneshot::Receiver<()>) {
