@@ -38,7 +38,7 @@ impl NormalSide {
     }
 }
 
-/// An account to open, by name of its public id. Opening it again with the same terms changes nothing.
+/// An account to open, by name of its public id. A transaction that names one which exists with these terms opens none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewAccount {
     /// The id the world knows.
@@ -135,5 +135,75 @@ impl Account {
     fn at(self, balance: i64) -> Result<Self, Refusal> {
         let version = self.version.checked_add(1).ok_or(Refusal::Overflow { account: self.public_id })?;
         Ok(Self { balance, version, ..self })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::option;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn any_limit() -> impl Strategy<Value = i64> {
+        prop_oneof![-20..20_i64, any::<i64>()]
+    }
+
+    fn any_account() -> impl Strategy<Value = Account> {
+        let frozen = (any::<bool>(), any::<bool>());
+        (option::of(any_limit()), option::of(any_limit()), frozen, any_limit(), prop_oneof![Just(0), 0..i64::MAX])
+            .prop_map(|(floor, ceiling, (debits_frozen, credits_frozen), balance, held)| {
+                let new = NewAccount {
+                    public_id: Uuid::from_u128(1),
+                    asset: AssetId(1),
+                    normal_side: NormalSide::Credit,
+                    owner: None,
+                    floor,
+                    ceiling,
+                };
+                Account { debits_frozen, credits_frozen, balance, held, ..Account::opened(&new, AccountId(1)) }
+            })
+    }
+
+    proptest! {
+        /// A debit that passes takes exactly the amount, counts one row, and leaves the floor and every rule as it was.
+        #[test]
+        fn a_debit_is_exact_and_within_the_floor(account in any_account(), minor in 1..i64::MAX) {
+            let (balance, held) = (i128::from(account.balance) - i128::from(minor), i128::from(account.held));
+            let fits = i64::try_from(balance).is_ok() && i64::try_from(balance - held).is_ok();
+            let allowed = account.floor.is_none_or(|floor| balance - held >= i128::from(floor));
+            match account.debit(minor) {
+                Ok(after) => {
+                    prop_assert!(fits && allowed && !account.debits_frozen);
+                    prop_assert_eq!(i128::from(after.balance), balance);
+                    prop_assert_eq!(after.version, account.version + 1);
+                    prop_assert_eq!(Account { balance: account.balance, version: account.version, ..after }, account);
+                }
+                Err(_) => prop_assert!(!fits || !allowed || account.debits_frozen),
+            }
+        }
+
+        /// A credit that passes adds exactly the amount, counts one row, and leaves the ceiling and every rule as it was.
+        #[test]
+        fn a_credit_is_exact_and_within_the_ceiling(account in any_account(), minor in 1..i64::MAX) {
+            let balance = i128::from(account.balance) + i128::from(minor);
+            let fits = i64::try_from(balance).is_ok();
+            let allowed = account.ceiling.is_none_or(|ceiling| balance <= i128::from(ceiling));
+            match account.credit(minor) {
+                Ok(after) => {
+                    prop_assert!(fits && allowed && !account.credits_frozen);
+                    prop_assert_eq!(i128::from(after.balance), balance);
+                    prop_assert_eq!(after.version, account.version + 1);
+                    prop_assert_eq!(Account { balance: account.balance, version: account.version, ..after }, account);
+                }
+                Err(_) => prop_assert!(!fits || !allowed || account.credits_frozen),
+            }
+        }
+    }
+
+    #[test]
+    fn a_normal_side_is_its_number_and_back() {
+        let known = (-1..4).filter_map(|code| Some((code, NormalSide::from_code(code)?.code())));
+        assert!(known.eq([(0, 0), (1, 1)]));
     }
 }

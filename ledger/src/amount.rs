@@ -73,3 +73,25 @@ impl Amount {
         Ok(Self { minor, ..self })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// The sum is the exact one or an error; never a wrapped one, never of two assets.
+        #[test]
+        fn a_sum_is_exact_or_refused(one: i64, other: i64, assets in (0..2_i32, 0..2_i32)) {
+            let (left, right) = (Amount::new(one, AssetId(assets.0)), Amount::new(other, AssetId(assets.1)));
+            let expected = match i64::try_from(i128::from(one) + i128::from(other)) {
+                _ if assets.0 != assets.1 => Err(AmountError::AssetMismatch),
+                Ok(minor) => Ok(Amount::new(minor, left.asset)),
+                Err(_) => Err(AmountError::Overflow),
+            };
+            prop_assert_eq!(left.checked_add(right), expected);
+            prop_assert_eq!(right.checked_add(left), expected);
+        }
+    }
+}

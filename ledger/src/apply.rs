@@ -3,7 +3,7 @@
 //! `apply(state, batch, now)` looks only at its arguments and changes none of them: the new balances come back beside
 //! the records and are published after the commit, so a batch that could not be committed leaves no trace. Requests are
 //! decided in order, each seeing what those before it did. The caller has made sure that every account a batch names is
-//! in `state` if it exists, that no idempotency key of the batch was used before, and tells which claims were.
+//! in `state` if it exists, that each request passed [`Request::check`], that no idempotency key of the batch was used before, and tells which claims were.
 //!
 //! Order inside a request: structural errors refuse the whole and are no records; then the claim; then the mandatory
 //! transfers in the order listed; then each optional group, kept or dropped as one (JOURNAL 5, 6, 10, 11).
@@ -15,8 +15,8 @@ use foldhash::fast::RandomState;
 use uuid::Uuid;
 
 use crate::{
-    Account, AccountId, Asset, AssetId, Body, Claim, Command, Dropped, Group, Invalid, NewAccount, Posted, Record,
-    Refusal, Request, RowKind, Side, Transfer,
+    Account, AccountId, Asset, AssetId, Body, Claim, Command, Dropped, Group, Invalid, Limits, NewAccount, Posted,
+    Record, Refusal, Request, RowKind, Side, Transfer,
 };
 
 /// The version of these rules and of the record's form. A head of another version is not led.
@@ -271,7 +271,8 @@ impl Pass<'_> {
 
     fn move_clock(&mut self, request: &Request, by_us: i64) -> Result<usize, Decline> {
         let offset_us = self.applied.clock_offset_us.checked_add(by_us).filter(|_| self.state.sandbox);
-        let offset_us = offset_us.ok_or(Invalid::Clock)?;
+        let within = |offset: &i64| self.now_us.checked_add(*offset).is_some_and(|now| now <= Limits::LATEST_US);
+        let offset_us = offset_us.filter(within).ok_or(Invalid::Clock)?;
         self.applied.clock_offset_us = offset_us;
         Ok(self.record(request, request.key.key, Body::ClockMoved { offset_us }))
     }

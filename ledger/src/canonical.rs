@@ -1,12 +1,12 @@
 //! Canonical bytes: the one byte form of a record, which is hashed now and will be a leaf of the Merkle log.
 //!
 //! A pure function, the same for ever: integers big-endian, texts and lists with their length first, so that no two
-//! records share a form whatever their fields hold. Golden vectors below fix it. The version stands in the first field;
+//! records share a form whatever their fields hold. Golden vectors beside the tests fix it. The version stands in the first field;
 //! a change of form is a new version, never an edit.
 
 use uuid::Uuid;
 
-use crate::{Asset, AssetId, Body, JournalId, Posted, Record, Side};
+use crate::{Asset, AssetId, Body, JournalId, Key, Posted, Record, Side};
 
 /// The form's name and version.
 const TAG: &[u8] = b"tessera.record.1";
@@ -33,6 +33,14 @@ pub fn canonical_bytes<'a>(place: Place, record: &Record, asset: impl Fn(AssetId
         Body::Opened { .. } | Body::Frozen { .. } | Body::Refused { .. } | Body::ClockMoved { .. } => &[],
     };
     out.list(transfers, |out, posted| write_posted(out, posted, asset(posted.amount.asset)));
+    out.into_bytes()
+}
+
+/// The canonical bytes of an idempotency key: hashed after the record it leads to.
+#[must_use]
+pub fn key_bytes(key: &Key) -> Vec<u8> {
+    let mut out = Writer::default();
+    out.i64(key.scope.0).uuid(key.key).uuid(key.fingerprint);
     out.into_bytes()
 }
 
@@ -120,6 +128,15 @@ impl<'a> Reader<'a> {
         self.array::<1>().map(|[byte]| byte)
     }
 
+    /// Zero or one; any other byte is not ours.
+    pub(crate) fn flag(&mut self) -> Option<bool> {
+        match self.u8()? {
+            0 => Some(false),
+            1 => Some(true),
+            _ => None,
+        }
+    }
+
     pub(crate) fn i32(&mut self) -> Option<i32> {
         self.array().map(i32::from_be_bytes)
     }
@@ -146,11 +163,7 @@ impl<'a> Reader<'a> {
     /// The outer option says whether the bytes were whole, the inner whether the field was there.
     #[expect(clippy::option_option, reason = "the two nones mean two things, and both callers need both")]
     pub(crate) fn option<T>(&mut self, read: impl FnOnce(&mut Self) -> Option<T>) -> Option<Option<T>> {
-        match self.u8()? {
-            0 => Some(None),
-            1 => read(self).map(Some),
-            _ => None,
-        }
+        if self.flag()? { read(self).map(Some) } else { Some(None) }
     }
 
     pub(crate) fn list<T>(&mut self, read: impl Fn(&mut Self) -> Option<T>) -> Option<Vec<T>> {
@@ -166,3 +179,6 @@ impl<'a> Reader<'a> {
         self.0.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests;

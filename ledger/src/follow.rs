@@ -55,17 +55,22 @@ pub fn next_page(
 ) -> Result<Option<Page>, StoreError> {
     const CURSOR: &str = "INSERT INTO journal.follower (journal, name, fork) SELECT journal, ?, fork FROM journal.head \
         WHERE journal = ? ON CONFLICT DO NOTHING";
-    const READ: &str = "SELECT f.seq, h.seq, h.fork FROM journal.follower f JOIN journal.head h ON h.journal = f.journal \
+    const READ: &str = "SELECT f.seq, h.seq, h.fork, f.fork FROM journal.follower f JOIN journal.head h ON h.journal = f.journal \
         WHERE f.journal = ? AND f.name = ?";
     let args = [Arg::Int(journal.0), Arg::Text(name)];
-    let read =
-        |conn: &mut PgConnection| statement::<(BigInt, BigInt, SqlUuid)>(READ, &args).load::<(i64, i64, Uuid)>(conn);
+    let read = |conn: &mut PgConnection| {
+        statement::<(BigInt, BigInt, SqlUuid, SqlUuid)>(READ, &args).load::<(i64, i64, Uuid, Uuid)>(conn)
+    };
     let mut found = read(conn)?;
     if found.is_empty() {
         statement::<()>(CURSOR, &[Arg::Text(name), Arg::Int(journal.0)]).execute(conn)?;
         found = read(conn)?;
     }
-    let Some((from, head, fork)) = found.into_iter().next() else { return Ok(None) };
+    let Some((from, head, fork, followed)) = found.into_iter().next() else { return Ok(None) };
+    if followed != fork {
+        // Restored books: what this follower did after the restored point is for people to sort out.
+        return Err(StoreError::Corrupt { journal: journal.0, seq: from, what: "a cursor stands on another fork" });
+    }
     let upto = head.min(from.saturating_add(limit));
     if upto <= from {
         return Ok(None);

@@ -267,7 +267,7 @@ impl Body {
                 dropped: bytes.list(|bytes| Some(Dropped { group: bytes.i32()?, refusal: Refusal::read(bytes)? }))?,
             },
             2 => read_opened(&mut bytes)?,
-            3 => Self::Frozen { account: bytes.uuid()?, debits: bytes.u8()? == 1, credits: bytes.u8()? == 1 },
+            3 => Self::Frozen { account: bytes.uuid()?, debits: bytes.flag()?, credits: bytes.flag()? },
             4 => Self::Refused { refusal: Refusal::read(&mut bytes)? },
             5 => Self::ClockMoved { offset_us: bytes.i64()? },
             _ => return None,
@@ -289,3 +289,6 @@ fn read_opened(bytes: &mut Reader<'_>) -> Option<Body> {
     let account = NewAccount { public_id, asset: id, normal_side, owner, floor, ceiling };
     Some(Body::Opened { account, asset: Asset { id, code, scale }, by })
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

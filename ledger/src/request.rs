@@ -125,6 +125,8 @@ impl Limits {
     pub const META_BYTES: usize = 4_096;
     /// Bytes of one companion.
     pub const COMPANION_BYTES: usize = 65_536;
+    /// Optional groups in one transaction.
+    pub const GROUPS: usize = 100;
     /// Companions of one request.
     pub const COMPANIONS: usize = 16;
     /// Effective dates lie between 1970 and the end of the year 9999.
@@ -178,11 +180,17 @@ pub enum Invalid {
         /// Which account.
         account: Uuid,
     },
-    /// The public id is taken by an account of other terms.
-    #[error("account {account} exists with other terms")]
+    /// The public id is taken: by an account of other terms, or by any when the opening was asked for by itself.
+    #[error("account {account} exists")]
     AccountExists {
         /// Which account.
         account: Uuid,
+    },
+    /// Named twice in one request, or sent with what is no transaction.
+    #[error("companion {key} cannot be written")]
+    Companion {
+        /// Which.
+        key: Uuid,
     },
     /// Before 1970 or after 9999.
     #[error("effective date is outside 1970 to 9999")]
@@ -199,13 +207,10 @@ impl Request {
     /// The first [`Invalid`] found.
     pub fn check(&self) -> Result<(), Invalid> {
         at_most(self.meta.len(), Limits::META_BYTES, "bytes of metadata")?;
-        at_most(self.companions.len(), Limits::COMPANIONS, "companions")?;
-        for companion in &self.companions {
-            at_most(companion.body.len(), Limits::COMPANION_BYTES, "bytes in a companion")?;
-        }
         if self.effective_us.is_some_and(|us| !(0..=Limits::LATEST_US).contains(&us)) {
             return Err(Invalid::EffectiveDate);
         }
+        self.check_companions()?;
         match &self.command {
             Command::Transact { open, transfers, groups, .. } => check_transaction(open, transfers, groups),
             Command::Open(account) => check_account(account),
@@ -213,6 +218,20 @@ impl Request {
             Command::MoveClock { by_us } if *by_us > 0 => Ok(()),
             Command::MoveClock { .. } => Err(Invalid::Clock),
         }
+    }
+
+    /// Only a transaction's record vouches for companions, and each has a key of its own.
+    fn check_companions(&self) -> Result<(), Invalid> {
+        at_most(self.companions.len(), Limits::COMPANIONS, "companions")?;
+        for (place, companion) in self.companions.iter().enumerate() {
+            at_most(companion.body.len(), Limits::COMPANION_BYTES, "bytes in a companion")?;
+            let mut before = self.companions.iter().take(place);
+            let repeated = before.any(|other| (other.kind, other.key) == (companion.kind, companion.key));
+            if repeated || !matches!(self.command, Command::Transact { .. }) {
+                return Err(Invalid::Companion { key: companion.key });
+            }
+        }
+        Ok(())
     }
 
     /// SHA-256 over the companions, so that the record vouches for them; none when there are none.
@@ -239,6 +258,7 @@ fn check_transaction(open: &[NewAccount], transfers: &[Transfer], groups: &[Grou
         return Err(Invalid::Empty);
     }
     at_most(open.len(), Limits::OPENS, "accounts to open")?;
+    at_most(groups.len(), Limits::GROUPS, "optional groups")?;
     open.iter().try_for_each(check_account)?;
     let grouped = groups.iter().flat_map(|group| &group.transfers);
     let mut count = 0_usize;
@@ -272,4 +292,106 @@ fn check_account(account: &NewAccount) -> Result<(), Invalid> {
 
 fn at_most(count: usize, limit: usize, what: &'static str) -> Result<(), Invalid> {
     if count > limit { Err(Invalid::TooMany { what, limit }) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{AssetId, NormalSide};
+
+    fn request(command: Command) -> Request {
+        let key = Key { scope: Scope(1), key: Uuid::from_u128(1), fingerprint: Uuid::from_u128(2) };
+        Request { journal: JournalId(1), key, command, effective_us: None, meta: Vec::new(), companions: Vec::new() }
+    }
+
+    fn moving(minor: i64) -> Transfer {
+        let (debit, credit) = (Uuid::from_u128(3), Uuid::from_u128(4));
+        Transfer { debit, credit, amount: Amount::new(minor, AssetId(1)) }
+    }
+
+    fn transact(transfers: Vec<Transfer>, groups: Vec<Group>) -> Request {
+        request(Command::Transact { id: Uuid::nil(), open: Vec::new(), transfers, groups, claim: None })
+    }
+
+    fn companion(kind: i32, key: u128, body: &[u8]) -> Companion {
+        Companion { kind, key: Uuid::from_u128(key), body: body.to_vec() }
+    }
+
+    fn digest_of(companions: Vec<Companion>) -> Option<[u8; 32]> {
+        Request { companions, ..transact(vec![moving(1)], Vec::new()) }.companions_digest()
+    }
+
+    #[test]
+    fn sizes_pass_at_the_limit_and_not_above() {
+        let fits = transact(vec![moving(1)], Vec::new());
+        let with = |companions| Request { companions, ..fits.clone() };
+        let meta = |len| Request { meta: vec![0; len], ..fits.clone() };
+        assert_eq!(meta(Limits::META_BYTES).check(), Ok(()));
+        assert!(matches!(
+            meta(Limits::META_BYTES + 1).check(),
+            Err(Invalid::TooMany { limit: Limits::META_BYTES, .. })
+        ));
+        let body = vec![0; Limits::COMPANION_BYTES + 1];
+        let many: Vec<Companion> = (0..=Limits::COMPANIONS).map(|key| companion(1, key as u128, b"")).collect();
+        assert_eq!(with(vec![companion(1, 1, &body[1..])]).check(), Ok(()));
+        assert!(matches!(with(vec![companion(1, 1, &body)]).check(), Err(Invalid::TooMany { .. })));
+        assert_eq!(with(many[1..].to_vec()).check(), Ok(()));
+        assert!(matches!(with(many).check(), Err(Invalid::TooMany { .. })));
+        let twice = vec![companion(1, 1, b"a"), companion(1, 1, b"b")];
+        assert!(matches!(with(twice).check(), Err(Invalid::Companion { .. })));
+        let command = Command::MoveClock { by_us: 1 };
+        let beside_a_clock = Request { command, companions: vec![companion(1, 1, b"")], ..fits.clone() };
+        assert!(matches!(beside_a_clock.check(), Err(Invalid::Companion { .. })));
+    }
+
+    #[test]
+    fn amounts_pass_from_one_to_the_limit_in_groups_too() {
+        for (minor, passes) in [(i64::MIN, false), (0, false), (1, true), (MAX_AMOUNT, true), (MAX_AMOUNT + 1, false)] {
+            let expected = if passes { Ok(()) } else { Err(Invalid::Amount { minor }) };
+            assert_eq!(transact(vec![moving(minor)], Vec::new()).check(), expected);
+            let group = Group { transfers: vec![moving(minor)] };
+            assert_eq!(transact(vec![moving(1)], vec![group]).check(), expected);
+        }
+    }
+
+    #[test]
+    fn groups_alone_are_no_transaction() {
+        assert_eq!(transact(Vec::new(), vec![Group { transfers: vec![moving(1)] }]).check(), Err(Invalid::Empty));
+    }
+
+    #[test]
+    fn an_account_opens_at_zero_within_its_limits() {
+        let new = NewAccount {
+            public_id: Uuid::from_u128(3),
+            asset: AssetId(1),
+            normal_side: NormalSide::Credit,
+            owner: None,
+            floor: None,
+            ceiling: None,
+        };
+        let limits = [(None, None, true), (Some(0), Some(0), true), (Some(1), None, false), (None, Some(-1), false)];
+        for (floor, ceiling, passes) in limits {
+            let checked = request(Command::Open(NewAccount { floor, ceiling, ..new.clone() })).check();
+            assert_eq!(checked.is_ok(), passes, "{floor:?} {ceiling:?}");
+        }
+    }
+
+    /// Put together by another program: kind, key, length and body of each, then SHA-256.
+    #[test]
+    fn golden_companions_digest() {
+        let digest = digest_of(vec![companion(3, 0xd1, b"body"), companion(4, 0xd2, b"")]).unwrap();
+        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(hex, "25778a6b68cf7cd92d8da7c8b68859c811da3745383ab013dadeb602ce9a97c9");
+    }
+
+    #[test]
+    fn companions_are_told_apart_by_order_and_by_where_one_ends() {
+        assert_eq!(digest_of(Vec::new()), None);
+        let [a, b] = [companion(1, 1, b"a"), companion(1, 1, b"b")];
+        assert_ne!(digest_of(vec![a.clone(), b.clone()]), digest_of(vec![b, a.clone()]));
+        // One companion whose body spells out a second one.
+        let mut both = a.body.clone();
+        both.extend([1_i32.to_be_bytes().as_slice(), a.key.as_bytes(), &1_u64.to_be_bytes(), b"a"].concat());
+        assert_ne!(digest_of(vec![a.clone(), a]), digest_of(vec![companion(1, 1, &both)]));
+    }
 }

@@ -139,7 +139,8 @@ CREATE TABLE journal.claim (
     PRIMARY KEY (journal, claim)
 );
 
--- Bytes of the slices, written in the same commit as the record they belong to.
+-- Bytes of the slices, written in the same commit as the record they belong to. Keys are the slices' own and meant to
+-- be unique; seq is in the key so that a repeated one can fail nobody's batch.
 CREATE TABLE journal.companion (
     journal bigint  NOT NULL,
     kind    integer NOT NULL,
@@ -147,7 +148,7 @@ CREATE TABLE journal.companion (
     seq     bigint  NOT NULL,
     place   integer NOT NULL,
     body    bytea   NOT NULL,
-    PRIMARY KEY (journal, kind, key)
+    PRIMARY KEY (journal, kind, key, seq)
 );
 CREATE INDEX companion_in_order ON journal.companion (journal, seq);
 
@@ -215,17 +216,18 @@ CREATE FUNCTION journal.head(
     p_now bigint, p_offset bigint, p_digest bytea
 ) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
-    found journal.head;
+    stands journal.head; -- Not "found": that name would hide what NOT FOUND looks at.
 BEGIN
-    INSERT INTO journal.batch (journal, last_seq, first_seq, epoch, version, recorded_us, digest)
-    VALUES (p_journal, p_last, p_first, p_epoch, p_version, p_now, p_digest);
+    -- The head first: a late batch must meet the fence, not a batch row of the same last seq.
     UPDATE journal.head SET seq = p_last, last_us = p_now, clock_offset_us = p_offset, digest = p_digest
     WHERE journal = p_journal AND epoch = p_epoch AND seq = p_first - 1 AND version = p_version;
     IF NOT FOUND THEN
-        SELECT * INTO found FROM journal.head WHERE journal = p_journal;
+        SELECT * INTO stands FROM journal.head WHERE journal = p_journal;
         RAISE EXCEPTION 'fenced: head is at epoch % seq %, batch is of epoch % from seq %',
-            found.epoch, found.seq, p_epoch, p_first USING ERRCODE = 'TS001';
+            stands.epoch, stands.seq, p_epoch, p_first USING ERRCODE = 'TS001';
     END IF;
+    INSERT INTO journal.batch (journal, last_seq, first_seq, epoch, version, recorded_us, digest)
+    VALUES (p_journal, p_last, p_first, p_epoch, p_version, p_now, p_digest);
 END
 $$;
 
@@ -266,7 +268,7 @@ BEGIN
 END
 $$;
 
--- An account as it truly stands: its newest row, on either side, else its checkpoint (which is then its opening).
+-- An account as it truly stands: as its newest row, on either side, left it; one without rows stands at zero.
 CREATE VIEW journal.balance AS
 SELECT a.journal, a.id, a.public_id, a.asset, a.owner, a.floor, a.ceiling, a.debits_frozen, a.credits_frozen,
        coalesce(newest.balance, 0) AS balance, coalesce(newest.held, 0) AS held, coalesce(newest.version, 0) AS version

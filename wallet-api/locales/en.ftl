@@ -61,6 +61,13 @@ problem-client-unknown-detail = Leave it out to make a new one.
 problem-key-unknown = There is no such key
 problem-key-unknown-detail = Check its prefix.
 
+## Problems of hooks
+
+problem-endpoint-refused = Hooks may not go there
+problem-endpoint-refused-detail = See errors for the reason, and register another address.
+problem-endpoints-too-many = There are too many endpoints
+problem-endpoints-too-many-detail = There may be { $most } at most: disable one first.
+
 ## Mistakes in a field
 
 field-missing = This field is required.

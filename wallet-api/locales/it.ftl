@@ -61,6 +61,13 @@ problem-client-unknown-detail = Non indicarlo per crearne uno nuovo.
 problem-key-unknown = Questa chiave non esiste
 problem-key-unknown-detail = Controlla il suo prefisso.
 
+## Problemi degli hook
+
+problem-endpoint-refused = Gli hook non possono andare lì
+problem-endpoint-refused-detail = Vedi errors per il motivo e registra un altro indirizzo.
+problem-endpoints-too-many = Ci sono troppi endpoint
+problem-endpoints-too-many-detail = Possono essere al massimo { $most }: prima disattivane uno.
+
 ## Errori in un campo
 
 field-missing = Questo campo è obbligatorio.

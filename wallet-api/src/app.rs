@@ -77,6 +77,7 @@ fn routes(config: &mut ServiceConfig) {
         .configure(profile::routes)
         .configure(loyalty::routes)
         .configure(billers::routes)
+        .configure(hooks::routes)
         .configure(sandbox::routes)
         .service(get_node);
 }

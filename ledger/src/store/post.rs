@@ -97,11 +97,14 @@ impl Rows {
                     transfers.iter().for_each(|posted| rows.transfer.push(record.seq, posted))
                 }
                 Body::Opened { account, .. } => rows.account.push(record.seq, account),
-                Body::Frozen { account, debits, credits } => {
-                    let frozen = applied.changed.values().find(|changed| changed.public_id == *account);
-                    rows.frozen.0.push(frozen.map_or(0, |account| account.id.0));
-                    rows.frozen.1.push(i32::from(*debits));
-                    rows.frozen.2.push(i32::from(*credits));
+                Body::Frozen { account, .. } => {
+                    // As the batch leaves it, not as this record says: of several updates of one row in a statement
+                    // PostgreSQL keeps any one.
+                    if let Some(account) = applied.changed.values().find(|changed| changed.public_id == *account) {
+                        rows.frozen.0.push(account.id.0);
+                        rows.frozen.1.push(i32::from(account.debits_frozen));
+                        rows.frozen.2.push(i32::from(account.credits_frozen));
+                    }
                 }
                 Body::Refused { .. } | Body::ClockMoved { .. } => {}
             }
@@ -229,4 +232,38 @@ pub(crate) fn post(conn: &mut PgConnection, commit: Commit<'_>, applied: &Applie
         Arg::ByteArrays(&companion.body),
     ];
     statement::<()>(POST, &args).execute(conn).map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::apply::{Map, State, apply};
+    use crate::{Asset, AssetId, Command, Key, NormalSide, Scope};
+
+    fn request(number: u128, command: Command) -> Request {
+        let key = Key { scope: Scope(1), key: Uuid::from_u128(number), fingerprint: Uuid::nil() };
+        Request { journal: JournalId(1), key, command, effective_us: None, meta: Vec::new(), companions: Vec::new() }
+    }
+
+    /// One UPDATE takes all freezes of a batch, and of two rows for one account it would take either.
+    #[test]
+    fn freezes_of_one_account_in_one_batch_all_say_what_the_last_said() {
+        let asset = Asset { id: AssetId(1), code: "EUR".into(), scale: 2 };
+        let state = State { assets: Map::from_iter([(asset.id, asset)]), ..State::default() };
+        let account = Uuid::from_u128(7);
+        let new = NewAccount {
+            public_id: account,
+            asset: AssetId(1),
+            normal_side: NormalSide::Credit,
+            owner: None,
+            floor: None,
+            ceiling: None,
+        };
+        let freeze = |debits, credits| Command::Freeze { account, debits, credits };
+        let commands = [Command::Open(new), freeze(true, true), freeze(false, true)];
+        let batch: Vec<Request> = (0..).zip(commands).map(|(number, command)| request(number, command)).collect();
+        let batch: Vec<&Request> = batch.iter().collect();
+        let rows = Rows::of(&batch, &apply(&state, &batch, 1, &Map::default()));
+        assert_eq!(rows.frozen, (vec![1, 1], vec![0, 0], vec![1, 1]));
+    }
 }

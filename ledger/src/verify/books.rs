@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::cursor::{AccountRow, BatchRow, ClaimRow, CompanionRow, KeyRow, RecordRow, SideRow, TransferRow};
 use super::{Broken, Check, Report, broken};
 use crate::apply::{Map, VERSION};
-use crate::canonical::{Place, canonical_bytes};
+use crate::canonical::{Place, canonical_bytes, key_bytes};
 use crate::store::Head;
 use crate::{AccountId, Amount, Asset, AssetId, Body, NewAccount, Posted, Record, Refusal, RowKind, Side};
 
@@ -33,6 +33,8 @@ impl Folded {
 /// The books so far, and where the walk stands.
 pub(super) struct Books {
     place: Place,
+    /// Only sandbox clocks move.
+    sandbox: bool,
     assets: Map<AssetId, Asset>,
     /// Account rows as they are stored, to be held against what the walk finds.
     stored: Map<AccountId, AccountRow>,
@@ -49,9 +51,10 @@ pub(super) struct Books {
 }
 
 impl Books {
-    pub(super) fn new(place: Place, assets: Map<AssetId, Asset>, stored: Vec<AccountRow>) -> Self {
+    pub(super) fn new(place: Place, sandbox: bool, assets: Map<AssetId, Asset>, stored: Vec<AccountRow>) -> Self {
         Self {
             place,
+            sandbox,
             assets,
             stored: stored.into_iter().map(|row| (row.id, row)).collect(),
             accounts: Map::default(),
@@ -135,6 +138,7 @@ impl Books {
             meta: row.meta,
         };
         self.hash.update(&canonical_bytes(self.place, &record, |id| self.assets.get(&id)));
+        parts.keys.iter().for_each(|row| self.hash.update(&key_bytes(&row.key)));
         check_key(&record, parts)?;
         check_claim(&record, parts)?;
         check_companions(&record, parts)?;
@@ -164,8 +168,8 @@ impl Books {
                 check_refusal(seq, refusal)?;
             }
             Body::ClockMoved { offset_us } => {
-                if *offset_us <= self.offset_us {
-                    return Err(broken(Check::Dates, seq, "the sandbox clock goes back"));
+                if *offset_us <= self.offset_us || !self.sandbox {
+                    return Err(broken(Check::Dates, seq, "the clock goes back, or is no sandbox's"));
                 }
                 self.offset_us = *offset_us;
             }
@@ -231,13 +235,9 @@ impl Books {
         if !account.allows(leaves) {
             return Err(fails(Check::Rules, "a floor, ceiling or freeze was passed"));
         }
-        if let Some(stored) = self.stored.get(&side.account).filter(|stored| stored.version == side.version) {
-            if (stored.balance, stored.held) != (side.balance, side.held) {
-                return Err(fails(
-                    Check::Checkpoints,
-                    &format!("the checkpoint says {} at this version", stored.balance),
-                ));
-            }
+        let stored = self.stored.get(&side.account).filter(|stored| stored.version == side.version);
+        if let Some(stored) = stored.filter(|stored| (stored.balance, stored.held) != (side.balance, side.held)) {
+            return Err(fails(Check::Checkpoints, &format!("the checkpoint says {} at this version", stored.balance)));
         }
         let public_id = account.terms.public_id;
         Ok(Side { account: side.account, public_id, balance: side.balance, held: side.held, version: side.version })
@@ -277,8 +277,9 @@ impl Folded {
     }
 
     fn is_stored_as(&self, row: &AccountRow) -> bool {
-        let NewAccount { public_id, asset, normal_side: _, owner, floor, ceiling } = self.terms;
+        let NewAccount { public_id, asset, normal_side, owner, floor, ceiling } = self.terms;
         (public_id, asset, owner, floor, ceiling) == (row.public_id, row.asset, row.owner, row.floor, row.ceiling)
+            && normal_side.code() == row.normal_side
             && (self.debits_frozen, self.credits_frozen) == (row.debits_frozen, row.credits_frozen)
     }
 }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{Check, Stop, broken};
 use crate::bind::{Arg, statement};
 use crate::store::StoreError;
-use crate::{AccountId, AssetId, JournalId};
+use crate::{AccountId, AssetId, JournalId, Key, Scope};
 
 /// One table in seq order, a page in memory at a time.
 pub(super) struct Stream<R> {
@@ -88,6 +88,7 @@ pub(super) struct TransferRow {
 
 pub(super) struct KeyRow {
     pub(super) seq: i64,
+    pub(super) key: Key,
 }
 
 pub(super) struct ClaimRow {
@@ -107,6 +108,7 @@ pub(super) struct AccountRow {
     pub(super) id: AccountId,
     pub(super) public_id: Uuid,
     pub(super) asset: AssetId,
+    pub(super) normal_side: i32,
     pub(super) owner: Option<Uuid>,
     pub(super) floor: Option<i64>,
     pub(super) ceiling: Option<i64>,
@@ -134,7 +136,7 @@ const CURSORS: [&str; 6] = [
      FROM journal.record WHERE journal = ? ORDER BY seq",
     "DECLARE transfers NO SCROLL CURSOR FOR SELECT seq, leg, kind, asset, amount, debit, debit_balance, debit_held, \
      debit_version, credit, credit_balance, credit_held, credit_version FROM journal.transfer WHERE journal = ? ORDER BY seq, leg",
-    "DECLARE keys NO SCROLL CURSOR FOR SELECT seq FROM journal.key WHERE journal = ? ORDER BY seq",
+    "DECLARE keys NO SCROLL CURSOR FOR SELECT seq, scope, key, fingerprint FROM journal.key WHERE journal = ? ORDER BY seq",
     "DECLARE claims NO SCROLL CURSOR FOR SELECT seq, claim FROM journal.claim WHERE journal = ? ORDER BY seq",
     "DECLARE companions NO SCROLL CURSOR FOR SELECT seq, kind, key, body FROM journal.companion WHERE journal = ? \
      ORDER BY seq, place",
@@ -227,8 +229,10 @@ fn transfers(conn: &mut PgConnection) -> Result<Vec<TransferRow>, StoreError> {
 }
 
 fn keys(conn: &mut PgConnection) -> Result<Vec<KeyRow>, StoreError> {
-    let rows = statement::<(BigInt,)>("FETCH 5000 FROM keys", &[]).load::<(i64,)>(conn)?;
-    Ok(rows.into_iter().map(|(seq,)| KeyRow { seq }).collect())
+    type Row = (BigInt, BigInt, SqlUuid, SqlUuid);
+    let rows = statement::<Row>("FETCH 5000 FROM keys", &[]).load::<(i64, i64, Uuid, Uuid)>(conn)?;
+    let read = |(seq, scope, key, fingerprint)| KeyRow { seq, key: Key { scope: Scope(scope), key, fingerprint } };
+    Ok(rows.into_iter().map(read).collect())
 }
 
 fn claims(conn: &mut PgConnection) -> Result<Vec<ClaimRow>, StoreError> {
@@ -248,12 +252,13 @@ pub(super) fn account_rows(
     journal: JournalId,
     after: i64,
 ) -> Result<Vec<AccountRow>, StoreError> {
-    const TEXT: &str = "SELECT id, public_id, asset, owner, floor, ceiling, debits_frozen, credits_frozen, \
+    const TEXT: &str = "SELECT id, public_id, asset, normal_side, owner, floor, ceiling, debits_frozen, credits_frozen, \
         checkpoint_balance, checkpoint_held, checkpoint_version FROM journal.account \
         WHERE journal = ? AND id > ? ORDER BY id LIMIT 1000";
     type Row = (
         BigInt,
         SqlUuid,
+        Integer,
         Integer,
         Nullable<SqlUuid>,
         Nullable<BigInt>,
@@ -264,12 +269,13 @@ pub(super) fn account_rows(
         BigInt,
         BigInt,
     );
-    type Values = (i64, Uuid, i32, Option<Uuid>, Option<i64>, Option<i64>, bool, bool, i64, i64, i64);
+    type Values = (i64, Uuid, i32, i32, Option<Uuid>, Option<i64>, Option<i64>, bool, bool, i64, i64, i64);
     let rows = statement::<Row>(TEXT, &[Arg::Int(journal.0), Arg::Int(after)]).load::<Values>(conn)?;
     let read = |(
         id,
         public_id,
         asset,
+        normal_side,
         owner,
         floor,
         ceiling,
@@ -283,6 +289,7 @@ pub(super) fn account_rows(
             id: AccountId(id),
             public_id,
             asset: AssetId(asset),
+            normal_side,
             owner,
             floor,
             ceiling,

@@ -174,7 +174,7 @@ fn walk(
     let place = Place { journal, fork: head.fork };
     let stored = stored_accounts(conn, journal)?;
     report.accounts = u64::try_from(stored.len()).unwrap_or(u64::MAX);
-    let mut books = Books::new(place, store::assets(conn, journal)?, stored);
+    let mut books = Books::new(place, head.sandbox, store::assets(conn, journal)?, stored);
     let mut rows = Rows::open(conn, journal)?;
     while let Some(batch) = rows.batches.next(conn)? {
         books.begin_batch(&batch)?;

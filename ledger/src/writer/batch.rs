@@ -13,7 +13,7 @@ use super::queue::{Reply, Ticket};
 use super::term::Term;
 use super::{Answer, Inner, JournalError, lock, session};
 use crate::apply::{Applied, Map, apply};
-use crate::canonical::{Place, canonical_bytes};
+use crate::canonical::{Place, canonical_bytes, key_bytes};
 use crate::store::post::{self, Commit, Rows};
 use crate::store::{self, Standing};
 use crate::{Claim, Command, Invalid, JournalId, Key, NewAccount, Record, Request, Scope};
@@ -134,7 +134,7 @@ impl Writer<'_> {
         let applied = apply(&book.state, fresh, self.term.now_us(), &spent);
         if !applied.records.is_empty() {
             let place = Place { journal, fork: book.fork };
-            let digest = chain(&book.digest, place, &applied, &book.state.assets);
+            let digest = chain(&book.digest, place, fresh, &applied, &book.state.assets);
             let commit = Commit {
                 journal,
                 epoch: self.term.epoch,
@@ -260,12 +260,25 @@ fn named_accounts(command: &Command, mut name: impl FnMut(Uuid)) {
     }
 }
 
-/// SHA-256 over the digest before and the canonical bytes of each record.
-fn chain(before: &[u8], place: Place, applied: &Applied, assets: &Map<crate::AssetId, crate::Asset>) -> Vec<u8> {
+/// SHA-256 over the digest before, the canonical bytes of each record, and the key that leads to it, if one does.
+fn chain(
+    before: &[u8],
+    place: Place,
+    batch: &[&Request],
+    applied: &Applied,
+    assets: &Map<crate::AssetId, crate::Asset>,
+) -> Vec<u8> {
+    let keyed =
+        batch.iter().zip(&applied.answers).filter_map(|(request, answer)| Some((answer.as_ref().ok()?, &request.key)));
+    let mut keyed = keyed.peekable();
     let mut hash = Context::new(&SHA256);
     hash.update(before);
-    for record in &applied.records {
+    for (index, record) in applied.records.iter().enumerate() {
         hash.update(&canonical_bytes(place, record, |id| assets.get(&id)));
+        // Requests and the records that answer them stand in the same order.
+        if let Some((_, key)) = keyed.next_if(|(answer, _)| **answer == index) {
+            hash.update(&key_bytes(key));
+        }
     }
     hash.finish().as_ref().to_vec()
 }

@@ -108,3 +108,143 @@ impl Waiting {
         tickets.into()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::{Command, Key, Scope};
+
+    fn ticket(journal: i64, number: u128) -> (Ticket, oneshot::Receiver<Result<Answer, JournalError>>) {
+        let key = Key { scope: Scope(1), key: Uuid::from_u128(number), fingerprint: Uuid::nil() };
+        let request = Request {
+            journal: JournalId(journal),
+            key,
+            command: Command::MoveClock { by_us: 1 },
+            effective_us: None,
+            meta: Vec::new(),
+            companions: Vec::new(),
+        };
+        let (reply, answer) = oneshot::channel();
+        (Ticket { request, deadline: Instant::now(), reply }, answer)
+    }
+
+    /// Pushes a ticket nobody waits for.
+    fn push(queue: &Queue, journal: i64, number: u128) -> Result<(), bool> {
+        queue.push(ticket(journal, number).0)
+    }
+
+    fn numbers(tickets: &[Ticket]) -> Vec<u128> {
+        tickets.iter().map(|ticket| ticket.request.key.key.as_u128()).collect()
+    }
+
+    fn take(queue: &Queue, most: usize) -> Option<(i64, Vec<u128>)> {
+        queue.take(most).map(|(journal, tickets)| (journal.0, numbers(&tickets)))
+    }
+
+    #[test]
+    fn a_batch_is_one_journals_in_order_of_arrival() {
+        let queue = Queue::new(10);
+        for (journal, number) in [(1, 1), (2, 2), (1, 3), (2, 4), (1, 5)] {
+            push(&queue, journal, number).unwrap();
+        }
+        assert_eq!(take(&queue, 10), Some((1, vec![1, 3, 5])));
+        assert_eq!(take(&queue, 10), Some((2, vec![2, 4])));
+        assert_eq!(queue.len(), 0);
+    }
+
+    #[test]
+    fn journals_take_turns_however_much_one_of_them_asks() {
+        let queue = Queue::new(100);
+        (0..6).for_each(|number| push(&queue, 2, number).unwrap());
+        push(&queue, 1, 10).unwrap();
+        push(&queue, 3, 30).unwrap();
+        let mut served = vec![take(&queue, 2).unwrap()];
+        // The busy one goes on asking.
+        (6..8).for_each(|number| push(&queue, 2, number).unwrap());
+        served.extend((0..5).map_while(|_| (queue.len() > 0).then(|| take(&queue, 2).unwrap())));
+        let busy = |first: u128| (2, vec![first, first + 1]);
+        assert_eq!(served, [(1, vec![10]), busy(0), (3, vec![30]), busy(2), busy(4), busy(6)]);
+    }
+
+    #[test]
+    fn one_more_than_the_limit_is_refused_until_some_were_taken() {
+        let queue = Queue::new(2);
+        assert_eq!((push(&queue, 1, 1), push(&queue, 2, 2), push(&queue, 3, 3)), (Ok(()), Ok(()), Err(true)));
+        assert_eq!(queue.len(), 2);
+        take(&queue, 1).unwrap();
+        assert_eq!((push(&queue, 3, 3), push(&queue, 3, 4)), (Ok(()), Err(true)));
+    }
+
+    #[test]
+    fn closed_it_takes_no_more_and_gives_out_what_waits() {
+        let queue = Queue::new(2);
+        push(&queue, 1, 1).unwrap();
+        queue.close();
+        assert_eq!(push(&queue, 1, 2), Err(false));
+        assert_eq!(take(&queue, 5), Some((1, vec![1])));
+        assert_eq!(take(&queue, 5), None);
+    }
+
+    #[test]
+    fn drained_it_hands_back_everybody_and_stays_closed() {
+        let queue = Queue::new(5);
+        let answers: Vec<_> = [(1, 1), (2, 2), (1, 3)]
+            .map(|(journal, number)| {
+                let (ticket, answer) = ticket(journal, number);
+                queue.push(ticket).unwrap();
+                answer
+            })
+            .into();
+        let drained = queue.drain();
+        assert_eq!((numbers(&drained), queue.len()), (vec![1, 3, 2], 0));
+        for ticket in drained {
+            ticket.reply.send(Err(JournalError::QueueFull)).unwrap();
+        }
+        assert!(answers.into_iter().all(|answer| answer.blocking_recv().unwrap().is_err()));
+        assert_eq!((push(&queue, 1, 4), take(&queue, 5)), (Err(false), None));
+    }
+
+    #[test]
+    fn a_writer_that_waits_wakes_for_a_request_and_for_the_end() {
+        let queue = Arc::new(Queue::new(5));
+        let waiting = Arc::clone(&queue);
+        let writer = std::thread::spawn(move || {
+            let mut seen = Vec::new();
+            while let Some((_, tickets)) = waiting.take(1) {
+                seen.extend(numbers(&tickets));
+            }
+            seen
+        });
+        for number in 0..3 {
+            std::thread::sleep(Duration::from_millis(5));
+            push(&queue, 1, number).unwrap();
+        }
+        queue.close();
+        assert_eq!(writer.join().unwrap(), [0, 1, 2]);
+    }
+
+    #[test]
+    fn many_callers_at_once_lose_nothing() {
+        let queue = Arc::new(Queue::new(10_000));
+        let caller = |caller: u128| {
+            let queue = Arc::clone(&queue);
+            std::thread::spawn(move || {
+                (0..500).for_each(|n| push(&queue, i64::from(n % 3 == 0), caller * 1_000 + n).unwrap());
+            })
+        };
+        let callers: Vec<_> = (0..4).map(caller).collect();
+        let mut seen = Vec::new();
+        while seen.len() < 2_000 {
+            seen.extend(take(&queue, 7).unwrap().1);
+        }
+        callers.into_iter().for_each(|caller| caller.join().unwrap());
+        seen.sort_unstable();
+        let wanted = (0..4).flat_map(|caller| (0..500).map(move |n| caller * 1_000 + n));
+        assert!(seen.into_iter().eq(wanted));
+    }
+}

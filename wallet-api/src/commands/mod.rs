@@ -69,6 +69,11 @@ enum Command {
     },
     /// The clock of a sandbox.
     Clock(clock::ClockArgs),
+    /// Measure this machine against pgbench.
+    Bench {
+        #[command(subcommand)]
+        what: bench::BenchCommand,
+    },
     /// Print the OpenAPI document of the API, as YAML.
     Openapi,
     /// Print completions for a shell.
@@ -109,6 +114,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Tenant { what } => keys::tenant(what, out)?,
         Command::Keys { what } => keys::keys(what, out)?,
         Command::Clock(args) => on_runtime(clock::clock(args))?,
+        Command::Bench { what } => on_runtime(bench::bench(what))?,
         Command::Openapi => write!(out, "{}", app::openapi().to_yaml()?)?,
         Command::Completions { shell } => clap_complete::generate(shell, &mut Cli::command(), "tessera", out),
     }

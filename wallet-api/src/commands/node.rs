@@ -2,6 +2,7 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
@@ -14,6 +15,7 @@ use tokio::task::JoinHandle;
 use super::doctor;
 use crate::app::{self, Parts};
 use crate::engagement::hooks::guard::Policy;
+use crate::engagement::hooks::{self, Hooks};
 use crate::platform::Platform;
 use crate::platform::clock::Clock;
 use crate::platform::cluster::{Cluster, Endpoint, Role};
@@ -22,13 +24,14 @@ use crate::platform::follow::Follower;
 use crate::platform::http::edge;
 use crate::platform::ids::Ids;
 use crate::platform::keyring::Keyring;
-use crate::{identity, profile};
+use crate::{identity, payments, profile};
 
 /// The database of the private cluster.
 const DATABASE: &str = "tessera";
 /// Connections for requests, and for followers.
 const REQUEST_CONNECTIONS: u32 = 10;
 const FOLLOWER_CONNECTIONS: u32 = 2;
+const HOOK_CONNECTIONS: u32 = 4;
 /// How long requests in hand may take when the server stops.
 const LAST_REQUESTS_S: u64 = 15;
 
@@ -133,6 +136,7 @@ pub struct Node {
     /// What the routes stand on.
     pub parts: Parts,
     card: Follower,
+    hooks: Arc<Hooks>,
 }
 
 impl Node {
@@ -149,18 +153,25 @@ impl Node {
         let holder = Ids::system().uuid_v7(clock.now());
         let journal = Journal::start(Config::new(url.clone(), holder, address))?;
         let platform = Platform { db, clock, ids, keyring };
+        let hook_platform = Platform { db: Db::open(&url, HOOK_CONNECTIONS)?, ..platform.clone() };
+        let hook_settings = hooks::Settings { policy: hook_policy.clone(), ..hooks::Settings::default() };
+        let hooks = Arc::new(Hooks::start(hook_platform, journal.clone(), payments::events, hook_settings)?);
         let parts = Parts::new(platform, journal.clone(), hook_policy);
         let followers = Db::open(&url, FOLLOWER_CONNECTIONS)?;
         let card = Follower::start(profile::CARD, followers, journal, profile::follow_payments);
-        Ok(Self { parts, card })
+        Ok(Self { parts, card, hooks })
     }
 
     /// Stops in order: what was accepted is finished, then followers, then the journal gives its lease up.
     pub async fn stop(self) {
         self.card.stop().await;
-        let journal = self.parts.journal.clone();
-        if tokio::task::spawn_blocking(move || journal.stop()).await.is_err() {
-            tracing::error!("the journal did not stop in order");
+        let (hooks, journal) = (self.hooks, self.parts.journal);
+        let stopping = move || {
+            hooks.stop();
+            journal.stop();
+        };
+        if tokio::task::spawn_blocking(stopping).await.is_err() {
+            tracing::error!("hooks or journal did not stop in order");
         }
     }
 }

@@ -141,6 +141,7 @@ fn describe_invalid(invalid: &Invalid) -> Problem {
         | Invalid::UnknownAsset
         | Invalid::AssetMismatch { .. }
         | Invalid::Limits { .. }
+        | Invalid::Companion { .. }
         | Invalid::AccountExists { .. } => Problem::internal(invalid),
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! For what is small, read on every request and changed by people: programmes, campaigns, merchants. Never for balances.
 //! Whoever changes such rows raises the tenant's revision in the same transaction ([`touch`]), so that other nodes
-//! follow within [`FRESH`] and this one at once ([`Snapshot::forget`]).
+//! follow within a second and this one at once ([`Snapshot::forget`]).
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,8 +14,10 @@ use diesel::{PgConnection, QueryResult, RunQueryDsl, sql_query};
 use super::db::Db;
 use super::problem::Problem;
 
-/// How long a snapshot is believed without asking.
+/// How long a snapshot is believed at the most.
 const FRESH: Duration = Duration::from_secs(1);
+/// From when on the first who asks reads it again, while the others go on with it: no crowd waits for one reading.
+const RIPE: Duration = Duration::from_millis(500);
 
 type Load<T> = fn(&mut PgConnection, i64) -> QueryResult<T>;
 
@@ -23,7 +25,14 @@ type Load<T> = fn(&mut PgConnection, i64) -> QueryResult<T>;
 #[derive(Debug)]
 pub struct Snapshot<T> {
     load: Load<T>,
-    held: Mutex<HashMap<i64, Held<T>>>,
+    tenants: Mutex<HashMap<i64, Arc<Place<T>>>>,
+}
+
+/// One tenant's: what is held, and who is reading it again.
+#[derive(Debug)]
+struct Place<T> {
+    held: Mutex<Option<Held<T>>>,
+    reading: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug)]
@@ -39,11 +48,21 @@ impl<T> Clone for Held<T> {
     }
 }
 
+impl<T> Place<T> {
+    fn held(&self) -> Option<Held<T>> {
+        lock(&self.held).clone()
+    }
+
+    fn younger_than(&self, age: Duration) -> Option<Arc<T>> {
+        self.held().filter(|held| held.asked.elapsed() < age).map(|held| held.value)
+    }
+}
+
 impl<T: Send + Sync + 'static> Snapshot<T> {
     /// A snapshot that reads itself by `load(connection, tenant)`.
     #[must_use]
     pub fn new(load: Load<T>) -> Self {
-        Self { load, held: Mutex::default() }
+        Self { load, tenants: Mutex::default() }
     }
 
     /// The tenant's configuration, at most a second old.
@@ -51,26 +70,39 @@ impl<T: Send + Sync + 'static> Snapshot<T> {
     /// # Errors
     /// The database's problems.
     pub async fn get(&self, db: &Db, tenant: i64) -> Result<Arc<T>, Problem> {
-        let held = self.lock().get(&tenant).cloned();
-        if let Some(fresh) = held.as_ref().filter(|held| held.asked.elapsed() < FRESH) {
-            return Ok(Arc::clone(&fresh.value));
+        let place = Arc::clone(
+            lock(&self.tenants)
+                .entry(tenant)
+                .or_insert_with(|| Arc::new(Place { held: Mutex::default(), reading: tokio::sync::Mutex::default() })),
+        );
+        if let Some(value) = place.younger_than(RIPE) {
+            return Ok(value);
         }
-        let load = self.load;
-        let asked = Instant::now();
+        let turn = match (place.reading.try_lock(), place.younger_than(FRESH)) {
+            (Err(_somebody_reads), Some(value)) => return Ok(value),
+            (Ok(turn), _) => turn,
+            (Err(_somebody_reads), None) => place.reading.lock().await,
+        };
+        // Whoever had the turn before may have read it meanwhile.
+        if let Some(value) = place.younger_than(RIPE) {
+            return Ok(value);
+        }
+        let (load, held, asked) = (self.load, place.held(), Instant::now());
         let held = db.run(move |conn| read(conn, tenant, held, load, asked)).await?;
         let value = Arc::clone(&held.value);
-        self.lock().insert(tenant, held);
+        *lock(&place.held) = Some(held);
+        drop(turn);
         Ok(value)
     }
 
     /// Reads again at the next [`get`](Self::get): this node has just changed something.
     pub fn forget(&self, tenant: i64) {
-        self.lock().remove(&tenant);
+        lock(&self.tenants).remove(&tenant);
     }
+}
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<i64, Held<T>>> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn read<T>(

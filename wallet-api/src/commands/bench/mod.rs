@@ -9,6 +9,45 @@ pub mod histogram;
 pub mod load;
 pub mod open_files;
 pub mod pgbench;
+pub mod posting;
 pub mod receiver;
+mod reference;
 pub mod rss;
 pub mod wire;
+
+use std::io::Write as _;
+
+/// What to measure.
+#[derive(Debug, clap::Subcommand)]
+pub enum BenchCommand {
+    /// One-transfer transactions through the journal.
+    Posting {
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+        /// Seconds of each contender; figures count from ten on.
+        #[arg(long, default_value_t = 10)]
+        seconds: u32,
+    },
+}
+
+/// `tessera bench …`
+///
+/// # Errors
+/// When the figures would be void.
+pub async fn bench(what: BenchCommand) -> anyhow::Result<()> {
+    let out = &mut std::io::stdout();
+    match what {
+        BenchCommand::Posting { json, seconds } => {
+            let posting = posting::posting(seconds).await?;
+            if json {
+                writeln!(out, "{}", serde_json::to_string(&posting)?)?;
+            } else {
+                let posting::Posting { spread_per_s, hot_per_s, spread_ratio, hot_ratio, reference, .. } = posting;
+                writeln!(out, "pgbench {} tps", reference.pgbench_tps)?;
+                writeln!(out, "spread {spread_per_s}/s ({spread_ratio} x), hot {hot_per_s}/s ({hot_ratio} x)")?;
+            }
+        }
+    }
+    Ok(())
+}

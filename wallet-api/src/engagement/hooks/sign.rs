@@ -81,6 +81,14 @@ impl Secret {
         let base64 = text.strip_prefix(PREFIX).ok_or(SecretError::Prefix)?;
         // The decoder's error quotes the offending byte, and a secret shows nowhere.
         let bytes = STANDARD.decode(base64).ok().ok_or(SecretError::Base64)?;
+        Self::from_bytes(bytes)
+    }
+
+    /// Takes the bytes of a secret, as [`bytes`](Self::bytes) gave them.
+    ///
+    /// # Errors
+    /// [`SecretError::Length`] unless they are 24 to 64.
+    pub fn from_bytes(bytes: Vec<u8>) -> Result<Self, SecretError> {
         match bytes.len() {
             24..=64 => Ok(Self::from_checked(bytes)),
             other => Err(SecretError::Length(other)),
@@ -90,6 +98,12 @@ impl Secret {
     fn from_checked(bytes: Vec<u8>) -> Self {
         let key = hmac::Key::new(hmac::HMAC_SHA256, &bytes);
         Self { bytes, key }
+    }
+
+    /// Gives the bytes, to be stored.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
     }
 
     /// Gives the text form, to be shown to the endpoint's owner once and kept sealed otherwise.

@@ -1,0 +1,118 @@
+//! The stage of a bench: a cluster of its own with everything durable, our database and the reference's side by side.
+
+use anyhow::Context as _;
+use diesel::{Connection, PgConnection};
+use rust_decimal::Decimal;
+use serde::Serialize;
+
+use super::pgbench::{self, Durability, Pgbench, PgbenchRun};
+use crate::commands::keys::create_tenant;
+use crate::identity::NewTenant;
+use crate::platform::cluster::{Cluster, Role};
+use crate::platform::db;
+use crate::platform::ids::Ids;
+use crate::platform::keyring::Tenant;
+use crate::platform::text::Lang;
+
+const OURS: &str = "bench";
+const REFERENCE: &str = "reference";
+
+/// A cluster for one bench, gone with it.
+pub struct Stage {
+    cluster: Cluster,
+    pgbench: Pgbench,
+    runs: Vec<PgbenchRun>,
+    seconds: u32,
+    _folder: tempfile::TempDir,
+}
+
+/// The reference beside our figures: settings of both sides, and every run.
+#[derive(Debug, Serialize)]
+pub struct Reference {
+    /// The best of the runs.
+    pub pgbench_tps: Decimal,
+    /// Every run, with its command line.
+    pub pgbench: Vec<PgbenchRun>,
+    /// Of our database.
+    pub durability: Durability,
+    /// Of the reference's.
+    pub pgbench_durability: Durability,
+}
+
+impl Stage {
+    /// Starts the cluster, migrates our database, fills the reference's. Each run of the reference takes `seconds`.
+    ///
+    /// # Errors
+    /// When PostgreSQL is missing, or refuses.
+    pub fn set(seconds: u32) -> anyhow::Result<Self> {
+        let folder = tempfile::Builder::new().prefix("tessera-bench-").tempdir_in(std::env::temp_dir())?;
+        let cluster = Cluster::start(folder.path())?;
+        cluster.create_database(OURS)?;
+        cluster.create_database(REFERENCE)?;
+        db::migrate(&cluster.url(Role::Owner, OURS))?;
+        let pgbench = Pgbench {
+            program: cluster.tools().program("pgbench")?,
+            socket_dir: cluster.socket_dir().to_owned(),
+            user: Role::Owner.name().to_owned(),
+            database: REFERENCE.to_owned(),
+        };
+        pgbench.init()?;
+        Ok(Self { cluster, pgbench, runs: Vec::new(), seconds, _folder: folder })
+    }
+
+    /// Our database, as the app role.
+    #[must_use]
+    pub fn url(&self) -> String {
+        self.cluster.url(Role::App, OURS)
+    }
+
+    /// A tenant to run against.
+    ///
+    /// # Errors
+    /// What the database refuses.
+    pub fn tenant(&self) -> anyhow::Result<Tenant> {
+        let conn = &mut PgConnection::establish(&self.url())?;
+        let (slug, zone) = ("bench".to_owned(), chrono_tz::Tz::Europe__Rome);
+        create_tenant(
+            conn,
+            &Ids::system(),
+            &NewTenant { name: slug.clone(), slug, sandbox: true, zone, locale: Lang::En },
+        )
+    }
+
+    /// Once, before all contenders: a checkpoint in the middle of one would be charged to it.
+    ///
+    /// # Errors
+    /// What the database refuses.
+    pub fn checkpoint(&self) -> anyhow::Result<()> {
+        let conn = &mut PgConnection::establish(&self.cluster.url(Role::Super, OURS))?;
+        Ok(pgbench::checkpoint(conn)?)
+    }
+
+    /// Runs the reference with so many clients; interleave these with our own runs.
+    ///
+    /// # Errors
+    /// When `pgbench` fails.
+    pub fn run_reference(&mut self, clients: u32) -> anyhow::Result<()> {
+        self.runs.push(self.pgbench.run(clients, self.seconds)?);
+        Ok(())
+    }
+
+    /// Closes the stage with the reference's figures.
+    ///
+    /// # Errors
+    /// When a side was not durable, or no run of the reference counts.
+    pub fn close(self) -> anyhow::Result<Reference> {
+        let read = |database| -> anyhow::Result<Durability> {
+            let conn = &mut PgConnection::establish(&self.cluster.url(Role::Owner, database))?;
+            let found = pgbench::durability(conn)?;
+            anyhow::ensure!(found.is_full(), "durability is not fully on: the figures are void");
+            Ok(found)
+        };
+        let (durability, pgbench_durability) = (read(OURS)?, read(REFERENCE)?);
+        let best = pgbench::best(&self.runs).context("the reference was not run")?;
+        let reference = Reference { pgbench_tps: best.tps, durability, pgbench_durability, pgbench: self.runs.clone() };
+        self.cluster.stop()?;
+        Ok(reference)
+    }
+}

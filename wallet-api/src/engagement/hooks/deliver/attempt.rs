@@ -1,0 +1,212 @@
+//! From a delivery in memory to an outcome in the table: signed afresh, sent, judged, written down.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use tokio::sync::{mpsc, watch};
+
+use super::lanes::{Job, Key, Receiver};
+use super::{Engine, EngineError, Schedule};
+use crate::engagement::hooks::message;
+use crate::engagement::hooks::model::{DeliveryStatus, DisableReason};
+use crate::engagement::hooks::send::{Attempt, FailReason, Sent, Verdict};
+use crate::engagement::hooks::sign;
+use crate::engagement::hooks::store::{self, bulk, bulk::Outcome};
+
+/// Outcomes written at once.
+const BATCH: usize = 500;
+/// How long the first outcome of a batch waits for others: nobody waits for it.
+const GATHER: Duration = Duration::from_millis(15);
+/// From one try to write outcomes to the next.
+const TRY_EVERY: Duration = Duration::from_millis(250);
+/// Tries after which outcomes are given up; their deliveries come due and are sent again.
+const TRIES: u32 = 40;
+
+/// An outcome on its way to the table.
+pub(super) struct Done {
+    outcome: Outcome,
+    /// What its body took of the memory there is.
+    bytes: usize,
+}
+
+/// Takes deliveries into memory and starts workers for them.
+pub(super) fn take(engine: &Arc<Engine>, jobs: Vec<Job>) {
+    for job in jobs {
+        let key = (job.place.tenant, job.place.endpoint);
+        if engine.lanes().push(job, engine.settings.concurrency) {
+            tokio::spawn(work(Arc::clone(engine), key));
+        }
+    }
+}
+
+/// Sends to one endpoint, one after the other, while there is something to send.
+async fn work(engine: Arc<Engine>, key: Key) {
+    loop {
+        let next = engine.lanes().next(&key);
+        let Some((receiver, job)) = next else { return };
+        let done = send(&engine, &receiver, &job).await;
+        if done.outcome.status == DeliveryStatus::Gone {
+            engine.lanes().close(&key);
+        }
+        if engine.outcomes.send(done).await.is_err() {
+            return; // the engine has stopped; what was not written down will be sent again
+        }
+    }
+}
+
+async fn send(engine: &Engine, receiver: &Receiver, job: &Job) -> Done {
+    let at = engine.platform.clock.now();
+    let id = message::webhook_id(job.event, job.place.endpoint);
+    let signature = sign::sign(&receiver.secrets, &id, at.timestamp(), &job.body);
+    let sent = match &receiver.target {
+        Ok(url) => {
+            let (id, signature, timestamp_s) = (id.as_str(), signature.as_str(), at.timestamp());
+            engine.sender.send(Attempt { url, id, timestamp_s, signature, body: job.body.clone() }).await
+        }
+        Err(refusal) => {
+            let reason = FailReason::Refused(refusal.clone());
+            let verdict = Verdict::Failed { status: None, reason, retry_after: None };
+            Sent { verdict, excerpt: String::new(), duration: Duration::ZERO }
+        }
+    };
+    let outcome = judge(job, at, sent, engine.settings.schedule, engine.platform.ids.random_u64());
+    Done { outcome, bytes: job.body.len() }
+}
+
+/// What an attempt that began `at` leads to. Pure.
+fn judge(job: &Job, at: DateTime<Utc>, sent: Sent, schedule: Schedule, random: u64) -> Outcome {
+    let attempt = job.attempts.saturating_add(1);
+    let made = u32::try_from(attempt).unwrap_or(u32::MAX);
+    let (status, http_status, reason, next_at) = match sent.verdict {
+        Verdict::Delivered { status } => (DeliveryStatus::Delivered, Some(status), None, None),
+        Verdict::Gone => (DeliveryStatus::Gone, Some(410), Some("gone"), None),
+        Verdict::Failed { status, reason, retry_after } => match schedule(made, at, retry_after, random) {
+            Some(next_at) => (DeliveryStatus::Pending, status, Some(reason.code()), Some(next_at)),
+            None => (DeliveryStatus::Failed, status, Some(reason.code()), None),
+        },
+    };
+    Outcome {
+        place: job.place,
+        attempt,
+        at,
+        http_status: http_status.map(i32::from),
+        reason,
+        duration_ms: i32::try_from(sent.duration.as_millis()).unwrap_or(i32::MAX),
+        // What a receiver says to a success is of no use to anybody, and there are a thousand times more of them.
+        response: Some(sent.excerpt).filter(|excerpt| reason.is_some() && !excerpt.is_empty()),
+        status,
+        next_at,
+    }
+}
+
+/// Writes outcomes down, set by set, until `drained` says that no more come.
+pub(super) async fn record(engine: Arc<Engine>, mut done: mpsc::Receiver<Done>, mut drained: watch::Receiver<bool>) {
+    let mut batch = Vec::with_capacity(BATCH);
+    while next_batch(&mut done, &mut drained, &mut batch).await {
+        settle(&engine, &batch, &drained).await;
+        let hungry = {
+            let mut lanes = engine.lanes();
+            batch.drain(..).for_each(|Done { outcome, bytes }| lanes.let_go(&outcome.place, bytes));
+            lanes.is_hungry()
+        };
+        if hungry {
+            engine.hungry.notify_one();
+        }
+    }
+}
+
+/// Fills the empty `batch` with what comes within a moment; false when nothing came and nothing will.
+async fn next_batch(
+    done: &mut mpsc::Receiver<Done>,
+    drained: &mut watch::Receiver<bool>,
+    batch: &mut Vec<Done>,
+) -> bool {
+    let is_last = tokio::select! {
+        biased;
+        _ = done.recv_many(batch, BATCH) => false,
+        _ = drained.wait_for(|drained| *drained) => true,
+    };
+    if is_last {
+        done.close();
+        return done.recv_many(batch, BATCH).await > 0;
+    }
+    if batch.len() < BATCH {
+        tokio::time::sleep(GATHER).await;
+    }
+    while batch.len() < BATCH
+        && let Ok(one) = done.try_recv()
+    {
+        batch.push(one);
+    }
+    !batch.is_empty()
+}
+
+/// Tries until it is written; a stop waits for one try only.
+async fn settle(engine: &Engine, batch: &[Done], drained: &watch::Receiver<bool>) {
+    let outcomes: Arc<[Outcome]> = batch.iter().map(|done| done.outcome.clone()).collect();
+    for _ in 0..TRIES {
+        let outcomes = Arc::clone(&outcomes);
+        match engine.run(move |conn| write(conn, &outcomes)).await {
+            Ok(()) => return,
+            Err(error) => {
+                let error = crate::platform::problem::Chain(&error);
+                tracing::warn!(%error, outcomes = batch.len(), "what became of hooks could not be written down");
+            }
+        }
+        if *drained.borrow() {
+            break;
+        }
+        tokio::time::sleep(TRY_EVERY).await;
+    }
+    tracing::error!(outcomes = batch.len(), "what became of hooks was not written down: they will be sent again");
+}
+
+fn write(conn: &mut diesel::PgConnection, outcomes: &[Outcome]) -> Result<(), EngineError> {
+    bulk::quietly(conn, |conn| {
+        bulk::settle(conn, outcomes)?;
+        for gone in outcomes.iter().filter(|outcome| outcome.status == DeliveryStatus::Gone) {
+            let (tenant, endpoint) = (gone.place.tenant, gone.place.endpoint);
+            store::disable(conn, tenant, endpoint, gone.at, DisableReason::Gone)?;
+        }
+        Ok(())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::engagement::hooks::schedule::next_attempt;
+    use crate::engagement::hooks::store::bulk::Place;
+
+    fn judged(attempts: i32, verdict: Verdict) -> Outcome {
+        let place = Place { tenant: 1, endpoint: Uuid::from_u128(1), seq: 1, ordinal: 0 };
+        let job = Job { place, event: Uuid::from_u128(2), attempts, body: "{}".into() };
+        let sent = Sent { verdict, excerpt: "said".to_owned(), duration: Duration::from_millis(3) };
+        judge(&job, DateTime::UNIX_EPOCH, sent, next_attempt, 0)
+    }
+
+    fn failure() -> Verdict {
+        Verdict::Failed { status: Some(500), reason: FailReason::Status, retry_after: None }
+    }
+
+    #[test]
+    fn a_failure_is_tried_again_by_the_schedule_and_the_tenth_is_the_last() {
+        let second = judged(1, failure());
+        assert_eq!((second.status, second.attempt, second.http_status), (DeliveryStatus::Pending, 2, Some(500)));
+        assert_eq!(second.next_at, DateTime::from_timestamp(300, 0));
+        assert_eq!((second.reason, second.response.as_deref()), (Some("status"), Some("said")));
+        let tenth = judged(9, failure());
+        assert_eq!((tenth.status, tenth.attempt, tenth.next_at), (DeliveryStatus::Failed, 10, None));
+    }
+
+    #[test]
+    fn a_success_ends_it_and_keeps_no_answer() {
+        let delivered = judged(0, Verdict::Delivered { status: 204 });
+        assert_eq!((delivered.status, delivered.http_status), (DeliveryStatus::Delivered, Some(204)));
+        assert_eq!((delivered.reason, delivered.response, delivered.next_at), (None, None, None));
+        assert_eq!(judged(0, Verdict::Gone).status, DeliveryStatus::Gone);
+    }
+}

@@ -1,0 +1,235 @@
+//! The engine: follows the journal, and tells the endpoints.
+//!
+//! One thread has a small runtime of its own, so that neither requests nor hooks wait for each other's turn. Four kinds
+//! of tasks run on it: [`follow`] turns committed records into deliveries in the transaction that moves its cursor, and
+//! hands them on in memory; [`attempt`] sends, at most so many at once to one endpoint, and writes down what came of it,
+//! set by set; [`poll`] takes up what is due in the table: second and later attempts, and what no memory holds any more.
+//!
+//! Promise: what is committed is told, at least once, under the same ids; what is rolled back never is, because only
+//! committed rows are followed. The engine works while this node leads the journal. Two that work at once, for the moment
+//! in which one has not noticed that it leads no more, may tell twice and lose nothing: the cursor moves once, and a
+//! delivery is claimed by one. An endpoint that hangs holds up none of the others.
+//!
+//! Limits: an endpoint is told what is recorded after it was added. Order is not promised; `sequence` lets a receiver
+//! restore it. Memory holds [`lanes::PLACES`] deliveries for each endpoint and [`lanes::MAX_BYTES`] in all; what is
+//! beyond waits in the table. Not here: ordered lanes, replay, breakers, switching off what fails for days.
+
+mod attempt;
+mod follow;
+mod lanes;
+mod poll;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use ledger::Journal;
+use ledger::follow::Page;
+use tokio::sync::{Notify, mpsc, watch};
+
+use self::lanes::Lanes;
+use super::guard::Policy;
+use super::schedule;
+use super::send::{Limits, Sender};
+use super::store::bulk;
+use crate::platform::Platform;
+use crate::platform::db::DbError;
+use crate::platform::events::Event;
+
+/// Makes events of a page of the journal. Pure: the same page always gives the same events.
+pub type EventSource = fn(&Page) -> Vec<Event>;
+
+/// When to try again: see [`schedule::next_attempt`], which is the published one.
+pub type Schedule = fn(u32, DateTime<Utc>, Option<Duration>, u64) -> Option<DateTime<Utc>>;
+
+/// Outcomes that may wait to be written; past it, sending waits.
+const OUTCOMES: usize = 4_096;
+/// How long attempts under way may go on after a stop.
+const GRACE: Duration = Duration::from_secs(2);
+/// How often a stop looks whether they have ended.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// How the engine works.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where hooks may go.
+    pub policy: Policy,
+    /// What an attempt may take. Unused connections are kept for as many attempts as may run at once.
+    pub limits: Limits,
+    /// Attempts at once to one endpoint.
+    pub concurrency: usize,
+    /// When to try again.
+    pub schedule: Schedule,
+    /// How long a delivery that is in memory stays hidden from the poll: after a crash, how long it waits. Longer than
+    /// [`Limits::total`].
+    pub hold: Duration,
+}
+
+impl Default for Settings {
+    /// 64 attempts at once to each endpoint, the published schedule, and 15 s until what a crash left is taken up.
+    fn default() -> Self {
+        Self {
+            policy: Policy::default(),
+            limits: Limits::default(),
+            concurrency: 64,
+            schedule: schedule::next_attempt,
+            hold: Duration::from_secs(15),
+        }
+    }
+}
+
+/// Why the engine did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// No thread or no runtime.
+    #[error("the operating system gives no thread for the hooks")]
+    Thread(#[from] std::io::Error),
+    /// A fault of the build.
+    #[error("the cryptography provider cannot speak TLS")]
+    Tls(#[from] rustls::Error),
+}
+
+/// The running engine.
+pub struct Hooks {
+    stop: watch::Sender<bool>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What the engine's tasks share.
+struct Engine {
+    platform: Platform,
+    journal: Journal,
+    events: EventSource,
+    settings: Settings,
+    sender: Sender,
+    lanes: Mutex<Lanes>,
+    /// Says that the table has deliveries for which there is room again.
+    hungry: Notify,
+    outcomes: mpsc::Sender<attempt::Done>,
+}
+
+/// Why a piece of the engine's work failed; it is tried again.
+#[derive(Debug, thiserror::Error)]
+enum EngineError {
+    #[error("database call failed")]
+    Database(#[from] diesel::result::Error),
+    #[error("database cannot be asked")]
+    Pool(#[from] DbError),
+    #[error("journal cannot be read")]
+    Journal(#[from] ledger::StoreError),
+    #[error("event cannot be written as JSON")]
+    Body(#[from] serde_json::Error),
+    #[error("another node has moved the cursor")]
+    Moved,
+}
+
+impl Hooks {
+    /// Starts the engine; it works whenever this node leads.
+    ///
+    /// `platform.db` should be a pool of the engine's own, of 4 connections: it keeps at it, and must not hold places
+    /// that requests count on. `platform.clock` dates attempts and signatures, so receivers must agree with it: a clock
+    /// that stands still also stops retries.
+    ///
+    /// # Errors
+    /// [`StartError`] when the machine or the build lacks something.
+    pub fn start(
+        platform: Platform,
+        journal: Journal,
+        events: EventSource,
+        mut settings: Settings,
+    ) -> Result<Self, StartError> {
+        settings.concurrency = settings.concurrency.max(1);
+        settings.limits.idle_per_server = settings.limits.idle_per_server.max(settings.concurrency);
+        let sender = Sender::new(settings.policy.clone(), settings.limits.clone())?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (outcomes, done) = mpsc::channel(OUTCOMES);
+        let (lanes, hungry) = (Mutex::default(), Notify::new());
+        let engine = Engine { platform, journal, events, settings, sender, lanes, hungry, outcomes };
+        let stop = watch::Sender::new(false);
+        let stopping = stop.subscribe();
+        let thread = std::thread::Builder::new()
+            .name("hooks".into())
+            .spawn(move || runtime.block_on(run(Arc::new(engine), done, stopping)))?;
+        Ok(Self { stop, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Begins nothing new, lets attempts under way end (for 2 s at most), writes down what came of them, and makes the
+    /// rest due at once for whoever comes next. Blocks. Before the journal and the database stop.
+    pub fn stop(&self) {
+        self.stop.send_replace(true);
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if thread.is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the hooks' thread panicked");
+        }
+    }
+}
+
+impl Drop for Hooks {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+async fn run(engine: Arc<Engine>, done: mpsc::Receiver<attempt::Done>, mut stopping: watch::Receiver<bool>) {
+    let drained = watch::Sender::new(false);
+    let follow = tokio::spawn(follow::run(Arc::clone(&engine), stopping.clone()));
+    let poll = tokio::spawn(poll::run(Arc::clone(&engine), stopping.clone()));
+    let record = tokio::spawn(attempt::record(Arc::clone(&engine), done, drained.subscribe()));
+    // An error means that the handle is gone, which also means stop.
+    _ = stopping.wait_for(|stop| *stop).await;
+    finished("follower", follow.await);
+    finished("poll", poll.await);
+    engine.lanes().close_all();
+    let idle = async {
+        while !engine.lanes().is_idle() {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    };
+    if tokio::time::timeout(GRACE, idle).await.is_err() {
+        tracing::warn!("hooks under way were broken off; they will be sent again");
+    }
+    drained.send_replace(true);
+    finished("record", record.await);
+    engine.release().await;
+}
+
+fn finished(task: &'static str, end: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = end {
+        tracing::error!(task, %error, "a task of the hooks panicked");
+    }
+}
+
+impl Engine {
+    /// A panic elsewhere leaves the lanes usable: at worst a delivery is held that nobody sends, until a restart.
+    fn lanes(&self) -> MutexGuard<'_, Lanes> {
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Until when what is taken into memory now is hidden from the poll.
+    fn held_until(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        let hold = TimeDelta::from_std(self.settings.hold).unwrap_or(TimeDelta::MAX);
+        now.checked_add_signed(hold).unwrap_or(DateTime::<Utc>::MAX_UTC)
+    }
+
+    /// Runs database work off this thread.
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut diesel::PgConnection) -> Result<T, EngineError> + Send + 'static,
+    ) -> Result<T, EngineError> {
+        self.platform.db.try_run(work).await?
+    }
+
+    /// Makes what is in memory and not done due again.
+    async fn release(&self) {
+        let places = self.lanes().held();
+        let now = self.platform.clock.now();
+        let work = move |conn: &mut _| Ok(bulk::quietly(conn, |conn| bulk::release(conn, &places, now))?);
+        if let Err(error) = self.run(work).await {
+            tracing::warn!(%error, "hooks not sent were not released; they come due by themselves");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,96 @@
+//! What is due in the table: second and later attempts, and deliveries that no memory holds.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::lanes::{Job, Key};
+use super::{Engine, EngineError, attempt};
+use crate::engagement::hooks::store::bulk;
+
+/// How often the table is looked at.
+const EVERY: Duration = Duration::from_millis(500);
+/// How often at most, while it holds more than memory does.
+const AT_MOST_EVERY: Duration = Duration::from_millis(20);
+/// Deliveries claimed at once for one endpoint.
+const CLAIM: usize = 500;
+/// How often what is left at disabled endpoints is ended.
+const SWEEP_EVERY: Duration = Duration::from_secs(10);
+/// How much of it at once for one endpoint.
+const SWEEP: i64 = 1_000;
+
+/// Polls until told to stop.
+pub(super) async fn run(engine: Arc<Engine>, mut stopping: watch::Receiver<bool>) {
+    let mut swept_at: Option<Instant> = None;
+    while !*stopping.borrow_and_update() {
+        if engine.journal.is_leading() {
+            let sweeps = swept_at.is_none_or(|at| at.elapsed() >= SWEEP_EVERY);
+            match poll(&engine, sweeps).await {
+                Ok(()) if sweeps => swept_at = Some(Instant::now()),
+                Ok(()) => {}
+                Err(error) => {
+                    let error = crate::platform::problem::Chain(&error);
+                    tracing::warn!(%error, "hooks that are due could not be read; trying again");
+                }
+            }
+        }
+        let pause = async {
+            tokio::time::sleep(AT_MOST_EVERY).await;
+            _ = tokio::time::timeout(EVERY, engine.hungry.notified()).await;
+        };
+        tokio::select! {
+            () = pause => {}
+            _ = stopping.changed() => {}
+        }
+    }
+}
+
+async fn poll(engine: &Arc<Engine>, sweeps: bool) -> Result<(), EngineError> {
+    let rows = engine.run(|conn| Ok(bulk::listeners(conn, None)?)).await?;
+    let enabled: HashSet<Key> = rows.iter().map(|row| (row.tenant, row.id)).collect();
+    let rooms = {
+        let mut lanes = engine.lanes();
+        lanes.know(rows, &engine.settings.policy);
+        lanes.keep_only(&enabled);
+        lanes.rooms(CLAIM)
+    };
+    let now = engine.platform.clock.now();
+    let until = engine.held_until(now);
+    let asked: HashMap<Key, i64> = rooms.iter().map(|room| ((room.tenant, room.endpoint), room.places)).collect();
+    let claim = move |conn: &mut _| {
+        bulk::quietly(conn, |conn| {
+            if sweeps {
+                bulk::sweep(conn, SWEEP)?;
+            }
+            Ok(bulk::claim(conn, &rooms, now, until)?)
+        })
+    };
+    let due = engine.run(claim).await?;
+    take(engine, &asked, due);
+    Ok(())
+}
+
+fn take(engine: &Arc<Engine>, asked: &HashMap<Key, i64>, mut due: Vec<bulk::Due>) {
+    let mut got: HashMap<Key, i64> = HashMap::new();
+    for one in &due {
+        let count = got.entry((one.place.tenant, one.place.endpoint)).or_default();
+        *count = count.saturating_add(1);
+    }
+    {
+        let mut lanes = engine.lanes();
+        for (key, places) in asked {
+            lanes.set_overflowed(key, got.get(key) == Some(places));
+        }
+    }
+    // The table gives them in no order; the oldest first is what a receiver expects.
+    due.sort_unstable_by_key(|one| (one.place.seq, one.place.ordinal));
+    let job =
+        |one: bulk::Due| Job { place: one.place, event: one.event, attempts: one.attempts, body: one.body.into() };
+    attempt::take(engine, due.into_iter().map(job).collect());
+    if engine.lanes().is_hungry() {
+        engine.hungry.notify_one();
+    }
+}

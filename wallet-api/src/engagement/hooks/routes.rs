@@ -1,0 +1,307 @@
+//! Hook endpoints over HTTP: add, list, look at, disable; what was delivered, and how.
+
+use actix_web::{HttpResponse, delete, get, post, web};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_actix_web::service_config::ServiceConfig;
+use uuid::Uuid;
+
+use super::guard::Policy;
+use super::message::{parse_sequence, sequence, webhook_id};
+use super::model::{AttemptMade, Delivery, DeliveryStatus, Endpoint, EventTypes, HookError, NewEndpoint};
+use super::sign::Secret;
+use super::store;
+use crate::platform::Platform;
+use crate::platform::http::{Cursor, Json, Page, PageQuery};
+use crate::platform::keyring::{Caller, Scope};
+use crate::platform::problem::{Problem, ProblemBody};
+
+/// Adds this slice's routes. They need [`Platform`] and the guard's [`Policy`] as `web::Data`.
+pub fn routes(config: &mut ServiceConfig) {
+    config
+        .service(add_hook_endpoint)
+        .service(list_hook_endpoints)
+        .service(get_hook_endpoint)
+        .service(disable_hook_endpoint)
+        .service(list_hook_deliveries)
+        .service(list_hook_attempts);
+}
+
+/// An endpoint to add.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NewHookEndpoint {
+    /// Where hooks are POSTed: a plain `https` address on the public internet, port 443 or 8443, up to 2,048 characters.
+    #[schema(example = "https://example.com/hooks/tessera")]
+    url: String,
+    /// The event types to be told, 1 to 50; `*` stands for all.
+    #[schema(example = json!(["payment.cleared.v1"]), min_items = 1, max_items = 50)]
+    event_types: Vec<String>,
+}
+
+/// An endpoint.
+#[derive(Debug, Serialize, ToSchema)]
+struct HookEndpoint {
+    /// Its id.
+    id: Uuid,
+    /// Where hooks are POSTed.
+    url: String,
+    /// The event types it is told; `*` stands for all.
+    event_types: Vec<String>,
+    /// When it was added. It is told what happens from then on.
+    created_at: DateTime<Utc>,
+    /// Since when nothing is sent there any more; null while it is enabled.
+    disabled_at: Option<DateTime<Utc>>,
+    /// Why: `requested`, or `gone` when it answered 410; null while it is enabled.
+    disabled_reason: Option<String>,
+}
+
+/// An endpoint just added, with the only sight of its secret.
+#[derive(Debug, Serialize, ToSchema)]
+struct AddedHookEndpoint {
+    #[serde(flatten)]
+    endpoint: HookEndpoint,
+    /// What its hooks are signed with (Standard Webhooks 1.0, `v1`). It is shown here once.
+    #[schema(example = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")]
+    secret: String,
+}
+
+/// An event on its way to an endpoint.
+#[derive(Debug, Serialize, ToSchema)]
+struct HookDelivery {
+    /// Where the event stands among all events of the tenant: the `sequence` of its body.
+    #[schema(example = "0000000000000000042.0000")]
+    sequence: String,
+    /// The `id` of its body.
+    event_id: Uuid,
+    /// The `webhook-id` of every attempt.
+    webhook_id: String,
+    /// The event's type.
+    #[serde(rename = "type")]
+    kind: String,
+    /// How far it is.
+    status: DeliveryStatus,
+    /// Attempts made.
+    attempts: i32,
+    /// When the next attempt is made, at the earliest; null when none follows.
+    next_attempt_at: Option<DateTime<Utc>>,
+    /// When it came to be.
+    created_at: DateTime<Utc>,
+}
+
+/// One attempt that was made.
+#[derive(Debug, Serialize, ToSchema)]
+struct HookAttempt {
+    /// Which, from 1.
+    attempt: i32,
+    /// When it began.
+    at: DateTime<Utc>,
+    /// The HTTP status of the answer; null when none came.
+    status: Option<i32>,
+    /// Why it failed: `status`, `redirect`, `timeout`, `connect`, `tls`, `broken`, `unresolved`, `refused`, `header` or
+    /// `gone`; null when it did not.
+    reason: Option<String>,
+    /// How long it took, in milliseconds.
+    duration_ms: i32,
+    /// The beginning of the answer, if it failed: at most 20,000 bytes.
+    response: Option<String>,
+}
+
+impl From<Endpoint> for HookEndpoint {
+    fn from(Endpoint { id, url, event_types, created_at, disabled }: Endpoint) -> Self {
+        let (disabled_at, disabled_reason) = disabled.unzip();
+        Self { id, url, event_types: event_types.names().to_vec(), created_at, disabled_at, disabled_reason }
+    }
+}
+
+impl HookDelivery {
+    fn of(endpoint: Uuid, delivery: &Delivery) -> Self {
+        Self {
+            sequence: sequence(delivery.seq, delivery.ordinal),
+            event_id: delivery.event,
+            webhook_id: webhook_id(delivery.event, endpoint),
+            kind: delivery.kind.clone(),
+            status: delivery.status,
+            attempts: delivery.attempts,
+            next_attempt_at: delivery.next_at,
+            created_at: delivery.created_at,
+        }
+    }
+}
+
+impl From<AttemptMade> for HookAttempt {
+    fn from(AttemptMade { attempt, at, status, reason, duration_ms, response }: AttemptMade) -> Self {
+        Self { attempt, at, status, reason, duration_ms, response }
+    }
+}
+
+/// Adds an endpoint, and shows its secret once.
+#[utoipa::path(tag = "hooks", request_body = NewHookEndpoint, security(("key" = [])), responses(
+    (status = 201, body = AddedHookEndpoint),
+    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
+))]
+#[post("/v1/hook-endpoints")]
+async fn add_hook_endpoint(
+    caller: Caller,
+    platform: web::Data<Platform>,
+    policy: web::Data<Policy>,
+    body: Json<NewHookEndpoint>,
+) -> Result<HttpResponse, Problem> {
+    caller.require(Scope::HooksWrite)?;
+    let NewHookEndpoint { url, event_types } = body.into_inner();
+    let event_types = EventTypes::parse(event_types)?;
+    super::check_url(&policy, &url).await?;
+    let (tenant, now) = (caller.tenant.id, platform.clock.now());
+    let secret = Secret::generate(&|bytes| platform.ids.fill(bytes));
+    let shown = secret.reveal();
+    let wish = NewEndpoint { id: platform.ids.uuid_v7(now), url, event_types, secret };
+    let endpoint = platform.db.run(move |conn| super::add(conn, tenant, now, &wish)).await?;
+    Ok(HttpResponse::Created().json(AddedHookEndpoint { endpoint: endpoint.into(), secret: shown }))
+}
+
+/// Lists endpoints, disabled ones included, in the order they were added.
+#[utoipa::path(tag = "hooks", params(PageQuery), security(("key" = [])), responses(
+    (status = 200, body = Page<HookEndpoint>),
+    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
+))]
+#[get("/v1/hook-endpoints")]
+async fn list_hook_endpoints(
+    caller: Caller,
+    platform: web::Data<Platform>,
+    query: web::Query<PageQuery>,
+) -> Result<HttpResponse, Problem> {
+    caller.require(Scope::HooksRead)?;
+    const LISTING: &str = "hook-endpoints";
+    let (tenant, limit) = (&caller.tenant, query.limit()?);
+    let after = query.cursor.as_deref().map(|text| Cursor::decode(&tenant.secret, LISTING, text)).transpose()?;
+    let (id, after, rows) = (tenant.id, after.map(uuid_of), i64::from(limit).saturating_add(1));
+    let found = platform.db.run(move |conn| store::endpoints(conn, id, after, rows)).await?;
+    let found: Vec<HookEndpoint> = found.into_iter().map(Into::into).collect();
+    let page = Page::cut(found, limit, |last| cursor_of(last.id).encode(&tenant.secret, LISTING));
+    Ok(HttpResponse::Ok().json(page))
+}
+
+/// An id as a cursor has it: two integers.
+fn cursor_of(id: Uuid) -> Cursor<2> {
+    let (high, low) = id.as_u64_pair();
+    Cursor([i64::from_be_bytes(high.to_be_bytes()), i64::from_be_bytes(low.to_be_bytes())])
+}
+
+fn uuid_of(Cursor([high, low]): Cursor<2>) -> Uuid {
+    Uuid::from_u64_pair(u64::from_be_bytes(high.to_be_bytes()), u64::from_be_bytes(low.to_be_bytes()))
+}
+
+/// Tells of an endpoint.
+#[utoipa::path(tag = "hooks", security(("key" = [])), responses(
+    (status = 200, body = HookEndpoint),
+    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
+))]
+#[get("/v1/hook-endpoints/{id}")]
+async fn get_hook_endpoint(
+    caller: Caller,
+    platform: web::Data<Platform>,
+    id: web::Path<Uuid>,
+) -> Result<HttpResponse, Problem> {
+    caller.require(Scope::HooksRead)?;
+    let (tenant, id) = (caller.tenant.id, id.into_inner());
+    let endpoint = platform.db.run(move |conn| super::endpoint(conn, tenant, id)).await?;
+    Ok(HttpResponse::Ok().json(HookEndpoint::from(endpoint)))
+}
+
+/// Disables an endpoint for good. It stays listed, and what was sent there stays readable.
+#[utoipa::path(tag = "hooks", security(("key" = [])), responses(
+    (status = 204),
+    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
+))]
+#[delete("/v1/hook-endpoints/{id}")]
+async fn disable_hook_endpoint(
+    caller: Caller,
+    platform: web::Data<Platform>,
+    id: web::Path<Uuid>,
+) -> Result<HttpResponse, Problem> {
+    caller.require(Scope::HooksWrite)?;
+    let (tenant, now, id) = (caller.tenant.id, platform.clock.now(), id.into_inner());
+    platform.db.run(move |conn| super::disable(conn, tenant, now, id)).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// `?status=…&cursor=…&limit=…`.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct DeliveryQuery {
+    /// Only deliveries that are this far.
+    status: Option<DeliveryStatus>,
+    /// `next_cursor` of the page before; none for the first page.
+    cursor: Option<String>,
+    /// Rows per page, 1 to 100; 20 when absent.
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<u16>,
+}
+
+/// Lists what an endpoint was told or is to be told, newest first.
+#[utoipa::path(tag = "hooks", params(DeliveryQuery), security(("key" = [])), responses(
+    (status = 200, body = Page<HookDelivery>),
+    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
+))]
+#[get("/v1/hook-endpoints/{id}/deliveries")]
+async fn list_hook_deliveries(
+    caller: Caller,
+    platform: web::Data<Platform>,
+    id: web::Path<Uuid>,
+    query: web::Query<DeliveryQuery>,
+) -> Result<HttpResponse, Problem> {
+    caller.require(Scope::HooksRead)?;
+    let (tenant, endpoint) = (&caller.tenant, id.into_inner());
+    let DeliveryQuery { status, cursor, limit } = query.into_inner();
+    let limit = PageQuery { limit, cursor: None }.limit()?;
+    let listing = format!("hook-deliveries:{endpoint}:{}", status.map_or(-1, DeliveryStatus::code));
+    let before = match cursor {
+        Some(text) => place_of(Cursor::decode(&tenant.secret, &listing, &text)?),
+        None => (i64::MAX, i32::MAX),
+    };
+    let (id, rows) = (tenant.id, i64::from(limit).saturating_add(1));
+    let find = move |conn: &mut _| {
+        super::endpoint(conn, id, endpoint)?;
+        Ok::<_, HookError>(store::deliveries(conn, id, endpoint, status, before, rows)?)
+    };
+    let found = platform.db.run(find).await?;
+    let page =
+        Page::cut(found, limit, |last| Cursor([last.seq, i64::from(last.ordinal)]).encode(&tenant.secret, &listing));
+    let Page { items, next_cursor, has_more } = page;
+    let items: Vec<_> = items.iter().map(|delivery| HookDelivery::of(endpoint, delivery)).collect();
+    Ok(HttpResponse::Ok().json(Page { items, next_cursor, has_more }))
+}
+
+fn place_of(Cursor([seq, ordinal]): Cursor<2>) -> (i64, i32) {
+    (seq, i32::try_from(ordinal).unwrap_or(i32::MAX))
+}
+
+/// Every attempt made to deliver one event, first to last: there are ten at most.
+#[derive(Debug, Serialize, ToSchema)]
+struct HookAttempts {
+    /// The attempts.
+    items: Vec<HookAttempt>,
+}
+
+/// Lists the attempts made to tell an endpoint one event, named by the `sequence` of its body.
+#[utoipa::path(tag = "hooks", security(("key" = [])), responses(
+    (status = 200, body = HookAttempts),
+    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
+))]
+#[get("/v1/hook-endpoints/{id}/deliveries/{sequence}/attempts")]
+async fn list_hook_attempts(
+    caller: Caller,
+    platform: web::Data<Platform>,
+    path: web::Path<(Uuid, String)>,
+) -> Result<HttpResponse, Problem> {
+    caller.require(Scope::HooksRead)?;
+    let (tenant, (endpoint, sequence)) = (caller.tenant.id, path.into_inner());
+    let place = parse_sequence(&sequence).ok_or(HookError::Unknown)?;
+    let made = platform.db.run(move |conn| super::attempts(conn, tenant, endpoint, place)).await?;
+    Ok(HttpResponse::Ok().json(HookAttempts { items: made.into_iter().map(Into::into).collect() }))
+}
+
+#[cfg(test)]
+mod tests;

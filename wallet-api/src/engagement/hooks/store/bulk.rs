@@ -1,0 +1,299 @@
+//! What the engine writes and reads, set by set.
+//!
+//! None of it is waited for on disk: no promise to anybody rests on it. A crash of the *database* can take back the last
+//! half second of it, whole transactions in order, so the cursor goes back together with the deliveries it wrote, and
+//! what was sent is sent again under the same ids. A crash of ours takes nothing back.
+//!
+//! Plans: the tables grow by millions of rows while a prepared plan lives, so every look-up is an index probe per row
+//! asked for, and [`quietly`] forbids the plans that would be right for a small table only.
+
+use chrono::{DateTime, Utc};
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, Binary, Integer, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid};
+use uuid::Uuid;
+
+use super::hook_endpoint;
+use super::statement::statement;
+use crate::engagement::hooks::model::DeliveryStatus;
+
+/// One delivery: the key of its row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Place {
+    pub(crate) tenant: i64,
+    pub(crate) endpoint: Uuid,
+    pub(crate) seq: i64,
+    pub(crate) ordinal: i32,
+}
+
+/// Runs `work` in one transaction that answers before it is on disk, and plans for large tables.
+pub(crate) fn quietly<T, E: From<diesel::result::Error>>(
+    conn: &mut PgConnection,
+    work: impl FnOnce(&mut PgConnection) -> Result<T, E>,
+) -> Result<T, E> {
+    conn.transaction(|conn| {
+        conn.batch_execute(
+            "SET LOCAL synchronous_commit = off; SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; \
+             SET LOCAL enable_mergejoin = off; SET LOCAL plan_cache_mode = force_generic_plan",
+        )?;
+        work(conn)
+    })
+}
+
+/// An enabled endpoint as the engine needs it.
+#[derive(Clone, PartialEq, Eq, Queryable)]
+pub(crate) struct Listener {
+    pub(crate) tenant: i64,
+    pub(crate) id: Uuid,
+    pub(crate) url: String,
+    pub(crate) event_types: Vec<String>,
+    pub(crate) secret: Vec<u8>,
+    pub(crate) since_seq: i64,
+}
+
+/// The enabled endpoints of one tenant, or of all.
+pub(crate) fn listeners(conn: &mut PgConnection, tenant: Option<i64>) -> QueryResult<Vec<Listener>> {
+    let columns = (
+        hook_endpoint::tenant,
+        hook_endpoint::id,
+        hook_endpoint::url,
+        hook_endpoint::event_types,
+        hook_endpoint::secret,
+        hook_endpoint::since_seq,
+    );
+    let enabled = hook_endpoint::table.filter(hook_endpoint::disabled_at.is_null()).select(columns);
+    match tenant {
+        Some(tenant) => enabled.filter(hook_endpoint::tenant.eq(tenant)).load(conn),
+        None => enabled.load(conn),
+    }
+}
+
+/// An event to keep.
+#[derive(Debug)]
+pub(crate) struct NewEvent<'a> {
+    pub(crate) seq: i64,
+    pub(crate) ordinal: i32,
+    pub(crate) id: Uuid,
+    pub(crate) kind: &'a str,
+    pub(crate) body: &'a [u8],
+}
+
+/// Keeps events of one tenant.
+pub(crate) fn insert_events(
+    conn: &mut PgConnection,
+    tenant: i64,
+    events: &[NewEvent<'_>],
+    now: DateTime<Utc>,
+) -> QueryResult<()> {
+    const TEXT: &str = "INSERT INTO hook_event (tenant, seq, ordinal, id, kind, body, created_at) \
+        SELECT ?, e.*, ? FROM unnest(?, ?, ?, ?, ?) AS e";
+    let seqs: Vec<_> = events.iter().map(|event| event.seq).collect();
+    let ordinals: Vec<_> = events.iter().map(|event| event.ordinal).collect();
+    let ids: Vec<_> = events.iter().map(|event| event.id).collect();
+    let kinds: Vec<_> = events.iter().map(|event| event.kind).collect();
+    let bodies: Vec<_> = events.iter().map(|event| event.body).collect();
+    statement::<()>(
+        TEXT,
+        &[
+            &tenant.into_sql::<BigInt>(),
+            &now.into_sql::<Timestamptz>(),
+            &seqs.into_sql::<Array<BigInt>>(),
+            &ordinals.into_sql::<Array<Integer>>(),
+            &ids.into_sql::<Array<SqlUuid>>(),
+            &kinds.into_sql::<Array<Text>>(),
+            &bodies.into_sql::<Array<Binary>>(),
+        ],
+    )
+    .execute(conn)
+    .map(drop)
+}
+
+/// The keys of deliveries as columns.
+#[derive(Default)]
+struct Keys {
+    tenants: Vec<i64>,
+    endpoints: Vec<Uuid>,
+    seqs: Vec<i64>,
+    ordinals: Vec<i32>,
+}
+
+impl Keys {
+    fn of(places: impl Iterator<Item = Place>) -> Self {
+        let mut keys = Self::default();
+        for Place { tenant, endpoint, seq, ordinal } in places {
+            keys.tenants.push(tenant);
+            keys.endpoints.push(endpoint);
+            keys.seqs.push(seq);
+            keys.ordinals.push(ordinal);
+        }
+        keys
+    }
+}
+
+/// Adds pending deliveries, each with the time from which the poller may take it.
+pub(crate) fn insert_deliveries(conn: &mut PgConnection, deliveries: &[(Place, DateTime<Utc>)]) -> QueryResult<()> {
+    const TEXT: &str = "INSERT INTO hook_delivery (tenant, endpoint, seq, ordinal, next_at) \
+        SELECT * FROM unnest(?, ?, ?, ?, ?)";
+    let Keys { tenants, endpoints, seqs, ordinals } = Keys::of(deliveries.iter().map(|(place, _)| *place));
+    let times: Vec<_> = deliveries.iter().map(|(_, next_at)| *next_at).collect();
+    statement::<()>(
+        TEXT,
+        &[
+            &tenants.into_sql::<Array<BigInt>>(),
+            &endpoints.into_sql::<Array<SqlUuid>>(),
+            &seqs.into_sql::<Array<BigInt>>(),
+            &ordinals.into_sql::<Array<Integer>>(),
+            &times.into_sql::<Array<Timestamptz>>(),
+        ],
+    )
+    .execute(conn)
+    .map(drop)
+}
+
+/// A delivery that came due, with what is needed to send it.
+#[derive(Debug)]
+pub(crate) struct Due {
+    pub(crate) place: Place,
+    pub(crate) attempts: i32,
+    pub(crate) event: Uuid,
+    pub(crate) body: Vec<u8>,
+}
+
+/// How many due deliveries an endpoint takes at most.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Room {
+    pub(crate) tenant: i64,
+    pub(crate) endpoint: Uuid,
+    pub(crate) places: i64,
+}
+
+/// Claims what is due at these endpoints: nobody else finds it due before `until`.
+///
+/// Per endpoint, so that one that never answers and has a million due does not hide the others'.
+pub(crate) fn claim(
+    conn: &mut PgConnection,
+    rooms: &[Room],
+    now: DateTime<Utc>,
+    until: DateTime<Utc>,
+) -> QueryResult<Vec<Due>> {
+    const TEXT: &str = "UPDATE hook_delivery d SET next_at = ? \
+        FROM unnest(?, ?, ?) AS q(tenant, endpoint, places) CROSS JOIN LATERAL ( \
+            SELECT p.seq, p.ordinal FROM hook_delivery p \
+            WHERE p.tenant = q.tenant AND p.endpoint = q.endpoint AND p.status = 0 AND p.next_at <= ? \
+            ORDER BY p.next_at LIMIT q.places FOR UPDATE SKIP LOCKED) due \
+        JOIN hook_event e ON e.tenant = q.tenant AND e.seq = due.seq AND e.ordinal = due.ordinal \
+        WHERE d.tenant = q.tenant AND d.endpoint = q.endpoint AND d.seq = due.seq AND d.ordinal = due.ordinal \
+        RETURNING d.tenant, d.endpoint, d.seq, d.ordinal, d.attempts, e.id, e.body";
+    type Row = (BigInt, SqlUuid, BigInt, Integer, Integer, SqlUuid, Binary);
+    type Values = (i64, Uuid, i64, i32, i32, Uuid, Vec<u8>);
+    let tenants: Vec<_> = rooms.iter().map(|room| room.tenant).collect();
+    let endpoints: Vec<_> = rooms.iter().map(|room| room.endpoint).collect();
+    let places: Vec<_> = rooms.iter().map(|room| room.places).collect();
+    let rows = statement::<Row>(
+        TEXT,
+        &[
+            &until.into_sql::<Timestamptz>(),
+            &tenants.into_sql::<Array<BigInt>>(),
+            &endpoints.into_sql::<Array<SqlUuid>>(),
+            &places.into_sql::<Array<BigInt>>(),
+            &now.into_sql::<Timestamptz>(),
+        ],
+    )
+    .load::<Values>(conn)?;
+    let read = |(tenant, endpoint, seq, ordinal, attempts, event, body): Values| Due {
+        place: Place { tenant, endpoint, seq, ordinal },
+        attempts,
+        event,
+        body,
+    };
+    Ok(rows.into_iter().map(read).collect())
+}
+
+/// An attempt and what it leads to.
+#[derive(Debug, Clone)]
+pub(crate) struct Outcome {
+    pub(crate) place: Place,
+    /// Which attempt, from 1.
+    pub(crate) attempt: i32,
+    pub(crate) at: DateTime<Utc>,
+    pub(crate) http_status: Option<i32>,
+    pub(crate) reason: Option<&'static str>,
+    pub(crate) duration_ms: i32,
+    pub(crate) response: Option<String>,
+    /// What the delivery becomes.
+    pub(crate) status: DeliveryStatus,
+    /// The next attempt, for one that stays pending.
+    pub(crate) next_at: Option<DateTime<Utc>>,
+}
+
+/// Writes attempts down and moves their deliveries on. An attempt that was written before changes nothing.
+pub(crate) fn settle(conn: &mut PgConnection, outcomes: &[Outcome]) -> QueryResult<()> {
+    const TEXT: &str = "WITH made AS MATERIALIZED (SELECT * FROM unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+            AS m(tenant, endpoint, seq, ordinal, attempt, at, http_status, reason, duration_ms, response, status, next_at)), \
+        moved AS (UPDATE hook_delivery d SET status = m.status, attempts = m.attempt, next_at = m.next_at FROM made m \
+            WHERE d.tenant = m.tenant AND d.endpoint = m.endpoint AND d.seq = m.seq AND d.ordinal = m.ordinal \
+            AND d.status = 0 AND d.attempts = m.attempt - 1) \
+        INSERT INTO hook_attempt (tenant, endpoint, seq, ordinal, attempt, at, status, reason, duration_ms, response) \
+        SELECT tenant, endpoint, seq, ordinal, attempt, at, http_status, reason, duration_ms, response FROM made \
+        ON CONFLICT DO NOTHING";
+    let Keys { tenants, endpoints, seqs, ordinals } = Keys::of(outcomes.iter().map(|outcome| outcome.place));
+    let attempts: Vec<_> = outcomes.iter().map(|outcome| outcome.attempt).collect();
+    let times: Vec<_> = outcomes.iter().map(|outcome| outcome.at).collect();
+    let answers: Vec<_> = outcomes.iter().map(|outcome| outcome.http_status).collect();
+    let reasons: Vec<_> = outcomes.iter().map(|outcome| outcome.reason).collect();
+    let durations: Vec<_> = outcomes.iter().map(|outcome| outcome.duration_ms).collect();
+    let responses: Vec<_> = outcomes.iter().map(|outcome| outcome.response.as_deref()).collect();
+    let statuses: Vec<_> = outcomes.iter().map(|outcome| outcome.status.code()).collect();
+    let nexts: Vec<_> = outcomes.iter().map(|outcome| outcome.next_at).collect();
+    statement::<()>(
+        TEXT,
+        &[
+            &tenants.into_sql::<Array<BigInt>>(),
+            &endpoints.into_sql::<Array<SqlUuid>>(),
+            &seqs.into_sql::<Array<BigInt>>(),
+            &ordinals.into_sql::<Array<Integer>>(),
+            &attempts.into_sql::<Array<Integer>>(),
+            &times.into_sql::<Array<Timestamptz>>(),
+            &answers.into_sql::<Array<Nullable<Integer>>>(),
+            &reasons.into_sql::<Array<Nullable<Text>>>(),
+            &durations.into_sql::<Array<Integer>>(),
+            &responses.into_sql::<Array<Nullable<Text>>>(),
+            &statuses.into_sql::<Array<SmallInt>>(),
+            &nexts.into_sql::<Array<Nullable<Timestamptz>>>(),
+        ],
+    )
+    .execute(conn)
+    .map(drop)
+}
+
+/// Makes deliveries that were claimed and not tried due again.
+pub(crate) fn release(conn: &mut PgConnection, places: &[Place], now: DateTime<Utc>) -> QueryResult<()> {
+    const TEXT: &str = "UPDATE hook_delivery d SET next_at = ? FROM unnest(?, ?, ?, ?) AS p(tenant, endpoint, seq, ordinal) \
+        WHERE d.tenant = p.tenant AND d.endpoint = p.endpoint AND d.seq = p.seq AND d.ordinal = p.ordinal AND d.status = 0";
+    let Keys { tenants, endpoints, seqs, ordinals } = Keys::of(places.iter().copied());
+    statement::<()>(
+        TEXT,
+        &[
+            &now.into_sql::<Timestamptz>(),
+            &tenants.into_sql::<Array<BigInt>>(),
+            &endpoints.into_sql::<Array<SqlUuid>>(),
+            &seqs.into_sql::<Array<BigInt>>(),
+            &ordinals.into_sql::<Array<Integer>>(),
+        ],
+    )
+    .execute(conn)
+    .map(drop)
+}
+
+/// Ends what is still pending at disabled endpoints, some of it at a time; says how much.
+///
+/// Not done where an endpoint is disabled: a page that is being written at that moment would be missed.
+pub(crate) fn sweep(conn: &mut PgConnection, at_most: i64) -> QueryResult<usize> {
+    const TEXT: &str = "UPDATE hook_delivery d SET status = 3, next_at = NULL \
+        FROM hook_endpoint e CROSS JOIN LATERAL ( \
+            SELECT p.seq, p.ordinal FROM hook_delivery p \
+            WHERE p.tenant = e.tenant AND p.endpoint = e.id AND p.status = 0 LIMIT ?) left_over \
+        WHERE e.disabled_at IS NOT NULL AND d.tenant = e.tenant AND d.endpoint = e.id \
+        AND d.seq = left_over.seq AND d.ordinal = left_over.ordinal AND d.status = 0";
+    statement::<()>(TEXT, &[&at_most.into_sql::<BigInt>()]).execute(conn)
+}
