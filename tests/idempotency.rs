@@ -2,7 +2,7 @@
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-use tessera_tests::{Rewards, TestApp, eur, fresh_key, rows};
+use tessera_tests::{Reply, Rewards, TestApp, eur, fresh_key, rows};
 use uuid::Uuid;
 use wallet_api::platform::keyring::Scope;
 
@@ -52,7 +52,7 @@ async fn a_key_with_another_body_or_at_another_address_is_refused_at_once() {
     assert_eq!(app.world.balance(anna, "available").await, 0);
 }
 
-/// Two bodies under one key in the same batch: one is done, the other refused, and none is done twice.
+/// Two bodies under one key, in one batch or in several: whichever came first is right for ever.
 #[tokio::test]
 async fn of_two_bodies_racing_under_one_key_one_wins_for_all() {
     let app = TestApp::start();
@@ -60,11 +60,15 @@ async fn of_two_bodies_racing_under_one_key_one_wins_for_all() {
     let anna = app.world.customer("anna").await;
     let (api, key) = (app.api(), fresh_key());
     let bodies = [payment(anna, merchant, 100), payment(anna, merchant, 200)];
-    let replies = join_all((0..40).map(|n| api.post_as(key, "/v1/payments", &bodies[n % 2]))).await;
-    let won: Vec<_> = replies.iter().filter(|reply| reply.status == 201).collect();
-    assert_eq!(won.len(), 20);
+    let mut won = Vec::new();
+    for _round in 0..5 {
+        let replies = join_all((0..40).map(|n| api.post_as(key, "/v1/payments", &bodies[n % 2]))).await;
+        let refused = replies.iter().filter(|reply| reply.status != 201);
+        assert!(refused.map(Reply::code).all(|code| code == "key-reused"));
+        won.extend(replies.into_iter().filter(|reply| reply.status == 201));
+    }
+    assert_eq!(won.len(), 100, "the right body is never refused");
     assert!(won.iter().all(|reply| reply.bytes == won[0].bytes));
-    assert!(replies.iter().filter(|reply| reply.status != 201).all(|reply| reply.code() == "key-reused"));
     assert_eq!(count(&app, "journal.companion"), 1);
 }
 
@@ -87,7 +91,8 @@ async fn a_replay_after_a_restart_is_the_same_bytes() {
     let shop = app.world.shop("shop", Rewards { budget: 10, ..Rewards::PLENTY }).await;
     let anna = app.world.customer("anna").await;
     let keys = [fresh_key(), fresh_key(), fresh_key()];
-    let wallet = json!({"customer": anna, "merchant": shop.merchant, "amount": eur(9), "instrument": {"kind": "wallet"}});
+    let wallet =
+        json!({"customer": anna, "merchant": shop.merchant, "amount": eur(9), "instrument": {"kind": "wallet"}});
     let top_up = json!({"customer": anna, "amount": eur(5), "rail": "cash"});
     let asked = [
         (keys[0], "/v1/payments", payment(anna, shop.merchant, 1_000)),
@@ -117,7 +122,8 @@ async fn a_key_in_the_clients_own_words_is_not_readable_in_the_books() {
     let anna = app.world.customer("anna").await;
     let body = payment(anna, merchant, 100).to_string();
     let headers = [("idempotency-key", "order-of-anna"), ("content-type", "application/json")];
-    let send = async || app.api().send(hyper::Method::POST, "/v1/payments", &headers, body.clone().into()).await.unwrap();
+    let send =
+        async || app.api().send(hyper::Method::POST, "/v1/payments", &headers, body.clone().into()).await.unwrap();
     let (first, second) = (send().await, send().await);
     assert_eq!((first.status, &first.bytes), (201, &second.bytes));
     let dump = format!("{:?}", rows(&app.db().url(), "SELECT * FROM journal.key"));

@@ -57,7 +57,8 @@ async fn a_payment_posts_money_cashback_and_points_in_one_transaction() {
     );
     let legs: Vec<Vec<String>> = legs.into_iter().map(|row| row.into_iter().flatten().collect()).collect();
     assert_eq!(legs, [["0", "EUR", "1999"], ["1", "EUR", "39"], ["2", "PTS:club", "19"]]);
-    let expected = [("available", 8_001), ("cashback", 39), ("points:club", 19)].map(|(name, minor)| (name.to_owned(), minor));
+    let expected =
+        [("available", 8_001), ("cashback", 39), ("points:club", 19)].map(|(name, minor)| (name.to_owned(), minor));
     assert_eq!(app.world.balances(anna).await, expected);
     assert_eq!(app.world.budget(shop.campaign, "EUR").await, Rewards::PLENTY.budget - 39);
     app.world.assert_whole();
@@ -72,9 +73,11 @@ async fn a_quote_tells_what_the_payment_then_earns_and_writes_nothing() {
     let head = || scalar::<BigInt, i64>(&app.db().url(), "(SELECT seq FROM journal.head)");
 
     let before = head();
-    let quote = app.api().post("/v1/quotes", &json!({"merchant": shop.merchant, "amount": eur(5_000)})).await.expect(200);
+    let quote =
+        app.api().post("/v1/quotes", &json!({"merchant": shop.merchant, "amount": eur(5_000)})).await.expect(200);
     assert_eq!(head(), before, "a quote is not a record");
-    let told: Vec<_> = quote["rewards"].as_array().unwrap().iter().map(|r| (reward_amount(r), r["funded"] == true)).collect();
+    let told: Vec<_> =
+        quote["rewards"].as_array().unwrap().iter().map(|r| (reward_amount(r), r["funded"] == true)).collect();
     assert_eq!(told, [("25".to_owned(), false), ("50".to_owned(), true)], "capped, and beyond the budget of 20");
 
     let paid = app.api().post("/v1/payments", &from_card(anna, shop.merchant, 5_000)).await.expect(201);
@@ -91,7 +94,11 @@ async fn a_payment_is_explained_in_italian_and_english() {
     let words = async |lang| {
         let body = app.api().in_lang(lang).get(&path).await.expect(200);
         let lines = body["lines"].as_array().unwrap().clone();
-        lines.iter().map(|line| format!("{} {}", line["leg"], line["words"].as_str().unwrap())).collect::<Vec<_>>().join("\n")
+        lines
+            .iter()
+            .map(|line| format!("{} {}", line["leg"], line["words"].as_str().unwrap()))
+            .collect::<Vec<_>>()
+            .join("\n")
     };
     insta::assert_snapshot!(words("it").await, @"");
     insta::assert_snapshot!(words("en").await, @"");
@@ -216,7 +223,11 @@ async fn a_refusal_is_frozen_for_its_key_and_spends_no_order() {
     app.world.top_up(anna, 500).await;
     let again = app.api().post_as(key, "/v1/payments", &body).await;
 
-    assert_eq!((again.status, &again.bytes), (422, &refused.bytes), "money that came later changes nothing for this key");
+    assert_eq!(
+        (again.status, &again.bytes),
+        (422, &refused.bytes),
+        "money that came later changes nothing for this key"
+    );
     app.api().post("/v1/payments", &body).await.expect(201);
     assert_eq!(app.world.balance(anna, "available").await, 200);
     app.world.assert_whole();

@@ -114,7 +114,13 @@ impl Api {
     }
 
     /// Sends whatever it is told, on a connection of its own. An empty API key sends none.
-    pub async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Bytes) -> Result<Reply, String> {
+    pub async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Bytes,
+    ) -> Result<Reply, String> {
         let call = self.call(method, path, headers, body);
         tokio::time::timeout(self.patience, call).await.unwrap_or_else(|_elapsed| Err("no answer in time".into()))
     }

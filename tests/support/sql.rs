@@ -34,7 +34,8 @@ pub fn rows(url: &str, select: &str) -> Vec<Vec<Option<String>>> {
     }
     let mut conn = PgConnection::establish(url).unwrap();
     // json_each keeps a row's columns in their order.
-    let text = format!("SELECT (SELECT array_agg(value) FROM json_each_text(row_to_json(q))) AS fields FROM ({select}) q");
+    let text =
+        format!("SELECT (SELECT array_agg(value) FROM json_each_text(row_to_json(q))) AS fields FROM ({select}) q");
     let lines: Vec<Line> = diesel::sql_query(text).load(&mut conn).unwrap_or_else(|error| panic!("{error}: {select}"));
     lines.into_iter().map(|line| line.fields).collect()
 }
