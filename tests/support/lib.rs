@@ -1,1 +1,25 @@
-//! x
+//! The harness of the end-to-end tests: a private PostgreSQL, databases cloned from a template, nodes in this process
+//! and nodes as processes, a client that sees raw answers, and load that remembers every acknowledgement.
+//!
+//! Promises: nothing is shared but one server per durability ([`Ground`]); every database, node and process ends with
+//! the value that holds it, also when a test panics; whatever is left when the whole process dies is cleared by a small
+//! watcher beside it; no fixed port, no fixed path, no sleep where a condition can be awaited ([`eventually`]).
+//! Not here: what the tests claim (`tests/*.rs`).
+
+mod api;
+mod app;
+mod ground;
+mod load;
+mod process;
+mod sql;
+mod wait;
+mod world;
+
+pub use api::{Api, Reply, fresh_key};
+pub use app::TestApp;
+pub use ground::{Ground, TestDb};
+pub use load::{Load, Tally};
+pub use process::{NodeProcess, Output, Run, node_binary, tessera, tessera_in};
+pub use sql::{rows, run_sql, scalar};
+pub use wait::{eventually, eventually_async};
+pub use world::{Rewards, Shop, World, eur};

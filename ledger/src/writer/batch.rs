@@ -15,7 +15,7 @@ use super::{Answer, Inner, JournalError, lock, session};
 use crate::apply::{Applied, Map, apply};
 use crate::canonical::{Place, canonical_bytes, key_bytes};
 use crate::store::post::{self, Commit, Rows};
-use crate::store::{self, Standing};
+use crate::store::{self, Standing, UsedKey};
 use crate::{Claim, Command, Invalid, JournalId, Key, NewAccount, Record, Request, Scope};
 
 /// Runs until the queue is closed and empty, or something ends the term.
@@ -84,7 +84,8 @@ impl Writer<'_> {
             let book = book::open(&mut self.conn, self.inner, journal, self.term.epoch)?;
             self.books.insert(journal, book);
         }
-        let replays = self.replays(journal, asked)?;
+        let mut replays = self.replays(journal, asked)?;
+        refuse_rivals(asked, &mut replays);
         let fresh: Vec<&Request> =
             asked.iter().zip(&replays).filter(|(_, replay)| replay.is_none()).map(|(one, _)| &one.request).collect();
         let mut posted = self.post(journal, &fresh)?.into_iter();
@@ -101,7 +102,8 @@ impl Writer<'_> {
         let keys: Vec<Key> = asked.iter().map(|one| one.request.key).collect();
         let used = store::used_keys(&mut self.conn, journal, &keys).map_err(unavailable)?;
         let mut replays: Vec<Option<_>> = keys.iter().map(|_| None).collect();
-        let seqs: Vec<i64> = used.iter().map(|key| key.seq).collect();
+        let is_same = |key: &UsedKey| keys.get(key.place).is_some_and(|asked| asked.fingerprint == key.fingerprint);
+        let seqs: Vec<i64> = used.iter().filter(|key| is_same(key)).map(|key| key.seq).collect();
         let records = if seqs.is_empty() {
             Vec::new()
         } else {
@@ -109,10 +111,9 @@ impl Writer<'_> {
         };
         let records: Map<i64, Arc<Record>> = records.into_iter().map(|record| (record.seq, Arc::new(record))).collect();
         for key in used {
-            let same = keys.get(key.place).is_some_and(|asked| asked.fingerprint == key.fingerprint);
             let missing = || JournalError::Broken(format!("a key leads to seq {}, which has no record", key.seq));
             let answer = match records.get(&key.seq) {
-                _ if !same => Err(JournalError::KeyReused),
+                _ if !is_same(&key) => Err(JournalError::KeyReused),
                 Some(record) => Ok(Answer { record: Arc::clone(record), replayed: true }),
                 None => Err(missing()),
             };
@@ -203,21 +204,31 @@ impl Writer<'_> {
     }
 }
 
-/// Puts requests of one key together, and answers at once what needs no journal.
+/// Of requests that bring a new key with different bodies, the first has it. The others are refused here and not before:
+/// had the key been used in an earlier batch, the stored fingerprint would have said which of them is right.
+fn refuse_rivals(asked: &[Asked], replays: &mut [Option<Result<Answer, JournalError>>]) {
+    let mut taken: Map<(Scope, Uuid), ()> = Map::default();
+    for (one, replay) in asked.iter().zip(replays).filter(|(_, replay)| replay.is_none()) {
+        if taken.insert((one.request.key.scope, one.request.key.key), ()).is_some() {
+            *replay = Some(Err(JournalError::KeyReused));
+        }
+    }
+}
+
+/// Puts requests of one key and body together, and answers at once what needs no journal.
 fn gather(tickets: Vec<Ticket>) -> (Vec<Asked>, Vec<Reply>) {
     let now = Instant::now();
-    let mut places: Map<(Scope, Uuid), usize> = Map::default();
+    let mut places: Map<Key, usize> = Map::default();
     let mut groups: Vec<(Request, Vec<Reply>)> = Vec::with_capacity(tickets.len());
     for Ticket { request, deadline, reply } in tickets {
         if deadline < now {
             _ = reply.send(Err(JournalError::DeadlinePassed));
             continue;
         }
-        let place = *places.entry((request.key.scope, request.key.key)).or_insert(groups.len());
+        let place = *places.entry(request.key).or_insert(groups.len());
         match groups.get_mut(place) {
             None => groups.push((request, vec![reply])),
-            Some((first, replies)) if first.key.fingerprint == request.key.fingerprint => replies.push(reply),
-            Some(_) => _ = reply.send(Err(JournalError::KeyReused)),
+            Some((_, replies)) => replies.push(reply),
         }
     }
     let mut all = Vec::with_capacity(groups.len());

@@ -115,6 +115,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Serve(args) => on_runtime(serve::serve(args))?,
         Command::Migrate { database } => {
             database.open()?;
+            writeln!(out, "the database is up to date")?;
         }
         Command::Verify(args) => return verify::verify(&args, out),
         Command::Doctor { database, json } => {

@@ -1,0 +1,119 @@
+//! A node inside this process, on a thread and a runtime of its own.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::{Once, mpsc};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use wallet_api::commands::node::{Node, Server, Settings};
+use wallet_api::engagement::hooks::guard::Policy;
+use wallet_api::platform::ids::Ids;
+
+use crate::{Api, Ground, TestDb, World};
+
+/// A node that leads a database of its own; both end with the value.
+pub struct TestApp {
+    /// The tenant, its keys and clients.
+    pub world: World,
+    node: Option<Running>,
+    db: TestDb<'static>,
+}
+
+struct Running {
+    address: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl TestApp {
+    /// Starts a node on a fresh database with one tenant, and waits until it leads.
+    pub fn start() -> Self {
+        Self::over(Ground::fast().database())
+    }
+
+    /// Starts a node on this database, adding a tenant of a new name.
+    pub fn over(db: TestDb<'static>) -> Self {
+        let node = Running::start(&db.url());
+        let world = World::new(&db.url(), &node.address.to_string(), "acme");
+        Self { world, node: Some(node), db }
+    }
+
+    /// A client with every right.
+    pub fn api(&self) -> Api {
+        self.world.api.clone()
+    }
+
+    /// Its database.
+    pub fn db(&self) -> &TestDb<'static> {
+        &self.db
+    }
+
+    /// Where it listens, as `host:port`.
+    pub fn authority(&self) -> String {
+        self.node.as_ref().map(|node| node.address.to_string()).unwrap_or_default()
+    }
+
+    /// Stops the node in order and starts another over the same books, elsewhere.
+    pub fn restart(&mut self) {
+        self.node = None;
+        let node = Running::start(&self.db.url());
+        self.world.api.authority = node.address.to_string();
+        self.node = Some(node);
+    }
+
+    /// Stops the node in order and leaves its database.
+    pub fn into_db(mut self) -> (TestDb<'static>, World) {
+        self.node = None;
+        let Self { world, node: _, db } = self;
+        (db, world)
+    }
+}
+
+impl Running {
+    fn start(url: &str) -> Self {
+        log_if_asked();
+        let (started, address) = mpsc::channel();
+        let (stop, stopped) = oneshot::channel();
+        let url = url.to_owned();
+        let body = move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(serve(url, &started, stopped));
+        };
+        let thread = std::thread::Builder::new().name("node".into()).spawn(body).unwrap();
+        let address = address.recv_timeout(Duration::from_secs(30)).expect("the node starts and leads");
+        Self { address, stop: Some(stop), thread: Some(thread) }
+    }
+}
+
+/// With `RUST_LOG` set, nodes in this process log to its standard error.
+fn log_if_asked() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        if std::env::var_os("RUST_LOG").is_some() {
+            wallet_api::platform::telemetry::init(None).unwrap();
+        }
+    });
+}
+
+async fn serve(url: String, started: &mpsc::Sender<SocketAddr>, stopped: oneshot::Receiver<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let hook_policy = Policy { allow_private: true, allow_http: true, ..Policy::default() };
+    let node = Node::start(Settings { url, address, ids: Ids::system(), hook_policy }).unwrap();
+    let server = Server::start(listener, &node.parts, 2).unwrap();
+    assert!(node.parts.journal.wait_until_leading(Duration::from_secs(20)).await);
+    started.send(server.address).unwrap();
+    _ = stopped.await; // a dropped sender is an order to stop too
+    server.stop().await;
+    node.stop().await;
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if self.thread.take().is_some_and(|thread| thread.join().is_err()) && !std::thread::panicking() {
+            panic!("the node panicked");
+        }
+    }
+}
