@@ -54,14 +54,9 @@ pub async fn clock(args: ClockArgs) -> anyhow::Result<()> {
 /// Seconds of `3d`, `12h`, `90m`, `30s`.
 fn seconds(text: &str) -> Result<i64, String> {
     let wrong = || "a whole number and d, h, m or s, as in 3d".to_owned();
-    let (digits, unit) = text.split_at(text.len().saturating_sub(1));
-    let unit = match unit {
-        "d" => 86_400,
-        "h" => 3_600,
-        "m" => 60,
-        "s" => 1,
-        _ => return Err(wrong()),
-    };
+    let units = [('d', 86_400), ('h', 3_600), ('m', 60), ('s', 1)];
+    let found = units.into_iter().find_map(|(letter, unit)| Some((text.strip_suffix(letter)?, unit)));
+    let (digits, unit) = found.ok_or_else(wrong)?;
     let count: i64 = digits.parse().map_err(|_not_a_number| wrong())?;
     count.checked_mul(unit).filter(|seconds| *seconds > 0).ok_or_else(wrong)
 }

@@ -89,10 +89,13 @@ async fn a_key_opens_for_its_holder_alone_and_a_second_after_its_end_for_nobody(
 }
 
 #[test]
-fn the_migrations_go_back_as_they_came() {
+fn the_migrations_go_back_as_they_came_but_the_books_stay() {
     let scratch = Scratch::migrated();
     let mut conn = scratch.connect();
-    conn.revert_all_migrations(crate::platform::db::MIGRATIONS).unwrap();
+    let refused = conn.revert_all_migrations(crate::platform::db::MIGRATIONS).unwrap_err();
+    assert!(refused.to_string().contains("the journal cannot be migrated down"), "{refused}");
+    diesel::sql_query("SELECT 1 FROM journal.record").execute(&mut conn).unwrap();
+    assert!(diesel::sql_query("SELECT 1 FROM tenant").execute(&mut conn).is_err());
     drop(conn);
     assert!(!crate::platform::db::migrate(&scratch.url).unwrap().is_empty());
 }
