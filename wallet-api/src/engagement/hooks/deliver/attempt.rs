@@ -13,6 +13,7 @@ use crate::engagement::hooks::model::{DeliveryStatus, DisableReason};
 use crate::engagement::hooks::send::{Attempt, FailReason, Sent, Verdict};
 use crate::engagement::hooks::sign;
 use crate::engagement::hooks::store::{self, bulk, bulk::Outcome};
+use crate::platform::ids::Ids;
 
 /// Outcomes written at once.
 const BATCH: usize = 500;
@@ -70,18 +71,18 @@ async fn send(engine: &Engine, receiver: &Receiver, job: &Job) -> Done {
             Sent { verdict, excerpt: String::new(), duration: Duration::ZERO }
         }
     };
-    let outcome = judge(job, at, sent, engine.settings.schedule, engine.platform.ids.random_u64());
+    let outcome = judge(job, at, sent, engine.settings.schedule, &engine.dice);
     Done { outcome, bytes: job.body.len() }
 }
 
-/// What an attempt that began `at` leads to. Pure.
-fn judge(job: &Job, at: DateTime<Utc>, sent: Sent, schedule: Schedule, random: u64) -> Outcome {
+/// What an attempt that began `at` leads to; the dice are thrown for a failure only.
+fn judge(job: &Job, at: DateTime<Utc>, sent: Sent, schedule: Schedule, dice: &Ids) -> Outcome {
     let attempt = job.attempts.saturating_add(1);
     let made = u32::try_from(attempt).unwrap_or(u32::MAX);
     let (status, http_status, reason, next_at) = match sent.verdict {
         Verdict::Delivered { status } => (DeliveryStatus::Delivered, Some(status), None, None),
         Verdict::Gone => (DeliveryStatus::Gone, Some(410), Some("gone"), None),
-        Verdict::Failed { status, reason, retry_after } => match schedule(made, at, retry_after, random) {
+        Verdict::Failed { status, reason, retry_after } => match schedule(made, at, retry_after, dice.random_u64()) {
             Some(next_at) => (DeliveryStatus::Pending, status, Some(reason.code()), Some(next_at)),
             None => (DeliveryStatus::Failed, status, Some(reason.code()), None),
         },
@@ -185,7 +186,7 @@ mod tests {
         let place = Place { tenant: 1, endpoint: Uuid::from_u128(1), seq: 1, ordinal: 0 };
         let job = Job { place, event: Uuid::from_u128(2), attempts, body: "{}".into() };
         let sent = Sent { verdict, excerpt: "said".to_owned(), duration: Duration::from_millis(3) };
-        judge(&job, DateTime::UNIX_EPOCH, sent, next_attempt, 0)
+        judge(&job, DateTime::UNIX_EPOCH, sent, |made, at, asked, _| next_attempt(made, at, asked, 0), &Ids::system())
     }
 
     fn failure() -> Verdict {

@@ -217,3 +217,77 @@ impl Lanes {
         self.by_endpoint.iter().flat_map(of).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: Key = (1, Uuid::from_u128(5));
+
+    fn lanes() -> Lanes {
+        let row = Listener {
+            tenant: KEY.0,
+            id: KEY.1,
+            url: "https://example.com/".to_owned(),
+            event_types: vec!["*".to_owned()],
+            secret: vec![0; 32],
+            since_seq: 0,
+        };
+        let mut lanes = Lanes::default();
+        lanes.know(vec![row], &Policy::default());
+        lanes
+    }
+
+    fn job(seq: i64) -> Job {
+        let place = Place { tenant: KEY.0, endpoint: KEY.1, seq, ordinal: 0 };
+        Job { place, event: Uuid::nil(), attempts: 0, body: Bytes::from_static(b"four") }
+    }
+
+    #[test]
+    fn a_delivery_in_memory_is_not_taken_again_until_its_outcome_is_written() {
+        let mut lanes = lanes();
+        assert!(lanes.push(job(1), 8));
+        assert!(!lanes.push(job(1), 8), "as it waits");
+        assert!(lanes.next(&KEY).is_some_and(|(_, job)| job.place.seq == 1));
+        assert!(!lanes.push(job(1), 8), "as it is sent");
+        assert!(lanes.next(&KEY).is_none());
+        lanes.let_go(&job(1).place, 4);
+        assert!(lanes.push(job(1), 8), "then it is another attempt");
+    }
+
+    #[test]
+    fn no_more_workers_start_than_are_allowed_at_once() {
+        let mut lanes = lanes();
+        let started = (1..=5).filter(|seq| lanes.push(job(*seq), 2)).count();
+        assert_eq!((started, lanes.is_idle()), (2, false));
+        while lanes.next(&KEY).is_some() {}
+        assert!(lanes.next(&KEY).is_none());
+        assert!(lanes.is_idle(), "both have ended");
+    }
+
+    #[test]
+    fn memory_is_given_back_whether_a_delivery_is_done_or_dropped() {
+        let mut lanes = lanes();
+        for seq in 1..=3 {
+            lanes.push(job(seq), 1);
+        }
+        assert_eq!((lanes.bytes, lanes.room(&KEY)), (12, PLACES - 3));
+        let taken = lanes.next(&KEY);
+        lanes.keep_only(&HashSet::new());
+        assert_eq!((lanes.bytes, lanes.held().len()), (4, 1), "what is under way stays");
+        drop(taken);
+        lanes.let_go(&job(1).place, 4);
+        assert!(lanes.next(&KEY).is_none());
+        lanes.keep_only(&HashSet::new());
+        assert_eq!((lanes.bytes, lanes.by_endpoint.len()), (0, 0));
+    }
+
+    #[test]
+    fn an_endpoint_nobody_knows_and_a_full_memory_have_no_room() {
+        let mut lanes = lanes();
+        assert_eq!(lanes.room(&(2, KEY.1)), 0);
+        assert!(!lanes.push(Job { place: Place { tenant: 2, ..job(1).place }, ..job(1) }, 8));
+        lanes.bytes = MAX_BYTES;
+        assert!(lanes.room(&KEY) == 0 && lanes.rooms(500).is_empty());
+    }
+}

@@ -36,6 +36,7 @@ use super::store::bulk;
 use crate::platform::Platform;
 use crate::platform::db::DbError;
 use crate::platform::events::Event;
+use crate::platform::ids::Ids;
 
 /// Makes events of a page of the journal. Pure: the same page always gives the same events.
 pub type EventSource = fn(&Page) -> Vec<Event>;
@@ -103,6 +104,8 @@ struct Engine {
     events: EventSource,
     settings: Settings,
     sender: Sender,
+    /// Not the platform's: a demo's seeded stream must not depend on when hooks fail.
+    dice: Ids,
     lanes: Mutex<Lanes>,
     /// Says that the table has deliveries for which there is room again.
     hungry: Notify,
@@ -144,8 +147,8 @@ impl Hooks {
         let sender = Sender::new(settings.policy.clone(), settings.limits.clone())?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (outcomes, done) = mpsc::channel(OUTCOMES);
-        let (lanes, hungry) = (Mutex::default(), Notify::new());
-        let engine = Engine { platform, journal, events, settings, sender, lanes, hungry, outcomes };
+        let (dice, lanes, hungry) = (Ids::system(), Mutex::default(), Notify::new());
+        let engine = Engine { platform, journal, events, settings, sender, dice, lanes, hungry, outcomes };
         let stop = watch::Sender::new(false);
         let stopping = stop.subscribe();
         let thread = std::thread::Builder::new()

@@ -232,7 +232,7 @@ async fn every_look_up_of_the_engine_is_an_index_probe() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a measurement, for a release build on a quiet machine"]
 async fn throughput_and_latency() {
-    let world = World::durable().await;
+    let world = World::plain().await;
     let inbox = Inbox::start(|_, _| Answer::Status(200)).await;
     let (endpoint, _) = world.add(&inbox.url, &["*"]).await;
     let count = 50_000;

@@ -5,7 +5,9 @@
 //! what was sent is sent again under the same ids. A crash of ours takes nothing back.
 //!
 //! Plans: the tables grow by millions of rows while a prepared plan lives, so every look-up is an index probe per row
-//! asked for, and [`quietly`] forbids the plans that would be right for a small table only.
+//! asked for, and [`quietly`] forbids the plans that would be right for a small table only. Who has a row's key asks
+//! `next_at IS NOT NULL` and not `status = 0`, which means the same: the latter would let PostgreSQL read all that is
+//! pending at the endpoint, through the index of what is due, for each row.
 
 use chrono::{DateTime, Utc};
 use diesel::connection::SimpleConnection;
@@ -176,13 +178,14 @@ pub(crate) fn claim(
     now: DateTime<Utc>,
     until: DateTime<Utc>,
 ) -> QueryResult<Vec<Due>> {
-    const TEXT: &str = "UPDATE hook_delivery d SET next_at = ? \
-        FROM unnest(?, ?, ?) AS q(tenant, endpoint, places) CROSS JOIN LATERAL ( \
-            SELECT p.seq, p.ordinal FROM hook_delivery p \
-            WHERE p.tenant = q.tenant AND p.endpoint = q.endpoint AND p.status = 0 AND p.next_at <= ? \
-            ORDER BY p.next_at LIMIT q.places FOR UPDATE SKIP LOCKED) due \
-        JOIN hook_event e ON e.tenant = q.tenant AND e.seq = due.seq AND e.ordinal = due.ordinal \
-        WHERE d.tenant = q.tenant AND d.endpoint = q.endpoint AND d.seq = due.seq AND d.ordinal = due.ordinal \
+    // Materialised, so that the update probes the primary key for each row found and not the endpoint's rows for each.
+    const TEXT: &str = "WITH due AS MATERIALIZED (SELECT p.* FROM unnest(?, ?, ?) AS q(tenant, endpoint, places) \
+        CROSS JOIN LATERAL (SELECT tenant, endpoint, seq, ordinal FROM hook_delivery \
+            WHERE tenant = q.tenant AND endpoint = q.endpoint AND status = 0 AND next_at <= ? \
+            ORDER BY next_at LIMIT q.places FOR UPDATE SKIP LOCKED) p) \
+        UPDATE hook_delivery d SET next_at = ? FROM due \
+        JOIN hook_event e ON e.tenant = due.tenant AND e.seq = due.seq AND e.ordinal = due.ordinal \
+        WHERE d.tenant = due.tenant AND d.endpoint = due.endpoint AND d.seq = due.seq AND d.ordinal = due.ordinal \
         RETURNING d.tenant, d.endpoint, d.seq, d.ordinal, d.attempts, e.id, e.body";
     type Row = (BigInt, SqlUuid, BigInt, Integer, Integer, SqlUuid, Binary);
     type Values = (i64, Uuid, i64, i32, i32, Uuid, Vec<u8>);
@@ -192,11 +195,11 @@ pub(crate) fn claim(
     let rows = statement::<Row>(
         TEXT,
         &[
-            &until.into_sql::<Timestamptz>(),
             &tenants.into_sql::<Array<BigInt>>(),
             &endpoints.into_sql::<Array<SqlUuid>>(),
             &places.into_sql::<Array<BigInt>>(),
             &now.into_sql::<Timestamptz>(),
+            &until.into_sql::<Timestamptz>(),
         ],
     )
     .load::<Values>(conn)?;
@@ -232,7 +235,7 @@ pub(crate) fn settle(conn: &mut PgConnection, outcomes: &[Outcome]) -> QueryResu
             AS m(tenant, endpoint, seq, ordinal, attempt, at, http_status, reason, duration_ms, response, status, next_at)), \
         moved AS (UPDATE hook_delivery d SET status = m.status, attempts = m.attempt, next_at = m.next_at FROM made m \
             WHERE d.tenant = m.tenant AND d.endpoint = m.endpoint AND d.seq = m.seq AND d.ordinal = m.ordinal \
-            AND d.status = 0 AND d.attempts = m.attempt - 1) \
+            AND d.next_at IS NOT NULL AND d.attempts = m.attempt - 1) \
         INSERT INTO hook_attempt (tenant, endpoint, seq, ordinal, attempt, at, status, reason, duration_ms, response) \
         SELECT tenant, endpoint, seq, ordinal, attempt, at, http_status, reason, duration_ms, response FROM made \
         ON CONFLICT DO NOTHING";
@@ -269,7 +272,7 @@ pub(crate) fn settle(conn: &mut PgConnection, outcomes: &[Outcome]) -> QueryResu
 /// Makes deliveries that were claimed and not tried due again.
 pub(crate) fn release(conn: &mut PgConnection, places: &[Place], now: DateTime<Utc>) -> QueryResult<()> {
     const TEXT: &str = "UPDATE hook_delivery d SET next_at = ? FROM unnest(?, ?, ?, ?) AS p(tenant, endpoint, seq, ordinal) \
-        WHERE d.tenant = p.tenant AND d.endpoint = p.endpoint AND d.seq = p.seq AND d.ordinal = p.ordinal AND d.status = 0";
+        WHERE d.tenant = p.tenant AND d.endpoint = p.endpoint AND d.seq = p.seq AND d.ordinal = p.ordinal AND d.next_at IS NOT NULL";
     let Keys { tenants, endpoints, seqs, ordinals } = Keys::of(places.iter().copied());
     statement::<()>(
         TEXT,
@@ -289,11 +292,15 @@ pub(crate) fn release(conn: &mut PgConnection, places: &[Place], now: DateTime<U
 ///
 /// Not done where an endpoint is disabled: a page that is being written at that moment would be missed.
 pub(crate) fn sweep(conn: &mut PgConnection, at_most: i64) -> QueryResult<usize> {
-    const TEXT: &str = "UPDATE hook_delivery d SET status = 3, next_at = NULL \
-        FROM hook_endpoint e CROSS JOIN LATERAL ( \
-            SELECT p.seq, p.ordinal FROM hook_delivery p \
-            WHERE p.tenant = e.tenant AND p.endpoint = e.id AND p.status = 0 LIMIT ?) left_over \
-        WHERE e.disabled_at IS NOT NULL AND d.tenant = e.tenant AND d.endpoint = e.id \
-        AND d.seq = left_over.seq AND d.ordinal = left_over.ordinal AND d.status = 0";
+    const TEXT: &str = "WITH left_over AS MATERIALIZED (SELECT p.* FROM hook_endpoint e \
+        CROSS JOIN LATERAL (SELECT tenant, endpoint, seq, ordinal FROM hook_delivery \
+            WHERE tenant = e.tenant AND endpoint = e.id AND status = 0 LIMIT ?) p \
+        WHERE e.disabled_at IS NOT NULL) \
+        UPDATE hook_delivery d SET status = 3, next_at = NULL FROM left_over p \
+        WHERE d.tenant = p.tenant AND d.endpoint = p.endpoint AND d.seq = p.seq AND d.ordinal = p.ordinal \
+        AND d.next_at IS NOT NULL";
     statement::<()>(TEXT, &[&at_most.into_sql::<BigInt>()]).execute(conn)
 }
+
+#[cfg(test)]
+mod tests;
