@@ -12,6 +12,9 @@ BEGIN
 END
 $$;
 
+-- So that a node, which may change no table, can see whether its database is as new as itself.
+GRANT SELECT ON __diesel_schema_migrations TO tessera_app;
+
 CREATE SCHEMA journal;
 GRANT USAGE ON SCHEMA journal TO tessera_app;
 

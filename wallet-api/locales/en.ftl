@@ -61,6 +61,56 @@ problem-client-unknown-detail = Leave it out to make a new one.
 problem-key-unknown = There is no such key
 problem-key-unknown-detail = Check its prefix.
 
+## Problems of the books
+
+problem-key-reused = The key belongs to another request
+problem-key-reused-detail = Use a new Idempotency-Key for a new request.
+problem-queue-full = Too much at once
+problem-queue-full-detail = Nothing happened: try again in a moment.
+problem-not-done = This was not done in time
+problem-not-done-detail = Nothing happened: try again.
+problem-outcome-unknown = We do not know yet
+problem-outcome-unknown-detail = Repeat with the same Idempotency-Key: you will get the one true answer.
+problem-books-unavailable = We cannot reach our books
+problem-books-unavailable-detail = Nothing happened: try again.
+problem-books-broken = The books are closed
+problem-books-broken-detail = The books contradict themselves: nothing is posted until someone has looked.
+problem-not-leader = Another node writes
+problem-not-leader-detail = Ask the node named in leader, or try again in a moment.
+problem-no-leader = Nobody writes yet
+problem-no-leader-detail = No node leads the journal yet; try again in a moment.
+problem-not-yet = This node has not come so far
+problem-not-yet-detail = Ask again in a moment, or without min_seq.
+problem-account-unknown = There is no such account
+problem-account-unknown-detail = Who it names has no such account yet: check the ids.
+problem-account-frozen = The account is frozen
+problem-account-frozen-detail = Somebody froze it: ask them, then use a new Idempotency-Key.
+problem-amount-invalid = The amount cannot be moved
+problem-amount-invalid-detail = Amounts are whole minor units from 1 to 10^15.
+problem-date-invalid = The date cannot be used
+problem-date-invalid-detail = Dates lie between 1970 and 9999.
+problem-clock-fixed = The clock cannot be moved so
+problem-clock-fixed-detail = Only a sandbox's clock moves, and only forward.
+problem-insufficient-funds = Not enough available
+problem-insufficient-funds-detail = Top up, or pay from another source; then use a new Idempotency-Key.
+problem-limit-exceeded = A limit would be passed
+problem-limit-exceeded-detail = The account cannot hold that much: use a smaller amount and a new Idempotency-Key.
+problem-already-done = This has been done
+problem-already-done-detail = It was done before, under another Idempotency-Key.
+
+## Problems of customers, merchants and campaigns
+
+problem-customer-account-unknown = The customer has no such account
+problem-customer-account-unknown-detail = Use available, cashback, or points:<programme>.
+problem-customer-unknown = There is no such customer
+problem-customer-unknown-detail = Check the customer's id.
+problem-merchant-unknown = There is no such merchant
+problem-merchant-unknown-detail = Check the merchant's id.
+problem-campaign-unknown = There is no such campaign
+problem-campaign-unknown-detail = Check the campaign's id.
+problem-rule-superseded = Somebody has just published a version
+problem-rule-superseded-detail = Read the campaign again and decide whether yours is still wanted.
+
 ## Problems of hooks
 
 problem-endpoint-refused = Hooks may not go there
@@ -72,3 +122,30 @@ problem-endpoints-too-many-detail = There may be { $most } at most: disable one 
 
 field-missing = This field is required.
 field-unknown = This field does not exist here.
+
+## Why a reward was not given
+
+reward-amount-too-small = The payment is too small to earn this reward.
+reward-budget-exhausted = What is left of the campaign's budget does not cover this reward.
+reward-campaign-paused = The campaign is paused.
+reward-not-possible = The account that would receive this reward cannot take it.
+
+## A payment in words
+
+points = { $count ->
+    [one] { $count } point
+   *[other] { $count } points
+}
+explain-payment-wallet = { $amount } went from the wallet to { $merchant }.
+explain-payment-external = { $amount } went to { $merchant }, paid with a card or account outside the wallet.
+explain-rule-cashback = { $percent }% cashback, rounded down to the cent
+explain-rule-cashback-capped = { $percent }% cashback, rounded down to the cent, at most { $cap } per payment
+explain-rule-points = { $points ->
+    [one] { $points } point for each whole euro
+   *[other] { $points } points for each whole euro
+}
+explain-reward-given = You earned { $amount } on { $paid }: { $rule }. From the budget of “{ $campaign }” (version { $version } of its rule).
+explain-reward-too-small = You earned nothing here: { $paid } is too little for { $rule } (“{ $campaign }”, version { $version } of its rule).
+explain-reward-budget-exhausted = You did not earn { $amount } on { $paid } ({ $rule }): what is left of the budget of “{ $campaign }” does not cover it (version { $version } of its rule). The payment stands.
+explain-reward-paused = You did not earn { $amount } on { $paid } ({ $rule }): “{ $campaign }” is paused (version { $version } of its rule). The payment stands.
+explain-reward-not-possible = You did not earn { $amount } on { $paid } ({ $rule }): the account that would receive it cannot take it (“{ $campaign }”, version { $version } of its rule). The payment stands.

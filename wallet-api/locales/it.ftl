@@ -61,6 +61,56 @@ problem-client-unknown-detail = Non indicarlo per crearne uno nuovo.
 problem-key-unknown = Questa chiave non esiste
 problem-key-unknown-detail = Controlla il suo prefisso.
 
+## Problemi dei libri
+
+problem-key-reused = La chiave appartiene a un'altra richiesta
+problem-key-reused-detail = Usa una nuova Idempotency-Key per una nuova richiesta.
+problem-queue-full = Troppe richieste insieme
+problem-queue-full-detail = Non è successo nulla: riprova tra un momento.
+problem-not-done = Non abbiamo fatto in tempo
+problem-not-done-detail = Non è successo nulla: riprova.
+problem-outcome-unknown = Non lo sappiamo ancora
+problem-outcome-unknown-detail = Ripeti con la stessa Idempotency-Key: avrai l'unica risposta vera.
+problem-books-unavailable = Non riusciamo a raggiungere i nostri libri
+problem-books-unavailable-detail = Non è successo nulla: riprova.
+problem-books-broken = I libri sono chiusi
+problem-books-broken-detail = I libri si contraddicono: non si registra nulla finché qualcuno non li ha controllati.
+problem-not-leader = Scrive un altro nodo
+problem-not-leader-detail = Rivolgiti al nodo indicato in leader, oppure riprova tra un momento.
+problem-no-leader = Ancora nessuno scrive
+problem-no-leader-detail = Nessun nodo guida ancora il giornale; riprova tra un momento.
+problem-not-yet = Questo nodo non è ancora arrivato fin lì
+problem-not-yet-detail = Ripeti la richiesta tra un momento, oppure senza min_seq.
+problem-account-unknown = Questo conto non esiste
+problem-account-unknown-detail = Chi è indicato non ha ancora un conto simile: controlla gli identificativi.
+problem-account-frozen = Il conto è bloccato
+problem-account-frozen-detail = Qualcuno lo ha bloccato: rivolgiti a chi lo ha fatto, poi usa una nuova Idempotency-Key.
+problem-amount-invalid = L'importo non si può spostare
+problem-amount-invalid-detail = Gli importi sono unità minime intere da 1 a 10^15.
+problem-date-invalid = La data non si può usare
+problem-date-invalid-detail = Le date vanno dal 1970 al 9999.
+problem-clock-fixed = L'orologio non si può spostare così
+problem-clock-fixed-detail = Si sposta solo l'orologio di una sandbox, e solo in avanti.
+problem-insufficient-funds = Il saldo disponibile non basta
+problem-insufficient-funds-detail = Ricarica, oppure paga in un altro modo; poi usa una nuova Idempotency-Key.
+problem-limit-exceeded = Si supererebbe un limite
+problem-limit-exceeded-detail = Il conto non può contenere così tanto: usa un importo più piccolo e una nuova Idempotency-Key.
+problem-already-done = È già stato fatto
+problem-already-done-detail = È stato fatto prima, con un'altra Idempotency-Key.
+
+## Problemi di clienti, esercenti e campagne
+
+problem-customer-account-unknown = Il cliente non ha questo conto
+problem-customer-account-unknown-detail = Usa available, cashback oppure points:<programma>.
+problem-customer-unknown = Questo cliente non esiste
+problem-customer-unknown-detail = Controlla l'identificativo del cliente.
+problem-merchant-unknown = Questo esercente non esiste
+problem-merchant-unknown-detail = Controlla l'identificativo dell'esercente.
+problem-campaign-unknown = Questa campagna non esiste
+problem-campaign-unknown-detail = Controlla l'identificativo della campagna.
+problem-rule-superseded = Qualcuno ha appena pubblicato una versione
+problem-rule-superseded-detail = Rileggi la campagna e decidi se la tua serve ancora.
+
 ## Problemi degli hook
 
 problem-endpoint-refused = Gli hook non possono andare lì
@@ -72,3 +122,30 @@ problem-endpoints-too-many-detail = Possono essere al massimo { $most }: prima d
 
 field-missing = Questo campo è obbligatorio.
 field-unknown = Questo campo qui non esiste.
+
+## Perché un premio non è stato dato
+
+reward-amount-too-small = Il pagamento è troppo piccolo per ottenere questo premio.
+reward-budget-exhausted = Quel che resta del budget della campagna non copre questo premio.
+reward-campaign-paused = La campagna è in pausa.
+reward-not-possible = Il conto di destinazione non può accogliere questo premio.
+
+## Un pagamento a parole
+
+points = { $count ->
+    [one] { $count } punto
+   *[other] { $count } punti
+}
+explain-payment-wallet = { $amount } dal wallet a { $merchant }.
+explain-payment-external = { $amount } a { $merchant }, pagati con una carta o un conto esterni al wallet.
+explain-rule-cashback = cashback del { $percent }%, arrotondato per difetto al centesimo
+explain-rule-cashback-capped = cashback del { $percent }%, arrotondato per difetto al centesimo, al massimo { $cap } per pagamento
+explain-rule-points = { $points ->
+    [one] { $points } punto per ogni euro intero
+   *[other] { $points } punti per ogni euro intero
+}
+explain-reward-given = Hai ottenuto { $amount } su { $paid }: { $rule }. A carico del budget di «{ $campaign }» (versione { $version } della regola).
+explain-reward-too-small = Qui non hai ottenuto nulla: un pagamento di { $paid } è troppo piccolo per il premio previsto ({ $rule }; «{ $campaign }», versione { $version } della regola).
+explain-reward-budget-exhausted = Non hai ottenuto { $amount } su { $paid } ({ $rule }): quel che resta del budget di «{ $campaign }» non basta (versione { $version } della regola). Il pagamento resta valido.
+explain-reward-paused = Non hai ottenuto { $amount } su { $paid } ({ $rule }): «{ $campaign }» è in pausa (versione { $version } della regola). Il pagamento resta valido.
+explain-reward-not-possible = Non hai ottenuto { $amount } su { $paid } ({ $rule }): il conto di destinazione non può accogliere altro («{ $campaign }», versione { $version } della regola). Il pagamento resta valido.

@@ -54,6 +54,9 @@ impl Writer<'_> {
         let answers = match self.decide(journal, &asked) {
             Ok(answers) => answers,
             Err(error) => {
+                if error == JournalError::OutcomeUnknown {
+                    self.inner.count(|c| &c.unknown, 1);
+                }
                 let fatal = !matches!(error, JournalError::NoSuchJournal | JournalError::Broken(_));
                 self.land(asked.iter().map(|one| (one.waiting, Err(error.clone()))))?;
                 return if fatal { Err(TermOver) } else { Ok(()) };

@@ -6,6 +6,7 @@
 pub mod bench;
 mod client;
 mod clock;
+mod demo;
 pub mod doctor;
 pub mod import;
 mod keys;
@@ -35,6 +36,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Play the main job on a database of its own, then serve until Ctrl-C.
+    Demo(demo::DemoArgs),
     /// Serve the API until Ctrl-C.
     Serve(serve::ServeArgs),
     /// Bring the database's tables up to date.
@@ -83,11 +86,18 @@ enum Command {
     },
 }
 
+impl Command {
+    /// What to log when nobody says: the demo's page is for reading, so only what is wrong may break into it.
+    fn usual_log(&self) -> Option<&'static str> {
+        matches!(self, Self::Demo(_)).then_some("warn")
+    }
+}
+
 /// Runs the command line.
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    if let Err(error) = telemetry::init(cli.log.as_deref()) {
+    if let Err(error) = telemetry::init(cli.log.as_deref().or(cli.command.usual_log())) {
         return fail(&error.into());
     }
     // One crypto provider for all of TLS; a second installation is the same one.
@@ -101,9 +111,11 @@ pub fn main() -> ExitCode {
 fn run(command: Command) -> anyhow::Result<ExitCode> {
     let out = &mut io::stdout().lock();
     match command {
+        Command::Demo(args) => on_runtime(demo::demo(args))?,
         Command::Serve(args) => on_runtime(serve::serve(args))?,
         Command::Migrate { database } => {
             database.open()?;
+            writeln!(out, "the database is up to date")?;
         }
         Command::Verify(args) => return verify::verify(&args, out),
         Command::Doctor { database, json } => {

@@ -41,7 +41,7 @@ pub struct DatabaseArgs {
     /// The database, as the role that may not change the past; without it Tessera runs a private PostgreSQL.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     pub database_url: Option<String>,
-    /// The same database as its owner, for migrations; without it the other URL is used.
+    /// The same database as its owner, for migrations; without it a database that lacks one is refused.
     #[arg(long, env = "DATABASE_OWNER_URL", hide_env_values = true)]
     pub owner_url: Option<String>,
     /// The folder of the private database.
@@ -58,18 +58,23 @@ pub struct Database {
     pub cluster: Option<Cluster>,
     /// As the app role.
     pub url: String,
-    /// As the owner.
-    pub owner_url: String,
+    /// As the owner, if we may be.
+    pub owner_url: Option<String>,
 }
 
 impl DatabaseArgs {
-    /// Starts the private cluster or takes the database named, and brings its tables up to date.
+    /// Starts the private cluster or takes the database named. Its tables are brought up to date where we may be their
+    /// owner, else checked.
     ///
     /// # Errors
     /// What refuses, with what to do about it.
     pub fn open(&self) -> anyhow::Result<Database> {
         let database = self.connect()?;
-        let done = db::migrate(&database.owner_url)?;
+        let Some(owner_url) = &database.owner_url else {
+            db::check_migrated(&database.url)?;
+            return Ok(database);
+        };
+        let done = db::migrate(owner_url)?;
         if !done.is_empty() {
             tracing::info!(migrations = done.len(), "the database is up to date");
         }
@@ -96,8 +101,7 @@ impl DatabaseArgs {
             let finding = doctor::check_transport(url, &options);
             let remedy = finding.remedy.unwrap_or_default();
             anyhow::ensure!(finding.state < doctor::State::Fail, "{}: {remedy}", finding.detail);
-            let owner_url = self.owner_url.clone().unwrap_or_else(|| url.clone());
-            return Ok(Database { cluster: None, url: url.clone(), owner_url });
+            return Ok(Database { cluster: None, url: url.clone(), owner_url: self.owner_url.clone() });
         }
         let cluster = Cluster::start(&self.data_dir)?;
         if let Some(notice) = cluster.notice() {
@@ -114,7 +118,7 @@ impl DatabaseArgs {
 impl Database {
     fn at(cluster: Option<Cluster>, endpoint: &Endpoint) -> Self {
         let (url, owner_url) = (endpoint.url(Role::App, DATABASE), endpoint.url(Role::Owner, DATABASE));
-        Self { cluster, url, owner_url }
+        Self { cluster, url, owner_url: Some(owner_url) }
     }
 }
 

@@ -100,10 +100,7 @@ fn rule_words(lang: Lang, kind: RewardKind, rule: &Rule) -> String {
                 }
             }
         }
-        RewardKind::Points => {
-            let points = rule.points_per_unit.to_string();
-            text(lang, "explain-rule-points", &[("points", Arg::Text(&points))])
-        }
+        RewardKind::Points => text(lang, "explain-rule-points", &[("points", Arg::Count(rule.points_per_unit))]),
     }
 }
 
@@ -122,7 +119,7 @@ pub(super) fn reason(lang: Lang, outcome: Outcome) -> Option<String> {
 /// An amount as people write it: `€ 19,99` in Italian, `€19.99` in English, `19 pt`.
 fn amount(lang: Lang, minor: i64, asset: &str) -> String {
     if asset != EUR {
-        return text(lang, "points", &[("count", Arg::Text(&minor.to_string()))]);
+        return text(lang, "points", &[("count", Arg::Count(minor))]);
     }
     let figure = decimal(lang, minor, 2);
     match lang {

@@ -19,7 +19,7 @@ use diesel::connection::{SimpleConnection, TransactionManager};
 use diesel::r2d2::{ConnectionManager, CustomizeConnection, Pool, PooledConnection, R2D2Connection};
 use diesel::result::{DatabaseErrorKind, Error as SqlError};
 use diesel::{Connection, PgConnection};
-pub use migrate::{MIGRATIONS, MigrateError, migrate};
+pub use migrate::{MIGRATIONS, MigrateError, check_migrated, migrate};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::Span;
 
@@ -36,7 +36,8 @@ const SUSPICION: Duration = Duration::from_secs(60);
 
 /// What each session of the pool promises the server: shorter than [`DEADLINE`] where it may be.
 const SESSION: &str = "SET statement_timeout = '5s'; SET lock_timeout = '3s'; \
-    SET idle_in_transaction_session_timeout = '5s'; SET application_name = 'tessera'; SET timezone = 'UTC'";
+    SET idle_in_transaction_session_timeout = '5s'; SET application_name = 'tessera'; SET timezone = 'UTC'; \
+    SET plan_cache_mode = force_custom_plan";
 
 /// Added to network addresses: a server that vanished is noticed in seconds, not in the kernel's minutes.
 const TCP: [(&str, &str); 5] = [

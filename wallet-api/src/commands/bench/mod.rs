@@ -8,6 +8,7 @@
 pub mod histogram;
 pub mod load;
 pub mod open_files;
+pub mod payments;
 pub mod pgbench;
 pub mod posting;
 pub mod receiver;
@@ -20,6 +21,18 @@ use std::io::Write as _;
 /// What to measure.
 #[derive(Debug, clap::Subcommand)]
 pub enum BenchCommand {
+    /// Payments over HTTP, with and without hooks.
+    Payments {
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+        /// Seconds of each contender; figures count from ten on.
+        #[arg(long, default_value_t = 10)]
+        seconds: u32,
+        /// Seconds of the open loop.
+        #[arg(long, default_value_t = 30)]
+        open_seconds: u32,
+    },
     /// One-transfer transactions through the journal.
     Posting {
         /// Print one JSON object.
@@ -38,6 +51,20 @@ pub enum BenchCommand {
 pub async fn bench(what: BenchCommand) -> anyhow::Result<()> {
     let out = &mut std::io::stdout();
     match what {
+        BenchCommand::Payments { json, seconds, open_seconds } => {
+            let payments = payments::payments(seconds, open_seconds).await?;
+            if json {
+                writeln!(out, "{}", serde_json::to_string(&payments)?)?;
+            } else {
+                let payments::Payments { payments_per_s, ratio, ratio_no_hooks, p99_ms, hook_p99_ms, rss_mb, .. } =
+                    payments;
+                writeln!(
+                    out,
+                    "{payments_per_s} payments/s with hooks ({ratio} x pgbench, {ratio_no_hooks} x without)"
+                )?;
+                writeln!(out, "at half of that: p99 {p99_ms} ms, hook p99 {hook_p99_ms} ms; server {rss_mb} MB")?;
+            }
+        }
         BenchCommand::Posting { json, seconds } => {
             let posting = posting::posting(seconds).await?;
             if json {

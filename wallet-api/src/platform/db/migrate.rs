@@ -7,7 +7,7 @@ use diesel::connection::SimpleConnection;
 use diesel::migration::{Migration, MigrationSource};
 use diesel::pg::Pg;
 use diesel::result::Error as SqlError;
-use diesel::{Connection, ConnectionError, PgConnection};
+use diesel::{Connection, ConnectionError, PgConnection, RunQueryDsl};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 use super::with_tcp_settings;
@@ -30,6 +30,9 @@ pub enum MigrateError {
     /// The database has migrations that this binary does not know; the first of them is named.
     #[error("the database is newer than this binary: it has migration {0}; run the newer binary")]
     NewerDatabase(String),
+    /// The database lacks a migration that this binary needs; the first of them is named.
+    #[error("the database lacks migration {0}: run `tessera migrate` with the owner's URL in DATABASE_OWNER_URL")]
+    OlderDatabase(String),
     /// A migration failed; it was rolled back, the ones before it stay.
     #[error("a migration failed")]
     Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -50,6 +53,31 @@ pub fn migrate(owner_url: &str) -> Result<Vec<String>, MigrateError> {
     refuse_newer(&mut conn)?; // the lock goes with the connection, also on the way out through an error
     let ran = conn.run_pending_migrations(MIGRATIONS).map_err(MigrateError::Failed)?;
     Ok(ran.iter().map(ToString::to_string).collect())
+}
+
+#[derive(diesel::QueryableByName)]
+struct Applied {
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    version: String,
+}
+
+/// Checks that the database at `url` is exactly as new as this binary, as a role that may change no table.
+///
+/// # Errors
+/// [`MigrateError::OlderDatabase`], [`MigrateError::NewerDatabase`].
+pub fn check_migrated(url: &str) -> Result<(), MigrateError> {
+    let mut conn = PgConnection::establish(&with_tcp_settings(url))?;
+    let known = known_versions()?;
+    // A database that no migration ever touched has no such table: then the first one is what it lacks.
+    let read = diesel::sql_query("SELECT version FROM __diesel_schema_migrations").load::<Applied>(&mut conn);
+    let applied: Vec<String> = read.unwrap_or_default().into_iter().map(|row| row.version).collect();
+    if let Some(newer) = applied.iter().filter(|version| !known.contains(version)).min() {
+        return Err(MigrateError::NewerDatabase(newer.clone()));
+    }
+    match known.iter().filter(|version| !applied.contains(version)).min() {
+        Some(missing) => Err(MigrateError::OlderDatabase(missing.clone())),
+        None => Ok(()),
+    }
 }
 
 fn refuse_newer(conn: &mut PgConnection) -> Result<(), MigrateError> {
