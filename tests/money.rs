@@ -100,8 +100,16 @@ async fn a_payment_is_explained_in_italian_and_english() {
             .collect::<Vec<_>>()
             .join("\n")
     };
-    insta::assert_snapshot!(words("it").await, @"");
-    insta::assert_snapshot!(words("en").await, @"");
+    insta::assert_snapshot!(words("it").await, @r"
+    0 € 19,99 a Emporio, pagati con una carta o un conto esterni al wallet.
+    null Non hai ottenuto € 0,39 su € 19,99 (cashback del 2,00%, arrotondato per difetto al centesimo): quel che resta del budget di «Spring» non basta (versione 1 della regola). Il pagamento resta valido.
+    2 Hai ottenuto 19 punti su € 19,99: 1 punto per ogni euro intero. A carico del budget di «Spring» (versione 1 della regola).
+    ");
+    insta::assert_snapshot!(words("en").await, @r"
+    0 €19.99 went to Emporio, paid with a card or account outside the wallet.
+    null You did not earn €0.39 on €19.99 (2.00% cashback, rounded down to the cent): what is left of the budget of “Spring” does not cover it (version 1 of its rule). The payment stands.
+    2 You earned 19 points on €19.99: 1 point for each whole euro. From the budget of “Spring” (version 1 of its rule).
+    ");
 }
 
 #[tokio::test]
@@ -165,7 +173,10 @@ async fn an_exhausted_budget_says_why_in_both_languages() {
     let reason = |paid: Value| paid["rewards"][0]["reason"].as_str().unwrap().to_owned();
     let italian = reason(app.api().in_lang("it").post("/v1/payments", &body).await.expect(201));
     let english = reason(app.api().in_lang("en").post("/v1/payments", &body).await.expect(201));
-    insta::assert_snapshot!(format!("{italian}\n{english}"), @"");
+    insta::assert_snapshot!(format!("{italian}\n{english}"), @r"
+    Quel che resta del budget della campagna non copre questo premio.
+    What is left of the campaign's budget does not cover this reward.
+    ");
 }
 
 #[tokio::test]

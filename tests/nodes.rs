@@ -1,1 +1,166 @@
-//! x
+//! Nodes as processes: whatever stops one of them, acknowledged is what the books say, and another one goes on.
+
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use tessera_tests::{Api, Ground, Load, NodeProcess, Rewards, TestDb, World, eur, eventually_async, rows};
+
+/// A stopped or killed leader's lease runs out after 3 s; another node must write by then and a little.
+const TAKEOVER: Duration = Duration::from_secs(5);
+/// Customers that pay at once.
+const CLIENTS: usize = 32;
+/// Records of a batch that counts as loaded.
+const LOADED: &str = "8";
+
+/// Two nodes over one database, the first leading.
+struct Pair {
+    world: World,
+    first: NodeProcess,
+    second: NodeProcess,
+    db: TestDb<'static>,
+}
+
+impl Pair {
+    async fn start(first_env: &[(&str, &str)]) -> Self {
+        let db = Ground::durable().database();
+        let first = NodeProcess::start(&db, first_env);
+        let world = World::new(&db.url(), &first.authority(), "acme");
+        wait_for_role(&first.api(&world.api), "leading").await;
+        let second = NodeProcess::start(&db, &[]);
+        let pair = Self { world, first, second, db };
+        let following = wait_for_role(&pair.second(), "following").await;
+        assert_eq!(following["leader"], format!("http://{}", pair.first.authority()));
+        pair
+    }
+
+    fn first(&self) -> Api {
+        self.first.api(&self.world.api)
+    }
+
+    fn second(&self) -> Api {
+        self.second.api(&self.world.api)
+    }
+
+    async fn load(&self) -> Load {
+        let shop = self.world.shop("shop", Rewards { budget: 100, ..Rewards::PLENTY }).await;
+        Load::start(&self.world, shop, &[self.first.authority(), self.second.authority()], CLIENTS).await
+    }
+}
+
+async fn node(api: &Api) -> Value {
+    api.get("/v1/node").await.expect(200)
+}
+
+async fn wait_for_role(api: &Api, role: &str) -> Value {
+    eventually_async("the node's role", Duration::from_secs(20), async || {
+        let node = node(api).await;
+        (node["role"] == role && (role == "leading" || !node["leader"].is_null())).then_some(node)
+    })
+    .await
+}
+
+/// JOURNAL 14: the epoch in the head row is the only write fence. A leader that is stopped with a decided batch in its
+/// hands, and wakes up when another one leads, is kept out; what its callers were not told is resolved by their keys.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_sleeps_through_its_lease_is_fenced_off() {
+    let pair = Pair::start(&[("TESSERA_STOP_BEFORE_POST", LOADED)]).await;
+    let load = pair.load().await;
+    pair.first.wait_until_stopped(Duration::from_secs(20));
+
+    wait_for_role(&pair.second(), "leading").await;
+    load.more(200, Duration::from_secs(20)).await;
+    pair.first.signal(Signal::CONT);
+
+    let resumed = eventually_async("the batch is fenced", Duration::from_secs(20), async || {
+        let resumed = node(&pair.first()).await;
+        (resumed["fenced_batches"].as_u64() >= Some(1)).then_some(resumed)
+    })
+    .await;
+    assert_eq!(resumed["role"], "following", "{resumed}");
+    load.more(200, Duration::from_secs(20)).await;
+    let tally = load.stop().await;
+    tally.assert_equals_books(&pair.db.url());
+    tally.assert_stable(&pair.second.authority()).await;
+    assert_eq!(node(&pair.second()).await["fenced_batches"], 0);
+    pair.world.assert_whole();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_the_leader_is_killed_another_leads_within_5_s_and_nothing_is_lost() {
+    let pair = Pair::start(&[]).await;
+    let load = pair.load().await;
+    load.more(300, Duration::from_secs(20)).await;
+
+    // Until then the other node says who leads, and does nothing.
+    let customer = pair.world.customer("anna").await;
+    let top_up = json!({"customer": customer, "amount": eur(1), "rail": "card"});
+    let refused = pair.second().post("/v1/top-ups", &top_up).await;
+    assert!(refused.headers.contains_key("retry-after"));
+    let problem = refused.expect_problem(503, "not-leader");
+    assert_eq!(problem["leader"], format!("http://{}", pair.first.authority()));
+
+    pair.first.signal(Signal::KILL);
+    let killed = Instant::now();
+    wait_for_role(&pair.second(), "leading").await;
+    assert!(killed.elapsed() < TAKEOVER, "{:?}", killed.elapsed());
+    load.more(300, Duration::from_secs(20)).await;
+    let tally = load.stop().await;
+    assert!(tally.saw("503 not-leader") > 0, "{:?}", tally.others);
+    tally.assert_equals_books(&pair.db.url());
+    tally.assert_stable(&pair.second.authority()).await;
+    pair.world.assert_whole();
+}
+
+/// A leader that is asked to go finishes what it accepted and gives its lease up: nobody waits for it to run out.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_asked_to_go_finishes_what_it_accepted_and_hands_over_at_once() {
+    let mut pair = Pair::start(&[]).await;
+    let load = pair.load().await;
+    load.more(300, Duration::from_secs(20)).await;
+
+    pair.first.signal(Signal::TERM);
+    let status = pair.first.wait_until_ended();
+    let ended = Instant::now();
+    assert!(status.success(), "{status}: {}", pair.first.log());
+    wait_for_role(&pair.second(), "leading").await;
+    assert!(ended.elapsed() < Duration::from_secs(2), "the lease was given up, not waited for: {:?}", ended.elapsed());
+    load.more(300, Duration::from_secs(20)).await;
+    let tally = load.stop().await;
+    assert_eq!(tally.saw("503 outcome-unknown"), 0, "{:?}", tally.others);
+    tally.assert_equals_books(&pair.db.url());
+    tally.assert_stable(&pair.second.authority()).await;
+    pair.world.assert_whole();
+}
+
+/// The last checkpoint of a leader that went in order covers everything: the next one replays nothing, and reads the
+/// same balances.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_ends_in_order_leaves_exact_checkpoints() {
+    let db = Ground::durable().database();
+    let mut first = NodeProcess::start(&db, &[]);
+    let world = World::new(&db.url(), &first.authority(), "acme");
+    wait_for_role(&world.api, "leading").await;
+    let shop = world.shop("shop", Rewards::PLENTY).await;
+    let load = Load::start(&world, shop, &[first.authority()], 8).await;
+    load.more(100, Duration::from_secs(20)).await;
+    let tally = load.stop().await;
+    first.signal(Signal::TERM);
+    assert!(first.wait_until_ended().success());
+
+    let wrong = rows(
+        &db.url(),
+        "SELECT a.id, a.checkpoint_version, b.version FROM journal.account a JOIN journal.balance b USING (journal, id) \
+         WHERE (a.checkpoint_version, a.checkpoint_balance) IS DISTINCT FROM (b.version, b.balance)",
+    );
+    assert!(wrong.is_empty(), "{wrong:?}");
+    let behind = rows(
+        &db.url(),
+        "SELECT h.seq, w.seq FROM journal.head h JOIN journal.watermark w USING (journal) WHERE h.seq <> w.seq",
+    );
+    assert!(behind.is_empty(), "{behind:?}");
+    let second = NodeProcess::start(&db, &[]);
+    wait_for_role(&second.api(&world.api), "leading").await;
+    tally.assert_stable(&second.authority()).await;
+    world.assert_whole();
+}

@@ -10,5 +10,7 @@ pub(crate) fn before_post(records: usize) {
     if wanted.is_some_and(|least| records >= least) && !DONE.swap(true, Ordering::SeqCst) {
         tracing::warn!(records, "stopping before a loaded batch is sent");
         _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP);
+        // The kernel may stop the other threads first: this one must not get to send the batch meanwhile.
+        std::thread::sleep(std::time::Duration::from_millis(200));
     }
 }

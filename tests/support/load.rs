@@ -25,8 +25,7 @@ pub struct Tally {
     pub asked: BTreeMap<Uuid, Value>,
     /// How often each other answer came: `503 not-leader`, `no answer in time`, …
     pub others: BTreeMap<String, u64>,
-    /// The leaders that refusals named.
-    pub leaders: Vec<String>,
+    client: Option<Api>,
 }
 
 /// Clients that pay until they are told to stop.
@@ -47,8 +46,11 @@ impl Load {
         let nodes = Arc::new(Mutex::new(nodes.to_vec()));
         let api = Api { patience: ATTEMPT, ..world.client(&[wallet_api::platform::keyring::Scope::Admin]) };
         let mut load = Self { api, nodes, tally, count, stop, clients: Vec::new() };
+        let mut customers = Vec::new();
         for number in 0..clients {
-            let customer = world.customer(&format!("load-{number}")).await;
+            customers.push(world.customer(&format!("load-{number}")).await);
+        }
+        for customer in customers {
             let body = json!({"customer": customer, "merchant": shop.merchant, "amount": eur(100),
                 "instrument": {"kind": "external", "rail": "card"}});
             load.clients.push(tokio::spawn(load.client().pay_until_stopped(body)));
@@ -63,6 +65,7 @@ impl Load {
             tally: Arc::clone(&self.tally),
             count: Arc::clone(&self.count),
             stop: Arc::clone(&self.stop),
+            at: 0,
         }
     }
 
@@ -84,12 +87,7 @@ impl Load {
             client.await.expect("a client of the load");
         }
         let tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        tally
-    }
-
-    /// The load's own client, of the first node: keys belong to it.
-    pub fn api(&self) -> Api {
-        self.api.clone()
+        Tally { client: Some(self.api), ..tally }
     }
 }
 
@@ -99,14 +97,16 @@ struct Client {
     tally: Arc<Mutex<Tally>>,
     count: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,
+    /// The node to ask: the last one that answered well.
+    at: usize,
 }
 
 impl Client {
-    async fn pay_until_stopped(self, body: Value) {
+    async fn pay_until_stopped(mut self, body: Value) {
         while !self.stop.load(Ordering::SeqCst) {
             let key = fresh_key();
             let paid = tokio::time::timeout(CERTAINTY, self.until_certain(key, &body)).await;
-            let reply = paid.unwrap_or_else(|_| panic!("the outcome of {key} is not known: {:?}", self.tally));
+            let reply = paid.unwrap_or_else(|_| panic!("the outcome of {key} is not known"));
             self.note(|tally| {
                 tally.acknowledged.insert(key, reply.bytes.to_vec());
                 tally.asked.insert(key, body.clone());
@@ -116,23 +116,23 @@ impl Client {
     }
 
     /// Asks under one key, from node to node, until somebody says 201.
-    async fn until_certain(&self, key: Uuid, body: &Value) -> Reply {
-        for turn in 0.. {
+    async fn until_certain(&mut self, key: Uuid, body: &Value) -> Reply {
+        loop {
             let nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            let authority = nodes[turn % nodes.len()].clone();
+            let authority = nodes[self.at % nodes.len()].clone();
             let api = Api { authority, ..self.api.clone() };
             match api.try_post_as(key, "/v1/payments", body).await {
                 Ok(reply) if reply.status == 201 => return reply,
                 Ok(reply) => {
                     assert_eq!(reply.status, 503, "{}", String::from_utf8_lossy(&reply.bytes));
-                    self.note(|tally| tally.refused(&reply));
+                    self.note(|tally| *tally.others.entry(format!("503 {}", reply.code())).or_default() += 1);
                 }
                 Err(error) => self.note(|tally| *tally.others.entry(error).or_default() += 1),
             }
+            self.at += 1;
             // A pause, not a wait: whoever was refused comes again a little later.
             tokio::time::sleep(Duration::from_millis(25)).await;
         }
-        unreachable!("the turns do not end")
     }
 
     fn note(&self, change: impl FnOnce(&mut Tally)) {
@@ -141,13 +141,6 @@ impl Client {
 }
 
 impl Tally {
-    fn refused(&mut self, reply: &Reply) {
-        *self.others.entry(format!("503 {}", reply.code())).or_default() += 1;
-        if let Some(leader) = reply.json()["leader"].as_str() {
-            self.leaders.push(leader.to_owned());
-        }
-    }
-
     /// How often this answer came.
     pub fn saw(&self, answer: &str) -> u64 {
         self.others.get(answer).copied().unwrap_or(0)
@@ -184,8 +177,10 @@ impl Tally {
         assert_eq!(acknowledged, in_books);
     }
 
-    /// Asks every key once more: the same bytes each time.
-    pub async fn assert_stable(&self, api: &Api) {
+    /// Asks this node for every key once more: the same bytes each time.
+    pub async fn assert_stable(&self, authority: &str) {
+        let client = self.client.as_ref().expect("the load is over");
+        let api = Api { authority: authority.to_owned(), patience: CERTAINTY, ..client.clone() };
         for (key, bytes) in &self.acknowledged {
             let again = api.post_as(*key, "/v1/payments", &self.asked[key]).await;
             assert_eq!(again.status, 201, "{}", String::from_utf8_lossy(&again.bytes));

@@ -104,6 +104,9 @@ impl Books {
     /// The head says what the last batch says.
     pub(super) fn expect_head(&self, head: &Head) -> Result<(), Broken> {
         let seq = head.seq;
+        if head.version != VERSION {
+            return Err(broken(Check::Form, seq, format!("version {} of the rules is not known here", head.version)));
+        }
         if seq != self.seq || head.epoch < self.epoch {
             return Err(broken(Check::Seqs, seq, format!("the head is at seq {seq}, the last batch at {}", self.seq)));
         }

@@ -2,6 +2,8 @@
 
 use std::net::{SocketAddr, TcpListener};
 
+use anyhow::Context as _;
+
 use super::node::{DatabaseArgs, Node, Server, Settings, asked_to_stop};
 use crate::engagement::hooks::guard::Policy;
 use crate::platform::ids::Ids;
@@ -28,7 +30,7 @@ pub struct ServeArgs {
 /// Serves until Ctrl-C or SIGTERM, then finishes what was accepted.
 pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     let database = args.database.open()?;
-    let listener = TcpListener::bind(args.listen)?;
+    let listener = TcpListener::bind(args.listen).with_context(|| format!("cannot listen on {}", args.listen))?;
     let address = args.address.unwrap_or(format!("http://{}", listener.local_addr()?));
     let allow = args.allow_private_hooks;
     let hook_policy = Policy { allow_private: allow, allow_http: allow, ..Policy::default() };
