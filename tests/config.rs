@@ -89,7 +89,8 @@ fn a_database_that_only_its_owner_may_migrate_says_so() {
 async fn a_tenant_and_a_key_of_the_command_line_work_at_once() {
     let db = Ground::fast().database();
     let node = NodeProcess::start(&db, &[]);
-    let run = |args: &[&str]| tessera(args).env("DATABASE_URL", db.url()).env("DATABASE_OWNER_URL", db.owner_url()).run();
+    let run =
+        |args: &[&str]| tessera(args).env("DATABASE_URL", db.url()).env("DATABASE_OWNER_URL", db.owner_url()).run();
     run(&["tenant", "create", "acme", "--sandbox", "--json"]).json();
     let taken = run(&["tenant", "create", "acme"]);
     assert_refused(&taken, &["slug"]);
@@ -118,7 +119,8 @@ async fn verify_tells_broken_books_by_its_exit_code() {
     app.world.top_up(anna, 100).await;
     let (db, _world): (_, World) = app.into_db();
     tessera_tests::run_sql(&db.super_url(), "UPDATE journal.transfer SET amount = 101");
-    let output = tessera(&["verify", "--json"]).env("DATABASE_URL", db.url()).env("DATABASE_OWNER_URL", db.owner_url()).run();
+    let output =
+        tessera(&["verify", "--json"]).env("DATABASE_URL", db.url()).env("DATABASE_OWNER_URL", db.owner_url()).run();
     assert_eq!(output.status.code(), Some(1));
     let report: serde_json::Value = serde_json::from_str(&output.out).unwrap();
     assert_eq!((&report["ok"], &report["journals"][0]["broken"]["check"]), (&false.into(), &"balances".into()));

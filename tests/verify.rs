@@ -46,9 +46,8 @@ const FORGE: &str = "
 ";
 
 /// Every table that a mutation may touch.
-const TABLES: [&str; 11] = [
-    "head", "watermark", "asset", "account", "record", "transfer", "batch", "key", "claim", "companion", "follower",
-];
+const TABLES: [&str; 11] =
+    ["head", "watermark", "asset", "account", "record", "transfer", "batch", "key", "claim", "companion", "follower"];
 
 use Check::{
     Accounts, Balances, Checkpoints, Claims, Companions, Dates, Digests, Form, Keys, Refusals, Rules, Seqs, Transfers,
@@ -57,124 +56,442 @@ use Check::{
 
 /// By table. The first law that is broken, in seq order, is the one that is named.
 const MUTATIONS: &[(&str, &[Mutation])] = &[
-    ("record", &[
-        mutation("drop a record", Seqs, "DELETE FROM journal.record WHERE seq = forge.paid()"),
-        mutation("drop a whole transaction", Seqs, "DELETE FROM journal.record WHERE seq = forge.paid(); DELETE FROM journal.transfer WHERE seq = forge.paid(); DELETE FROM journal.key WHERE seq = forge.paid(); DELETE FROM journal.companion WHERE seq = forge.paid(); DELETE FROM journal.claim"),
-        mutation("swap two transactions whole, their dates put right", Versions, "CREATE TEMP TABLE two AS SELECT seq, forge.swap(seq) AS other FROM journal.record WHERE seq IN (forge.paid(), forge.other()); UPDATE journal.record r SET seq = other, recorded_us = b.recorded_us FROM two JOIN journal.batch b ON other BETWEEN b.first_seq AND b.last_seq WHERE r.seq = two.seq; UPDATE journal.transfer t SET seq = other FROM two WHERE t.seq = two.seq; UPDATE journal.key k SET seq = other FROM two WHERE k.seq = two.seq; UPDATE journal.companion c SET seq = other FROM two WHERE c.seq = two.seq; UPDATE journal.claim c SET seq = other FROM two WHERE c.seq = two.seq"),
-        mutation("swap two records, their dates put right", Claims, "CREATE TEMP TABLE two AS SELECT seq, forge.swap(seq) AS other FROM journal.record WHERE seq IN (forge.paid(), forge.other()); UPDATE journal.record r SET seq = other, recorded_us = b.recorded_us FROM two JOIN journal.batch b ON other BETWEEN b.first_seq AND b.last_seq WHERE r.seq = two.seq"),
-        mutation("swap two records", Dates, "UPDATE journal.record SET seq = forge.swap(seq)"),
-        mutation("add a record past the last batch", Seqs, "INSERT INTO journal.record SELECT journal, forge.last() + 1, kind, gen_random_uuid(), recorded_us, effective_us, body, meta FROM journal.record WHERE seq = forge.last()"),
-        mutation("forge a recorded date", Dates, "UPDATE journal.record SET recorded_us = recorded_us - 1 WHERE seq = forge.paid()"),
-        mutation("forge a recorded date and its batch's", Digests, "UPDATE journal.record SET recorded_us = recorded_us - 1 WHERE seq = forge.paid(); UPDATE journal.batch SET recorded_us = recorded_us - 1 WHERE last_seq = forge.paid()"),
-        mutation("forge an effective date", Digests, "UPDATE journal.record SET effective_us = effective_us - 86400000000 WHERE seq = forge.paid()"),
-        mutation("change a record's metadata", Digests, "UPDATE journal.record SET meta = replace(encode(meta, 'escape'), 'payment', 'top_up')::bytea WHERE seq = forge.paid()"),
-        mutation("change a transaction's id", Digests, "UPDATE journal.record SET id = gen_random_uuid() WHERE seq = forge.paid()"),
-        mutation("add a byte to a record's body", Form, "UPDATE journal.record SET body = body || '\\x00' WHERE seq = forge.paid()"),
-        mutation("change a record's kind", Form, "UPDATE journal.record SET kind = 9 WHERE seq = forge.paid()"),
-        mutation("change why a reward was dropped", Digests, "UPDATE journal.record SET body = set_byte(body, length(body) - 17, 2) WHERE seq = (SELECT max(seq) FROM journal.record WHERE CASE WHEN kind = 1 AND length(body) > 50 THEN get_byte(body, length(body) - 17) = 1 END)"),
-        mutation("change why a request was refused", Digests, "UPDATE journal.record SET body = set_byte(body, 0, 2) WHERE seq = forge.refused()"),
-        mutation("turn a thaw into a freeze", Digests, "UPDATE journal.record SET body = set_byte(body, 16, 1) WHERE seq = (SELECT max(seq) FROM journal.record WHERE kind = 3)"),
-        mutation("let a refusal blame a record that comes later", Refusals, "UPDATE journal.record SET body = '\\x050000000000ffffff' WHERE seq = forge.refused()"),
-        mutation("turn the sandbox clock back", Dates, "UPDATE journal.record SET body = '\\xffffffffffffff00' WHERE kind = 5"),
-    ]),
-    ("transfer", &[
-        mutation("flip a balance after a debit", Balances, "UPDATE journal.transfer SET debit_balance = debit_balance + 1 WHERE (seq, leg) = (forge.paid(), 0)"),
-        mutation("flip a balance after a credit", Balances, "UPDATE journal.transfer SET credit_balance = credit_balance - 1 WHERE (seq, leg) = (forge.paid(), 1)"),
-        mutation("change a held amount", Balances, "UPDATE journal.transfer SET debit_held = 1 WHERE (seq, leg) = (forge.paid(), 0)"),
-        mutation("change an amount, not the balances", Balances, "UPDATE journal.transfer SET amount = amount + 1 WHERE (seq, leg) = (forge.paid(), 0)"),
-        mutation("raise a payment with its balances beyond the payer's floor", Rules, "UPDATE journal.transfer SET amount = amount + 1000000, debit_balance = debit_balance - 1000000, credit_balance = credit_balance + 1000000 WHERE (seq, leg) = (forge.paid(), 0)"),
-        mutation("raise a reward with its balances, within its budget", Digests, "UPDATE journal.transfer SET amount = amount + 1, debit_balance = debit_balance - 1, credit_balance = credit_balance + 1 WHERE (seq, leg) = (forge.paid(), 2); UPDATE journal.account SET checkpoint_version = 0, checkpoint_balance = 0"),
-        mutation("let a paused campaign give", Rules, "INSERT INTO journal.transfer SELECT journal, (SELECT min(seq) FROM journal.record WHERE kind = 1 AND seq > forge.frozen()), 1, 1, asset, debit, credit, 1, debit_balance - 1, 0, debit_version + 1, credit_balance + 1, 0, credit_version + 1 FROM journal.transfer WHERE debit = forge.account(1, 'debit') AND seq < forge.frozen()"),
-        mutation("move nothing", Transfers, "UPDATE journal.transfer SET amount = 0 WHERE (seq, leg) = (forge.paid(), 0)"),
-        mutation("move a negative amount", Transfers, "UPDATE journal.transfer SET amount = -amount WHERE (seq, leg) = (forge.paid(), 0)"),
-        mutation("move an amount from an account to itself", Transfers, "UPDATE journal.transfer SET credit = debit WHERE (seq, leg) = (forge.paid(), 0)"),
-        mutation("move points as euro", Transfers, "UPDATE journal.transfer SET asset = 1 WHERE (seq, leg) = (forge.paid(), 2)"),
-        mutation("drop a transaction's first leg", Transfers, "DELETE FROM journal.transfer WHERE (seq, leg) = (forge.paid(), 0)"),
-        mutation("drop a transaction's last leg", Digests, "DELETE FROM journal.transfer WHERE (seq, leg) = (forge.paid(), 2)"),
-        mutation("number a leg otherwise", Digests, "UPDATE journal.transfer SET leg = 7 WHERE (seq, leg) = (forge.paid(), 2)"),
-        mutation("call a move a hold", Digests, "UPDATE journal.transfer SET kind = 2 WHERE (seq, leg) = (forge.paid(), 0)"),
-        mutation("call a move by a kind there is not", Form, "UPDATE journal.transfer SET kind = 9 WHERE (seq, leg) = (forge.paid(), 0)"),
-        mutation("skip a version", Versions, "UPDATE journal.transfer SET debit_version = debit_version + 1 WHERE (seq, leg) = (forge.paid(), 0)"),
-        mutation("pay another account", Versions, "UPDATE journal.transfer SET credit = (SELECT id FROM journal.account WHERE asset = 1 AND id NOT IN (debit, credit) ORDER BY id LIMIT 1) WHERE (seq, leg) = (forge.paid(), 0)"),
-        mutation("pay an account there is not", Accounts, "UPDATE journal.transfer SET credit = 1000000 WHERE (seq, leg) = (forge.paid(), 0)"),
-        mutation("add a transfer before the first record", Transfers, "INSERT INTO journal.transfer SELECT journal, 0, leg, kind, asset, debit, credit, amount, 0, 0, 0, 0, 0, 0 FROM journal.transfer WHERE (seq, leg) = (forge.paid(), 0)"),
-        mutation("add a transfer past the last record", Seqs, "INSERT INTO journal.transfer SELECT journal, forge.last() + 1, leg, kind, asset, debit, credit, amount, 0, 0, -1, 0, 0, -1 FROM journal.transfer WHERE (seq, leg) = (forge.paid(), 0)"),
-        mutation("let a refusal move money", Refusals, "INSERT INTO journal.transfer SELECT t.journal, forge.refused(), 0, 1, t.asset, t.credit, t.debit, 1, c.balance - 1, 0, c.version + 1, d.balance + 1, 0, d.version + 1 FROM journal.transfer t JOIN journal.balance d ON d.id = t.debit JOIN journal.balance c ON c.id = t.credit WHERE (t.seq, t.leg) = (forge.paid(), 0)"),
-    ]),
-    ("key", &[
-        mutation("delete a key", Keys, "DELETE FROM journal.key WHERE seq = forge.paid()"),
-        mutation("delete a refusal's key", Keys, "DELETE FROM journal.key WHERE seq = forge.refused()"),
-        mutation("add a second key to a record", Keys, "INSERT INTO journal.key SELECT journal, scope, gen_random_uuid(), fingerprint, seq FROM journal.key WHERE seq = forge.paid()"),
-        mutation("add a key before the first record", Keys, "INSERT INTO journal.key SELECT journal, scope, gen_random_uuid(), fingerprint, 0 FROM journal.key WHERE seq = forge.paid()"),
-        mutation("add a key past the last record", Keys, "INSERT INTO journal.key SELECT journal, scope, gen_random_uuid(), fingerprint, forge.last() + 1 FROM journal.key WHERE seq = forge.paid()"),
-        mutation("let a key lead to another record", Keys, "UPDATE journal.key SET seq = forge.other() WHERE seq = forge.paid()"),
-        mutation("swap two keys", Digests, "UPDATE journal.key SET seq = CASE seq WHEN forge.paid() THEN forge.other() ELSE forge.paid() END WHERE seq IN (forge.paid(), forge.other())"),
-        mutation("change a key", Digests, "UPDATE journal.key SET key = gen_random_uuid() WHERE seq = forge.paid()"),
-        mutation("change what a key was used for", Digests, "UPDATE journal.key SET fingerprint = gen_random_uuid() WHERE seq = forge.paid()"),
-        mutation("give a key to another client", Digests, "UPDATE journal.key SET scope = scope + 1 WHERE seq = forge.paid()"),
-    ]),
-    ("claim", &[
-        mutation("delete a claim", Claims, "DELETE FROM journal.claim"),
-        mutation("change a claim", Claims, "UPDATE journal.claim SET claim = gen_random_uuid()"),
-        mutation("let another record have the claim", Claims, "UPDATE journal.claim SET seq = forge.other()"),
-        mutation("add a claim past the last record", Claims, "INSERT INTO journal.claim SELECT journal, gen_random_uuid(), forge.last() + 1 FROM journal.head"),
-    ]),
-    ("companion", &[
-        mutation("change a companion's body", Companions, "UPDATE journal.companion SET body = body || '\\x20' WHERE seq = forge.paid()"),
-        mutation("change a companion's key", Companions, "UPDATE journal.companion SET key = gen_random_uuid() WHERE seq = forge.paid()"),
-        mutation("delete a companion", Companions, "DELETE FROM journal.companion WHERE seq = forge.paid()"),
-        mutation("add a companion", Companions, "INSERT INTO journal.companion SELECT journal, kind, gen_random_uuid(), seq, 1, body FROM journal.companion WHERE seq = forge.paid()"),
-        mutation("give a refusal a companion", Companions, "INSERT INTO journal.companion SELECT journal, kind, gen_random_uuid(), forge.refused(), 0, body FROM journal.companion WHERE seq = forge.paid()"),
-        mutation("add a companion past the last record", Companions, "INSERT INTO journal.companion SELECT journal, kind, gen_random_uuid(), forge.last() + 1, 0, body FROM journal.companion WHERE seq = forge.paid()"),
-    ]),
-    ("account", &[
-        mutation("lower an account's floor in its row", Accounts, "UPDATE journal.account SET floor = -1000000 WHERE id = forge.account(0, 'debit')"),
-        mutation("lower an account's floor in its row and its record", Digests, "UPDATE journal.account SET floor = NULL WHERE id = forge.account(0, 'debit'); UPDATE journal.record SET body = substr(body, 1, length(body) - 10) || '\\x0000' WHERE seq = forge.account(0, 'debit')"),
-        mutation("thaw an account in its row", Accounts, "UPDATE journal.account SET credits_frozen = true WHERE id = forge.account(0, 'debit')"),
-        mutation("give an account to another owner", Accounts, "UPDATE journal.account SET owner = gen_random_uuid() WHERE id = forge.account(0, 'debit')"),
-        mutation("give an account another public id", Accounts, "UPDATE journal.account SET public_id = gen_random_uuid() WHERE id = forge.account(0, 'debit')"),
-        mutation("give an account another asset", Accounts, "UPDATE journal.account SET asset = 2 WHERE id = forge.account(0, 'debit')"),
-        mutation("turn an account to its other side", Accounts, "UPDATE journal.account SET normal_side = 3 - normal_side WHERE id = forge.account(0, 'debit')"),
-        mutation("delete an account's row", Accounts, "DELETE FROM journal.account WHERE id = forge.account(0, 'debit')"),
-        mutation("add an account that no record opened", Accounts, "INSERT INTO journal.account (journal, id, public_id, asset, normal_side) SELECT journal, 1000000, gen_random_uuid(), 1, 1 FROM journal.head"),
-        mutation("change a checkpoint's balance", Checkpoints, "UPDATE journal.account SET checkpoint_balance = checkpoint_balance + 1 WHERE id = forge.account(0, 'debit')"),
-        mutation("set a checkpoint back, not its balance", Checkpoints, "UPDATE journal.account SET checkpoint_version = checkpoint_version - 1 WHERE id = forge.account(0, 'debit')"),
-        mutation("set a checkpoint ahead", Checkpoints, "UPDATE journal.account SET checkpoint_version = checkpoint_version + 1 WHERE id = forge.account(0, 'debit')"),
-        mutation("give an untouched account a balance", Checkpoints, "UPDATE journal.account SET checkpoint_version = 0, checkpoint_balance = 5 WHERE id = forge.account(0, 'debit')"),
-    ]),
-    ("asset", &[
-        mutation("rename an asset", Accounts, "UPDATE journal.asset SET code = 'USD' WHERE code = 'EUR'"),
-        mutation("give an asset another scale", Accounts, "UPDATE journal.asset SET scale = 3 WHERE code = 'EUR'"),
-    ]),
-    ("batch", &[
-        mutation("delete the last batch's row", Seqs, "DELETE FROM journal.batch WHERE last_seq = forge.last()"),
-        mutation("delete a batch's row", Seqs, "DELETE FROM journal.batch WHERE last_seq = forge.paid()"),
-        mutation("let two batches overlap", Seqs, "UPDATE journal.batch SET first_seq = first_seq - 1 WHERE last_seq = forge.paid()"),
-        mutation("change a batch's digest", Digests, "UPDATE journal.batch SET digest = set_byte(digest, 0, get_byte(digest, 0) # 1) WHERE last_seq = forge.paid()"),
-        mutation("let an epoch go back", Seqs, "UPDATE journal.batch SET epoch = 0 WHERE last_seq = forge.paid()"),
-        mutation("let an epoch come that nobody led", Seqs, "UPDATE journal.batch SET epoch = 99 WHERE last_seq = forge.last()"),
-        mutation("let a batch's time go back", Dates, "UPDATE journal.batch SET recorded_us = 1 WHERE last_seq = forge.paid(); UPDATE journal.record SET recorded_us = 1 WHERE seq = forge.paid()"),
-        mutation("let a batch be of rules not known", Form, "UPDATE journal.batch SET version = 2 WHERE last_seq = forge.paid()"),
-        mutation("cut the tail off, and set the head back", Seqs, "DELETE FROM journal.record WHERE seq = forge.last(); DELETE FROM journal.key WHERE seq = forge.last(); DELETE FROM journal.batch WHERE last_seq = forge.last(); UPDATE journal.head SET (seq, last_us, digest) = (SELECT last_seq, recorded_us, digest FROM journal.batch ORDER BY last_seq DESC LIMIT 1)"),
-    ]),
-    ("head", &[
-        mutation("let the head be of rules not known", Form, "UPDATE journal.head SET version = 2"),
-        mutation("set the head ahead", Seqs, "UPDATE journal.head SET seq = seq + 1"),
-        mutation("set the head back", Seqs, "UPDATE journal.head SET seq = seq - 1"),
-        mutation("change the head's digest", Digests, "UPDATE journal.head SET digest = set_byte(digest, 0, get_byte(digest, 0) # 1)"),
-        mutation("change the head's time", Dates, "UPDATE journal.head SET last_us = last_us + 1"),
-        mutation("change the head's clock", Dates, "UPDATE journal.head SET clock_offset_us = 0"),
-        mutation("set the head's epoch back", Seqs, "UPDATE journal.head SET epoch = 0"),
-        mutation("claim another fork", Digests, "UPDATE journal.head SET fork = gen_random_uuid()"),
-        mutation("call a sandbox's books real", Dates, "UPDATE journal.head SET sandbox = false"),
-        mutation("move the books to another journal", Digests, "UPDATE journal.head SET fork = '00000000-0000-0000-0000-000000000000'"),
-    ]),
-    ("follower", &[
-        mutation("set a cursor ahead", Seqs, "INSERT INTO journal.follower SELECT journal, 'forger', fork, epoch, seq + 1 FROM journal.head"),
-    ]),
-    ("watermark", &[
-        mutation("set it ahead", Seqs, "UPDATE journal.watermark SET seq = forge.last() + 1"),
-    ]),
+    (
+        "record",
+        &[
+            mutation("drop a record", Seqs, "DELETE FROM journal.record WHERE seq = forge.paid()"),
+            mutation(
+                "drop a whole transaction",
+                Seqs,
+                "DELETE FROM journal.record WHERE seq = forge.paid(); DELETE FROM journal.transfer WHERE seq = forge.paid(); DELETE FROM journal.key WHERE seq = forge.paid(); DELETE FROM journal.companion WHERE seq = forge.paid(); DELETE FROM journal.claim",
+            ),
+            mutation(
+                "swap two transactions whole, their dates put right",
+                Versions,
+                "CREATE TEMP TABLE two AS SELECT seq, forge.swap(seq) AS other FROM journal.record WHERE seq IN (forge.paid(), forge.other()); UPDATE journal.record r SET seq = other, recorded_us = b.recorded_us FROM two JOIN journal.batch b ON other BETWEEN b.first_seq AND b.last_seq WHERE r.seq = two.seq; UPDATE journal.transfer t SET seq = other FROM two WHERE t.seq = two.seq; UPDATE journal.key k SET seq = other FROM two WHERE k.seq = two.seq; UPDATE journal.companion c SET seq = other FROM two WHERE c.seq = two.seq; UPDATE journal.claim c SET seq = other FROM two WHERE c.seq = two.seq",
+            ),
+            mutation(
+                "swap two records, their dates put right",
+                Claims,
+                "CREATE TEMP TABLE two AS SELECT seq, forge.swap(seq) AS other FROM journal.record WHERE seq IN (forge.paid(), forge.other()); UPDATE journal.record r SET seq = other, recorded_us = b.recorded_us FROM two JOIN journal.batch b ON other BETWEEN b.first_seq AND b.last_seq WHERE r.seq = two.seq",
+            ),
+            mutation("swap two records", Dates, "UPDATE journal.record SET seq = forge.swap(seq)"),
+            mutation(
+                "add a record past the last batch",
+                Seqs,
+                "INSERT INTO journal.record SELECT journal, forge.last() + 1, kind, gen_random_uuid(), recorded_us, effective_us, body, meta FROM journal.record WHERE seq = forge.last()",
+            ),
+            mutation(
+                "forge a recorded date",
+                Dates,
+                "UPDATE journal.record SET recorded_us = recorded_us - 1 WHERE seq = forge.paid()",
+            ),
+            mutation(
+                "forge a recorded date and its batch's",
+                Digests,
+                "UPDATE journal.record SET recorded_us = recorded_us - 1 WHERE seq = forge.paid(); UPDATE journal.batch SET recorded_us = recorded_us - 1 WHERE last_seq = forge.paid()",
+            ),
+            mutation(
+                "forge an effective date",
+                Digests,
+                "UPDATE journal.record SET effective_us = effective_us - 86400000000 WHERE seq = forge.paid()",
+            ),
+            mutation(
+                "change a record's metadata",
+                Digests,
+                "UPDATE journal.record SET meta = replace(encode(meta, 'escape'), 'payment', 'top_up')::bytea WHERE seq = forge.paid()",
+            ),
+            mutation(
+                "change a transaction's id",
+                Digests,
+                "UPDATE journal.record SET id = gen_random_uuid() WHERE seq = forge.paid()",
+            ),
+            mutation(
+                "add a byte to a record's body",
+                Form,
+                "UPDATE journal.record SET body = body || '\\x00' WHERE seq = forge.paid()",
+            ),
+            mutation("change a record's kind", Form, "UPDATE journal.record SET kind = 9 WHERE seq = forge.paid()"),
+            mutation(
+                "change why a reward was dropped",
+                Digests,
+                "UPDATE journal.record SET body = set_byte(body, length(body) - 17, 2) WHERE seq = (SELECT max(seq) FROM journal.record WHERE CASE WHEN kind = 1 AND length(body) > 50 THEN get_byte(body, length(body) - 17) = 1 END)",
+            ),
+            mutation(
+                "change why a request was refused",
+                Digests,
+                "UPDATE journal.record SET body = set_byte(body, 0, 2) WHERE seq = forge.refused()",
+            ),
+            mutation(
+                "turn a thaw into a freeze",
+                Digests,
+                "UPDATE journal.record SET body = set_byte(body, 16, 1) WHERE seq = (SELECT max(seq) FROM journal.record WHERE kind = 3)",
+            ),
+            mutation(
+                "let a refusal blame a record that comes later",
+                Refusals,
+                "UPDATE journal.record SET body = '\\x050000000000ffffff' WHERE seq = forge.refused()",
+            ),
+            mutation(
+                "turn the sandbox clock back",
+                Dates,
+                "UPDATE journal.record SET body = '\\xffffffffffffff00' WHERE kind = 5",
+            ),
+        ],
+    ),
+    (
+        "transfer",
+        &[
+            mutation(
+                "flip a balance after a debit",
+                Balances,
+                "UPDATE journal.transfer SET debit_balance = debit_balance + 1 WHERE (seq, leg) = (forge.paid(), 0)",
+            ),
+            mutation(
+                "flip a balance after a credit",
+                Balances,
+                "UPDATE journal.transfer SET credit_balance = credit_balance - 1 WHERE (seq, leg) = (forge.paid(), 1)",
+            ),
+            mutation(
+                "change a held amount",
+                Balances,
+                "UPDATE journal.transfer SET debit_held = 1 WHERE (seq, leg) = (forge.paid(), 0)",
+            ),
+            mutation(
+                "change an amount, not the balances",
+                Balances,
+                "UPDATE journal.transfer SET amount = amount + 1 WHERE (seq, leg) = (forge.paid(), 0)",
+            ),
+            mutation(
+                "raise a payment with its balances beyond the payer's floor",
+                Rules,
+                "UPDATE journal.transfer SET amount = amount + 1000000, debit_balance = debit_balance - 1000000, credit_balance = credit_balance + 1000000 WHERE (seq, leg) = (forge.paid(), 0)",
+            ),
+            mutation(
+                "raise a reward with its balances, within its budget",
+                Digests,
+                "UPDATE journal.transfer SET amount = amount + 1, debit_balance = debit_balance - 1, credit_balance = credit_balance + 1 WHERE (seq, leg) = (forge.paid(), 2); UPDATE journal.account SET checkpoint_version = 0, checkpoint_balance = 0; UPDATE journal.watermark SET seq = 0",
+            ),
+            mutation(
+                "let a paused campaign give",
+                Rules,
+                "INSERT INTO journal.transfer SELECT journal, (SELECT min(seq) FROM journal.record WHERE kind = 1 AND seq > forge.frozen()), 1, 1, asset, debit, credit, 1, debit_balance - 1, 0, debit_version + 1, credit_balance + 1, 0, credit_version + 1 FROM journal.transfer WHERE debit = forge.account(1, 'debit') AND seq < forge.frozen()",
+            ),
+            mutation(
+                "move nothing",
+                Transfers,
+                "UPDATE journal.transfer SET amount = 0 WHERE (seq, leg) = (forge.paid(), 0)",
+            ),
+            mutation(
+                "move a negative amount",
+                Transfers,
+                "UPDATE journal.transfer SET amount = -amount WHERE (seq, leg) = (forge.paid(), 0)",
+            ),
+            mutation(
+                "move an amount from an account to itself",
+                Transfers,
+                "UPDATE journal.transfer SET credit = debit WHERE (seq, leg) = (forge.paid(), 0)",
+            ),
+            mutation(
+                "move points as euro",
+                Transfers,
+                "UPDATE journal.transfer SET asset = 1 WHERE (seq, leg) = (forge.paid(), 2)",
+            ),
+            mutation(
+                "drop a transaction's first leg",
+                Transfers,
+                "DELETE FROM journal.transfer WHERE (seq, leg) = (forge.paid(), 0)",
+            ),
+            mutation(
+                "drop a transaction's last leg",
+                Digests,
+                "DELETE FROM journal.transfer WHERE (seq, leg) = (forge.paid(), 2)",
+            ),
+            mutation(
+                "number a leg otherwise",
+                Digests,
+                "UPDATE journal.transfer SET leg = 7 WHERE (seq, leg) = (forge.paid(), 2)",
+            ),
+            mutation(
+                "call a move a hold",
+                Digests,
+                "UPDATE journal.transfer SET kind = 2 WHERE (seq, leg) = (forge.paid(), 0)",
+            ),
+            mutation(
+                "call a move by a kind there is not",
+                Form,
+                "UPDATE journal.transfer SET kind = 9 WHERE (seq, leg) = (forge.paid(), 0)",
+            ),
+            mutation(
+                "skip a version",
+                Versions,
+                "UPDATE journal.transfer SET debit_version = debit_version + 1 WHERE (seq, leg) = (forge.paid(), 0)",
+            ),
+            mutation(
+                "pay another account",
+                Versions,
+                "UPDATE journal.transfer SET credit = (SELECT id FROM journal.account WHERE asset = 1 AND id NOT IN (debit, credit) ORDER BY id LIMIT 1) WHERE (seq, leg) = (forge.paid(), 0)",
+            ),
+            mutation(
+                "pay an account there is not",
+                Accounts,
+                "UPDATE journal.transfer SET credit = 1000000 WHERE (seq, leg) = (forge.paid(), 0)",
+            ),
+            mutation(
+                "add a transfer before the first record",
+                Transfers,
+                "INSERT INTO journal.transfer SELECT journal, 0, leg, kind, asset, debit, credit, amount, 0, 0, 0, 0, 0, 0 FROM journal.transfer WHERE (seq, leg) = (forge.paid(), 0)",
+            ),
+            mutation(
+                "add a transfer past the last record",
+                Seqs,
+                "INSERT INTO journal.transfer SELECT journal, forge.last() + 1, leg, kind, asset, debit, credit, amount, 0, 0, -1, 0, 0, -1 FROM journal.transfer WHERE (seq, leg) = (forge.paid(), 0)",
+            ),
+            mutation(
+                "let a refusal move money",
+                Refusals,
+                "INSERT INTO journal.transfer SELECT t.journal, forge.refused(), 0, 1, t.asset, t.credit, t.debit, 1, c.balance - 1, 0, c.version + 1, d.balance + 1, 0, d.version + 1 FROM journal.transfer t JOIN journal.balance d ON d.id = t.debit JOIN journal.balance c ON c.id = t.credit WHERE (t.seq, t.leg) = (forge.paid(), 0); UPDATE journal.watermark SET seq = 0",
+            ),
+        ],
+    ),
+    (
+        "key",
+        &[
+            mutation("delete a key", Keys, "DELETE FROM journal.key WHERE seq = forge.paid()"),
+            mutation("delete a refusal's key", Keys, "DELETE FROM journal.key WHERE seq = forge.refused()"),
+            mutation(
+                "add a second key to a record",
+                Keys,
+                "INSERT INTO journal.key SELECT journal, scope, gen_random_uuid(), fingerprint, seq FROM journal.key WHERE seq = forge.paid()",
+            ),
+            mutation(
+                "add a key before the first record",
+                Keys,
+                "INSERT INTO journal.key SELECT journal, scope, gen_random_uuid(), fingerprint, 0 FROM journal.key WHERE seq = forge.paid()",
+            ),
+            mutation(
+                "add a key past the last record",
+                Keys,
+                "INSERT INTO journal.key SELECT journal, scope, gen_random_uuid(), fingerprint, forge.last() + 1 FROM journal.key WHERE seq = forge.paid()",
+            ),
+            mutation(
+                "let a key lead to another record",
+                Keys,
+                "UPDATE journal.key SET seq = forge.other() WHERE seq = forge.paid()",
+            ),
+            mutation(
+                "swap two keys",
+                Digests,
+                "UPDATE journal.key SET seq = CASE seq WHEN forge.paid() THEN forge.other() ELSE forge.paid() END WHERE seq IN (forge.paid(), forge.other())",
+            ),
+            mutation(
+                "change a key",
+                Digests,
+                "UPDATE journal.key SET key = gen_random_uuid() WHERE seq = forge.paid()",
+            ),
+            mutation(
+                "change what a key was used for",
+                Digests,
+                "UPDATE journal.key SET fingerprint = gen_random_uuid() WHERE seq = forge.paid()",
+            ),
+            mutation(
+                "give a key to another client",
+                Digests,
+                "UPDATE journal.key SET scope = scope + 1 WHERE seq = forge.paid()",
+            ),
+        ],
+    ),
+    (
+        "claim",
+        &[
+            mutation("delete a claim", Claims, "DELETE FROM journal.claim"),
+            mutation("change a claim", Claims, "UPDATE journal.claim SET claim = gen_random_uuid()"),
+            mutation("let another record have the claim", Claims, "UPDATE journal.claim SET seq = forge.other()"),
+            mutation(
+                "add a claim past the last record",
+                Claims,
+                "INSERT INTO journal.claim SELECT journal, gen_random_uuid(), forge.last() + 1 FROM journal.head",
+            ),
+        ],
+    ),
+    (
+        "companion",
+        &[
+            mutation(
+                "change a companion's body",
+                Companions,
+                "UPDATE journal.companion SET body = body || '\\x20' WHERE seq = forge.paid()",
+            ),
+            mutation(
+                "change a companion's key",
+                Companions,
+                "UPDATE journal.companion SET key = gen_random_uuid() WHERE seq = forge.paid()",
+            ),
+            mutation("delete a companion", Companions, "DELETE FROM journal.companion WHERE seq = forge.paid()"),
+            mutation(
+                "add a companion",
+                Companions,
+                "INSERT INTO journal.companion SELECT journal, kind, gen_random_uuid(), seq, 1, body FROM journal.companion WHERE seq = forge.paid()",
+            ),
+            mutation(
+                "give a refusal a companion",
+                Companions,
+                "INSERT INTO journal.companion SELECT journal, kind, gen_random_uuid(), forge.refused(), 0, body FROM journal.companion WHERE seq = forge.paid()",
+            ),
+            mutation(
+                "add a companion past the last record",
+                Companions,
+                "INSERT INTO journal.companion SELECT journal, kind, gen_random_uuid(), forge.last() + 1, 0, body FROM journal.companion WHERE seq = forge.paid()",
+            ),
+        ],
+    ),
+    (
+        "account",
+        &[
+            mutation(
+                "lower an account's floor in its row",
+                Accounts,
+                "UPDATE journal.account SET floor = -1000000 WHERE id = forge.account(0, 'debit')",
+            ),
+            mutation(
+                "lower an account's floor in its row and its record",
+                Digests,
+                "UPDATE journal.account SET floor = NULL WHERE id = forge.account(0, 'debit'); UPDATE journal.record SET body = substr(body, 1, length(body) - 10) || '\\x0000' WHERE seq = forge.account(0, 'debit')",
+            ),
+            mutation(
+                "thaw an account in its row",
+                Accounts,
+                "UPDATE journal.account SET credits_frozen = true WHERE id = forge.account(0, 'debit')",
+            ),
+            mutation(
+                "give an account to another owner",
+                Accounts,
+                "UPDATE journal.account SET owner = gen_random_uuid() WHERE id = forge.account(0, 'debit')",
+            ),
+            mutation(
+                "give an account another public id",
+                Accounts,
+                "UPDATE journal.account SET public_id = gen_random_uuid() WHERE id = forge.account(0, 'debit')",
+            ),
+            mutation(
+                "give an account another asset",
+                Accounts,
+                "UPDATE journal.account SET asset = 2 WHERE id = forge.account(0, 'debit')",
+            ),
+            mutation(
+                "turn an account to its other side",
+                Accounts,
+                "UPDATE journal.account SET normal_side = 3 - normal_side WHERE id = forge.account(0, 'debit')",
+            ),
+            mutation(
+                "delete an account's row",
+                Accounts,
+                "DELETE FROM journal.account WHERE id = forge.account(0, 'debit')",
+            ),
+            mutation(
+                "add an account that no record opened",
+                Accounts,
+                "INSERT INTO journal.account (journal, id, public_id, asset, normal_side) SELECT journal, 1000000, gen_random_uuid(), 1, 1 FROM journal.head",
+            ),
+            mutation(
+                "change a checkpoint's balance",
+                Checkpoints,
+                "UPDATE journal.account SET checkpoint_balance = checkpoint_balance + 1 WHERE id = forge.account(0, 'debit')",
+            ),
+            mutation(
+                "set a checkpoint back, not its balance",
+                Checkpoints,
+                "UPDATE journal.account SET checkpoint_version = checkpoint_version - 1 WHERE id = forge.account(0, 'debit')",
+            ),
+            mutation(
+                "set a checkpoint ahead",
+                Checkpoints,
+                "UPDATE journal.account SET checkpoint_version = checkpoint_version + 1 WHERE id = forge.account(0, 'debit')",
+            ),
+            mutation(
+                "give an untouched account a balance",
+                Checkpoints,
+                "UPDATE journal.account SET checkpoint_version = 0, checkpoint_balance = 5 WHERE id = forge.account(0, 'debit')",
+            ),
+        ],
+    ),
+    (
+        "asset",
+        &[
+            mutation("rename an asset", Accounts, "UPDATE journal.asset SET code = 'USD' WHERE code = 'EUR'"),
+            mutation("give an asset another scale", Accounts, "UPDATE journal.asset SET scale = 3 WHERE code = 'EUR'"),
+        ],
+    ),
+    (
+        "batch",
+        &[
+            mutation("delete the last batch's row", Seqs, "DELETE FROM journal.batch WHERE last_seq = forge.last()"),
+            mutation("delete a batch's row", Seqs, "DELETE FROM journal.batch WHERE last_seq = forge.paid()"),
+            mutation(
+                "let two batches overlap",
+                Seqs,
+                "UPDATE journal.batch SET first_seq = first_seq - 1 WHERE last_seq = forge.paid()",
+            ),
+            mutation(
+                "change a batch's digest",
+                Digests,
+                "UPDATE journal.batch SET digest = set_byte(digest, 0, get_byte(digest, 0) # 1) WHERE last_seq = forge.paid()",
+            ),
+            mutation("let an epoch go back", Seqs, "UPDATE journal.batch SET epoch = 0 WHERE last_seq = forge.paid()"),
+            mutation(
+                "let an epoch come that nobody led",
+                Seqs,
+                "UPDATE journal.batch SET epoch = 99 WHERE last_seq = forge.last()",
+            ),
+            mutation(
+                "let a batch's time go back",
+                Dates,
+                "UPDATE journal.batch SET recorded_us = 1 WHERE last_seq = forge.paid(); UPDATE journal.record SET recorded_us = 1 WHERE seq = forge.paid()",
+            ),
+            mutation(
+                "let a batch be of rules not known",
+                Form,
+                "UPDATE journal.batch SET version = 2 WHERE last_seq = forge.paid()",
+            ),
+            mutation(
+                "cut the tail off, and set the head back",
+                Seqs,
+                "DELETE FROM journal.record WHERE seq = forge.last(); DELETE FROM journal.key WHERE seq = forge.last(); DELETE FROM journal.batch WHERE last_seq = forge.last(); UPDATE journal.head SET (seq, last_us, digest) = (SELECT last_seq, recorded_us, digest FROM journal.batch ORDER BY last_seq DESC LIMIT 1)",
+            ),
+        ],
+    ),
+    (
+        "head",
+        &[
+            mutation("let the head be of rules not known", Form, "UPDATE journal.head SET version = 2"),
+            mutation("set the head ahead", Seqs, "UPDATE journal.head SET seq = seq + 1"),
+            mutation("set the head back", Seqs, "UPDATE journal.head SET seq = seq - 1"),
+            mutation(
+                "change the head's digest",
+                Digests,
+                "UPDATE journal.head SET digest = set_byte(digest, 0, get_byte(digest, 0) # 1)",
+            ),
+            mutation("change the head's time", Dates, "UPDATE journal.head SET last_us = last_us + 1"),
+            mutation("change the head's clock", Dates, "UPDATE journal.head SET clock_offset_us = 0"),
+            mutation("set the head's epoch back", Seqs, "UPDATE journal.head SET epoch = 0"),
+            mutation("claim another fork", Digests, "UPDATE journal.head SET fork = gen_random_uuid()"),
+            mutation("call a sandbox's books real", Dates, "UPDATE journal.head SET sandbox = false"),
+            mutation(
+                "move the books to another journal",
+                Digests,
+                "UPDATE journal.head SET fork = '00000000-0000-0000-0000-000000000000'",
+            ),
+        ],
+    ),
+    (
+        "follower",
+        &[mutation(
+            "set a cursor ahead",
+            Seqs,
+            "INSERT INTO journal.follower SELECT journal, 'forger', fork, epoch, seq + 1 FROM journal.head",
+        )],
+    ),
+    ("watermark", &[mutation("set it ahead", Seqs, "UPDATE journal.watermark SET seq = forge.last() + 1")]),
 ];
 
 /// A small book with one of everything: payments with and without rewards, a claim, refusals, a pause and its end, a
@@ -202,8 +519,10 @@ async fn book() -> (TestDb<'static>, World) {
     api.post(&format!("{campaign}/resume"), &json!({})).await.expect(201);
     api.post("/v1/sandbox/clock/advance", &json!({"seconds": 3_600})).await.expect(201);
     // Some at once, so that a batch has several records.
-    let cards = (0..6).map(|n| json!({"customer": bruno, "merchant": shop.merchant, "amount": eur(100 + n),
-        "instrument": {"kind": "external", "rail": "card"}}));
+    let cards = (0..6).map(|n| {
+        json!({"customer": bruno, "merchant": shop.merchant, "amount": eur(100 + n),
+        "instrument": {"kind": "external", "rail": "card"}})
+    });
     let cards: Vec<Value> = cards.collect();
     join_all(cards.iter().map(|body| api.post("/v1/payments", body))).await;
     pay(anna, 400, json!("order-1"), 201).await;
@@ -222,7 +541,8 @@ async fn every_mutation_turns_its_check_red() {
     assert!(whole.ok && whole.refusals == 2, "{whole:?}");
     let keep = TABLES.map(|table| format!("CREATE TABLE forge.{table} AS TABLE journal.{table};"));
     run_sql(&db.super_url(), &format!("{FORGE} {}", keep.concat()));
-    let restore = TABLES.map(|table| format!("DELETE FROM journal.{table}; INSERT INTO journal.{table} TABLE forge.{table};"));
+    let restore =
+        TABLES.map(|table| format!("DELETE FROM journal.{table}; INSERT INTO journal.{table} TABLE forge.{table};"));
     let mut wrong = Vec::new();
     for Mutation { words, sql, seen_by } in MUTATIONS.iter().flat_map(|(_, mutations)| *mutations) {
         run_sql(&db.super_url(), &format!("{} {sql}", restore.concat()));
