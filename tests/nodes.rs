@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
-use tessera_tests::{Api, Ground, Load, NodeProcess, Rewards, TestDb, World, eur, eventually_async, rows};
+use tessera_tests::{Api, Ground, Load, NodeProcess, Rewards, TestDb, World, eur, eventually, eventually_async, rows};
 
 /// A stopped or killed leader's lease runs out after 3 s; another node must write by then and a little.
 const TAKEOVER: Duration = Duration::from_secs(5);
@@ -162,5 +162,39 @@ async fn a_node_that_ends_in_order_leaves_exact_checkpoints() {
     let second = NodeProcess::start(&db, &[]);
     wait_for_role(&second.api(&world.api), "leading").await;
     tally.assert_stable(&second.authority()).await;
+    world.assert_whole();
+}
+
+/// What a start replayed is ahead of its checkpoint until it is written: the watermark must not pass it, or the start
+/// after that reads a balance that is no longer true.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_replayed_after_a_kill_is_checkpointed_before_the_watermark_passes_it() {
+    let db = Ground::durable().database();
+    let first = NodeProcess::start(&db, &[]);
+    let world = World::new(&db.url(), &first.authority(), "acme");
+    wait_for_role(&world.api, "leading").await;
+    let (anna, bruno) = (world.customer("anna").await, world.customer("bruno").await);
+    world.top_up(anna, 100).await;
+    let at_head = "SELECT 1 FROM journal.head h JOIN journal.watermark w USING (journal) WHERE h.seq = w.seq";
+    eventually("a checkpoint", Duration::from_secs(10), || (!rows(&db.url(), at_head).is_empty()).then_some(()));
+    world.top_up(anna, 100).await; // two seconds before the next checkpoint
+    first.signal(Signal::KILL);
+    assert!(rows(&db.url(), at_head).is_empty());
+
+    let mut second = NodeProcess::start(&db, &[]);
+    let world = World { api: second.api(&world.api), ..world };
+    wait_for_role(&world.api, "leading").await;
+    world.top_up(bruno, 100).await; // anna's account is replayed, not changed
+    second.signal(Signal::TERM);
+    assert!(second.wait_until_ended().success());
+    assert!(!rows(&db.url(), at_head).is_empty(), "all is checkpointed");
+
+    let third = NodeProcess::start(&db, &[]);
+    let world = World { api: third.api(&world.api), ..world };
+    wait_for_role(&world.api, "leading").await;
+    let merchant = world.merchant("shop").await;
+    let all = json!({"customer": anna, "merchant": merchant, "amount": eur(200), "instrument": {"kind": "wallet"}});
+    world.api.post("/v1/payments", &all).await.expect(201);
+    assert_eq!(world.balance(anna, "available").await, 0);
     world.assert_whole();
 }

@@ -170,7 +170,7 @@ const MUTATIONS: &[(&str, &[Mutation])] = &[
             mutation(
                 "raise a reward with its balances, within its budget",
                 Digests,
-                "UPDATE journal.transfer SET amount = amount + 1, debit_balance = debit_balance - 1, credit_balance = credit_balance + 1 WHERE (seq, leg) = (forge.paid(), 2); UPDATE journal.account SET checkpoint_version = 0, checkpoint_balance = 0",
+                "UPDATE journal.transfer SET amount = amount + 1, debit_balance = debit_balance - 1, credit_balance = credit_balance + 1 WHERE (seq, leg) = (forge.paid(), 2); UPDATE journal.account SET checkpoint_version = 0, checkpoint_balance = 0; UPDATE journal.watermark SET seq = 0",
             ),
             mutation(
                 "let a paused campaign give",
@@ -250,7 +250,7 @@ const MUTATIONS: &[(&str, &[Mutation])] = &[
             mutation(
                 "let a refusal move money",
                 Refusals,
-                "INSERT INTO journal.transfer SELECT t.journal, forge.refused(), 0, 1, t.asset, t.credit, t.debit, 1, c.balance - 1, 0, c.version + 1, d.balance + 1, 0, d.version + 1 FROM journal.transfer t JOIN journal.balance d ON d.id = t.debit JOIN journal.balance c ON c.id = t.credit WHERE (t.seq, t.leg) = (forge.paid(), 0)",
+                "INSERT INTO journal.transfer SELECT t.journal, forge.refused(), 0, 1, t.asset, t.credit, t.debit, 1, c.balance - 1, 0, c.version + 1, d.balance + 1, 0, d.version + 1 FROM journal.transfer t JOIN journal.balance d ON d.id = t.debit JOIN journal.balance c ON c.id = t.credit WHERE (t.seq, t.leg) = (forge.paid(), 0); UPDATE journal.watermark SET seq = 0",
             ),
         ],
     ),

@@ -24,7 +24,8 @@ pub struct World {
     pub tenant: i64,
     /// A client with every right.
     pub api: Api,
-    url: String,
+    /// Its database.
+    pub url: String,
 }
 
 /// What a campaign gives, and the money and points it has.

@@ -36,6 +36,8 @@ pub(super) struct Books {
     /// Only sandbox clocks move.
     sandbox: bool,
     assets: Map<AssetId, Asset>,
+    /// Up to which seq checkpoints are said to be exact.
+    watermark: i64,
     /// Account rows as they are stored, to be held against what the walk finds.
     stored: Map<AccountId, AccountRow>,
     pub(super) accounts: Map<AccountId, Folded>,
@@ -51,11 +53,18 @@ pub(super) struct Books {
 }
 
 impl Books {
-    pub(super) fn new(place: Place, sandbox: bool, assets: Map<AssetId, Asset>, stored: Vec<AccountRow>) -> Self {
+    pub(super) fn new(
+        place: Place,
+        sandbox: bool,
+        watermark: i64,
+        assets: Map<AssetId, Asset>,
+        stored: Vec<AccountRow>,
+    ) -> Self {
         Self {
             place,
             sandbox,
             assets,
+            watermark,
             stored: stored.into_iter().map(|row| (row.id, row)).collect(),
             accounts: Map::default(),
             ids: Map::default(),
@@ -241,6 +250,10 @@ impl Books {
         let stored = self.stored.get(&side.account).filter(|stored| stored.version == side.version);
         if let Some(stored) = stored.filter(|stored| (stored.balance, stored.held) != (side.balance, side.held)) {
             return Err(fails(Check::Checkpoints, &format!("the checkpoint says {} at this version", stored.balance)));
+        }
+        let checkpointed = self.stored.get(&side.account).map_or(side.version, |stored| stored.version);
+        if seq <= self.watermark && side.version > checkpointed {
+            return Err(fails(Check::Checkpoints, "the watermark passed this row, the checkpoint did not"));
         }
         let public_id = account.terms.public_id;
         Ok(Side { account: side.account, public_id, balance: side.balance, held: side.held, version: side.version })

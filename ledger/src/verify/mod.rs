@@ -70,7 +70,7 @@ pub enum Check {
     Conservation,
     /// Each balance follows from the one before (I3).
     Balances,
-    /// An account's checkpoint is the fold of its rows at that version (I3).
+    /// An account's checkpoint is the fold of its rows at that version, and holds every row up to the watermark (I3).
     Checkpoints,
     /// Seqs are dense and batches cover them (I4).
     Seqs,
@@ -174,7 +174,8 @@ fn walk(
     let place = Place { journal, fork: head.fork };
     let stored = stored_accounts(conn, journal)?;
     report.accounts = u64::try_from(stored.len()).unwrap_or(u64::MAX);
-    let mut books = Books::new(place, head.sandbox, store::assets(conn, journal)?, stored);
+    let watermark = store::watermark(conn, journal)?;
+    let mut books = Books::new(place, head.sandbox, watermark, store::assets(conn, journal)?, stored);
     let mut rows = Rows::open(conn, journal)?;
     while let Some(batch) = rows.batches.next(conn)? {
         books.begin_batch(&batch)?;

@@ -16,7 +16,7 @@ use crate::apply::{Applied, Map, apply};
 use crate::canonical::{Place, canonical_bytes, key_bytes};
 use crate::store::post::{self, Commit, Rows};
 use crate::store::{self, Standing, UsedKey};
-use crate::{Claim, Command, Invalid, JournalId, Key, NewAccount, Record, Request, Scope};
+use crate::{Account, Claim, Command, Invalid, JournalId, Key, NewAccount, Record, Request, Scope};
 
 /// Runs until the queue is closed and empty, or something ends the term.
 pub(super) fn run(inner: &Inner, term: &Term, conn: PgConnection) {
@@ -85,6 +85,8 @@ impl Writer<'_> {
     ) -> Result<Vec<Result<Answer, JournalError>>, JournalError> {
         if !self.books.contains_key(&journal) {
             let book = book::open(&mut self.conn, self.inner, journal, self.term.epoch)?;
+            // What was replayed is ahead of its checkpoint: the watermark must not pass it unwritten.
+            self.checkpoint_later(journal, book.state.seq, book.state.accounts.values());
             self.books.insert(journal, book);
         }
         let mut replays = self.replays(journal, asked)?;
@@ -161,14 +163,19 @@ impl Writer<'_> {
         self.inner.count(|c| &c.batches, 1);
         self.inner.count(|c| &c.records, records);
         lock(&self.inner.acknowledged).insert(journal, (fork, applied.seq));
+        self.checkpoint_later(journal, applied.seq, applied.changed.values());
+        self.inner.notify();
+    }
+
+    /// Leaves accounts as they stand at this seq to the checkpointer.
+    fn checkpoint_later<'a>(&self, journal: JournalId, seq: i64, accounts: impl Iterator<Item = &'a Account>) {
         let mut dirty = lock(&self.term.dirty);
         let dirty = dirty.entry(journal).or_default();
-        dirty.seq = applied.seq;
-        for account in applied.changed.values() {
+        dirty.seq = seq;
+        for account in accounts {
             let (id, balance, held, version) = (account.id, account.balance, account.held, account.version);
             dirty.standings.insert(id, Standing { id, balance, held, version });
         }
-        self.inner.notify();
     }
 
     /// Brings into memory what the requests name and memory does not hold, and tells which claims are spent.
