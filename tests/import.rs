@@ -48,8 +48,11 @@ impl File {
     }
 }
 
+/// Rows of a query, as text.
+type Rows = Vec<Vec<Option<String>>>;
+
 /// What the books say of the import, by what each row is: key, amounts, balances. Ids and times are left out.
-fn books(db: &TestDb<'_>) -> (Vec<Vec<Option<String>>>, Vec<Vec<Option<String>>>) {
+fn books(db: &TestDb<'_>) -> (Rows, Rows) {
     let by_key = "SELECT k.key, t.leg, t.asset, t.amount, \
             CASE WHEN x.seq IS NOT NULL THEN r.effective_us END AS purchased_us, d.public_id AS debit, c.public_id AS credit \
         FROM journal.key k JOIN journal.record r USING (journal, seq) LEFT JOIN journal.companion x USING (journal, seq) JOIN journal.transfer t USING (journal, seq) \
