@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use diesel::{Connection, PgConnection};
 use ledger::{
-    Amount, AssetId, Body, Claim, Command, Config, Journal, JournalId, Key, NewAccount, NormalSide, Request, Scope, Transfer,
+    Amount, AssetId, Body, Claim, Command, Config, Journal, JournalId, Key, NewAccount, NormalSide, Request, Scope,
+    Transfer,
 };
 use tessera_tests::{Ground, TestDb, eventually, fresh_key, rows, run_sql};
 use uuid::Uuid;
@@ -129,7 +130,9 @@ fn what_the_writer_reads_is_probes_of_an_index_however_it_was_planned() {
         let refused = submit(&journal, request(fresh_key(), 7, spent));
         assert!(matches!(refused.record.body, Body::Refused { .. }));
         let again = submit(&journal, request(*key, 7, move_one(one, other, Vec::new(), None)));
-        assert!(again.replayed && matches!(&again.record.body, Body::Transaction { transfers, .. } if transfers.len() == 1));
+        assert!(
+            again.replayed && matches!(&again.record.body, Body::Transaction { transfers, .. } if transfers.len() == 1)
+        );
         let mut reused = request(*key, 7, move_one(one, other, Vec::new(), None));
         reused.key.fingerprint = fresh_key();
         assert!(journal.submit_blocking(reused, Duration::from_secs(20)).is_err());
