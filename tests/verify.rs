@@ -359,7 +359,7 @@ const MUTATIONS: &[(&str, &[Mutation])] = &[
                 "UPDATE journal.account SET floor = NULL WHERE id = forge.account(0, 'debit'); UPDATE journal.record SET body = substr(body, 1, length(body) - 10) || '\\x0000' WHERE seq = forge.account(0, 'debit')",
             ),
             mutation(
-                "thaw an account in its row",
+                "freeze an account in its row",
                 Accounts,
                 "UPDATE journal.account SET credits_frozen = true WHERE id = forge.account(0, 'debit')",
             ),
@@ -402,6 +402,11 @@ const MUTATIONS: &[(&str, &[Mutation])] = &[
                 "set a checkpoint back, not its balance",
                 Checkpoints,
                 "UPDATE journal.account SET checkpoint_version = checkpoint_version - 1 WHERE id = forge.account(0, 'debit')",
+            ),
+            mutation(
+                "forget a checkpoint that the watermark counts on",
+                Checkpoints,
+                "UPDATE journal.account SET checkpoint_version = 0, checkpoint_balance = 0 WHERE id = forge.account(0, 'debit')",
             ),
             mutation(
                 "set a checkpoint ahead",
@@ -611,10 +616,11 @@ fn table() -> String {
         let mut checks: Vec<Check> = mutations.iter().map(|mutation| mutation.seen_by).collect();
         checks.sort_by_key(Check::to_string);
         checks.dedup();
-        for check in checks {
+        for (place, check) in checks.into_iter().enumerate() {
+            let table = if place == 0 { format!("`{table}`") } else { String::new() };
             let words = mutations.iter().filter(|mutation| mutation.seen_by == check).map(|mutation| mutation.words);
             let words = words.collect::<Vec<_>>().join("; ");
-            lines.push_str(&format!("| `{table}` | {words} | `{}` |\n", check.to_string().to_lowercase()));
+            lines.push_str(&format!("| {table} | {words} | `{}` |\n", check.to_string().to_lowercase()));
         }
     }
     lines
