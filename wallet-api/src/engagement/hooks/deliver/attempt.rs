@@ -164,7 +164,7 @@ async fn settle(engine: &Engine, batch: &[Done], drained: &watch::Receiver<bool>
 }
 
 fn write(conn: &mut diesel::PgConnection, outcomes: &[Outcome]) -> Result<(), EngineError> {
-    bulk::quietly(conn, |conn| {
+    bulk::in_bulk(conn, |conn| {
         bulk::settle(conn, outcomes)?;
         for gone in outcomes.iter().filter(|outcome| outcome.status == DeliveryStatus::Gone) {
             let (tenant, endpoint) = (gone.place.tenant, gone.place.endpoint);

@@ -150,7 +150,7 @@ fn tell(
 fn skip(conn: &mut PgConnection, journal: JournalId, cursor: Cursor, upto: i64) -> Result<Turn, EngineError> {
     let Cursor { fork, seq: from } = cursor;
     let page = Page { journal, fork, from, upto, records: Vec::new(), companions: Vec::new() };
-    bulk::quietly(conn, |conn| advance(conn, &page))?;
+    bulk::in_bulk(conn, |conn| advance(conn, &page))?;
     Ok(Turn::Skipped(Cursor { fork, seq: upto }))
 }
 
@@ -207,7 +207,7 @@ fn write(
         receivers.iter().map(|receiver| lanes.room(&receiver.key)).collect()
     };
     let plan = plan(&(engine.events)(page), receivers, rooms, now, engine.held_until(now))?;
-    bulk::quietly(conn, |conn| {
+    bulk::in_bulk(conn, |conn| {
         // The cursor first: of two engines the second waits here, and then finds it moved.
         advance(conn, page)?;
         if !plan.events.is_empty() {

@@ -227,7 +227,7 @@ impl Engine {
     async fn release(&self) {
         let places = self.lanes().held();
         let now = self.platform.clock.now();
-        let work = move |conn: &mut _| Ok(bulk::quietly(conn, |conn| bulk::release(conn, &places, now))?);
+        let work = move |conn: &mut _| Ok(bulk::in_bulk(conn, |conn| bulk::release(conn, &places, now))?);
         if let Err(error) = self.run(work).await {
             tracing::warn!(%error, "hooks not sent were not released; they come due by themselves");
         }

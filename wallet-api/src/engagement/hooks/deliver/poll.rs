@@ -61,7 +61,7 @@ async fn poll(engine: &Arc<Engine>, sweeps: bool) -> Result<(), EngineError> {
     let until = engine.held_until(now);
     let asked: HashMap<Key, i64> = rooms.iter().map(|room| ((room.tenant, room.endpoint), room.places)).collect();
     let claim = move |conn: &mut _| {
-        bulk::quietly(conn, |conn| {
+        bulk::in_bulk(conn, |conn| {
             if sweeps {
                 bulk::sweep(conn, SWEEP)?;
             }

@@ -212,7 +212,7 @@ async fn a_private_address_is_refused_also_when_it_stands_in_the_table() {
     hooks.stop();
 }
 
-/// The plans that `quietly` asks for are the ones the tables need when they are large.
+/// The plans that `in_bulk` asks for are the ones the tables need when they are large.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_look_up_of_the_engine_is_an_index_probe() {
     let world = World::new().await;

@@ -1,11 +1,10 @@
 //! What the engine writes and reads, set by set.
 //!
-//! None of it is waited for on disk: no promise to anybody rests on it. A crash of the *database* can take back the last
-//! half second of it, whole transactions in order, so the cursor goes back together with the deliveries it wrote, and
-//! what was sent is sent again under the same ids. A crash of ours takes nothing back.
+//! Every transaction is durable before it answers, like everything in the house: the cursor and the deliveries it wrote
+//! are one commit, so a crash can only make what was sent be sent again under the same ids.
 //!
 //! Plans: the tables grow by millions of rows while a prepared plan lives, so every look-up is an index probe per row
-//! asked for, and [`quietly`] forbids the plans that would be right for a small table only. Who has a row's key asks
+//! asked for, and [`in_bulk`] forbids the plans that would be right for a small table only. Who has a row's key asks
 //! `next_at IS NOT NULL` and not `status = 0`, which means the same: the latter would let PostgreSQL read all that is
 //! pending at the endpoint, through the index of what is due, for each row.
 
@@ -28,14 +27,14 @@ pub(crate) struct Place {
     pub(crate) ordinal: i32,
 }
 
-/// Runs `work` in one transaction that answers before it is on disk, and plans for large tables.
-pub(crate) fn quietly<T, E: From<diesel::result::Error>>(
+/// Runs `work` in one transaction whose statements are planned for large tables.
+pub(crate) fn in_bulk<T, E: From<diesel::result::Error>>(
     conn: &mut PgConnection,
     work: impl FnOnce(&mut PgConnection) -> Result<T, E>,
 ) -> Result<T, E> {
     conn.transaction(|conn| {
         conn.batch_execute(
-            "SET LOCAL synchronous_commit = off; SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; \
+            "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; \
              SET LOCAL enable_mergejoin = off; SET LOCAL plan_cache_mode = force_generic_plan",
         )?;
         work(conn)

@@ -69,7 +69,7 @@ fn delivered(seq: i64, attempt: i32) -> Outcome {
 
 fn claimed(conn: &mut PgConnection, places: i64, now: DateTime<Utc>) -> Vec<i64> {
     let room = Room { tenant: TENANT, endpoint: endpoint(), places };
-    let due = quietly::<_, diesel::result::Error>(conn, |conn| claim(conn, &[room], now, later())).unwrap();
+    let due = in_bulk::<_, diesel::result::Error>(conn, |conn| claim(conn, &[room], now, later())).unwrap();
     let mut seqs: Vec<_> = due.iter().map(|due| due.place.seq).collect();
     seqs.sort_unstable();
     seqs
@@ -134,7 +134,7 @@ fn each_row_costs_a_few_probes_however_many_are_pending() {
     let all = |conn: &mut PgConnection, seqs: std::ops::Range<i64>| {
         let places: Vec<_> = seqs.clone().map(place).collect();
         let outcomes: Vec<_> = seqs.map(|seq| delivered(seq, 1)).collect();
-        quietly::<_, diesel::result::Error>(conn, |conn| {
+        in_bulk::<_, diesel::result::Error>(conn, |conn| {
             let room = Room { tenant: TENANT, endpoint: endpoint(), places: 100 };
             claim(conn, &[room], now(), later())?;
             release(conn, &places, later())?;
