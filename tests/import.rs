@@ -48,11 +48,11 @@ impl File {
     }
 }
 
-/// Rows of a query, as text.
-type Rows = Vec<Vec<Option<String>>>;
+/// Rows as text.
+type Table = Vec<Vec<Option<String>>>;
 
 /// What the books say of the import, by what each row is: key, amounts, balances. Ids and times are left out.
-fn books(db: &TestDb<'_>) -> (Rows, Rows) {
+fn books(db: &TestDb<'_>) -> (Table, Table) {
     let by_key = "SELECT k.key, t.leg, t.asset, t.amount, \
             CASE WHEN x.seq IS NOT NULL THEN r.effective_us END AS purchased_us, d.public_id AS debit, c.public_id AS credit \
         FROM journal.key k JOIN journal.record r USING (journal, seq) LEFT JOIN journal.companion x USING (journal, seq) JOIN journal.transfer t USING (journal, seq) \
@@ -63,7 +63,7 @@ fn books(db: &TestDb<'_>) -> (Rows, Rows) {
 
 /// Names the rows that differ, not the thousands that do not.
 #[track_caller]
-fn assert_same(what: &str, one: &[Vec<Option<String>>], other: &[Vec<Option<String>>]) {
+fn assert_same(what: &str, one: &Table, other: &Table) {
     let missing: Vec<_> = other.iter().filter(|row| one.binary_search(row).is_err()).take(3).collect();
     let surplus: Vec<_> = one.iter().filter(|row| other.binary_search(row).is_err()).take(3).collect();
     assert!(one == other, "{what}: {missing:?} missing, {surplus:?} too many");

@@ -65,7 +65,7 @@ fn named_modules(text: &str) -> BTreeSet<String> {
                 let list = list.split(';').next().unwrap_or_default();
                 let mut depth = 0_i32;
                 for part in list.split_inclusive(['{', '}', ',']) {
-                    if depth == 0 {
+                    if depth == 0 && !word(part.trim()).is_empty() {
                         named.insert(word(part.trim()));
                     }
                     depth += i32::from(part.ends_with('{')) - i32::from(part.ends_with('}'));
