@@ -12,7 +12,8 @@ use anyhow::Context as _;
 use diesel::{Connection, PgConnection};
 use futures_util::future::join_all;
 use ledger::{
-    Amount, AssetId, Body, Command, Config, Journal, JournalId, Key, NewAccount, NormalSide, Request, Scope, Transfer,
+    Amount, AssetId, Body, Command, Config, Journal, JournalError, JournalId, Key, NewAccount, NormalSide, Request,
+    Scope, Transfer,
 };
 use rust_decimal::Decimal;
 use serde::Serialize;
@@ -30,6 +31,7 @@ const CALLERS: [usize; 2] = [1_024, 4_096];
 /// Enough on every account that no floor is met.
 const FUNDS: i64 = 1_000_000_000;
 const PATIENCE: Duration = Duration::from_secs(30);
+const AGAIN_AFTER: Duration = Duration::from_millis(50);
 
 /// What came out.
 #[derive(Debug, Serialize)]
@@ -204,6 +206,16 @@ impl<'a> Books<'a> {
         let request =
             Request { journal: self.id, key, command, effective_us: None, meta: Vec::new(), companions: Vec::new() };
         let deadline = Instant::now().checked_add(PATIENCE).context("no deadline")?;
-        Ok(self.journal.submit(request, deadline).await?)
+        loop {
+            match self.journal.submit(request.clone(), deadline).await {
+                // As every caller should: asked again under the same key, the answer is the one true one.
+                Err(JournalError::OutcomeUnknown | JournalError::Unavailable | JournalError::NotLeader { .. })
+                    if Instant::now() < deadline =>
+                {
+                    tokio::time::sleep(AGAIN_AFTER).await;
+                }
+                answer => return Ok(answer?),
+            }
+        }
     }
 }
