@@ -271,7 +271,9 @@ impl Pass<'_> {
 
     fn move_clock(&mut self, request: &Request, by_us: i64) -> Result<usize, Decline> {
         let offset_us = self.applied.clock_offset_us.checked_add(by_us).filter(|_| self.state.sandbox);
-        let within = |offset: &i64| self.now_us.checked_add(*offset).is_some_and(|now| now <= Limits::LATEST_US);
+        // The clock may reach the end of the year 9999 and no further, like every date.
+        let ahead = |offset: &i64| offset.checked_sub(self.state.clock_offset_us)?.checked_add(self.now_us);
+        let within = |offset: &i64| ahead(offset).is_some_and(|now| now <= Limits::LATEST_US);
         let offset_us = offset_us.filter(within).ok_or(Invalid::Clock)?;
         self.applied.clock_offset_us = offset_us;
         Ok(self.record(request, request.key.key, Body::ClockMoved { offset_us }))

@@ -76,6 +76,13 @@ pub(crate) fn ask(
     })
 }
 
+/// The address of whoever holds the lease of a slot, if somebody does.
+pub(crate) fn holder(conn: &mut PgConnection, slot: i32) -> Result<Option<String>, StoreError> {
+    const TEXT: &str = "SELECT address FROM journal.lease WHERE slot = ? AND expires_at > clock_timestamp()";
+    let rows = statement::<(Text,)>(TEXT, &[Arg::Int4(slot)]).load::<(String,)>(conn)?;
+    Ok(rows.into_iter().next().map(|(address,)| address))
+}
+
 /// Renews the lease and tells the database's time in microseconds; none when it is no longer ours.
 pub(crate) fn renew(
     conn: &mut PgConnection,

@@ -237,6 +237,13 @@ pub(crate) fn spent_claims(
     Ok(rows.into_iter().map(|(claim, seq)| (Claim(claim), seq)).collect())
 }
 
+/// The seq of the last record there is; zero for none.
+pub(crate) fn last_record(conn: &mut PgConnection, journal: JournalId) -> Result<i64, StoreError> {
+    let text = "SELECT seq FROM journal.record WHERE journal = ? ORDER BY seq DESC LIMIT 1";
+    let rows = statement::<(BigInt,)>(text, &[Arg::Int(journal.0)]).load::<(i64,)>(conn)?;
+    Ok(rows.first().map_or(0, |(seq,)| *seq))
+}
+
 /// How far the checkpoints of a journal are exact.
 pub(crate) fn watermark(conn: &mut PgConnection, journal: JournalId) -> Result<i64, StoreError> {
     let text = "SELECT seq FROM journal.watermark WHERE journal = ?";

@@ -94,7 +94,7 @@ impl Writer<'_> {
         let fresh: Vec<&Request> =
             asked.iter().zip(&replays).filter(|(_, replay)| replay.is_none()).map(|(one, _)| &one.request).collect();
         let mut posted = self.post(journal, &fresh)?.into_iter();
-        let answer = |replay: Option<_>| replay.or_else(|| posted.next()).unwrap_or(Err(JournalError::Unavailable));
+        let answer = |replay: Option<_>| replay.or_else(|| posted.next()).unwrap_or(Err(JournalError::OutcomeUnknown));
         Ok(replays.into_iter().map(answer).collect())
     }
 
@@ -253,7 +253,7 @@ fn gather(tickets: Vec<Ticket>) -> (Vec<Asked>, Vec<Reply>) {
 fn answers(applied: Applied) -> Vec<Result<Answer, JournalError>> {
     let records: Vec<Arc<Record>> = applied.records.into_iter().map(Arc::new).collect();
     let answer = |answer: Result<usize, Invalid>| {
-        let record = records.get(answer?).map(Arc::clone).ok_or(JournalError::Unavailable)?;
+        let record = records.get(answer?).map(Arc::clone).ok_or(JournalError::OutcomeUnknown)?;
         Ok(Answer { record, replayed: false })
     };
     applied.answers.into_iter().map(answer).collect()

@@ -36,6 +36,10 @@ pub(super) fn open(
     }
     let head = store::head(conn, journal).map_err(unavailable)?.ok_or(JournalError::NoSuchJournal)?;
     check_head(inner, journal, &head)?;
+    let last = store::last_record(conn, journal).map_err(unavailable)?;
+    if last != head.seq {
+        return Err(JournalError::Broken(format!("the head is at seq {}, the last record at {last}", head.seq)));
+    }
     let mut state = State {
         seq: head.seq,
         last_us: head.last_us,

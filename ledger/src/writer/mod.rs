@@ -188,8 +188,8 @@ impl Journal {
     /// # Errors
     /// [`JournalError`], each variant saying whether anything may have happened.
     pub async fn submit(&self, request: Request, deadline: Instant) -> Result<Answer, JournalError> {
-        // A lost sender is a term that ended without a word: it had not been sent, or the supervisor would have said.
-        self.enqueue(request, deadline)?.await.unwrap_or(Err(JournalError::Unavailable))
+        // A sender lost without a word is a fault of ours, and nobody knows where it struck.
+        self.enqueue(request, deadline)?.await.unwrap_or(Err(JournalError::OutcomeUnknown))
     }
 
     /// The same for callers without an async runtime.
@@ -198,7 +198,7 @@ impl Journal {
     /// As [`Journal::submit`].
     pub fn submit_blocking(&self, request: Request, timeout: Duration) -> Result<Answer, JournalError> {
         let deadline = Instant::now().checked_add(timeout).ok_or(JournalError::DeadlinePassed)?;
-        self.enqueue(request, deadline)?.blocking_recv().unwrap_or(Err(JournalError::Unavailable))
+        self.enqueue(request, deadline)?.blocking_recv().unwrap_or(Err(JournalError::OutcomeUnknown))
     }
 
     fn enqueue(

@@ -26,16 +26,31 @@ struct Sessions {
 }
 
 pub(super) fn run(inner: &Arc<Inner>) {
+    // One session to look with: whoever waits for a lease asks five times a second, perhaps for months.
+    let mut looking = None;
     while !inner.is_stopping() {
-        match take_over(inner) {
+        match look(inner, &mut looking).and_then(|free| if free { take_over(inner) } else { Ok(None) }) {
             Ok(Some((term, sessions))) => lead(inner, &Arc::new(term), sessions),
             Ok(None) => thread::sleep(ASK_EVERY),
             Err(error) => {
+                looking = None;
                 tracing::warn!(%error, "cannot ask for the journal's lease");
                 thread::sleep(ASK_EVERY);
             }
         }
     }
+}
+
+/// True when the lease is free to ask for; else who holds it is noted.
+fn look(inner: &Inner, looking: &mut Option<PgConnection>) -> Result<bool, StoreError> {
+    let conn = match looking {
+        Some(conn) => conn,
+        None => looking.insert(session::open(&inner.config.url)?),
+    };
+    let holder = lease::holder(conn, SLOT)?;
+    let free = holder.is_none();
+    *lock(&inner.leader) = holder;
+    Ok(free)
 }
 
 fn ttl_ms() -> i64 {

@@ -16,6 +16,8 @@ pub(super) const LEASE_TTL: Duration = Duration::from_secs(3);
 pub(super) const RENEW_EVERY: Duration = Duration::from_secs(1);
 /// A commit not answered by then is declared unknown.
 pub(super) const UNKNOWN_AFTER: Duration = Duration::from_secs(2);
+/// Reads before a commit, a take-over's replay among them, may take this long; then their session is given up.
+pub(super) const STUCK_AFTER: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
 pub(super) struct Term {
@@ -33,6 +35,7 @@ pub(super) struct Term {
 /// The callers of the batch being committed.
 #[derive(Debug)]
 pub(super) struct Flight {
+    /// When it was taken up, then when it was sent.
     pub(super) since: Instant,
     /// The commit was sent: from here on only the database knows.
     pub(super) sent: bool,
@@ -96,6 +99,7 @@ impl Term {
         match lock(&self.flight).as_mut() {
             Some(flight) if !self.has_ended() => {
                 flight.sent = true;
+                flight.since = Instant::now();
                 true
             }
             _ => false,
@@ -109,7 +113,8 @@ impl Term {
 
     /// True when the batch in flight has taken too long.
     pub(super) fn is_overdue(&self) -> bool {
-        lock(&self.flight).as_ref().is_some_and(|flight| flight.since.elapsed() > UNKNOWN_AFTER)
+        let patience = |flight: &Flight| if flight.sent { UNKNOWN_AFTER } else { STUCK_AFTER };
+        lock(&self.flight).as_ref().is_some_and(|flight| flight.since.elapsed() > patience(flight))
     }
 
     /// Answers whoever is still waiting, and says whether a commit was left unknown.

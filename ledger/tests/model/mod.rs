@@ -28,6 +28,8 @@ pub struct Model {
     /// What the batch at hand has written.
     written: Vec<Record>,
     now_us: i64,
+    /// The sandbox offset when the batch began.
+    offset_before_us: i64,
 }
 
 /// One account's page of the books.
@@ -94,12 +96,14 @@ impl Model {
             claims: BTreeMap::new(),
             written: Vec::new(),
             now_us: 0,
+            offset_before_us: 0,
         }
     }
 
     /// Decides requests one after another. The time is one for all of them and never before the last record's.
     pub fn batch(&mut self, requests: &[Request], now_us: i64) -> Outcome {
         self.now_us = (now_us + self.offset_us).max(self.last_us);
+        self.offset_before_us = self.offset_us;
         let fates = requests.iter().map(|request| self.ask(request)).collect();
         Outcome { records: std::mem::take(&mut self.written), fates }
     }
@@ -149,7 +153,9 @@ impl Model {
                 Ok(self.write(request, *account, body))
             }
             Command::MoveClock { by_us } => {
-                if !self.sandbox {
+                let ahead = i128::from(self.offset_us) + i128::from(*by_us) - i128::from(self.offset_before_us);
+                let too_far = ahead + i128::from(self.now_us) > i128::from(Limits::LATEST_US);
+                if !self.sandbox || too_far {
                     return Err(No::Faulty(vec![Invalid::Clock]));
                 }
                 self.offset_us += by_us;
@@ -314,7 +320,14 @@ pub fn faults_of_form(request: &Request) -> Vec<Invalid> {
     if let Command::Transact { open, transfers, groups, .. } = &request.command {
         let grouped: usize = groups.iter().map(|group| group.transfers.len()).sum();
         at_most(open.len(), Limits::OPENS, "accounts to open");
+        at_most(groups.len(), Limits::GROUPS, "optional groups");
         at_most(transfers.len() + grouped, Limits::TRANSFERS, "transfers");
+    }
+    let mut named = std::collections::BTreeSet::new();
+    for Companion { kind, key, .. } in &request.companions {
+        if !named.insert((*kind, *key)) || !matches!(request.command, Command::Transact { .. }) {
+            faults.push(Invalid::Companion { key: *key });
+        }
     }
     if request.effective_us.is_some_and(|us| !(0..=Limits::LATEST_US).contains(&us)) {
         faults.push(Invalid::EffectiveDate);

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use diesel::{PgConnection, QueryResult};
-use ledger::{Amount, AssetId, Command, Journal, Key, NewAccount, Transfer};
+use ledger::{Amount, AssetId, Command, Invalid, Journal, JournalError, Key, NewAccount, Transfer};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -160,7 +160,11 @@ pub async fn open_budgets(
         let key = derived("open", &[opening.public_id.as_bytes()]);
         let key = Key { scope: HOUSE, key, fingerprint: key };
         let paper = Paper { meta: json!({"kind": "open"}), ..Paper::default() };
-        ask(journal, tenant, key, Command::Open(opening), paper).await?;
+        match ask(journal, tenant, key, Command::Open(opening), paper).await {
+            // A payment may have opened it on first use: its id is made from its purpose, so it is the same account.
+            Ok(_) | Err(JournalError::Invalid(Invalid::AccountExists { .. })) => {}
+            Err(error) => return Err(error.into()),
+        }
     }
     Ok(())
 }

@@ -199,7 +199,11 @@ fn papers(page: &Page) -> impl Iterator<Item = (&Record, PaymentPaper)> {
     page.records.iter().filter_map(move |record| {
         while companions.next_if(|companion| companion.seq < record.seq).is_some() {}
         let companion = companions.next_if(|companion| companion.seq == record.seq)?;
-        Some((record, PaymentPaper::from_bytes(&companion.body)?))
+        let paper = PaymentPaper::from_bytes(&companion.body);
+        if paper.is_none() {
+            tracing::error!(seq = record.seq, "a payment's paper is of a version this binary does not read");
+        }
+        Some((record, paper?))
     })
 }
 

@@ -137,9 +137,9 @@ async fn pay(
 ) -> Result<HttpResponse, Problem> {
     caller.require(Scope::PaymentsWrite)?;
     let key = request_key(&caller, &key, "/v1/payments", &body.canonical());
-    let wish = body.into_inner().into_wish(payments.platform.clock.now())?;
-    let paid = payments.pay(&caller.tenant, key, &wish).await?;
     let config = payments.programmes.config(&payments.platform, caller.tenant.id).await?;
+    let wish = body.into_inner().into_wish(payments.now(&config))?;
+    let paid = payments.pay(&caller.tenant, key, &wish).await?;
     answer_payment(&caller, lang, &config, &paid)
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use diesel::result::Error as SqlError;
 use diesel::{Connection, PgConnection};
 use ledger::follow::{self, Page};
-use ledger::{Journal, StoreError};
+use ledger::{Journal, JournalId, StoreError};
 
 use super::db::{Db, DbError};
 
@@ -91,12 +91,20 @@ impl From<SqlError> for FollowError {
 fn pages(conn: &mut PgConnection, name: &'static str, effect: Effect) -> Result<bool, FollowError> {
     let mut more = false;
     for journal in ledger::journals(conn)? {
-        let Some(page) = follow::next_page(conn, name, journal, PAGE)? else { continue };
-        more = true;
-        conn.transaction(|conn| {
-            effect(conn, &page)?;
-            if follow::advance(conn, name, &page)? { Ok(()) } else { Err(FollowError::Moved) }
-        })?;
+        match page(conn, name, journal, effect) {
+            Ok(moved) => more |= moved,
+            // One tenant's trouble is not another's.
+            Err(error) => tracing::warn!(follower = name, journal = journal.0, %error, "a follower could not go on"),
+        }
     }
     Ok(more)
+}
+
+/// One page of one journal; false when there is nothing new.
+fn page(conn: &mut PgConnection, name: &'static str, journal: JournalId, effect: Effect) -> Result<bool, FollowError> {
+    let Some(page) = follow::next_page(conn, name, journal, PAGE)? else { return Ok(false) };
+    conn.transaction(|conn| {
+        effect(conn, &page)?;
+        if follow::advance(conn, name, &page)? { Ok(true) } else { Err(FollowError::Moved) }
+    })
 }

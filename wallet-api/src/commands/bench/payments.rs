@@ -124,7 +124,8 @@ pub async fn payments(seconds: u32, open_seconds: u32) -> anyhow::Result<Payment
     let receiver = receive(&arrived).await?;
     let endpoint = json!({"url": format!("http://{}/hooks", receiver.addr()), "event_types": ["payment.cleared.v1"]});
     shop.client.post("/v1/hook-endpoints", derived("bench", &[b"endpoint"]), &endpoint).await?.done()?;
-    for concurrent in CONCURRENT {
+    for (concurrent, clients) in CONCURRENT.into_iter().zip(CLIENTS) {
+        stage.run_reference(clients)?;
         runs.push(shop.closed(true, concurrent, time).await?);
     }
     let told: u64 = runs.iter().filter(|run| run.hooks).map(|run| run.acknowledged).fold(0, u64::saturating_add);
@@ -133,7 +134,7 @@ pub async fn payments(seconds: u32, open_seconds: u32) -> anyhow::Result<Payment
     let (with, without) = (best(true), best(false));
     let open_rate = u32::try_from(with.checked_div(2).unwrap_or(0))?.max(1);
     let (open, hooks) = shop.open_run(open_rate, Duration::from_secs(u64::from(open_seconds)), &arrived, told).await?;
-    let rss_mb = rss::peak_mb(server.child.id()).unwrap_or(0);
+    let rss_mb = rss::peak_mb(server.child.id()).context("this system tells no peak memory: the figures are void")?;
     server.stop()?;
     let conn = &mut PgConnection::establish(&stage.url())?;
     let report = ledger::verify::verify(conn, ledger::JournalId(tenant.id), |_, _| {})?;

@@ -14,7 +14,7 @@ use super::rows::RejectReason;
 pub const MAX_AMOUNT_MINOR: i64 = 10_000_000_000_000;
 
 /// Days before this year are taken for slips, not purchases.
-const FIRST_YEAR: i32 = 1900;
+const FIRST_YEAR: i32 = 1971;
 
 /// The fields of a line, from the left.
 #[derive(Debug)]
@@ -71,7 +71,7 @@ fn closing_quote(body: &str) -> Option<(usize, bool)> {
     None
 }
 
-/// Reads a day: `20170131` or `2017-01-31`, from 1900 on.
+/// Reads a day: `20170131` or `2017-01-31`, from 1971 on: the journal's time begins in 1970.
 pub fn parse_date(text: &str) -> Result<NaiveDate, RejectReason> {
     let digits = |part: &str, length| {
         if part.len() == length && is_digits(part) { part.parse::<u32>().ok() } else { None }

@@ -301,7 +301,11 @@ impl<'a> Shop<'a> {
             let command = loyalty::funding(self.tenant.id, &config, campaign, kind, minor, key);
             let meta = serde_json::json!({"kind": "funding", "campaign": campaign.id});
             let (key, paper) = (Key { scope: HOUSE, key, fingerprint: key }, Paper { meta, ..Paper::default() });
-            ask(&payments.journal, self.tenant, key, command, paper).await?;
+            let answer = ask(&payments.journal, self.tenant, key, command, paper).await?;
+            anyhow::ensure!(
+                !matches!(answer.record.body, Body::Refused { .. }),
+                "the campaign's budget could not be funded: one of its accounts is frozen"
+            );
         }
         Ok(())
     }

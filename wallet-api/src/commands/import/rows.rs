@@ -97,7 +97,7 @@ pub enum RejectReason {
     /// A customer of more than 128 characters, or with control characters.
     #[error("ID is longer than 128 characters or holds control characters")]
     BadId,
-    /// No day of the calendar from 1900 on.
+    /// No day of the calendar from 1971 on.
     #[error("Date is not a day written YYYYMMDD or YYYY-MM-DD")]
     BadDate,
     /// No decimal number.
