@@ -124,7 +124,11 @@ async fn a_leader_asked_to_go_finishes_what_it_accepted_and_hands_over_at_once()
     let ended = Instant::now();
     assert!(status.success(), "{status}: {}", pair.first.log());
     wait_for_role(&pair.second(), "leading").await;
-    assert!(ended.elapsed() < Duration::from_secs(2), "the lease was given up, not waited for: {:?}", ended.elapsed());
+    assert!(
+        ended.elapsed() < Duration::from_millis(1_500),
+        "the lease was given up, not waited for: {:?}",
+        ended.elapsed()
+    );
     load.more(300, Duration::from_secs(20)).await;
     let tally = load.stop().await;
     assert_eq!(tally.saw("503 outcome-unknown"), 0, "{:?}", tally.others);

@@ -27,7 +27,7 @@ use crate::engagement::hooks::guard::Policy;
 use crate::identity::{self, IdentityError, NewTenant};
 use crate::loyalty::{self, Campaign, RewardKind, Rule};
 use crate::payments::{Instrument, Paid, PaymentWish};
-use crate::platform::books::{HOUSE, Paper, ask};
+use crate::platform::books::{HOUSE, Paper, ask, journal_of};
 use crate::platform::chart::Rail;
 use crate::platform::ids::{Ids, derived};
 use crate::platform::keyring::Tenant;
@@ -248,12 +248,14 @@ impl Imported {
         self.points = self.points.saturating_add(lot.points);
     }
 
-    fn count(&mut self, paid: &Paid) -> anyhow::Result<()> {
+    /// Counts a payment; what the books had up to `before` was posted by an earlier run. A row whose first answer was lost
+    /// is answered as a replay too, and is still of this run.
+    fn count(&mut self, paid: &Paid, before: i64) -> anyhow::Result<()> {
         let Body::Transaction { transfers, dropped, .. } = &paid.answer.record.body else {
             anyhow::bail!("row of seq {} was refused; its customer's account may be frozen", paid.answer.record.seq);
         };
         let paper = paid.paper.as_ref().context("a payment without its paper")?;
-        let counter = if paid.answer.replayed { &mut self.replayed } else { &mut self.posted };
+        let counter = if paid.answer.record.seq > before { &mut self.posted } else { &mut self.replayed };
         *counter = counter.saturating_add(1);
         self.paid_minor = self.paid_minor.saturating_add(transfers.first().map_or(0, |posted| posted.amount.minor));
         for (reward, outcome) in paper.outcomes(dropped) {
@@ -273,17 +275,21 @@ struct Shop<'a> {
     node: &'a Node,
     tenant: &'a Tenant,
     merchant: Uuid,
+    /// The seq of the books when this run began.
+    before: i64,
 }
 
 impl<'a> Shop<'a> {
     async fn prepare(node: &'a Node, tenant: &'a Tenant, reference: &str, ahead: &Ahead) -> anyhow::Result<Self> {
-        let payments = &node.parts.payments;
+        let (payments, journal) = (&node.parts.payments, journal_of(tenant));
+        let head = payments.platform.db.run(move |conn| ledger::read::head(conn, journal)).await.map_err(in_words)?;
+        let before = head.map_or(0, |head| head.seq);
         let reference = reference.to_owned();
         let merchant = payments.merchants.add(&payments.platform, tenant.id, reference.clone(), reference).await;
         let merchant = merchant.map_err(in_words)?.id;
         let campaign = loyalty::ensure_campaign(&payments.platform, &payments.journal, tenant, merchant, RULE).await;
         payments.programmes.forget(tenant.id);
-        let shop = Self { node, tenant, merchant };
+        let shop = Self { node, tenant, merchant, before };
         shop.fund(&campaign.map_err(in_words)?, ahead).await?;
         Ok(shop)
     }
@@ -319,7 +325,7 @@ impl<'a> Shop<'a> {
         let mut imported = Imported::default();
         let mut posting = stream::iter(lot).map(|row| self.pay(row)).buffer_unordered(LOT);
         while let Some(paid) = posting.next().await {
-            imported.count(&paid?)?;
+            imported.count(&paid?, self.before)?;
         }
         Ok(imported)
     }
