@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use ledger::{Command as Ask, Config, Journal, JournalId, Key, Request, Scope};
 use serde_json::{Value, json};
-use tessera_tests::{Ground, Run, TestDb, eventually, rows, scalar, tessera_in};
+use tessera_tests::{Ground, Run, TestDb, eventually, fresh_key, rows, scalar, tessera_in};
+use uuid::Uuid;
 use wallet_api::platform::ids::Ids;
 
 /// A file in a folder of its own.
@@ -67,6 +69,25 @@ fn assert_same(what: &str, one: &Table, other: &Table) {
     let missing: Vec<_> = other.iter().filter(|row| one.binary_search(row).is_err()).take(3).collect();
     let surplus: Vec<_> = one.iter().filter(|row| other.binary_search(row).is_err()).take(3).collect();
     assert!(one == other, "{what}: {missing:?} missing, {surplus:?} too many");
+}
+
+/// Freezes an account's credits, as its merchant's own bank would ask.
+fn freeze_credits(db: &TestDb<'_>, account: Uuid) {
+    let journal = Journal::start(Config::new(db.url(), fresh_key(), "test".into())).unwrap();
+    eventually("the journal is led", Duration::from_secs(20), || journal.is_leading().then_some(()));
+    let id = scalar::<diesel::sql_types::BigInt, i64>(&db.url(), "(SELECT journal FROM journal.head)");
+    let key = Key { scope: Scope(-9), key: account, fingerprint: account };
+    let command = Ask::Freeze { account, debits: false, credits: true };
+    let request = Request {
+        journal: JournalId(id),
+        key,
+        command,
+        effective_us: None,
+        meta: b"{}".to_vec(),
+        companions: Vec::new(),
+    };
+    journal.submit_blocking(request, Duration::from_secs(10)).unwrap();
+    journal.stop();
 }
 
 fn head(db: &TestDb<'_>) -> i64 {
@@ -168,6 +189,30 @@ fn a_second_run_posts_nothing_and_leaves_the_head_where_it_was() {
     assert_eq!(books(&db), books_then);
     // Purchases and the two fundings of their campaign.
     assert_eq!(verify(&db)["transactions"], 3_002);
+}
+
+/// Somebody froze what the shop is owed: its purchases are set aside, each with the reason, and other rows go on.
+#[test]
+fn rows_that_the_books_refuse_are_set_aside() {
+    let (text, total) = purchases(2_500);
+    let file = File::new(b"ID,Date,Amount\n1,19970101,1.00\n");
+    let db = Ground::fast().database();
+    file.run(&db);
+    let payable = "SELECT public_id FROM journal.account WHERE owner = (SELECT id FROM merchant)";
+    let payable: Vec<Uuid> =
+        rows(&db.url(), payable).into_iter().flatten().flatten().map(|id| id.parse().unwrap()).collect();
+    assert_eq!(payable.len(), 1);
+    freeze_credits(&db, payable[0]);
+
+    let file = File { path: file.folder.path().join("second.csv"), ..file };
+    fs::write(&file.path, &text).unwrap();
+    let done = file.run(&db);
+
+    assert_eq!((&done["posted"], &done["rejected"]), (&json!(0), &total["rows"]));
+    let rejects = fs::read_to_string(file.folder.path().join("second.rejects.csv")).unwrap();
+    let refused = rejects.lines().filter(|line| line.contains(",refused,the books refused it: account-frozen,"));
+    assert_eq!(json!(refused.count()), total["posted"]);
+    verify(&db);
 }
 
 /// Dates count from midnight in the tenant's zone: 1997-02-10 in Rome begins at 23:00 UTC the day before.

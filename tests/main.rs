@@ -5,6 +5,7 @@ mod database;
 mod edge;
 mod idempotency;
 mod import;
+mod journal;
 mod money;
 mod nodes;
 mod openapi;

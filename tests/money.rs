@@ -244,6 +244,40 @@ async fn a_refusal_is_frozen_for_its_key_and_spends_no_order() {
     app.world.assert_whole();
 }
 
+/// A refusal is a record for ever: nobody may fill the books with them.
+#[tokio::test]
+async fn whoever_is_refused_again_and_again_is_stopped_before_the_books() {
+    let app = TestApp::start();
+    let shop = app.world.shop("shop", Rewards::PLENTY).await;
+    let (poor, rich) = (app.world.customer("poor").await, app.world.customer("rich").await);
+    app.world.top_up(rich, 10_000).await;
+    let body = from_wallet(poor, shop.merchant, 1);
+    let first = fresh_key();
+    app.api().post_as(first, "/v1/payments", &body).await.expect_problem(422, "insufficient-funds");
+    // A repeated refusal is no new one.
+    for _ in 0..30 {
+        app.api().post_as(first, "/v1/payments", &body).await.expect_problem(422, "insufficient-funds");
+    }
+    for _ in 1..20 {
+        app.api().post("/v1/payments", &body).await.expect_problem(422, "insufficient-funds");
+    }
+    let refusals = || rows(&app.db().url(), "SELECT 1 FROM journal.record WHERE kind = 4").len();
+    assert_eq!(refusals(), 20);
+
+    let key = fresh_key();
+    let stopped = app.api().post_as(key, "/v1/payments", &body).await;
+    stopped.expect_problem(429, "too-many-refusals");
+    assert_eq!(refusals(), 20, "nothing is frozen");
+    app.api().post("/v1/payments", &from_wallet(rich, shop.merchant, 1)).await.expect(201);
+    // One refusal is given back in three seconds, and the key was not spent.
+    let answered = eventually_async("the key is answered", std::time::Duration::from_secs(20), async || {
+        let reply = app.api().post_as(key, "/v1/payments", &body).await;
+        (reply.status != 429).then_some(reply)
+    });
+    answered.await.expect_problem(422, "insufficient-funds");
+    app.world.assert_whole();
+}
+
 #[tokio::test]
 async fn a_paused_campaign_gives_nothing_and_a_resumed_one_gives_again() {
     let app = TestApp::start();

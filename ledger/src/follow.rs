@@ -2,8 +2,8 @@
 //!
 //! A follower asks which journals are ahead of its cursor, reads a page, does its work and moves the cursor in the same
 //! database transaction. Rows up to a head once seen never change, so reading them after it needs no common snapshot.
-//! Two nodes that follow under one name cannot both move the cursor: the loser's transaction finds it moved and must
-//! roll back. Not here: events that are not money.
+//! Two nodes that follow under one name cannot both move the cursor: the loser's transaction finds it moved, or moved
+//! under a later epoch than its own, and must roll back. Not here: events that are not money.
 
 use diesel::sql_types::{BigInt, Binary, Integer, Uuid as SqlUuid};
 use diesel::{PgConnection, RunQueryDsl};
@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::bind::{Arg, statement};
 use crate::store::{StoreError, rows};
-use crate::{JournalId, Record};
+use crate::{Dropped, JournalId, Refusal};
 
 /// What lies between a follower's cursor and the head.
 #[derive(Debug, Clone)]
@@ -25,9 +25,43 @@ pub struct Page {
     /// The last seq of the page.
     pub upto: i64,
     /// Every record after `from`, to `upto`.
-    pub records: Vec<Record>,
+    pub entries: Vec<Entry>,
     /// Their companions, in seq order.
     pub companions: Vec<Written>,
+}
+
+/// A record as followers are told of it: all but its transfers, which none of them has needed yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Its place.
+    pub seq: i64,
+    /// The transaction's or the account's public id.
+    pub id: Uuid,
+    /// When it was decided, microseconds since 1970.
+    pub recorded_us: i64,
+    /// When it counts.
+    pub effective_us: i64,
+    /// What it says.
+    pub said: Said,
+    /// The request's canonical metadata.
+    pub meta: Vec<u8>,
+}
+
+/// What a record says to a follower.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Said {
+    /// A transaction was posted.
+    Posted {
+        /// Without these of its optional groups.
+        dropped: Vec<Dropped>,
+    },
+    /// A request was refused by an account's state.
+    Refused {
+        /// Why.
+        refusal: Refusal,
+    },
+    /// An account was opened or frozen, or a clock moved.
+    Other,
 }
 
 /// A companion as it was written.
@@ -76,19 +110,21 @@ pub fn next_page(
         return Ok(None);
     }
     let first = from.saturating_add(1);
-    let records = rows::records(conn, journal, first, upto)?;
+    let entries = rows::entries(conn, journal, first, upto)?;
     let companions = companions(conn, journal, first, upto)?;
-    Ok(Some(Page { journal, fork, from, upto, records, companions }))
+    Ok(Some(Page { journal, fork, from, upto, entries, companions }))
 }
 
-/// Moves the cursor past a page, inside the caller's transaction. False when another node has moved it: roll back.
+/// Moves the cursor past a page under the epoch this node leads by, inside the caller's transaction. False when another
+/// node has moved it, or has begun to lead since: roll back (JOURNAL 31).
 ///
 /// # Errors
 /// [`StoreError`].
-pub fn advance(conn: &mut PgConnection, name: &str, page: &Page) -> Result<bool, StoreError> {
-    const TEXT: &str = "UPDATE journal.follower SET seq = ? WHERE journal = ? AND name = ? AND seq = ? AND fork = ?";
-    let args =
-        [Arg::Int(page.upto), Arg::Int(page.journal.0), Arg::Text(name), Arg::Int(page.from), Arg::Uuid(page.fork)];
+pub fn advance(conn: &mut PgConnection, name: &str, page: &Page, epoch: i64) -> Result<bool, StoreError> {
+    const TEXT: &str = "UPDATE journal.follower SET seq = ?, epoch = ? \
+        WHERE journal = ? AND name = ? AND seq = ? AND fork = ? AND epoch <= ?";
+    let (journal, from, upto) = (Arg::Int(page.journal.0), Arg::Int(page.from), Arg::Int(page.upto));
+    let args = [upto, Arg::Int(epoch), journal, Arg::Text(name), from, Arg::Uuid(page.fork), Arg::Int(epoch)];
     Ok(statement::<()>(TEXT, &args).execute(conn)? == 1)
 }
 

@@ -165,9 +165,10 @@ CREATE TABLE journal.follower (
     PRIMARY KEY (journal, name)
 );
 
--- The rows of a batch. Planned once per session; nothing here looks a row up.
+-- The rows of a batch. Planned once per session; only a freeze looks a row up. The arrays of a table are equally long and
+-- are read in step: unnest() in the list, not in FROM, where PostgreSQL would first store each of them.
 CREATE FUNCTION journal.rows(
-    p_journal bigint, p_first bigint, p_now bigint,
+    p_journal bigint, p_first bigint, p_last bigint, p_now bigint,
     k_scope bigint[], k_key uuid[], k_fingerprint uuid[], k_seq bigint[],
     c_claim uuid[], c_seq bigint[],
     r_kind integer[], r_id uuid[], r_effective bigint[], r_body bytea[], r_meta bytea[],
@@ -181,34 +182,36 @@ CREATE FUNCTION journal.rows(
 ) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO journal.record (journal, seq, kind, id, recorded_us, effective_us, body, meta)
-    SELECT p_journal, p_first + r.place - 1, r.kind, r.id, p_now, r.effective_us, r.body, r.meta
-    FROM unnest(r_kind, r_id, r_effective, r_body, r_meta)
-         WITH ORDINALITY AS r(kind, id, effective_us, body, meta, place);
+    SELECT p_journal, generate_series(p_first, p_last), unnest(r_kind), unnest(r_id), p_now, unnest(r_effective),
+        unnest(r_body), unnest(r_meta);
     IF cardinality(k_key) > 0 THEN
         INSERT INTO journal.key (journal, scope, key, fingerprint, seq)
-        SELECT p_journal, k.* FROM unnest(k_scope, k_key, k_fingerprint, k_seq) AS k;
+        SELECT p_journal, unnest(k_scope), unnest(k_key), unnest(k_fingerprint), unnest(k_seq);
     END IF;
     IF cardinality(t_seq) > 0 THEN
         INSERT INTO journal.transfer (journal, seq, leg, kind, asset, debit, credit, amount,
             debit_balance, debit_held, debit_version, credit_balance, credit_held, credit_version)
-        SELECT p_journal, t.* FROM unnest(t_seq, t_leg, t_kind, t_asset, t_debit, t_credit, t_amount,
-            t_debit_balance, t_debit_held, t_debit_version, t_credit_balance, t_credit_held, t_credit_version) AS t;
+        SELECT p_journal, unnest(t_seq), unnest(t_leg), unnest(t_kind), unnest(t_asset), unnest(t_debit),
+            unnest(t_credit), unnest(t_amount), unnest(t_debit_balance), unnest(t_debit_held), unnest(t_debit_version),
+            unnest(t_credit_balance), unnest(t_credit_held), unnest(t_credit_version);
     END IF;
     IF cardinality(c_claim) > 0 THEN
-        INSERT INTO journal.claim (journal, claim, seq) SELECT p_journal, c.* FROM unnest(c_claim, c_seq) AS c;
+        INSERT INTO journal.claim (journal, claim, seq) SELECT p_journal, unnest(c_claim), unnest(c_seq);
     END IF;
     IF cardinality(a_id) > 0 THEN
         INSERT INTO journal.account (journal, id, public_id, asset, normal_side, owner, floor, ceiling)
-        SELECT p_journal, a.* FROM unnest(a_id, a_public_id, a_asset, a_side, a_owner, a_floor, a_ceiling) AS a;
+        SELECT p_journal, unnest(a_id), unnest(a_public_id), unnest(a_asset), unnest(a_side), unnest(a_owner),
+            unnest(a_floor), unnest(a_ceiling);
     END IF;
     IF cardinality(f_id) > 0 THEN
-        UPDATE journal.account SET debits_frozen = f.debits = 1, credits_frozen = f.credits = 1
-        FROM unnest(f_id, f_debits, f_credits) AS f(id, debits, credits)
-        WHERE account.journal = p_journal AND account.id = f.id;
+        FOR place IN 1 .. cardinality(f_id) LOOP
+            UPDATE journal.account SET debits_frozen = f_debits[place] = 1, credits_frozen = f_credits[place] = 1
+            WHERE journal = p_journal AND id = f_id[place];
+        END LOOP;
     END IF;
     IF cardinality(x_key) > 0 THEN
         INSERT INTO journal.companion (journal, kind, key, seq, place, body)
-        SELECT p_journal, x.* FROM unnest(x_kind, x_key, x_seq, x_place, x_body) AS x;
+        SELECT p_journal, unnest(x_kind), unnest(x_key), unnest(x_seq), unnest(x_place), unnest(x_body);
     END IF;
 END
 $$;
@@ -251,7 +254,7 @@ CREATE FUNCTION journal.post(
 ) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM journal.head(p_journal, p_epoch, p_first, p_last, p_version, p_now, p_offset, p_digest);
-    PERFORM journal.rows(p_journal, p_first, p_now, k_scope, k_key, k_fingerprint, k_seq, c_claim, c_seq,
+    PERFORM journal.rows(p_journal, p_first, p_last, p_now, k_scope, k_key, k_fingerprint, k_seq, c_claim, c_seq,
         r_kind, r_id, r_effective, r_body, r_meta,
         t_seq, t_leg, t_kind, t_asset, t_debit, t_credit, t_amount, t_debit_balance, t_debit_held, t_debit_version,
         t_credit_balance, t_credit_held, t_credit_version,
@@ -260,14 +263,17 @@ BEGIN
 END
 $$;
 
--- Refreshes checkpoints. A value at a version is a fact, so a late or repeated call changes nothing.
+-- Refreshes checkpoints. A value at a version is a fact, so a late or repeated call changes nothing. One row at a time:
+-- joined to an array, the planner may read every account for each of its elements, and an update has no LATERAL.
 CREATE FUNCTION journal.checkpoint(
     p_journal bigint, p_id bigint[], p_balance bigint[], p_held bigint[], p_version bigint[]
 ) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    UPDATE journal.account SET checkpoint_balance = c.balance, checkpoint_held = c.held, checkpoint_version = c.version
-    FROM unnest(p_id, p_balance, p_held, p_version) AS c(id, balance, held, version)
-    WHERE account.journal = p_journal AND account.id = c.id AND account.checkpoint_version < c.version;
+    FOR place IN 1 .. cardinality(p_id) LOOP
+        UPDATE journal.account SET checkpoint_balance = p_balance[place], checkpoint_held = p_held[place],
+            checkpoint_version = p_version[place]
+        WHERE journal = p_journal AND id = p_id[place] AND checkpoint_version < p_version[place];
+    END LOOP;
 END
 $$;
 

@@ -8,6 +8,7 @@
 
 mod api;
 mod app;
+pub mod books;
 mod ground;
 mod load;
 mod process;

@@ -65,6 +65,8 @@ problem-key-unknown-detail = Check its prefix.
 
 problem-key-reused = The key belongs to another request
 problem-key-reused-detail = Use a new Idempotency-Key for a new request.
+problem-too-many-refusals = Too many refusals
+problem-too-many-refusals-detail = Look at why the last ones were refused, and try again later: nothing happened.
 problem-queue-full = Too much at once
 problem-queue-full-detail = Nothing happened: try again in a moment.
 problem-not-done = This was not done in time

@@ -65,6 +65,8 @@ problem-key-unknown-detail = Controlla il suo prefisso.
 
 problem-key-reused = La chiave appartiene a un'altra richiesta
 problem-key-reused-detail = Usa una nuova Idempotency-Key per una nuova richiesta.
+problem-too-many-refusals = Troppi rifiuti
+problem-too-many-refusals-detail = Guarda perché gli ultimi sono stati rifiutati e riprova più tardi: non è successo nulla.
 problem-queue-full = Troppe richieste insieme
 problem-queue-full-detail = Non è successo nulla: riprova tra un momento.
 problem-not-done = Non abbiamo fatto in tempo

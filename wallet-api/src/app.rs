@@ -14,7 +14,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use crate::billers::Merchants;
 use crate::engagement::hooks;
 use crate::loyalty::Programmes;
-use crate::payments::Payments;
+use crate::payments::{Payments, Refusals};
 use crate::platform::Platform;
 use crate::platform::http::{ReadyCheck, common};
 use crate::platform::keyring::{Caller, Scope};
@@ -45,6 +45,7 @@ impl Parts {
             customers: Arc::new(Customers::default()),
             merchants: Arc::new(Merchants::default()),
             programmes: Arc::new(Programmes::default()),
+            refusals: Arc::new(Refusals::default()),
         };
         Self { platform, journal, payments, hook_policy: Arc::new(hook_policy) }
     }

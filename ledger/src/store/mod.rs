@@ -272,23 +272,24 @@ pub(crate) struct Standing {
     pub(crate) version: i64,
 }
 
-/// Writes checkpoints in short transactions, then moves the watermark if it still is where it was.
-pub(crate) fn checkpoint(
+/// Writes checkpoints, in one short transaction.
+pub(crate) fn checkpoint(conn: &mut PgConnection, journal: JournalId, chunk: &[Standing]) -> Result<(), StoreError> {
+    let ids: Vec<i64> = chunk.iter().map(|s| s.id.0).collect();
+    let balances: Vec<i64> = chunk.iter().map(|s| s.balance).collect();
+    let helds: Vec<i64> = chunk.iter().map(|s| s.held).collect();
+    let versions: Vec<i64> = chunk.iter().map(|s| s.version).collect();
+    let args = [Arg::Int(journal.0), Arg::Ints(&ids), Arg::Ints(&balances), Arg::Ints(&helds), Arg::Ints(&versions)];
+    statement::<()>("SELECT journal.checkpoint(?, ?, ?, ?, ?)", &args).execute(conn)?;
+    Ok(())
+}
+
+/// Says that the checkpoints are exact up to a seq, if this epoch is not over.
+pub(crate) fn move_watermark(
     conn: &mut PgConnection,
     journal: JournalId,
     epoch: i64,
     upto_seq: i64,
-    standings: &[Standing],
 ) -> Result<(), StoreError> {
-    for chunk in standings.chunks(1_000) {
-        let ids: Vec<i64> = chunk.iter().map(|s| s.id.0).collect();
-        let balances: Vec<i64> = chunk.iter().map(|s| s.balance).collect();
-        let helds: Vec<i64> = chunk.iter().map(|s| s.held).collect();
-        let versions: Vec<i64> = chunk.iter().map(|s| s.version).collect();
-        let args =
-            [Arg::Int(journal.0), Arg::Ints(&ids), Arg::Ints(&balances), Arg::Ints(&helds), Arg::Ints(&versions)];
-        statement::<()>("SELECT journal.checkpoint(?, ?, ?, ?, ?)", &args).execute(conn)?;
-    }
     let args = [Arg::Int(upto_seq), Arg::Int(journal.0), Arg::Int(epoch), Arg::Int(upto_seq)];
     statement::<()>("UPDATE journal.watermark SET seq = ? WHERE journal = ? AND epoch = ? AND seq < ?", &args)
         .execute(conn)?;

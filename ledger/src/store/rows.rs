@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::StoreError;
 use crate::apply::Map;
 use crate::bind::{Arg, statement};
+use crate::follow::{Entry, Said};
 use crate::{AccountId, Amount, AssetId, Body, JournalId, Posted, Record, RowKind, Side};
 
 type RecordRow = (BigInt, Integer, SqlUuid, BigInt, BigInt, Binary, Binary);
@@ -30,6 +31,30 @@ type TransferRow = (
 );
 type TransferValues = (i64, i32, i32, i32, i64, i64, Uuid, i64, i64, i64, i64, Uuid, i64, i64, i64);
 
+const HEADERS: &str = "SELECT seq, kind, id, recorded_us, effective_us, body, meta FROM journal.record \
+    WHERE journal = ? AND seq BETWEEN ? AND ? ORDER BY seq";
+
+/// What the records from `first` to `last` say, in order. Their transfers are not read, which is what costs.
+pub(crate) fn entries(
+    conn: &mut PgConnection,
+    journal: JournalId,
+    first: i64,
+    last: i64,
+) -> Result<Vec<Entry>, StoreError> {
+    let args = [Arg::Int(journal.0), Arg::Int(first), Arg::Int(last)];
+    let rows = statement::<RecordRow>(HEADERS, &args).load::<RecordValues>(conn)?;
+    let read = |(seq, kind, id, recorded_us, effective_us, body, meta): RecordValues| {
+        let corrupt = StoreError::Corrupt { journal: journal.0, seq, what: "record body" };
+        let said = match Body::from_bytes(kind, &body, Vec::new()).ok_or(corrupt)? {
+            Body::Transaction { dropped, .. } => Said::Posted { dropped },
+            Body::Refused { refusal } => Said::Refused { refusal },
+            Body::Opened { .. } | Body::Frozen { .. } | Body::ClockMoved { .. } => Said::Other,
+        };
+        Ok(Entry { seq, id, recorded_us, effective_us, said, meta })
+    };
+    rows.into_iter().map(read).collect()
+}
+
 /// The records from `first` to `last`, in order.
 pub(crate) fn records(
     conn: &mut PgConnection,
@@ -37,17 +62,16 @@ pub(crate) fn records(
     first: i64,
     last: i64,
 ) -> Result<Vec<Record>, StoreError> {
-    const RECORDS: &str = "SELECT seq, kind, id, recorded_us, effective_us, body, meta FROM journal.record \
-        WHERE journal = ? AND seq BETWEEN ? AND ? ORDER BY seq";
     const TRANSFERS: &str = "SELECT t.seq, t.leg, t.kind, t.asset, t.amount, \
         t.debit, d.public_id, t.debit_balance, t.debit_held, t.debit_version, \
         t.credit, c.public_id, t.credit_balance, t.credit_held, t.credit_version \
-        FROM journal.transfer t JOIN journal.account d ON d.journal = t.journal AND d.id = t.debit \
-        JOIN journal.account c ON c.journal = t.journal AND c.id = t.credit \
-        WHERE t.journal = ? AND t.seq BETWEEN ? AND ? ORDER BY t.seq, t.leg";
+        FROM (SELECT * FROM journal.transfer WHERE journal = ? AND seq BETWEEN ? AND ?) t \
+        CROSS JOIN LATERAL (SELECT public_id FROM journal.account WHERE journal = t.journal AND id = t.debit LIMIT 1) d \
+        CROSS JOIN LATERAL (SELECT public_id FROM journal.account WHERE journal = t.journal AND id = t.credit LIMIT 1) c \
+        ORDER BY t.seq, t.leg";
     let args = [Arg::Int(journal.0), Arg::Int(first), Arg::Int(last)];
     let transfers = statement::<TransferRow>(TRANSFERS, &args).load::<TransferValues>(conn)?;
-    let records = statement::<RecordRow>(RECORDS, &args).load::<RecordValues>(conn)?;
+    let records = statement::<RecordRow>(HEADERS, &args).load::<RecordValues>(conn)?;
     assemble(journal, records, transfers)
 }
 

@@ -42,6 +42,8 @@ struct Writer<'a> {
 struct Asked {
     request: Request,
     waiting: usize,
+    /// Nobody wants it done any more. If it was done under the same key before, they are told of that; else it is dropped.
+    late: bool,
 }
 
 impl Writer<'_> {
@@ -90,6 +92,9 @@ impl Writer<'_> {
             self.books.insert(journal, book);
         }
         let mut replays = self.replays(journal, asked)?;
+        for (_, replay) in asked.iter().zip(&mut replays).filter(|(one, replay)| one.late && replay.is_none()) {
+            *replay = Some(Err(JournalError::DeadlinePassed));
+        }
         refuse_rivals(asked, &mut replays);
         let fresh: Vec<&Request> =
             asked.iter().zip(&replays).filter(|(_, replay)| replay.is_none()).map(|(one, _)| &one.request).collect();
@@ -225,27 +230,27 @@ fn refuse_rivals(asked: &[Asked], replays: &mut [Option<Result<Answer, JournalEr
     }
 }
 
-/// Puts requests of one key and body together, and answers at once what needs no journal.
+/// Puts requests of one key and body together.
 fn gather(tickets: Vec<Ticket>) -> (Vec<Asked>, Vec<Reply>) {
     let now = Instant::now();
     let mut places: Map<Key, usize> = Map::default();
-    let mut groups: Vec<(Request, Vec<Reply>)> = Vec::with_capacity(tickets.len());
+    let mut groups: Vec<(Request, bool, Vec<Reply>)> = Vec::with_capacity(tickets.len());
     for Ticket { request, deadline, reply } in tickets {
-        if deadline < now {
-            _ = reply.send(Err(JournalError::DeadlinePassed));
-            continue;
-        }
+        let late = deadline < now;
         let place = *places.entry(request.key).or_insert(groups.len());
         match groups.get_mut(place) {
-            None => groups.push((request, vec![reply])),
-            Some((_, replies)) => replies.push(reply),
+            None => groups.push((request, late, vec![reply])),
+            Some((_, all_late, replies)) => {
+                *all_late &= late;
+                replies.push(reply);
+            }
         }
     }
     let mut all = Vec::with_capacity(groups.len());
-    let asked = groups.into_iter().map(|(request, replies)| {
+    let asked = groups.into_iter().map(|(request, late, replies)| {
         let waiting = replies.len();
         all.extend(replies);
-        Asked { request, waiting }
+        Asked { request, waiting, late }
     });
     (asked.collect(), all)
 }

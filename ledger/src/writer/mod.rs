@@ -236,7 +236,13 @@ impl Journal {
     /// True while this node writes.
     #[must_use]
     pub fn is_leading(&self) -> bool {
-        lock(&self.0.term).is_some()
+        self.leading_epoch().is_some()
+    }
+
+    /// The epoch this node writes under, while it does.
+    #[must_use]
+    pub fn leading_epoch(&self) -> Option<i64> {
+        lock(&self.0.term).as_ref().map(|term| term.epoch)
     }
 
     /// Changes whenever something was committed here, or this node began or ceased to lead.

@@ -5,9 +5,10 @@ use diesel::{Connection, PgConnection};
 
 use crate::store::StoreError;
 
-/// Plans are made once and must then probe indexes (JOURNAL 16); nothing waits or lingers without limit (JOURNAL 21).
-const SETTINGS: &str = "SET plan_cache_mode = force_generic_plan; SET enable_hashjoin = off; SET enable_mergejoin = off; \
-    SET jit = off; SET lock_timeout = '2s'; SET statement_timeout = '10s'; SET idle_in_transaction_session_timeout = '1s'";
+/// Plans are made once, maybe on tables that hold a row or two, and must then probe indexes (JOURNAL 16); nothing waits
+/// or lingers without limit (JOURNAL 21).
+const SETTINGS: &str = "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET enable_hashjoin = off; \
+    SET enable_mergejoin = off; SET jit = off; SET lock_timeout = '2s'; SET statement_timeout = '10s'; SET idle_in_transaction_session_timeout = '1s'";
 
 /// Opens a session. Over TCP an unanswered byte ends it after two seconds instead of never.
 pub(super) fn open(url: &str) -> Result<PgConnection, StoreError> {

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use diesel::PgConnection;
 
-use super::term::{LEASE_TTL, RENEW_EVERY, Term};
+use super::term::{Dirty, LEASE_TTL, RENEW_EVERY, Term};
 use super::{Inner, JournalError, batch, lock, session};
+use crate::JournalId;
 use crate::boot_clock;
 use crate::store::lease::{self, Asked};
 use crate::store::{self, StoreError};
@@ -16,7 +17,9 @@ use crate::store::{self, StoreError};
 const SLOT: i32 = 0;
 const WATCH_EVERY: Duration = Duration::from_millis(20);
 const ASK_EVERY: Duration = Duration::from_millis(200);
-const CHECKPOINT_EVERY: Duration = Duration::from_secs(2);
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(5);
+/// Accounts in one of its transactions.
+const CHECKPOINT_CHUNK: usize = 200;
 
 /// The sessions of a term, open before it begins, so that the lease can name them to whoever comes after.
 struct Sessions {
@@ -181,18 +184,19 @@ fn keep(inner: &Inner, term: &Term, mut conn: PgConnection) {
 fn sleep_unless_ended(term: &Term, time: Duration) {
     let until = boot_clock::now().saturating_add(time);
     while !term.has_ended() && boot_clock::now() < until {
-        thread::sleep(WATCH_EVERY);
+        thread::sleep(WATCH_EVERY.min(time));
     }
 }
 
-/// Writes checkpoints beside the batches, and a last one when the term ends in good order.
+/// Writes checkpoints beside the batches, and the last ones when the term ends in good order.
 fn checkpoint_until_end(term: &Term, mut conn: PgConnection) {
     loop {
         sleep_unless_ended(term, CHECKPOINT_EVERY);
         let ended = term.has_ended();
-        for (journal, dirty) in std::mem::take(&mut *lock(&term.dirty)) {
-            let standings: Vec<_> = dirty.standings.into_values().collect();
-            if let Err(error) = store::checkpoint(&mut conn, journal, term.epoch, dirty.seq, &standings) {
+        // A statement of its own: in the loop's head the lock would be held to its end, and the writer would wait for it.
+        let dirty = std::mem::take(&mut *lock(&term.dirty));
+        for (journal, dirty) in dirty {
+            if let Err(error) = checkpoint(term, &mut conn, journal, dirty) {
                 return tracing::warn!(%error, "checkpoint failed; the rows since the last one will be replayed");
             }
         }
@@ -200,4 +204,18 @@ fn checkpoint_until_end(term: &Term, mut conn: PgConnection) {
             return;
         }
     }
+}
+
+/// One journal's checkpoints, a few accounts at a time with a rest between: done in one go, payments would wait for the
+/// cores. The rests are short enough that it is done before the next one.
+fn checkpoint(term: &Term, conn: &mut PgConnection, journal: JournalId, dirty: Dirty) -> Result<(), StoreError> {
+    let standings: Vec<_> = dirty.standings.into_values().collect();
+    let chunks = standings.chunks(CHECKPOINT_CHUNK);
+    let share = CHECKPOINT_EVERY.checked_div(u32::try_from(chunks.len()).unwrap_or(u32::MAX));
+    let rest = share.map_or(WATCH_EVERY, |share| share.min(WATCH_EVERY));
+    for chunk in chunks {
+        store::checkpoint(conn, journal, chunk)?;
+        sleep_unless_ended(term, rest);
+    }
+    store::move_watermark(conn, journal, term.epoch, dirty.seq)
 }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use diesel::{PgConnection, QueryResult};
-use ledger::{Amount, AssetId, Command, Invalid, Journal, JournalError, Key, NewAccount, Transfer};
+use ledger::{Amount, AssetId, Command, Invalid, Journal, JournalError, Key, MAX_AMOUNT, NewAccount, Transfer};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -24,7 +24,7 @@ pub use rule::{Reward, Rule, TooLarge};
 
 use crate::platform::Platform;
 use crate::platform::books::{HOUSE, Paper, ask};
-use crate::platform::chart::Purpose;
+use crate::platform::chart::{self, Purpose};
 use crate::platform::ids::derived;
 use crate::platform::keyring::Tenant;
 use crate::platform::problem::Problem;
@@ -87,17 +87,10 @@ impl Grant {
         }
     }
 
-    /// Both accounts, should they not exist.
+    /// The transfer that gives it, and both its accounts, should they not exist.
     #[must_use]
-    pub fn openings(&self, tenant: i64, customer: Uuid) -> [NewAccount; 2] {
-        [self.budget(), self.destination(customer)].map(|purpose| purpose.opening(tenant, self.asset))
-    }
-
-    /// The transfer that gives it.
-    #[must_use]
-    pub fn transfer(&self, tenant: i64, customer: Uuid) -> Transfer {
-        let (debit, credit) = (self.budget().account(tenant), self.destination(customer).account(tenant));
-        Transfer { debit, credit, amount: Amount::new(self.minor, self.asset) }
+    pub fn moving(&self, tenant: i64, customer: Uuid) -> ([NewAccount; 2], Transfer) {
+        chart::moving(tenant, self.budget(), self.destination(customer), Amount::new(self.minor, self.asset))
     }
 }
 
@@ -180,14 +173,20 @@ pub fn funding(tenant: i64, config: &Config, campaign: &Campaign, kind: RewardKi
             (Purpose::PointsIssued(campaign.programme), Purpose::PointsBudget(campaign.id), campaign.points)
         }
     };
-    let amount = Amount::new(minor, asset);
+    let (open, transfer) = chart::moving(tenant, from, to, Amount::new(minor, asset));
     Command::Transact {
         id,
-        open: vec![from.opening(tenant, asset), to.opening(tenant, asset)],
-        transfers: vec![Transfer { debit: from.account(tenant), credit: to.account(tenant), amount }],
+        open: open.into(),
+        transfers: in_parts(minor).map(|part| Transfer { amount: Amount::new(part, asset), ..transfer }).collect(),
         groups: Vec::new(),
         claim: None,
     }
+}
+
+/// An amount as one or more that a transfer can move: what a whole file earns may be too much for one.
+fn in_parts(minor: i64) -> impl Iterator<Item = i64> {
+    let rests = std::iter::successors(Some(minor), |rest| rest.checked_sub(MAX_AMOUNT).filter(|rest| *rest > 0));
+    rests.map(|rest| rest.min(MAX_AMOUNT))
 }
 
 /// The campaign of one merchant for all its payments, under a rule given once: made, with a programme of its own, if
@@ -231,4 +230,18 @@ pub async fn ensure_campaign(
 pub fn rules_of(conn: &mut PgConnection, tenant: i64, decided: &[(Uuid, i32)]) -> QueryResult<Vec<(Uuid, Rule)>> {
     let all = store::rules(conn, tenant)?;
     Ok(all.into_iter().filter(|(campaign, rule)| decided.contains(&(*campaign, rule.version))).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_amount_too_large_for_one_transfer_goes_in_parts_that_add_up() {
+        let parts = |minor| in_parts(minor).collect::<Vec<_>>();
+        assert_eq!(parts(1), [1]);
+        assert_eq!(parts(MAX_AMOUNT), [MAX_AMOUNT]);
+        assert_eq!(parts(2 * MAX_AMOUNT + 5), [MAX_AMOUNT, MAX_AMOUNT, 5]);
+        assert_eq!(parts(0), [0], "refused by the journal, not lost here");
+    }
 }

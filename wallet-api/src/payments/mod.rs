@@ -9,23 +9,25 @@ mod explain;
 mod model;
 mod paper;
 mod reading;
+mod refusals;
 mod routes;
 
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use ledger::{Amount, Answer, Body, Claim, Command, Companion, Group, Journal, JournalId, Key, NewAccount, Transfer};
+use ledger::{Amount, Answer, Body, Claim, Command, Companion, Group, Journal, JournalId, Key};
 use uuid::Uuid;
 
 pub use model::{Instrument, PaymentWish, TopUpWish};
 pub use paper::{Cleared, Outcome, PAYMENT, PaperReward, PaymentPaper, cleared, events};
+pub use refusals::Refusals;
 pub use routes::{BalanceBody, customer_balances, routes};
 
 use crate::billers::Merchants;
 use crate::loyalty::{self, Config, Grant, Programmes};
 use crate::platform::Platform;
-use crate::platform::books::{Paper, ask};
-use crate::platform::chart::Purpose;
+use crate::platform::books::{HOUSE, Paper, ask};
+use crate::platform::chart::{self, Purpose};
 use crate::platform::ids::derived;
 use crate::platform::keyring::Tenant;
 use crate::platform::problem::Problem;
@@ -44,6 +46,8 @@ pub struct Payments {
     pub merchants: Arc<Merchants>,
     /// What it earns.
     pub programmes: Arc<Programmes>,
+    /// Who was refused of late.
+    pub refusals: Arc<Refusals>,
 }
 
 /// A payment the journal has decided: cleared, or refused for good.
@@ -78,7 +82,7 @@ impl Payments {
             companions: vec![Companion { kind: PAYMENT, key: id, body: facts }],
         };
         let command = transaction(tenant.id, id, &config, wish, &grants);
-        let answer = ask(&self.journal, tenant, key, command, paper).await?;
+        let answer = self.ask(tenant, wish.customer, key, command, paper).await?;
         self.paid(tenant, answer, id, written).await
     }
 
@@ -122,16 +126,36 @@ impl Payments {
         self.customers.secret(&self.platform, tenant.id, wish.customer).await?;
         let config = self.programmes.config(&self.platform, tenant.id).await?;
         let (from, to) = (Purpose::Settlement(wish.rail), Purpose::Available(wish.customer));
-        let (debit, credit) = (from.account(tenant.id), to.account(tenant.id));
+        let (open, transfer) = chart::moving(tenant.id, from, to, Amount::new(wish.amount_minor, config.eur));
         let command = Command::Transact {
             id: self.platform.ids.uuid_v7(self.platform.clock.now()),
-            open: vec![from.opening(tenant.id, config.eur), to.opening(tenant.id, config.eur)],
-            transfers: vec![Transfer { debit, credit, amount: Amount::new(wish.amount_minor, config.eur) }],
+            open: open.into(),
+            transfers: vec![transfer],
             groups: Vec::new(),
             claim: None,
         };
         let paper = Paper { meta: paper::meta("top_up", wish.customer, None, None), ..Paper::default() };
-        Ok(ask(&self.journal, tenant, key, command, paper).await?)
+        self.ask(tenant, wish.customer, key, command, paper).await
+    }
+
+    /// Asks the journal on behalf of a customer, who may be refused so often and no more. The house itself may.
+    async fn ask(
+        &self,
+        tenant: &Tenant,
+        customer: Uuid,
+        key: Key,
+        command: Command,
+        paper: Paper,
+    ) -> Result<Answer, Problem> {
+        let is_limited = key.scope > HOUSE;
+        if is_limited {
+            self.refusals.check(tenant.id, customer, self.platform.clock.now())?;
+        }
+        let answer = ask(&self.journal, tenant, key, command, paper).await?;
+        if is_limited && !answer.replayed && matches!(answer.record.body, Body::Refused { .. }) {
+            self.refusals.note(tenant.id, customer, self.platform.clock.now());
+        }
+        Ok(answer)
     }
 
     /// The tenant's present: a sandbox may be ahead of the world.
@@ -167,15 +191,16 @@ fn transaction(tenant: i64, id: Uuid, config: &Config, wish: &PaymentWish, grant
         Instrument::Wallet => Purpose::Available(wish.customer),
         Instrument::External { rail } => Purpose::Settlement(rail),
     };
-    let to = Purpose::Payable(wish.merchant);
-    let amount = Amount::new(wish.amount_minor, config.eur);
-    let given = || grants.iter().filter(|grant| grant.minor > 0);
-    let mut open: Vec<NewAccount> = vec![from.opening(tenant, config.eur), to.opening(tenant, config.eur)];
-    open.extend(given().flat_map(|grant| grant.openings(tenant, wish.customer)));
-    let groups = given().map(|grant| Group { transfers: vec![grant.transfer(tenant, wish.customer)] }).collect();
+    let (to, amount) = (Purpose::Payable(wish.merchant), Amount::new(wish.amount_minor, config.eur));
+    let (accounts, transfer) = chart::moving(tenant, from, to, amount);
+    let (mut open, mut groups) = (Vec::from(accounts), Vec::new());
+    for grant in grants.iter().filter(|grant| grant.minor > 0) {
+        let (accounts, transfer) = grant.moving(tenant, wish.customer);
+        open.extend(accounts);
+        groups.push(Group { transfers: vec![transfer] });
+    }
     let order = wish.reference.as_ref().map(|reference| {
         Claim(derived("order", &[&tenant.to_be_bytes(), wish.merchant.as_bytes(), reference.as_bytes()]))
     });
-    let transfers = vec![Transfer { debit: from.account(tenant), credit: to.account(tenant), amount }];
-    Command::Transact { id, open, transfers, groups, claim: order }
+    Command::Transact { id, open, transfers: vec![transfer], groups, claim: order }
 }

@@ -4,8 +4,9 @@
 //! and explanations read nothing else, so each can be computed again from the rows.
 
 use chrono::{DateTime, Utc};
-use ledger::follow::Page;
-use ledger::{Body, Dropped, Record};
+use data_encoding::HEXLOWER;
+use ledger::follow::{Entry, Page, Said};
+use ledger::{Dropped, StoreError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -19,7 +20,10 @@ use crate::platform::money::{EUR, Money};
 /// The companion's kind.
 pub const PAYMENT: i32 = 1;
 
-/// The paper of a payment, version 1.
+/// The version of papers that is written, and the only one there is.
+const VERSION: u8 = 1;
+
+/// The paper of a payment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PaymentPaper {
@@ -98,7 +102,7 @@ impl PaymentPaper {
             asset: grant.asset_code.clone(),
         };
         Self {
-            v: 1,
+            v: VERSION,
             payment,
             customer: wish.customer,
             merchant: wish.merchant,
@@ -114,10 +118,10 @@ impl PaymentPaper {
         serde_json::to_vec(self).unwrap_or_default()
     }
 
-    /// The paper in a companion's bytes.
+    /// The paper in a companion's bytes; none when they are of a version this binary does not know.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        serde_json::from_slice(bytes).ok()
+        serde_json::from_slice(bytes).ok().filter(|paper: &Self| paper.v == VERSION)
     }
 
     /// Each reward with what became of it, the transaction's dropped groups given.
@@ -152,8 +156,7 @@ pub(super) fn meta(kind: &str, customer: Uuid, merchant: Option<Uuid>, facts: Op
         object.insert("merchant".into(), json!(merchant));
     }
     if let (Some(object), Some(facts)) = (meta.as_object_mut(), facts) {
-        let hex: String = facts.iter().map(|byte| format!("{byte:02x}")).collect();
-        object.insert("facts".into(), json!(hex));
+        object.insert("facts".into(), json!(HEXLOWER.encode(&facts)));
     }
     meta
 }
@@ -174,43 +177,47 @@ pub struct Cleared {
 }
 
 /// The payments of a page of the journal.
-pub fn cleared(page: &Page) -> impl Iterator<Item = Cleared> {
-    papers(page).map(|(record, paper)| Cleared {
+///
+/// # Errors
+/// [`StoreError::Corrupt`] for a paper this binary does not read: its follower stops there rather than leave it out.
+pub fn cleared(page: &Page) -> Result<Vec<Cleared>, StoreError> {
+    let cleared = |(entry, paper): (&Entry, PaymentPaper)| Cleared {
         id: paper.payment,
         customer: paper.customer,
         merchant: paper.merchant,
         amount_minor: paper.amount_minor,
-        occurred: moment(record.effective_us),
-    })
+        occurred: moment(entry.effective_us),
+    };
+    papers(page).map(|paper| paper.map(cleared)).collect()
 }
 
 /// The events of a page of the journal: payments cleared with what they earned, and payments refused.
-#[must_use]
-pub fn events(page: &Page) -> Vec<Event> {
-    let mut events: Vec<Event> = papers(page).map(|(record, paper)| cleared_event(page, record, &paper)).collect();
-    events.extend(page.records.iter().filter_map(|record| refused_event(page, record)));
+///
+/// # Errors
+/// As [`cleared`].
+pub fn events(page: &Page) -> Result<Vec<Event>, StoreError> {
+    let cleared = papers(page).map(|paper| paper.map(|(entry, paper)| cleared_event(page, entry, &paper)));
+    let refused = page.entries.iter().filter_map(|entry| refused_event(page, entry)).map(Ok);
+    let mut events = cleared.chain(refused).collect::<Result<Vec<_>, _>>()?;
     events.sort_by_key(|event| (event.seq, event.ordinal));
-    events
+    Ok(events)
 }
 
-/// The records of a page that are payments, each with its paper.
-fn papers(page: &Page) -> impl Iterator<Item = (&Record, PaymentPaper)> {
+/// The entries of a page that are payments, each with its paper.
+fn papers(page: &Page) -> impl Iterator<Item = Result<(&Entry, PaymentPaper), StoreError>> {
     let mut companions = page.companions.iter().filter(|companion| companion.kind == PAYMENT).peekable();
-    page.records.iter().filter_map(move |record| {
-        while companions.next_if(|companion| companion.seq < record.seq).is_some() {}
-        let companion = companions.next_if(|companion| companion.seq == record.seq)?;
-        let paper = PaymentPaper::from_bytes(&companion.body);
-        if paper.is_none() {
-            tracing::error!(seq = record.seq, "a payment's paper is of a version this binary does not read");
-        }
-        Some((record, paper?))
+    page.entries.iter().filter_map(move |entry| {
+        while companions.next_if(|companion| companion.seq < entry.seq).is_some() {}
+        let companion = companions.next_if(|companion| companion.seq == entry.seq)?;
+        let unread = StoreError::Corrupt { journal: page.journal.0, seq: entry.seq, what: "payment's paper" };
+        Some(PaymentPaper::from_bytes(&companion.body).map(|paper| (entry, paper)).ok_or(unread))
     })
 }
 
-fn cleared_event(page: &Page, record: &Record, paper: &PaymentPaper) -> Event {
-    let dropped = match &record.body {
-        Body::Transaction { dropped, .. } => dropped.as_slice(),
-        Body::Opened { .. } | Body::Frozen { .. } | Body::Refused { .. } | Body::ClockMoved { .. } => &[],
+fn cleared_event(page: &Page, entry: &Entry, paper: &PaymentPaper) -> Event {
+    let dropped = match &entry.said {
+        Said::Posted { dropped } => dropped.as_slice(),
+        Said::Refused { .. } | Said::Other => &[],
     };
     let reward = |(reward, outcome): (&PaperReward, Outcome)| {
         json!({
@@ -219,35 +226,35 @@ fn cleared_event(page: &Page, record: &Record, paper: &PaymentPaper) -> Event {
         })
     };
     let data = json!({
-        "payment": paper.payment, "customer": paper.customer, "merchant": paper.merchant, "seq": record.seq,
+        "payment": paper.payment, "customer": paper.customer, "merchant": paper.merchant, "seq": entry.seq,
         "amount": Money::new(paper.amount_minor, EUR), "instrument": paper.instrument,
         "rewards": paper.outcomes(dropped).map(reward).collect::<Vec<_>>(),
     });
-    event(page, record, "payment.cleared.v1", paper.customer, data)
+    event(page, entry, "payment.cleared.v1", paper.customer, data)
 }
 
-fn refused_event(page: &Page, record: &Record) -> Option<Event> {
-    let Body::Refused { refusal } = &record.body else { return None };
-    let meta: Value = serde_json::from_slice(&record.meta).ok()?;
+fn refused_event(page: &Page, entry: &Entry) -> Option<Event> {
+    let Said::Refused { refusal } = &entry.said else { return None };
+    let meta: Value = serde_json::from_slice(&entry.meta).ok()?;
     let customer: Uuid = meta.get("customer")?.as_str()?.parse().ok()?;
     let merchant = meta.get("merchant")?;
     let data = json!({
-        "payment": record.id, "customer": customer, "merchant": merchant, "seq": record.seq,
+        "payment": entry.id, "customer": customer, "merchant": merchant, "seq": entry.seq,
         "reason": refusal_code(refusal),
     });
-    Some(event(page, record, "payment.refused.v1", customer, data))
+    Some(event(page, entry, "payment.refused.v1", customer, data))
 }
 
-fn event(page: &Page, record: &Record, kind: &'static str, customer: Uuid, data: Value) -> Event {
+fn event(page: &Page, entry: &Entry, kind: &'static str, customer: Uuid, data: Value) -> Event {
     Event {
         tenant: page.journal.0,
         fork: page.fork,
-        seq: record.seq,
+        seq: entry.seq,
         ordinal: 0,
         kind,
         subject: format!("customer/{customer}"),
-        occurred: moment(record.effective_us),
-        recorded: moment(record.recorded_us),
+        occurred: moment(entry.effective_us),
+        recorded: moment(entry.recorded_us),
         data,
     }
 }
@@ -255,4 +262,34 @@ fn event(page: &Page, record: &Record, kind: &'static str, customer: Uuid, data:
 /// A journal's time; they are all within chrono's range, which the journal's own bounds see to.
 pub(super) fn moment(us: i64) -> DateTime<Utc> {
     DateTime::from_timestamp_micros(us).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use ledger::JournalId;
+    use ledger::follow::Written;
+
+    use super::*;
+
+    fn page(paper: &[u8]) -> Page {
+        let entry = |seq, said| Entry { seq, id: Uuid::nil(), recorded_us: 0, effective_us: 0, said, meta: Vec::new() };
+        let entries = vec![entry(1, Said::Other), entry(2, Said::Posted { dropped: Vec::new() })];
+        let companions = vec![Written { seq: 2, kind: PAYMENT, key: Uuid::nil(), body: paper.to_vec() }];
+        Page { journal: JournalId(1), fork: Uuid::nil(), from: 0, upto: 2, entries, companions }
+    }
+
+    fn paper() -> PaymentPaper {
+        let (customer, merchant, instrument) = (Uuid::from_u128(1), Uuid::from_u128(2), Instrument::Wallet);
+        let wish = PaymentWish { customer, merchant, amount_minor: 5, instrument, reference: None, occurred_at: None };
+        PaymentPaper::of(Uuid::from_u128(3), &wish, &[])
+    }
+
+    #[test]
+    fn a_paper_of_a_version_we_do_not_know_stops_its_followers() {
+        let known = page(&paper().to_bytes());
+        assert_eq!((cleared(&known).unwrap().len(), events(&known).unwrap().len()), (1, 1));
+        let unknown = page(&PaymentPaper { v: 2, ..paper() }.to_bytes());
+        assert!(matches!(cleared(&unknown), Err(StoreError::Corrupt { seq: 2, .. })));
+        assert!(events(&unknown).is_err());
+    }
 }

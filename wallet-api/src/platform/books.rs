@@ -13,7 +13,7 @@ use super::problem::{Describe, Problem};
 /// A money command that has not had its turn by then is dropped untried.
 const TURN: Duration = Duration::from_secs(5);
 
-/// Idempotency scope of what the house does by itself.
+/// Idempotency scope of what the house does by itself. Its other scopes lie below; clients' are above zero.
 pub const HOUSE: Scope = Scope(-1);
 
 /// The tenant's journal.

@@ -3,7 +3,7 @@
 //! An account's public id is a function of tenant, purpose and owner, so no table maps one to the other, and an account
 //! is opened by the first transaction that needs it. What an account may do is decided here and enforced by the journal.
 
-use ledger::{AssetId, NewAccount, NormalSide};
+use ledger::{Amount, AssetId, NewAccount, NormalSide, Transfer};
 use uuid::Uuid;
 
 use super::ids::derived;
@@ -34,6 +34,14 @@ pub enum Purpose {
     MarketingCost,
     /// Points a programme has brought into the world.
     PointsIssued(Uuid),
+}
+
+/// A transfer between two accounts, and both of them to open, should they not exist.
+#[must_use]
+pub fn moving(tenant: i64, from: Purpose, to: Purpose, amount: Amount) -> ([NewAccount; 2], Transfer) {
+    let (from, to) = (from.opening(tenant, amount.asset), to.opening(tenant, amount.asset));
+    let transfer = Transfer { debit: from.public_id, credit: to.public_id, amount };
+    ([from, to], transfer)
 }
 
 /// How money from outside arrives.

@@ -12,11 +12,14 @@ use diesel::result::Error as SqlError;
 use diesel::{Connection, PgConnection};
 use ledger::follow::{self, Page};
 use ledger::{Journal, JournalId, StoreError};
+use tokio::time::Instant;
 
 use super::db::{Db, DbError};
 
 /// Records taken at a time.
 const PAGE: i64 = 2_000;
+/// From one page to the next while the journal is busy: each page is a commit, and commits are what the journal waits for.
+const PACE: Duration = Duration::from_millis(50);
 /// How long to wait for news before looking anyway.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
@@ -40,8 +43,14 @@ impl Follower {
         let task = tokio::spawn(async move {
             let mut changes = journal.changes();
             while !stopping.load(Ordering::SeqCst) {
-                let more = journal.is_leading() && step(name, &db, effect).await;
-                if !more {
+                changes.mark_unchanged();
+                let next = Instant::now() + PACE;
+                let full = match journal.leading_epoch() {
+                    Some(epoch) => step(name, &db, epoch, effect).await,
+                    None => false,
+                };
+                if !full {
+                    tokio::time::sleep_until(next).await;
                     _ = tokio::time::timeout(LOOK_EVERY, changes.changed()).await;
                 }
             }
@@ -58,12 +67,12 @@ impl Follower {
     }
 }
 
-/// One page of each journal that is ahead; true when there may be more.
-async fn step(name: &'static str, db: &Db, effect: Effect) -> bool {
+/// One page of each journal that is ahead; true when there is more.
+async fn step(name: &'static str, db: &Db, epoch: i64, effect: Effect) -> bool {
     let db = db.clone();
-    let done = tokio::task::spawn_blocking(move || db.blocking(|conn| pages(conn, name, effect))).await;
+    let done = tokio::task::spawn_blocking(move || db.blocking(|conn| pages(conn, name, epoch, effect))).await;
     match done {
-        Ok(Ok(more)) => more,
+        Ok(Ok(full)) => full,
         Ok(Err(error)) => {
             tracing::warn!(follower = name, %error, "a follower could not go on; it tries again");
             false
@@ -78,7 +87,7 @@ enum FollowError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Pool(#[from] DbError),
-    #[error("another node has moved the cursor")]
+    #[error("another node follows now")]
     Moved,
 }
 
@@ -88,23 +97,32 @@ impl From<SqlError> for FollowError {
     }
 }
 
-fn pages(conn: &mut PgConnection, name: &'static str, effect: Effect) -> Result<bool, FollowError> {
-    let mut more = false;
+fn pages(conn: &mut PgConnection, name: &'static str, epoch: i64, effect: Effect) -> Result<bool, FollowError> {
+    let mut full = false;
     for journal in ledger::journals(conn)? {
-        match page(conn, name, journal, effect) {
-            Ok(moved) => more |= moved,
+        match page(conn, name, journal, epoch, effect) {
+            Ok(records) => full |= records >= PAGE,
             // One tenant's trouble is not another's.
             Err(error) => tracing::warn!(follower = name, journal = journal.0, %error, "a follower could not go on"),
         }
     }
-    Ok(more)
+    Ok(full)
 }
 
-/// One page of one journal; false when there is nothing new.
-fn page(conn: &mut PgConnection, name: &'static str, journal: JournalId, effect: Effect) -> Result<bool, FollowError> {
-    let Some(page) = follow::next_page(conn, name, journal, PAGE)? else { return Ok(false) };
+/// One page of one journal; tells how many records it had.
+fn page(
+    conn: &mut PgConnection,
+    name: &'static str,
+    journal: JournalId,
+    epoch: i64,
+    effect: Effect,
+) -> Result<i64, FollowError> {
+    let Some(page) = follow::next_page(conn, name, journal, PAGE)? else { return Ok(0) };
     conn.transaction(|conn| {
         effect(conn, &page)?;
-        if follow::advance(conn, name, &page)? { Ok(true) } else { Err(FollowError::Moved) }
+        if !follow::advance(conn, name, &page, epoch)? {
+            return Err(FollowError::Moved);
+        }
+        Ok(page.upto.saturating_sub(page.from))
     })
 }

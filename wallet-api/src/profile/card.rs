@@ -16,10 +16,10 @@ pub const CARD: &str = "card";
 /// Adds a page's payments to their customers' cards.
 ///
 /// # Errors
-/// What the database says.
+/// What the database says, and a payment whose paper does not read.
 pub fn follow_payments(conn: &mut PgConnection, page: &Page) -> Result<(), StoreError> {
     let mut by_customer: BTreeMap<Uuid, Vec<Cleared>> = BTreeMap::new();
-    for cleared in payments::cleared(page) {
+    for cleared in payments::cleared(page)? {
         by_customer.entry(cleared.customer).or_default().push(cleared);
     }
     if by_customer.is_empty() {

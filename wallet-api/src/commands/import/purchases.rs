@@ -4,6 +4,7 @@
 //! a key made from what it is (the row, the file), so a second run, or one after a kill, posts nothing twice and leaves
 //! the journal's head where it was. Memory does not grow with the file, but for 16 bytes a distinct row.
 
+use std::cell::RefCell;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -20,14 +21,14 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::rejects::Rejects;
-use super::rows::{self, Entry, Row};
+use super::rows::{self, Entry, Reject, Row};
 use crate::commands::keys::create_tenant;
 use crate::commands::node::{DatabaseArgs, Node, Settings};
 use crate::engagement::hooks::guard::Policy;
 use crate::identity::{self, IdentityError, NewTenant};
 use crate::loyalty::{self, Campaign, RewardKind, Rule};
 use crate::payments::{Instrument, Paid, PaymentWish};
-use crate::platform::books::{HOUSE, Paper, ask, journal_of};
+use crate::platform::books::{HOUSE, Paper, ask, journal_of, refusal_code};
 use crate::platform::chart::Rail;
 use crate::platform::ids::{Ids, derived};
 use crate::platform::keyring::Tenant;
@@ -76,7 +77,7 @@ pub struct Imported {
     pub posted: u64,
     /// Posted before, under the same key.
     pub replayed: u64,
-    /// Set aside with their reason.
+    /// Set aside with their reason, those that the books refused among them.
     pub rejected: u64,
     /// Cents paid.
     pub paid_minor: i64,
@@ -180,7 +181,7 @@ async fn import(
         "another node writes to these books: stop it, or import where it does not run"
     );
     let shop = Shop::prepare(node, tenant, &args.merchant, ahead).await?;
-    let mut rejects = Rejects::new(&rejects_path(args), &args.file).map_err(with_remedy)?;
+    let rejects = RefCell::new(Rejects::new(&rejects_path(args), &args.file).map_err(with_remedy)?);
     let bar = progress(ahead.rows);
     let mut failure = None;
     let mut read = 0_u64;
@@ -188,7 +189,7 @@ async fn import(
         read = read.saturating_add(1);
         match entry.and_then(|entry| match entry {
             Entry::Row(row) => Ok(Some(row)),
-            Entry::Reject(reject) => rejects.add(&reject).map(|()| None),
+            Entry::Reject(reject) => rejects.borrow_mut().add(&reject).map(|()| None),
         }) {
             Ok(row) => row,
             Err(error) => {
@@ -200,15 +201,19 @@ async fn import(
     let mut imported = Imported::default();
     let mut posting = stream::iter(Lots(good)).map(|lot| shop.post(lot)).buffer_unordered(LOTS);
     while let Some(lot) = posting.next().await {
-        let lot = lot?;
+        let (lot, refused) = lot?;
         bar.inc(lot.posted.saturating_add(lot.replayed));
         imported.add(&lot);
+        for reject in &refused {
+            rejects.borrow_mut().add(reject).map_err(with_remedy)?;
+        }
     }
     drop(posting);
     bar.finish_and_clear();
     if let Some(error) = failure {
         return Err(with_remedy(error));
     }
+    let rejects = rejects.into_inner();
     (imported.rows, imported.rejected) = (read, rejects.count());
     Ok((imported, rejects.finish().map_err(with_remedy)?))
 }
@@ -249,10 +254,14 @@ impl Imported {
     }
 
     /// Counts a payment; what the books had up to `before` was posted by an earlier run. A row whose first answer was lost
-    /// is answered as a replay too, and is still of this run.
-    fn count(&mut self, paid: &Paid, before: i64) -> anyhow::Result<()> {
-        let Body::Transaction { transfers, dropped, .. } = &paid.answer.record.body else {
-            anyhow::bail!("row of seq {} was refused; its customer's account may be frozen", paid.answer.record.seq);
+    /// is answered as a replay too, and is still of this run. Tells why, when the row was refused instead.
+    fn count(&mut self, paid: &Paid, before: i64) -> anyhow::Result<Option<&'static str>> {
+        let (transfers, dropped) = match &paid.answer.record.body {
+            Body::Transaction { transfers, dropped, .. } => (transfers, dropped),
+            Body::Refused { refusal } => return Ok(Some(refusal_code(refusal))),
+            Body::Opened { .. } | Body::Frozen { .. } | Body::ClockMoved { .. } => {
+                anyhow::bail!("the record of seq {} is no payment", paid.answer.record.seq)
+            }
         };
         let paper = paid.paper.as_ref().context("a payment without its paper")?;
         let counter = if paid.answer.record.seq > before { &mut self.posted } else { &mut self.replayed };
@@ -266,7 +275,7 @@ impl Imported {
             };
             *sum = sum.saturating_add(if given { reward.minor } else { 0 });
         }
-        Ok(())
+        Ok(None)
     }
 }
 
@@ -316,23 +325,25 @@ impl<'a> Shop<'a> {
         Ok(())
     }
 
-    async fn post(&self, lot: Vec<Row>) -> anyhow::Result<Imported> {
+    /// Posts a lot; tells what came of it, and which rows the books refused.
+    async fn post(&self, lot: Vec<Row>) -> anyhow::Result<(Imported, Vec<Reject>)> {
         let payments = &self.node.parts.payments;
         let mut references: Vec<String> = lot.iter().map(|row| row.customer.clone()).collect();
         references.sort_unstable();
         references.dedup();
         payments.customers.ensure_all(&payments.platform, self.tenant.id, references).await.map_err(in_words)?;
-        let mut imported = Imported::default();
-        let mut posting = stream::iter(lot).map(|row| self.pay(row)).buffer_unordered(LOT);
-        while let Some(paid) = posting.next().await {
-            imported.count(&paid?, self.before)?;
+        let (mut imported, mut refused) = (Imported::default(), Vec::new());
+        let mut posting = stream::iter(&lot).map(|row| async move { (row, self.pay(row).await) }).buffer_unordered(LOT);
+        while let Some((row, paid)) = posting.next().await {
+            refused.extend(imported.count(&paid?, self.before)?.map(|code| row.refused(code)));
         }
-        Ok(imported)
+        drop(posting);
+        Ok((imported, refused))
     }
 
     /// Posts a row; what is not known yet is asked again under the same key.
-    async fn pay(&self, row: Row) -> anyhow::Result<Paid> {
-        let key = Uuid::from_bytes(rows::key(&self.merchant, &row));
+    async fn pay(&self, row: &Row) -> anyhow::Result<Paid> {
+        let key = Uuid::from_bytes(rows::key(&self.merchant, row));
         let key = Key { scope: IMPORT, key, fingerprint: key };
         let wish = PaymentWish {
             customer: profile::customer_id(self.tenant.id, &row.customer),

@@ -118,6 +118,9 @@ pub enum RejectReason {
     /// The same purchase more often than can be counted.
     #[error("the same purchase occurs more than 4294967295 times")]
     TooManyRepeats,
+    /// A purchase, but the state of an account forbade it: the merchant's is frozen, say. Final for this row.
+    #[error("the books refused it: {0}")]
+    Refused(&'static str),
 }
 
 impl RejectReason {
@@ -139,7 +142,16 @@ impl RejectReason {
             Self::NegativeAmount => "negative_amount",
             Self::AmountTooLarge => "amount_too_large",
             Self::TooManyRepeats => "too_many_repeats",
+            Self::Refused(_) => "refused",
         }
+    }
+}
+
+impl Row {
+    /// The reject of a row that the books refused, its text as the file might have had it.
+    pub fn refused(&self, code: &'static str) -> Reject {
+        let raw = format!("{},{},{}", self.customer, self.date, amount_text(self.amount_minor));
+        Reject { line: self.line, raw, reason: RejectReason::Refused(code) }
     }
 }
 

@@ -13,6 +13,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use data_encoding::HEXLOWER;
 use tempfile::TempDir;
 
 use super::ClusterError;
@@ -251,7 +252,7 @@ fn recorded_location(data_dir: &Path) -> Result<Option<PathBuf>, ClusterError> {
 /// Shortens a path to 16 hexadecimal digits: 64 bits, plenty for the data folders of one machine.
 fn short_hash(path: &Path) -> String {
     let digest = ring::digest::digest(&ring::digest::SHA256, path.as_os_str().as_encoded_bytes());
-    digest.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    HEXLOWER.encode(digest.as_ref()).chars().take(16).collect()
 }
 
 #[cfg(test)]

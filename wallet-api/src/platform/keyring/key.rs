@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use data_encoding::HEXLOWER;
 use ring::digest;
 
 use crate::platform::ids::Ids;
@@ -22,8 +23,8 @@ impl ApiKey {
         let (mut prefix, mut secret) = ([0; PREFIX_BYTES], [0; SECRET_BYTES]);
         ids.fill(&mut prefix);
         ids.fill(&mut secret);
-        let prefix = hex(&prefix);
-        Self { whole: format!("tsk_{prefix}_{}", hex(&secret)), prefix }
+        let prefix = HEXLOWER.encode(&prefix);
+        Self { whole: format!("tsk_{prefix}_{}", HEXLOWER.encode(&secret)), prefix }
     }
 
     /// Reads a key, or says nothing about why it is none.
@@ -64,8 +65,4 @@ impl fmt::Debug for ApiKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ApiKey(tsk_{}_..)", self.prefix)
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -18,7 +18,7 @@ use crate::platform::ids::Ids;
 /// Outcomes written at once.
 const BATCH: usize = 500;
 /// How long the first outcome of a batch waits for others: nobody waits for it.
-const GATHER: Duration = Duration::from_millis(15);
+const GATHER: Duration = Duration::from_millis(40);
 /// From one try to write outcomes to the next.
 const TRY_EVERY: Duration = Duration::from_millis(250);
 /// Tries after which outcomes are given up; their deliveries come due and are sent again.

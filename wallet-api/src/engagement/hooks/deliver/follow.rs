@@ -24,7 +24,7 @@ const NAME: &str = "hooks";
 /// Records of one page.
 const PAGE: i64 = 1_000;
 /// From one turn to the next while there is something to tell: under load, more records to a transaction.
-const TELLING: Duration = Duration::from_millis(5);
+const TELLING: Duration = Duration::from_millis(10);
 /// The same while nobody listens, when there is only the cursor to move.
 const SILENT: Duration = Duration::from_millis(50);
 /// The same after an error.
@@ -56,8 +56,8 @@ pub(super) async fn run(engine: Arc<Engine>, mut stopping: watch::Receiver<bool>
     while !*stopping.borrow_and_update() {
         changes.mark_unchanged();
         let started = Instant::now();
-        let pause = if engine.journal.is_leading() {
-            turn(&engine, &mut cursors).await
+        let pause = if let Some(epoch) = engine.journal.leading_epoch() {
+            turn(&engine, epoch, &mut cursors).await
         } else {
             // Another one moves the cursors now, and sends what is left.
             cursors.clear();
@@ -79,7 +79,7 @@ pub(super) async fn run(engine: Arc<Engine>, mut stopping: watch::Receiver<bool>
 }
 
 /// One turn over all journals; says how long after its beginning the next may begin.
-async fn turn(engine: &Arc<Engine>, cursors: &mut HashMap<JournalId, Cursor>) -> Duration {
+async fn turn(engine: &Arc<Engine>, epoch: i64, cursors: &mut HashMap<JournalId, Cursor>) -> Duration {
     let journals = match engine.run(|conn| Ok(ledger::journals(conn)?)).await {
         Ok(journals) => journals,
         Err(error) => return troubled(&error),
@@ -87,7 +87,7 @@ async fn turn(engine: &Arc<Engine>, cursors: &mut HashMap<JournalId, Cursor>) ->
     let mut pause = SILENT;
     for journal in journals {
         let (shared, cursor) = (Arc::clone(engine), cursors.get(&journal).copied());
-        match engine.run(move |conn| tell(conn, &shared, journal, cursor)).await {
+        match engine.run(move |conn| tell(conn, &shared, journal, epoch, cursor)).await {
             Ok(Turn::Idle) => pause = pause.min(TELLING),
             Ok(Turn::Skipped(cursor)) => _ = cursors.insert(journal, cursor),
             Ok(Turn::Told { cursor, jobs, overflowed }) => {
@@ -124,6 +124,7 @@ fn tell(
     conn: &mut PgConnection,
     engine: &Engine,
     journal: JournalId,
+    epoch: i64,
     cursor: Option<Cursor>,
 ) -> Result<Turn, EngineError> {
     // The head first, then who listens, then nothing past that head: whoever was added before a record was written is
@@ -136,26 +137,32 @@ fn tell(
     let rows = bulk::listeners(conn, Some(journal.0))?;
     let told_from = rows.iter().map(|row| row.since_seq).min().unwrap_or(head.seq).min(head.seq);
     if let Some(cursor) = known.filter(|cursor| cursor.seq < told_from) {
-        return skip(conn, journal, cursor, told_from);
+        return skip(conn, journal, epoch, cursor, told_from);
     }
     let limit = known.map_or(1, |cursor| head.seq.saturating_sub(cursor.seq).min(PAGE));
     let Some(page) = follow::next_page(conn, NAME, journal, limit)? else {
         return Ok(Turn::Skipped(Cursor { fork: head.fork, seq: head.seq }));
     };
     let receivers = engine.lanes().know(rows, &engine.settings.policy);
-    write(conn, engine, &page, &receivers)
+    write(conn, engine, &page, epoch, &receivers)
 }
 
 /// Moves the cursor past records that were written before anybody listened, without reading them.
-fn skip(conn: &mut PgConnection, journal: JournalId, cursor: Cursor, upto: i64) -> Result<Turn, EngineError> {
+fn skip(
+    conn: &mut PgConnection,
+    journal: JournalId,
+    epoch: i64,
+    cursor: Cursor,
+    upto: i64,
+) -> Result<Turn, EngineError> {
     let Cursor { fork, seq: from } = cursor;
-    let page = Page { journal, fork, from, upto, records: Vec::new(), companions: Vec::new() };
-    bulk::in_bulk(conn, |conn| advance(conn, &page))?;
+    let page = Page { journal, fork, from, upto, entries: Vec::new(), companions: Vec::new() };
+    bulk::in_bulk(conn, |conn| advance(conn, &page, epoch))?;
     Ok(Turn::Skipped(Cursor { fork, seq: upto }))
 }
 
-fn advance(conn: &mut PgConnection, page: &Page) -> Result<(), EngineError> {
-    if follow::advance(conn, NAME, page)? { Ok(()) } else { Err(EngineError::Moved) }
+fn advance(conn: &mut PgConnection, page: &Page, epoch: i64) -> Result<(), EngineError> {
+    if follow::advance(conn, NAME, page, epoch)? { Ok(()) } else { Err(EngineError::Moved) }
 }
 
 /// An event that somebody is told.
@@ -199,6 +206,7 @@ fn write(
     conn: &mut PgConnection,
     engine: &Engine,
     page: &Page,
+    epoch: i64,
     receivers: &[Arc<Receiver>],
 ) -> Result<Turn, EngineError> {
     let now = engine.platform.clock.now();
@@ -206,10 +214,10 @@ fn write(
         let lanes = engine.lanes();
         receivers.iter().map(|receiver| lanes.room(&receiver.key)).collect()
     };
-    let plan = plan(&(engine.events)(page), receivers, rooms, now, engine.held_until(now))?;
+    let plan = plan(&(engine.events)(page)?, receivers, rooms, now, engine.held_until(now))?;
     bulk::in_bulk(conn, |conn| {
         // The cursor first: of two engines the second waits here, and then finds it moved.
-        advance(conn, page)?;
+        advance(conn, page, epoch)?;
         if !plan.events.is_empty() {
             let rows: Vec<_> = plan.events.iter().map(Told::row).collect();
             bulk::insert_events(conn, page.journal.0, &rows, now)?;

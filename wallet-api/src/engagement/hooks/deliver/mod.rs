@@ -24,8 +24,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use ledger::Journal;
 use ledger::follow::Page;
+use ledger::{Journal, StoreError};
 use tokio::sync::{Notify, mpsc, watch};
 
 use self::lanes::Lanes;
@@ -39,7 +39,7 @@ use crate::platform::events::Event;
 use crate::platform::ids::Ids;
 
 /// Makes events of a page of the journal. Pure: the same page always gives the same events.
-pub type EventSource = fn(&Page) -> Vec<Event>;
+pub type EventSource = fn(&Page) -> Result<Vec<Event>, StoreError>;
 
 /// When to try again: see [`schedule::next_attempt`], which is the published one.
 pub type Schedule = fn(u32, DateTime<Utc>, Option<Duration>, u64) -> Option<DateTime<Utc>>;

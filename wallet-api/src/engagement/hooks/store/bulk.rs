@@ -3,8 +3,12 @@
 //! Every transaction is durable before it answers, like everything in the house: the cursor and the deliveries it wrote
 //! are one commit, so a crash can only make what was sent be sent again under the same ids.
 //!
+//! Arrays of rows are unnested in the select list, in step: in FROM, PostgreSQL would first store each of them.
+//!
 //! Plans: the tables grow by millions of rows while a prepared plan lives, so every look-up is an index probe per row
-//! asked for, and [`in_bulk`] forbids the plans that would be right for a small table only. Who has a row's key asks
+//! asked for, and [`in_bulk`] forbids the plans that would be right for a small table only. No update joins an array:
+//! a planner that thinks the table small would read it whole for each element. Rows are found by `LATERAL … LIMIT 1`
+//! and updated by their place, or offered to an insert that finds them there. Who has a row's key asks
 //! `next_at IS NOT NULL` and not `status = 0`, which means the same: the latter would let PostgreSQL read all that is
 //! pending at the endpoint, through the index of what is due, for each row.
 
@@ -87,7 +91,7 @@ pub(crate) fn insert_events(
     now: DateTime<Utc>,
 ) -> QueryResult<()> {
     const TEXT: &str = "INSERT INTO hook_event (tenant, seq, ordinal, id, kind, body, created_at) \
-        SELECT ?, e.*, ? FROM unnest(?, ?, ?, ?, ?) AS e";
+        SELECT ?, unnest(?), unnest(?), unnest(?), unnest(?), unnest(?), ?";
     let seqs: Vec<_> = events.iter().map(|event| event.seq).collect();
     let ordinals: Vec<_> = events.iter().map(|event| event.ordinal).collect();
     let ids: Vec<_> = events.iter().map(|event| event.id).collect();
@@ -97,12 +101,12 @@ pub(crate) fn insert_events(
         TEXT,
         &[
             &tenant.into_sql::<BigInt>(),
-            &now.into_sql::<Timestamptz>(),
             &seqs.into_sql::<Array<BigInt>>(),
             &ordinals.into_sql::<Array<Integer>>(),
             &ids.into_sql::<Array<SqlUuid>>(),
             &kinds.into_sql::<Array<Text>>(),
             &bodies.into_sql::<Array<Binary>>(),
+            &now.into_sql::<Timestamptz>(),
         ],
     )
     .execute(conn)
@@ -134,7 +138,7 @@ impl Keys {
 /// Adds pending deliveries, each with the time from which the poller may take it.
 pub(crate) fn insert_deliveries(conn: &mut PgConnection, deliveries: &[(Place, DateTime<Utc>)]) -> QueryResult<()> {
     const TEXT: &str = "INSERT INTO hook_delivery (tenant, endpoint, seq, ordinal, next_at) \
-        SELECT * FROM unnest(?, ?, ?, ?, ?)";
+        SELECT unnest(?), unnest(?), unnest(?), unnest(?), unnest(?)";
     let Keys { tenants, endpoints, seqs, ordinals } = Keys::of(deliveries.iter().map(|(place, _)| *place));
     let times: Vec<_> = deliveries.iter().map(|(_, next_at)| *next_at).collect();
     statement::<()>(
@@ -177,15 +181,15 @@ pub(crate) fn claim(
     now: DateTime<Utc>,
     until: DateTime<Utc>,
 ) -> QueryResult<Vec<Due>> {
-    // Materialised, so that the update probes the primary key for each row found and not the endpoint's rows for each.
-    const TEXT: &str = "WITH due AS MATERIALIZED (SELECT p.* FROM unnest(?, ?, ?) AS q(tenant, endpoint, places) \
-        CROSS JOIN LATERAL (SELECT tenant, endpoint, seq, ordinal FROM hook_delivery \
-            WHERE tenant = q.tenant AND endpoint = q.endpoint AND status = 0 AND next_at <= ? \
-            ORDER BY next_at LIMIT q.places FOR UPDATE SKIP LOCKED) p) \
-        UPDATE hook_delivery d SET next_at = ? FROM due \
-        JOIN hook_event e ON e.tenant = due.tenant AND e.seq = due.seq AND e.ordinal = due.ordinal \
-        WHERE d.tenant = due.tenant AND d.endpoint = due.endpoint AND d.seq = due.seq AND d.ordinal = due.ordinal \
-        RETURNING d.tenant, d.endpoint, d.seq, d.ordinal, d.attempts, e.id, e.body";
+    const TEXT: &str = "WITH taken AS (UPDATE hook_delivery d SET next_at = ? WHERE d.ctid = ANY (ARRAY( \
+            SELECT p.place FROM (SELECT unnest(?) AS tenant, unnest(?) AS endpoint, unnest(?) AS places) q \
+            CROSS JOIN LATERAL (SELECT ctid AS place FROM hook_delivery \
+                WHERE tenant = q.tenant AND endpoint = q.endpoint AND status = 0 AND next_at <= ? \
+                ORDER BY next_at LIMIT q.places FOR UPDATE SKIP LOCKED) p)) \
+            RETURNING d.tenant, d.endpoint, d.seq, d.ordinal, d.attempts) \
+        SELECT t.tenant, t.endpoint, t.seq, t.ordinal, t.attempts, e.id, e.body FROM taken t \
+        CROSS JOIN LATERAL (SELECT id, body FROM hook_event \
+            WHERE tenant = t.tenant AND seq = t.seq AND ordinal = t.ordinal LIMIT 1) e";
     type Row = (BigInt, SqlUuid, BigInt, Integer, Integer, SqlUuid, Binary);
     type Values = (i64, Uuid, i64, i32, i32, Uuid, Vec<u8>);
     let tenants: Vec<_> = rooms.iter().map(|room| room.tenant).collect();
@@ -194,11 +198,11 @@ pub(crate) fn claim(
     let rows = statement::<Row>(
         TEXT,
         &[
+            &until.into_sql::<Timestamptz>(),
             &tenants.into_sql::<Array<BigInt>>(),
             &endpoints.into_sql::<Array<SqlUuid>>(),
             &places.into_sql::<Array<BigInt>>(),
             &now.into_sql::<Timestamptz>(),
-            &until.into_sql::<Timestamptz>(),
         ],
     )
     .load::<Values>(conn)?;
@@ -230,11 +234,14 @@ pub(crate) struct Outcome {
 
 /// Writes attempts down and moves their deliveries on. An attempt that was written before changes nothing.
 pub(crate) fn settle(conn: &mut PgConnection, outcomes: &[Outcome]) -> QueryResult<()> {
-    const TEXT: &str = "WITH made AS MATERIALIZED (SELECT * FROM unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
-            AS m(tenant, endpoint, seq, ordinal, attempt, at, http_status, reason, duration_ms, response, status, next_at)), \
-        moved AS (UPDATE hook_delivery d SET status = m.status, attempts = m.attempt, next_at = m.next_at FROM made m \
-            WHERE d.tenant = m.tenant AND d.endpoint = m.endpoint AND d.seq = m.seq AND d.ordinal = m.ordinal \
-            AND d.next_at IS NOT NULL AND d.attempts = m.attempt - 1) \
+    const TEXT: &str = "WITH made (tenant, endpoint, seq, ordinal, attempt, at, http_status, reason, duration_ms, response, \
+            status, next_at) AS MATERIALIZED (SELECT unnest(?), unnest(?), unnest(?), unnest(?), unnest(?), unnest(?), \
+            unnest(?), unnest(?), unnest(?), unnest(?), unnest(?), unnest(?)), \
+        moved AS (INSERT INTO hook_delivery AS d (tenant, endpoint, seq, ordinal, status, attempts, next_at) \
+            SELECT tenant, endpoint, seq, ordinal, status, attempt, next_at FROM made \
+            ON CONFLICT (tenant, endpoint, seq, ordinal) DO UPDATE \
+            SET status = excluded.status, attempts = excluded.attempts, next_at = excluded.next_at \
+            WHERE d.next_at IS NOT NULL AND d.attempts = excluded.attempts - 1) \
         INSERT INTO hook_attempt (tenant, endpoint, seq, ordinal, attempt, at, status, reason, duration_ms, response) \
         SELECT tenant, endpoint, seq, ordinal, attempt, at, http_status, reason, duration_ms, response FROM made \
         ON CONFLICT DO NOTHING";
@@ -270,8 +277,10 @@ pub(crate) fn settle(conn: &mut PgConnection, outcomes: &[Outcome]) -> QueryResu
 
 /// Makes deliveries that were claimed and not tried due again.
 pub(crate) fn release(conn: &mut PgConnection, places: &[Place], now: DateTime<Utc>) -> QueryResult<()> {
-    const TEXT: &str = "UPDATE hook_delivery d SET next_at = ? FROM unnest(?, ?, ?, ?) AS p(tenant, endpoint, seq, ordinal) \
-        WHERE d.tenant = p.tenant AND d.endpoint = p.endpoint AND d.seq = p.seq AND d.ordinal = p.ordinal AND d.next_at IS NOT NULL";
+    const TEXT: &str = "UPDATE hook_delivery d SET next_at = ? WHERE d.ctid = ANY (ARRAY( \
+        SELECT p.place FROM (SELECT unnest(?) AS tenant, unnest(?) AS endpoint, unnest(?) AS seq, unnest(?) AS ordinal) q \
+        CROSS JOIN LATERAL (SELECT ctid AS place FROM hook_delivery WHERE tenant = q.tenant AND endpoint = q.endpoint \
+            AND seq = q.seq AND ordinal = q.ordinal AND next_at IS NOT NULL LIMIT 1 FOR UPDATE) p))";
     let Keys { tenants, endpoints, seqs, ordinals } = Keys::of(places.iter().copied());
     statement::<()>(
         TEXT,
@@ -291,13 +300,10 @@ pub(crate) fn release(conn: &mut PgConnection, places: &[Place], now: DateTime<U
 ///
 /// Not done where an endpoint is disabled: a page that is being written at that moment would be missed.
 pub(crate) fn sweep(conn: &mut PgConnection, at_most: i64) -> QueryResult<usize> {
-    const TEXT: &str = "WITH left_over AS MATERIALIZED (SELECT p.* FROM hook_endpoint e \
-        CROSS JOIN LATERAL (SELECT tenant, endpoint, seq, ordinal FROM hook_delivery \
-            WHERE tenant = e.tenant AND endpoint = e.id AND status = 0 LIMIT ?) p \
-        WHERE e.disabled_at IS NOT NULL) \
-        UPDATE hook_delivery d SET status = 3, next_at = NULL FROM left_over p \
-        WHERE d.tenant = p.tenant AND d.endpoint = p.endpoint AND d.seq = p.seq AND d.ordinal = p.ordinal \
-        AND d.next_at IS NOT NULL";
+    const TEXT: &str = "UPDATE hook_delivery d SET status = 3, next_at = NULL WHERE d.ctid = ANY (ARRAY( \
+        SELECT p.place FROM hook_endpoint e CROSS JOIN LATERAL (SELECT ctid AS place FROM hook_delivery \
+            WHERE tenant = e.tenant AND endpoint = e.id AND status = 0 LIMIT ? FOR UPDATE SKIP LOCKED) p \
+        WHERE e.disabled_at IS NOT NULL))";
     statement::<()>(TEXT, &[&at_most.into_sql::<BigInt>()]).execute(conn)
 }
 

@@ -12,9 +12,8 @@ use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper::{Request, Response, server};
 use hyper_util::rt::TokioIo;
-use ledger::{
-    Amount, AssetId, Body, Command, Companion, Config, JournalId, Key, NewAccount, NormalSide, Scope, Transfer,
-};
+use ledger::follow::{Entry, Said};
+use ledger::{Amount, AssetId, Command, Companion, Config, JournalId, Key, NewAccount, NormalSide, Scope, Transfer};
 use tokio::net::TcpListener;
 use uuid::Uuid;
 
@@ -57,10 +56,10 @@ pub(super) async fn eventually(mut is_so: impl FnMut() -> bool) {
 }
 
 /// One event per transaction, its data from the companion.
-fn paid(page: &Page) -> Vec<Event> {
-    let transactions = page.records.iter().filter(|record| matches!(record.body, Body::Transaction { .. }));
+fn paid(page: &Page) -> Result<Vec<Event>, StoreError> {
+    let transactions = page.entries.iter().filter(|entry| matches!(entry.said, Said::Posted { .. }));
     let at = |us| DateTime::from_timestamp_micros(us).unwrap();
-    let event = |record: &ledger::Record| Event {
+    let event = |record: &Entry| Event {
         tenant: page.journal.0,
         fork: page.fork,
         seq: record.seq,
@@ -75,19 +74,19 @@ fn paid(page: &Page) -> Vec<Event> {
             .find(|written| written.seq == record.seq)
             .map_or(serde_json::Value::Null, |written| serde_json::from_slice(&written.body).unwrap()),
     };
-    transactions.map(event).collect()
+    Ok(transactions.map(event).collect())
 }
 
 /// For measuring: no look-up of companions in a list.
-fn paid_plainly(page: &Page) -> Vec<Event> {
+fn paid_plainly(page: &Page) -> Result<Vec<Event>, StoreError> {
     let bare = Page { companions: Vec::new(), ..page.clone() };
-    let mut events = paid(&bare);
+    let mut events = paid(&bare)?;
     for event in &mut events {
         event.data = serde_json::json!({"payment": Uuid::nil(), "merchant": Uuid::nil(), "instrument": "wallet",
             "amount": {"amount": "1999", "asset": "EUR"}, "cashback": {"amount": "39", "asset": "EUR"},
             "points": {"amount": "19", "asset": "PTS:club"}});
     }
-    events
+    Ok(events)
 }
 
 pub(super) struct World {
