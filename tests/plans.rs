@@ -89,9 +89,11 @@ fn probes_only(db: &TestDb<'_>, count: i64, known_small: bool) {
 
     // Plans every statement while the tables are empty: openings, a transfer, a claim, a replay, a spent claim.
     let journal = lead(db);
-    let (one, other, claim) = (fresh_key(), fresh_key(), Claim(fresh_key()));
-    let first = request(fresh_key(), move_one(one, other, vec![account(one), account(other)], Some(claim)));
+    let (one, other) = (fresh_key(), fresh_key());
+    submit(&journal, request(fresh_key(), move_one(one, other, vec![account(one), account(other)], None)));
     let plan_all = || {
+        let (new, newer, claim) = (fresh_key(), fresh_key(), Claim(fresh_key()));
+        let first = request(fresh_key(), move_one(new, newer, vec![account(new), account(newer)], Some(claim)));
         submit(&journal, first.clone());
         assert!(submit(&journal, first.clone()).replayed);
         submit(&journal, request(fresh_key(), move_one(one, other, Vec::new(), Some(claim))));

@@ -116,7 +116,7 @@ pub fn next_page(
 }
 
 /// Moves the cursor past a page under the epoch this node leads by, inside the caller's transaction. False when another
-/// node has moved it, or has begun to lead since: roll back (JOURNAL 31).
+/// node has moved it, or moved it under a later epoch: roll back (JOURNAL 31).
 ///
 /// # Errors
 /// [`StoreError`].

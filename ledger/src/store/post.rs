@@ -1,5 +1,7 @@
 //! A batch as flat arrays, and the one call that commits it.
 
+use std::collections::BTreeMap;
+
 use diesel::{PgConnection, QueryResult, RunQueryDsl};
 use uuid::Uuid;
 
@@ -98,8 +100,7 @@ impl Rows {
                 }
                 Body::Opened { account, .. } => rows.account.push(record.seq, account),
                 Body::Frozen { account, .. } => {
-                    // As the batch leaves it, not as this record says: of several updates of one row in a statement
-                    // PostgreSQL keeps any one.
+                    // As the batch leaves it, not as this record says.
                     if let Some(account) = applied.changed.values().find(|changed| changed.public_id == *account) {
                         rows.frozen.0.push(account.id.0);
                         rows.frozen.1.push(i32::from(account.debits_frozen));
@@ -118,8 +119,22 @@ impl Rows {
                 }
             }
         }
+        rows.sort_frozen();
         rows.claim = applied.claims.iter().map(|(claim, seq)| (claim.0, *seq)).unzip();
         rows
+    }
+}
+
+impl Rows {
+    /// By account, each once: whoever locks several account rows locks them in this order.
+    fn sort_frozen(&mut self) {
+        let (ids, debits, credits) = std::mem::take(&mut self.frozen);
+        let rows: BTreeMap<i64, (i32, i32)> = ids.into_iter().zip(debits.into_iter().zip(credits)).collect();
+        for (id, (debits, credits)) in rows {
+            self.frozen.0.push(id);
+            self.frozen.1.push(debits);
+            self.frozen.2.push(credits);
+        }
     }
 }
 
@@ -245,9 +260,9 @@ mod tests {
         Request { journal: JournalId(1), key, command, effective_us: None, meta: Vec::new(), companions: Vec::new() }
     }
 
-    /// One UPDATE takes all freezes of a batch, and of two rows for one account it would take either.
+    /// The row says how the batch leaves the account, and is written once.
     #[test]
-    fn freezes_of_one_account_in_one_batch_all_say_what_the_last_said() {
+    fn freezes_of_one_account_in_one_batch_are_one_row_that_says_what_the_last_said() {
         let asset = Asset { id: AssetId(1), code: "EUR".into(), scale: 2 };
         let state = State { assets: Map::from_iter([(asset.id, asset)]), ..State::default() };
         let account = Uuid::from_u128(7);
@@ -264,6 +279,6 @@ mod tests {
         let batch: Vec<Request> = (0..).zip(commands).map(|(number, command)| request(number, command)).collect();
         let batch: Vec<&Request> = batch.iter().collect();
         let rows = Rows::of(&batch, &apply(&state, &batch, 1, &Map::default()));
-        assert_eq!(rows.frozen, (vec![1, 1], vec![0, 0], vec![1, 1]));
+        assert_eq!(rows.frozen, (vec![1], vec![0], vec![1]));
     }
 }

@@ -240,8 +240,11 @@ fn gather(tickets: Vec<Ticket>) -> (Vec<Asked>, Vec<Reply>) {
         let place = *places.entry(request.key).or_insert(groups.len());
         match groups.get_mut(place) {
             None => groups.push((request, late, vec![reply])),
-            Some((_, all_late, replies)) => {
-                *all_late &= late;
+            Some((kept, all_late, replies)) => {
+                if *all_late && !late {
+                    // What is done is what somebody still wants: same body, but made anew by the caller since.
+                    (*kept, *all_late) = (request, false);
+                }
                 replies.push(reply);
             }
         }

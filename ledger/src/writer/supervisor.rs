@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use diesel::PgConnection;
 
@@ -190,8 +190,10 @@ fn sleep_unless_ended(term: &Term, time: Duration) {
 
 /// Writes checkpoints beside the batches, and the last ones when the term ends in good order.
 fn checkpoint_until_end(term: &Term, mut conn: PgConnection) {
+    let mut began = Instant::now();
     loop {
-        sleep_unless_ended(term, CHECKPOINT_EVERY);
+        sleep_unless_ended(term, CHECKPOINT_EVERY.saturating_sub(began.elapsed()));
+        began = Instant::now();
         let ended = term.has_ended();
         // A statement of its own: in the loop's head the lock would be held to its end, and the writer would wait for it.
         let dirty = std::mem::take(&mut *lock(&term.dirty));
@@ -207,15 +209,20 @@ fn checkpoint_until_end(term: &Term, mut conn: PgConnection) {
 }
 
 /// One journal's checkpoints, a few accounts at a time with a rest between: done in one go, payments would wait for the
-/// cores. The rests are short enough that it is done before the next one.
+/// cores. In the order of their ids, which is also the order of a batch's freezes: two sessions that lock the same rows
+/// never wait for each other.
 fn checkpoint(term: &Term, conn: &mut PgConnection, journal: JournalId, dirty: Dirty) -> Result<(), StoreError> {
-    let standings: Vec<_> = dirty.standings.into_values().collect();
+    let mut standings: Vec<_> = dirty.standings.into_values().collect();
+    standings.sort_unstable_by_key(|standing| standing.id);
     let chunks = standings.chunks(CHECKPOINT_CHUNK);
+    // However many they are, rests take no longer than the time between two checkpoints.
     let share = CHECKPOINT_EVERY.checked_div(u32::try_from(chunks.len()).unwrap_or(u32::MAX));
     let rest = share.map_or(WATCH_EVERY, |share| share.min(WATCH_EVERY));
-    for chunk in chunks {
+    for (place, chunk) in chunks.enumerate() {
+        if place > 0 {
+            sleep_unless_ended(term, rest);
+        }
         store::checkpoint(conn, journal, chunk)?;
-        sleep_unless_ended(term, rest);
     }
     store::move_watermark(conn, journal, term.epoch, dirty.seq)
 }

@@ -15,18 +15,18 @@ mod routes;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use ledger::{Amount, Answer, Body, Claim, Command, Companion, Group, Journal, JournalId, Key};
+use ledger::{Amount, Answer, Body, Claim, Command, Companion, Group, Journal, JournalError, JournalId, Key};
 use uuid::Uuid;
 
 pub use model::{Instrument, PaymentWish, TopUpWish};
 pub use paper::{Cleared, Outcome, PAYMENT, PaperReward, PaymentPaper, cleared, events};
-pub use refusals::Refusals;
+pub use refusals::{Allowance, Refusals};
 pub use routes::{BalanceBody, customer_balances, routes};
 
 use crate::billers::Merchants;
 use crate::loyalty::{self, Config, Grant, Programmes};
 use crate::platform::Platform;
-use crate::platform::books::{HOUSE, Paper, ask};
+use crate::platform::books::{HOUSE, Paper, ask, only_if_done};
 use crate::platform::chart::{self, Purpose};
 use crate::platform::ids::derived;
 use crate::platform::keyring::Tenant;
@@ -82,7 +82,7 @@ impl Payments {
             companions: vec![Companion { kind: PAYMENT, key: id, body: facts }],
         };
         let command = transaction(tenant.id, id, &config, wish, &grants);
-        let answer = self.ask(tenant, wish.customer, key, command, paper).await?;
+        let answer = self.ask(tenant, (wish.customer, "payment"), key, command, paper).await?;
         self.paid(tenant, answer, id, written).await
     }
 
@@ -135,27 +135,34 @@ impl Payments {
             claim: None,
         };
         let paper = Paper { meta: paper::meta("top_up", wish.customer, None, None), ..Paper::default() };
-        self.ask(tenant, wish.customer, key, command, paper).await
+        self.ask(tenant, (wish.customer, "top_up"), key, command, paper).await
     }
 
     /// Asks the journal on behalf of a customer, who may be refused so often and no more. The house itself may.
     async fn ask(
         &self,
         tenant: &Tenant,
-        customer: Uuid,
+        (owner, what): (Uuid, &'static str),
         key: Key,
         command: Command,
         paper: Paper,
     ) -> Result<Answer, Problem> {
-        let is_limited = key.scope > HOUSE;
-        if is_limited {
-            self.refusals.check(tenant.id, customer, self.platform.clock.now())?;
+        if key.scope <= HOUSE {
+            return Ok(ask(&self.journal, tenant, key, command, paper).await?);
         }
-        let answer = ask(&self.journal, tenant, key, command, paper).await?;
-        if is_limited && !answer.replayed && matches!(answer.record.body, Body::Refused { .. }) {
-            self.refusals.note(tenant.id, customer, self.platform.clock.now());
+        let (allowance, now) = (Allowance { tenant: tenant.id, owner, what }, self.platform.clock.now());
+        if let Err(too_many) = self.refusals.check(allowance, now) {
+            // What this key did before is told all the same; what it did not do is not tried.
+            return match only_if_done(&self.journal, tenant, key, command, paper).await {
+                Err(JournalError::DeadlinePassed) => Err(too_many),
+                done => Ok(done?),
+            };
         }
-        Ok(answer)
+        let pending = self.refusals.pending(allowance, now);
+        let answer = ask(&self.journal, tenant, key, command, paper).await;
+        let is_refusal = |answer: &Answer| !answer.replayed && matches!(answer.record.body, Body::Refused { .. });
+        pending.answered(answer.as_ref().is_ok_and(is_refusal));
+        Ok(answer?)
     }
 
     /// The tenant's present: a sandbox may be ahead of the world.

@@ -5,8 +5,8 @@
 
 use chrono::{DateTime, Utc};
 use data_encoding::HEXLOWER;
-use ledger::follow::{Entry, Page, Said};
-use ledger::{Dropped, StoreError};
+use ledger::follow::{Entry, Page, Said, Written};
+use ledger::{Dropped, JournalId, StoreError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -118,10 +118,13 @@ impl PaymentPaper {
         serde_json::to_vec(self).unwrap_or_default()
     }
 
-    /// The paper in a companion's bytes; none when they are of a version this binary does not know.
-    #[must_use]
-    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        serde_json::from_slice(bytes).ok().filter(|paper: &Self| paper.v == VERSION)
+    /// The paper in a companion's bytes.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] when they are of a version this binary does not know.
+    pub fn read(journal: JournalId, companion: &Written) -> Result<Self, StoreError> {
+        let paper = serde_json::from_slice(&companion.body).ok().filter(|paper: &Self| paper.v == VERSION);
+        paper.ok_or(StoreError::Corrupt { journal: journal.0, seq: companion.seq, what: "payment's paper" })
     }
 
     /// Each reward with what became of it, the transaction's dropped groups given.
@@ -179,7 +182,7 @@ pub struct Cleared {
 /// The payments of a page of the journal.
 ///
 /// # Errors
-/// [`StoreError::Corrupt`] for a paper this binary does not read: its follower stops there rather than leave it out.
+/// [`StoreError::Corrupt`] for a paper this binary does not read: its follower stops before that page rather than leave it out.
 pub fn cleared(page: &Page) -> Result<Vec<Cleared>, StoreError> {
     let cleared = |(entry, paper): (&Entry, PaymentPaper)| Cleared {
         id: paper.payment,
@@ -209,8 +212,7 @@ fn papers(page: &Page) -> impl Iterator<Item = Result<(&Entry, PaymentPaper), St
     page.entries.iter().filter_map(move |entry| {
         while companions.next_if(|companion| companion.seq < entry.seq).is_some() {}
         let companion = companions.next_if(|companion| companion.seq == entry.seq)?;
-        let unread = StoreError::Corrupt { journal: page.journal.0, seq: entry.seq, what: "payment's paper" };
-        Some(PaymentPaper::from_bytes(&companion.body).map(|paper| (entry, paper)).ok_or(unread))
+        Some(PaymentPaper::read(page.journal, companion).map(|paper| (entry, paper)))
     })
 }
 
@@ -266,9 +268,6 @@ pub(super) fn moment(us: i64) -> DateTime<Utc> {
 
 #[cfg(test)]
 mod tests {
-    use ledger::JournalId;
-    use ledger::follow::Written;
-
     use super::*;
 
     fn page(paper: &[u8]) -> Page {

@@ -13,7 +13,7 @@ use crate::platform::problem::Problem;
 /// The paper of a payment.
 pub(super) async fn paper(platform: &Platform, journal: JournalId, payment: Uuid) -> Result<PaymentPaper, Problem> {
     let found = platform.db.run(move |conn| read::companion(conn, journal, PAYMENT, payment)).await?;
-    found.and_then(|companion| PaymentPaper::from_bytes(&companion.body)).ok_or_else(not_found)
+    Ok(PaymentPaper::read(journal, &found.ok_or_else(not_found)?)?)
 }
 
 /// A payment as it was posted.
@@ -26,7 +26,7 @@ pub(super) async fn payment(
         .db
         .run(move |conn| -> Result<_, Problem> {
             let companion = read::companion(conn, journal, PAYMENT, payment)?.ok_or_else(not_found)?;
-            let paper = PaymentPaper::from_bytes(&companion.body).ok_or_else(not_found)?;
+            let paper = PaymentPaper::read(journal, &companion)?;
             let record = read::record(conn, journal, companion.seq)?.ok_or_else(not_found)?;
             Ok((record, paper))
         })

@@ -56,11 +56,30 @@ pub async fn ask(
     command: Command,
     paper: Paper,
 ) -> Result<Answer, JournalError> {
+    let deadline = Instant::now().checked_add(TURN).ok_or(JournalError::DeadlinePassed)?;
+    journal.submit(request(tenant, key, command, paper), deadline).await
+}
+
+/// The answer that this key has already; nothing new is done.
+///
+/// # Errors
+/// [`JournalError::DeadlinePassed`] when the key was not used before.
+pub async fn only_if_done(
+    journal: &ledger::Journal,
+    tenant: &Tenant,
+    key: Key,
+    command: Command,
+    paper: Paper,
+) -> Result<Answer, JournalError> {
+    // A request that comes too late is told what its key did, and is not tried.
+    let past = Instant::now().checked_sub(Duration::from_millis(1)).ok_or(JournalError::DeadlinePassed)?;
+    journal.submit(request(tenant, key, command, paper), past).await
+}
+
+fn request(tenant: &Tenant, key: Key, command: Command, paper: Paper) -> Request {
     let Paper { effective_us, meta, companions } = paper;
     let meta = meta.to_string().into_bytes();
-    let request = Request { journal: journal_of(tenant), key, command, effective_us, meta, companions };
-    let deadline = Instant::now().checked_add(TURN).ok_or(JournalError::DeadlinePassed)?;
-    journal.submit(request, deadline).await
+    Request { journal: journal_of(tenant), key, command, effective_us, meta, companions }
 }
 
 impl Describe for StoreError {

@@ -20,6 +20,8 @@ use super::db::{Db, DbError};
 const PAGE: i64 = 2_000;
 /// From one page to the next while the journal is busy: each page is a commit, and commits are what the journal waits for.
 const PACE: Duration = Duration::from_millis(50);
+/// The same after a journal could not be followed.
+const TROUBLED: Duration = Duration::from_millis(500);
 /// How long to wait for news before looking anyway.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
@@ -44,14 +46,18 @@ impl Follower {
             let mut changes = journal.changes();
             while !stopping.load(Ordering::SeqCst) {
                 changes.mark_unchanged();
-                let next = Instant::now() + PACE;
-                let full = match journal.leading_epoch() {
+                let began = Instant::now();
+                let turn = match journal.leading_epoch() {
                     Some(epoch) => step(name, &db, epoch, effect).await,
-                    None => false,
+                    None => Turn::Done,
                 };
-                if !full {
-                    tokio::time::sleep_until(next).await;
-                    _ = tokio::time::timeout(LOOK_EVERY, changes.changed()).await;
+                match turn {
+                    Turn::More => {}
+                    Turn::Done => {
+                        tokio::time::sleep_until(began + PACE).await;
+                        _ = tokio::time::timeout(LOOK_EVERY, changes.changed()).await;
+                    }
+                    Turn::Troubled => tokio::time::sleep_until(began + TROUBLED).await,
                 }
             }
         });
@@ -67,17 +73,27 @@ impl Follower {
     }
 }
 
-/// One page of each journal that is ahead; true when there is more.
-async fn step(name: &'static str, db: &Db, epoch: i64, effect: Effect) -> bool {
+/// What one page of each journal came to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    /// There is more.
+    More,
+    /// All was taken.
+    Done,
+    /// A journal could not be followed.
+    Troubled,
+}
+
+async fn step(name: &'static str, db: &Db, epoch: i64, effect: Effect) -> Turn {
     let db = db.clone();
     let done = tokio::task::spawn_blocking(move || db.blocking(|conn| pages(conn, name, epoch, effect))).await;
     match done {
-        Ok(Ok(full)) => full,
+        Ok(Ok(turn)) => turn,
         Ok(Err(error)) => {
             tracing::warn!(follower = name, %error, "a follower could not go on; it tries again");
-            false
+            Turn::Troubled
         }
-        Err(_panicked) => false,
+        Err(_panicked) => Turn::Troubled,
     }
 }
 
@@ -97,16 +113,23 @@ impl From<SqlError> for FollowError {
     }
 }
 
-fn pages(conn: &mut PgConnection, name: &'static str, epoch: i64, effect: Effect) -> Result<bool, FollowError> {
-    let mut full = false;
+fn pages(conn: &mut PgConnection, name: &'static str, epoch: i64, effect: Effect) -> Result<Turn, FollowError> {
+    let (mut full, mut troubled) = (false, false);
     for journal in ledger::journals(conn)? {
         match page(conn, name, journal, epoch, effect) {
             Ok(records) => full |= records >= PAGE,
-            // One tenant's trouble is not another's.
-            Err(error) => tracing::warn!(follower = name, journal = journal.0, %error, "a follower could not go on"),
+            // One tenant's trouble is not another's, but that it takes its turns more slowly.
+            Err(error) => {
+                troubled = true;
+                tracing::warn!(follower = name, journal = journal.0, %error, "a follower could not go on");
+            }
         }
     }
-    Ok(full)
+    Ok(match (troubled, full) {
+        (true, _) => Turn::Troubled,
+        (false, true) => Turn::More,
+        (false, false) => Turn::Done,
+    })
 }
 
 /// One page of one journal; tells how many records it had.

@@ -205,6 +205,7 @@ async fn import(
         bar.inc(lot.posted.saturating_add(lot.replayed));
         imported.add(&lot);
         for reject in &refused {
+            bar.inc(1);
             rejects.borrow_mut().add(reject).map_err(with_remedy)?;
         }
     }

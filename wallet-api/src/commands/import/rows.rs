@@ -148,7 +148,7 @@ impl RejectReason {
 }
 
 impl Row {
-    /// The reject of a row that the books refused, its text as the file might have had it.
+    /// The reject of a row that the books refused, with its values for the text.
     pub fn refused(&self, code: &'static str) -> Reject {
         let raw = format!("{},{},{}", self.customer, self.date, amount_text(self.amount_minor));
         Reject { line: self.line, raw, reason: RejectReason::Refused(code) }

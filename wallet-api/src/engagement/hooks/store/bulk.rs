@@ -232,7 +232,8 @@ pub(crate) struct Outcome {
     pub(crate) next_at: Option<DateTime<Utc>>,
 }
 
-/// Writes attempts down and moves their deliveries on. An attempt that was written before changes nothing.
+/// Writes attempts down and moves their deliveries on; each delivery is there, and at most once among them. An attempt
+/// that was written before changes nothing.
 pub(crate) fn settle(conn: &mut PgConnection, outcomes: &[Outcome]) -> QueryResult<()> {
     const TEXT: &str = "WITH made (tenant, endpoint, seq, ordinal, attempt, at, http_status, reason, duration_ms, response, \
             status, next_at) AS MATERIALIZED (SELECT unnest(?), unnest(?), unnest(?), unnest(?), unnest(?), unnest(?), \
@@ -275,7 +276,8 @@ pub(crate) fn settle(conn: &mut PgConnection, outcomes: &[Outcome]) -> QueryResu
     .map(drop)
 }
 
-/// Makes deliveries that were claimed and not tried due again.
+/// Makes deliveries that were claimed and not tried due again. One that another session moves at this very moment stays
+/// as that session leaves it.
 pub(crate) fn release(conn: &mut PgConnection, places: &[Place], now: DateTime<Utc>) -> QueryResult<()> {
     const TEXT: &str = "UPDATE hook_delivery d SET next_at = ? WHERE d.ctid = ANY (ARRAY( \
         SELECT p.place FROM (SELECT unnest(?) AS tenant, unnest(?) AS endpoint, unnest(?) AS seq, unnest(?) AS ordinal) q \
