@@ -96,6 +96,11 @@ impl Api {
         self.send(Method::GET, path, &[], Bytes::new()).await.unwrap()
     }
 
+    /// GETs a path of a node that may not answer.
+    pub async fn try_get(&self, path: &str) -> Result<Reply, String> {
+        self.send(Method::GET, path, &[], Bytes::new()).await
+    }
+
     /// POSTs JSON under a new idempotency key.
     pub async fn post(&self, path: &str, body: &Value) -> Reply {
         self.post_as(fresh_key(), path, body).await

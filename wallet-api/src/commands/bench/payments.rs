@@ -113,7 +113,7 @@ pub async fn payments(seconds: u32, open_seconds: u32) -> anyhow::Result<Payment
     };
     let server = Server::start(&stage.url()).await?;
     let shop = Shop::open(&server, &key).await?;
-    stage.checkpoint()?;
+    stage.settle()?;
     let time = Duration::from_secs(u64::from(seconds));
     let mut runs = Vec::new();
     for (concurrent, clients) in CONCURRENT.into_iter().zip(CLIENTS) {

@@ -84,7 +84,7 @@ pub async fn posting(seconds: u32) -> anyhow::Result<Posting> {
     let journal = Journal::start(Config::new(stage.url(), holder, "bench".into()))?;
     anyhow::ensure!(journal.wait_until_leading(PATIENCE).await, "the journal has no leader");
     let books = Books::open(&journal, journal_id, &stage.url()).await?;
-    stage.checkpoint()?;
+    stage.settle()?;
     let contenders = CALLERS.iter().flat_map(|callers| [(false, *callers), (true, *callers)]);
     let mut references = CLIENTS.iter();
     let mut runs = Vec::new();
