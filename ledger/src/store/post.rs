@@ -88,6 +88,8 @@ impl Rows {
     /// Lays out what a batch does. `batch` and `applied` belong together.
     pub(crate) fn of(batch: &[&Request], applied: &Applied) -> Self {
         let mut rows = Self::default();
+        // By account, each once: whoever locks several account rows locks them in this order.
+        let mut frozen = BTreeMap::new();
         for record in &applied.records {
             rows.record.kind.push(record.body.kind());
             rows.record.id.push(record.id);
@@ -102,9 +104,8 @@ impl Rows {
                 Body::Frozen { account, .. } => {
                     // As the batch leaves it, not as this record says.
                     if let Some(account) = applied.changed.values().find(|changed| changed.public_id == *account) {
-                        rows.frozen.0.push(account.id.0);
-                        rows.frozen.1.push(i32::from(account.debits_frozen));
-                        rows.frozen.2.push(i32::from(account.credits_frozen));
+                        let sides = (i32::from(account.debits_frozen), i32::from(account.credits_frozen));
+                        frozen.insert(account.id.0, sides);
                     }
                 }
                 Body::Refused { .. } | Body::ClockMoved { .. } => {}
@@ -119,22 +120,13 @@ impl Rows {
                 }
             }
         }
-        rows.sort_frozen();
+        for (id, (debits, credits)) in frozen {
+            rows.frozen.0.push(id);
+            rows.frozen.1.push(debits);
+            rows.frozen.2.push(credits);
+        }
         rows.claim = applied.claims.iter().map(|(claim, seq)| (claim.0, *seq)).unzip();
         rows
-    }
-}
-
-impl Rows {
-    /// By account, each once: whoever locks several account rows locks them in this order.
-    fn sort_frozen(&mut self) {
-        let (ids, debits, credits) = std::mem::take(&mut self.frozen);
-        let rows: BTreeMap<i64, (i32, i32)> = ids.into_iter().zip(debits.into_iter().zip(credits)).collect();
-        for (id, (debits, credits)) in rows {
-            self.frozen.0.push(id);
-            self.frozen.1.push(debits);
-            self.frozen.2.push(credits);
-        }
     }
 }
 

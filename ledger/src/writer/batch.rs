@@ -379,3 +379,38 @@ fn is_rolled_back(error: &Error) -> bool {
         )
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    fn ticket(fingerprint: u128, by_us: i64, late: bool) -> Ticket {
+        let key = Key { scope: Scope(1), key: Uuid::from_u128(1), fingerprint: Uuid::from_u128(fingerprint) };
+        let (journal, command) = (JournalId(1), Command::MoveClock { by_us });
+        let request = Request { journal, key, command, effective_us: None, meta: Vec::new(), companions: Vec::new() };
+        let now = Instant::now();
+        let deadline = if late { now - Duration::from_secs(1) } else { now + Duration::from_secs(60) };
+        Ticket { request, deadline, reply: oneshot::channel().0 }
+    }
+
+    /// Which ticket's request is kept of each key and body, how many wait for it, and whether none of them is in time.
+    fn gathered(tickets: Vec<Ticket>) -> Vec<(Command, usize, bool)> {
+        gather(tickets).0.into_iter().map(|one| (one.request.command, one.waiting, one.late)).collect()
+    }
+
+    #[test]
+    fn of_one_key_and_body_the_first_in_time_is_kept_and_all_are_late_only_together() {
+        let moved = |by_us| Command::MoveClock { by_us };
+        assert_eq!(gathered(vec![ticket(1, 1, true), ticket(1, 2, false)]), [(moved(2), 2, false)]);
+        assert_eq!(gathered(vec![ticket(1, 1, false), ticket(1, 2, true)]), [(moved(1), 2, false)]);
+        assert_eq!(gathered(vec![ticket(1, 1, false), ticket(1, 2, false)]), [(moved(1), 2, false)]);
+        assert_eq!(gathered(vec![ticket(1, 1, true), ticket(1, 2, true)]), [(moved(1), 2, true)]);
+        // Another body under the key is another request, as late as it is.
+        let rivals = gathered(vec![ticket(1, 1, true), ticket(2, 2, false)]);
+        assert_eq!(rivals, [(moved(1), 1, true), (moved(2), 1, false)]);
+    }
+}
