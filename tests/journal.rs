@@ -44,16 +44,14 @@ fn a_cursor_moved_under_a_later_epoch_is_not_moved_under_an_earlier_one() {
     submit(&journal, opening_transfer());
     journal.stop();
     let mut conn = PgConnection::establish(&db.url()).unwrap();
-    let mut page = |limit| follow::next_page(&mut conn, "test", JOURNAL, limit).unwrap();
-    let (first, rest) = (page(1).unwrap(), page(10).unwrap());
-    assert_eq!((first.from, first.upto, rest.from, rest.upto), (0, 1, 0, 3));
-    let second = follow::Page { from: 1, ..rest.clone() };
+    let rest = follow::ahead(&mut conn, "test", JOURNAL).unwrap().unwrap();
+    assert_eq!((rest.from, rest.upto), (0, 3));
+    let (first, second) = (rest.first(1), follow::Span { from: 1, ..rest });
 
-    let mut conn = PgConnection::establish(&db.url()).unwrap();
-    assert!(follow::advance(&mut conn, "test", &first, 5).unwrap());
-    assert!(!follow::advance(&mut conn, "test", &second, 4).unwrap(), "an epoch that is over");
-    assert!(!follow::advance(&mut conn, "test", &rest, 6).unwrap(), "a page from where the cursor was");
-    assert!(follow::advance(&mut conn, "test", &second, 5).unwrap());
+    assert!(follow::advance(&mut conn, "test", first, 5).unwrap());
+    assert!(!follow::advance(&mut conn, "test", second, 4).unwrap(), "an epoch that is over");
+    assert!(!follow::advance(&mut conn, "test", rest, 6).unwrap(), "a page from where the cursor was");
+    assert!(follow::advance(&mut conn, "test", second, 5).unwrap());
     let stands = rows(&db.url(), "SELECT seq, epoch FROM journal.follower WHERE name = 'test'");
     assert_eq!(stands, [[Some("3".to_owned()), Some("5".to_owned())]]);
 }

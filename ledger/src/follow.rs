@@ -1,6 +1,6 @@
 //! Following the journal: whoever reads from a cursor loses nothing, because seq is gap-free in commit order.
 //!
-//! A follower asks which journals are ahead of its cursor, reads a page, does its work and moves the cursor in the same
+//! A follower asks what lies ahead of its cursor, reads a page of it, does its work and moves the cursor in the same
 //! database transaction. Rows up to a head once seen never change, so reading them after it needs no common snapshot.
 //! Two nodes that follow under one name cannot both move the cursor: the loser's transaction finds it moved, or moved
 //! under a later epoch than its own, and must roll back. Not here: events that are not money.
@@ -13,18 +13,45 @@ use crate::bind::{Arg, statement};
 use crate::store::{StoreError, rows};
 use crate::{Dropped, JournalId, Refusal};
 
-/// What lies between a follower's cursor and the head.
-#[derive(Debug, Clone)]
-pub struct Page {
+/// A stretch of a journal: every record after `from`, up to `upto`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
     /// Whose books.
     pub journal: JournalId,
     /// Their line of history.
     pub fork: Uuid,
-    /// The cursor this page was read from.
+    /// The last seq before it.
     pub from: i64,
-    /// The last seq of the page.
+    /// Its last seq.
     pub upto: i64,
-    /// Every record after `from`, to `upto`.
+}
+
+impl Span {
+    /// How many records it has.
+    #[must_use]
+    pub fn len(&self) -> i64 {
+        self.upto.saturating_sub(self.from).max(0)
+    }
+
+    /// Whether it has none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.upto <= self.from
+    }
+
+    /// Its first `limit` records.
+    #[must_use]
+    pub fn first(self, limit: i64) -> Self {
+        Self { upto: self.upto.min(self.from.saturating_add(limit)), ..self }
+    }
+}
+
+/// The records of a span.
+#[derive(Debug, Clone)]
+pub struct Page {
+    /// Which.
+    pub span: Span,
+    /// Each of them, in seq order.
     pub entries: Vec<Entry>,
     /// Their companions, in seq order.
     pub companions: Vec<Written>,
@@ -77,16 +104,12 @@ pub struct Written {
     pub body: Vec<u8>,
 }
 
-/// The journals that are ahead of this follower, and each one's next page of at most `limit` records, one at a time.
+/// What lies between this follower's cursor and the head: empty when it has seen all, none when there are no such books.
 ///
 /// # Errors
-/// [`StoreError`].
-pub fn next_page(
-    conn: &mut PgConnection,
-    name: &str,
-    journal: JournalId,
-    limit: i64,
-) -> Result<Option<Page>, StoreError> {
+/// [`StoreError::Corrupt`] when the cursor stands on another line of history than the books: what the follower did after
+/// the point they were restored from is for people to sort out.
+pub fn ahead(conn: &mut PgConnection, name: &str, journal: JournalId) -> Result<Option<Span>, StoreError> {
     const CURSOR: &str = "INSERT INTO journal.follower (journal, name, fork) SELECT journal, ?, fork FROM journal.head \
         WHERE journal = ? ON CONFLICT DO NOTHING";
     const READ: &str = "SELECT f.seq, h.seq, h.fork, f.fork FROM journal.follower f JOIN journal.head h ON h.journal = f.journal \
@@ -100,31 +123,34 @@ pub fn next_page(
         statement::<()>(CURSOR, &[Arg::Text(name), Arg::Int(journal.0)]).execute(conn)?;
         found = read(conn)?;
     }
-    let Some((from, head, fork, followed)) = found.into_iter().next() else { return Ok(None) };
+    let Some((from, upto, fork, followed)) = found.into_iter().next() else { return Ok(None) };
     if followed != fork {
-        // Restored books: what this follower did after the restored point is for people to sort out.
         return Err(StoreError::Corrupt { journal: journal.0, seq: from, what: "a cursor stands on another fork" });
     }
-    let upto = head.min(from.saturating_add(limit));
-    if upto <= from {
-        return Ok(None);
-    }
-    let first = from.saturating_add(1);
-    let entries = rows::entries(conn, journal, first, upto)?;
-    let companions = companions(conn, journal, first, upto)?;
-    Ok(Some(Page { journal, fork, from, upto, entries, companions }))
+    Ok(Some(Span { journal, fork, from, upto }))
 }
 
-/// Moves the cursor past a page under the epoch this node leads by, inside the caller's transaction. False when another
+/// The records of a span that lies before the head.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn page(conn: &mut PgConnection, span: Span) -> Result<Page, StoreError> {
+    let first = span.from.saturating_add(1);
+    let entries = rows::entries(conn, span.journal, first, span.upto)?;
+    let companions = companions(conn, span.journal, first, span.upto)?;
+    Ok(Page { span, entries, companions })
+}
+
+/// Moves the cursor past a span under the epoch this node leads by, inside the caller's transaction. False when another
 /// node has moved it, or moved it under a later epoch: roll back (JOURNAL 31).
 ///
 /// # Errors
 /// [`StoreError`].
-pub fn advance(conn: &mut PgConnection, name: &str, page: &Page, epoch: i64) -> Result<bool, StoreError> {
+pub fn advance(conn: &mut PgConnection, name: &str, span: Span, epoch: i64) -> Result<bool, StoreError> {
     const TEXT: &str = "UPDATE journal.follower SET seq = ?, epoch = ? \
         WHERE journal = ? AND name = ? AND seq = ? AND fork = ? AND epoch <= ?";
-    let (journal, from, upto) = (Arg::Int(page.journal.0), Arg::Int(page.from), Arg::Int(page.upto));
-    let args = [upto, Arg::Int(epoch), journal, Arg::Text(name), from, Arg::Uuid(page.fork), Arg::Int(epoch)];
+    let (journal, from, upto) = (Arg::Int(span.journal.0), Arg::Int(span.from), Arg::Int(span.upto));
+    let args = [upto, Arg::Int(epoch), journal, Arg::Text(name), from, Arg::Uuid(span.fork), Arg::Int(epoch)];
     Ok(statement::<()>(TEXT, &args).execute(conn)? == 1)
 }
 

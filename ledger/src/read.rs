@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::bind::{Arg, statement};
 use crate::follow::Written;
-use crate::store::{self, StoreError};
+use crate::store::{self, Head, StoreError};
 use crate::{AccountId, AssetId, JournalId, Record};
 
 pub use crate::store::assets_of;
@@ -24,6 +24,8 @@ pub struct HeadAt {
     pub last_us: i64,
     /// How far its sandbox clock is ahead, microseconds.
     pub clock_offset_us: i64,
+    /// Under which leadership it is written.
+    pub epoch: i64,
 }
 
 /// The head of a journal, if there is one.
@@ -32,7 +34,27 @@ pub struct HeadAt {
 /// [`StoreError`].
 pub fn head(conn: &mut PgConnection, journal: JournalId) -> Result<Option<HeadAt>, StoreError> {
     let head = store::head(conn, journal)?;
-    Ok(head.map(|h| HeadAt { seq: h.seq, fork: h.fork, last_us: h.last_us, clock_offset_us: h.clock_offset_us }))
+    Ok(head.map(|Head { seq, fork, last_us, clock_offset_us, epoch, .. }| HeadAt {
+        seq,
+        fork,
+        last_us,
+        clock_offset_us,
+        epoch,
+    }))
+}
+
+/// The heads of all journals, by number.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn heads(conn: &mut PgConnection) -> Result<Vec<(JournalId, HeadAt)>, StoreError> {
+    const TEXT: &str = "SELECT journal, seq, fork, last_us, clock_offset_us, epoch FROM journal.head ORDER BY journal";
+    type Row = (BigInt, BigInt, SqlUuid, BigInt, BigInt, BigInt);
+    let rows = statement::<Row>(TEXT, &[]).load::<(i64, i64, Uuid, i64, i64, i64)>(conn)?;
+    let read = |(journal, seq, fork, last_us, clock_offset_us, epoch)| {
+        (JournalId(journal), HeadAt { seq, fork, last_us, clock_offset_us, epoch })
+    };
+    Ok(rows.into_iter().map(read).collect())
 }
 
 /// An account as it truly stands.

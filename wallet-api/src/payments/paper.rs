@@ -212,7 +212,7 @@ fn papers(page: &Page) -> impl Iterator<Item = Result<(&Entry, PaymentPaper), St
     page.entries.iter().filter_map(move |entry| {
         while companions.next_if(|companion| companion.seq < entry.seq).is_some() {}
         let companion = companions.next_if(|companion| companion.seq == entry.seq)?;
-        Some(PaymentPaper::read(page.journal, companion).map(|paper| (entry, paper)))
+        Some(PaymentPaper::read(page.span.journal, companion).map(|paper| (entry, paper)))
     })
 }
 
@@ -249,8 +249,8 @@ fn refused_event(page: &Page, entry: &Entry) -> Option<Event> {
 
 fn event(page: &Page, entry: &Entry, kind: &'static str, customer: Uuid, data: Value) -> Event {
     Event {
-        tenant: page.journal.0,
-        fork: page.fork,
+        tenant: page.span.journal.0,
+        fork: page.span.fork,
         seq: entry.seq,
         ordinal: 0,
         kind,
@@ -268,13 +268,16 @@ pub(super) fn moment(us: i64) -> DateTime<Utc> {
 
 #[cfg(test)]
 mod tests {
+    use ledger::follow::Span;
+
     use super::*;
 
     fn page(paper: &[u8]) -> Page {
         let entry = |seq, said| Entry { seq, id: Uuid::nil(), recorded_us: 0, effective_us: 0, said, meta: Vec::new() };
         let entries = vec![entry(1, Said::Other), entry(2, Said::Posted { dropped: Vec::new() })];
         let companions = vec![Written { seq: 2, kind: PAYMENT, key: Uuid::nil(), body: paper.to_vec() }];
-        Page { journal: JournalId(1), fork: Uuid::nil(), from: 0, upto: 2, entries, companions }
+        let span = Span { journal: JournalId(1), fork: Uuid::nil(), from: 0, upto: 2 };
+        Page { span, entries, companions }
     }
 
     fn paper() -> PaymentPaper {

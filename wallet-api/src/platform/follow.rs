@@ -140,12 +140,14 @@ fn page(
     epoch: i64,
     effect: Effect,
 ) -> Result<i64, FollowError> {
-    let Some(page) = follow::next_page(conn, name, journal, PAGE)? else { return Ok(0) };
+    let ahead = follow::ahead(conn, name, journal)?.map(|span| span.first(PAGE));
+    let Some(span) = ahead.filter(|span| !span.is_empty()) else { return Ok(0) };
+    let page = follow::page(conn, span)?;
     conn.transaction(|conn| {
         effect(conn, &page)?;
-        if !follow::advance(conn, name, &page, epoch)? {
+        if !follow::advance(conn, name, span, epoch)? {
             return Err(FollowError::Moved);
         }
-        Ok(page.upto.saturating_sub(page.from))
+        Ok(span.len())
     })
 }

@@ -37,5 +37,5 @@ pub fn follow_payments(conn: &mut PgConnection, page: &Page) -> Result<(), Store
         add.last_amount_minor.push(last.amount_minor);
         add.last_at.push(last.occurred);
     }
-    Ok(store::add_to_cards(conn, page.journal.0, &add)?)
+    Ok(store::add_to_cards(conn, page.span.journal.0, &add)?)
 }

@@ -1,34 +1,24 @@
-//! From a delivery in memory to an outcome in the table: signed afresh, sent, judged, written down.
+//! From a delivery in memory to an outcome: signed afresh, sent, judged.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use tokio::sync::{mpsc, watch};
 
 use super::lanes::{Job, Key, Receiver};
-use super::{Engine, EngineError, Schedule};
+use super::{Engine, Schedule};
 use crate::engagement::hooks::message;
-use crate::engagement::hooks::model::{DeliveryStatus, DisableReason};
+use crate::engagement::hooks::model::DeliveryStatus;
 use crate::engagement::hooks::send::{Attempt, FailReason, Sent, Verdict};
 use crate::engagement::hooks::sign;
-use crate::engagement::hooks::store::{self, bulk, bulk::Outcome};
+use crate::engagement::hooks::store::bulk::Outcome;
 use crate::platform::ids::Ids;
-
-/// Outcomes written at once.
-const BATCH: usize = 500;
-/// How long the first outcome of a batch waits for others: nobody waits for it.
-const GATHER: Duration = Duration::from_millis(40);
-/// From one try to write outcomes to the next.
-const TRY_EVERY: Duration = Duration::from_millis(250);
-/// Tries after which outcomes are given up; their deliveries come due and are sent again.
-const TRIES: u32 = 40;
 
 /// An outcome on its way to the table.
 pub(super) struct Done {
-    outcome: Outcome,
+    pub(super) outcome: Outcome,
     /// What its body took of the memory there is.
-    bytes: usize,
+    pub(super) bytes: usize,
 }
 
 /// Takes deliveries into memory and starts workers for them.
@@ -50,9 +40,7 @@ async fn work(engine: Arc<Engine>, key: Key) {
         if done.outcome.status == DeliveryStatus::Gone {
             engine.lanes().close(&key);
         }
-        if engine.outcomes.send(done).await.is_err() {
-            return; // the engine has stopped; what was not written down will be sent again
-        }
+        engine.land(done);
     }
 }
 
@@ -99,79 +87,6 @@ fn judge(job: &Job, at: DateTime<Utc>, sent: Sent, schedule: Schedule, dice: &Id
         status,
         next_at,
     }
-}
-
-/// Writes outcomes down, set by set, until `drained` says that no more come.
-pub(super) async fn record(engine: Arc<Engine>, mut done: mpsc::Receiver<Done>, mut drained: watch::Receiver<bool>) {
-    let mut batch = Vec::with_capacity(BATCH);
-    while next_batch(&mut done, &mut drained, &mut batch).await {
-        settle(&engine, &batch, &drained).await;
-        let hungry = {
-            let mut lanes = engine.lanes();
-            batch.drain(..).for_each(|Done { outcome, bytes }| lanes.let_go(&outcome.place, bytes));
-            lanes.is_hungry()
-        };
-        if hungry {
-            engine.hungry.notify_one();
-        }
-    }
-}
-
-/// Fills the empty `batch` with what comes within a moment; false when nothing came and nothing will.
-async fn next_batch(
-    done: &mut mpsc::Receiver<Done>,
-    drained: &mut watch::Receiver<bool>,
-    batch: &mut Vec<Done>,
-) -> bool {
-    let is_last = tokio::select! {
-        biased;
-        _ = done.recv_many(batch, BATCH) => false,
-        _ = drained.wait_for(|drained| *drained) => true,
-    };
-    if is_last {
-        done.close();
-        return done.recv_many(batch, BATCH).await > 0;
-    }
-    if batch.len() < BATCH {
-        tokio::time::sleep(GATHER).await;
-    }
-    while batch.len() < BATCH
-        && let Ok(one) = done.try_recv()
-    {
-        batch.push(one);
-    }
-    !batch.is_empty()
-}
-
-/// Tries until it is written; a stop waits for one try only.
-async fn settle(engine: &Engine, batch: &[Done], drained: &watch::Receiver<bool>) {
-    let outcomes: Arc<[Outcome]> = batch.iter().map(|done| done.outcome.clone()).collect();
-    for _ in 0..TRIES {
-        let outcomes = Arc::clone(&outcomes);
-        match engine.run(move |conn| write(conn, &outcomes)).await {
-            Ok(()) => return,
-            Err(error) => {
-                let error = crate::platform::problem::Chain(&error);
-                tracing::warn!(%error, outcomes = batch.len(), "what became of hooks could not be written down");
-            }
-        }
-        if *drained.borrow() {
-            break;
-        }
-        tokio::time::sleep(TRY_EVERY).await;
-    }
-    tracing::error!(outcomes = batch.len(), "what became of hooks was not written down: they will be sent again");
-}
-
-fn write(conn: &mut diesel::PgConnection, outcomes: &[Outcome]) -> Result<(), EngineError> {
-    bulk::in_bulk(conn, |conn| {
-        bulk::settle(conn, outcomes)?;
-        for gone in outcomes.iter().filter(|outcome| outcome.status == DeliveryStatus::Gone) {
-            let (tenant, endpoint) = (gone.place.tenant, gone.place.endpoint);
-            store::disable(conn, tenant, endpoint, gone.at, DisableReason::Gone)?;
-        }
-        Ok(())
-    })
 }
 
 #[cfg(test)]

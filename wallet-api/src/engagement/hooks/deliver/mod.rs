@@ -1,23 +1,25 @@
 //! The engine: follows the journal, and tells the endpoints.
 //!
 //! One thread has a small runtime of its own, so that neither requests nor hooks wait for each other's turn. Four kinds
-//! of tasks run on it: [`follow`] turns committed records into deliveries in the transaction that moves its cursor, and
-//! hands them on in memory; [`attempt`] sends, at most so many at once to one endpoint, and writes down what came of it,
-//! set by set; [`poll`] takes up what is due in the table: second and later attempts, and what no memory holds any more.
+//! of tasks run on it: [`follow`] reads committed records and hands what they say to workers; [`attempt`] sends, at most
+//! so many at once to one endpoint; [`record`] writes down what came of it, set by set, in the transaction that moves the
+//! cursor; [`poll`] takes up what is due in the table: second and later attempts, and what no memory holds any more.
 //!
 //! Promise: what is committed is told, at least once, under the same ids; what is rolled back never is, because only
-//! committed rows are followed. The engine works while this node leads the journal. Two that work at once, for the moment
-//! in which one has not noticed that it leads no more, may tell twice and lose nothing: the cursor moves once, and a
-//! delivery is claimed by one. An endpoint that hangs holds up none of the others.
+//! committed rows are followed. The engine works while this node leads the journal, under the epoch it leads by. Two that
+//! work at once, for the moment in which one has not noticed that it leads no more, may tell twice and lose nothing: the
+//! cursor moves once, and a retry is claimed by one. An endpoint that hangs holds up none of the others.
 //!
 //! Limits: an endpoint is told what is recorded after it was added. Order is not promised; `sequence` lets a receiver
 //! restore it. Memory holds [`lanes::PLACES`] deliveries for each endpoint and [`lanes::MAX_BYTES`] in all; what is
 //! beyond waits in the table. Not here: ordered lanes, replay, breakers, switching off what fails for days.
 
 mod attempt;
+mod flights;
 mod follow;
 mod lanes;
 mod poll;
+mod record;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -26,8 +28,9 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use ledger::follow::Page;
 use ledger::{Journal, StoreError};
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, watch};
 
+use self::flights::{Flight, Flights};
 use self::lanes::Lanes;
 use super::guard::Policy;
 use super::schedule;
@@ -44,8 +47,6 @@ pub type EventSource = fn(&Page) -> Result<Vec<Event>, StoreError>;
 /// When to try again: see [`schedule::next_attempt`], which is the published one.
 pub type Schedule = fn(u32, DateTime<Utc>, Option<Duration>, u64) -> Option<DateTime<Utc>>;
 
-/// Outcomes that may wait to be written; past it, sending waits.
-const OUTCOMES: usize = 4_096;
 /// How long attempts under way may go on after a stop.
 const GRACE: Duration = Duration::from_secs(2);
 /// How often a stop looks whether they have ended.
@@ -109,7 +110,9 @@ struct Engine {
     lanes: Mutex<Lanes>,
     /// Says that the table has deliveries for which there is room again.
     hungry: Notify,
-    outcomes: mpsc::Sender<attempt::Done>,
+    flights: Mutex<Flights>,
+    /// Says that there may be something to write down.
+    landed: Notify,
 }
 
 /// Why a piece of the engine's work failed; it is tried again.
@@ -146,14 +149,23 @@ impl Hooks {
         settings.limits.idle_per_server = settings.limits.idle_per_server.max(settings.concurrency);
         let sender = Sender::new(settings.policy.clone(), settings.limits.clone())?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let (outcomes, done) = mpsc::channel(OUTCOMES);
-        let (dice, lanes, hungry) = (Ids::system(), Mutex::default(), Notify::new());
-        let engine = Engine { platform, journal, events, settings, sender, dice, lanes, hungry, outcomes };
+        let engine = Engine {
+            platform,
+            journal,
+            events,
+            settings,
+            sender,
+            dice: Ids::system(),
+            lanes: Mutex::default(),
+            hungry: Notify::new(),
+            flights: Mutex::default(),
+            landed: Notify::new(),
+        };
         let stop = watch::Sender::new(false);
         let stopping = stop.subscribe();
         let thread = std::thread::Builder::new()
             .name("hooks".into())
-            .spawn(move || runtime.block_on(run(Arc::new(engine), done, stopping)))?;
+            .spawn(move || runtime.block_on(run(Arc::new(engine), stopping)))?;
         Ok(Self { stop, thread: Mutex::new(Some(thread)) })
     }
 
@@ -174,11 +186,11 @@ impl Drop for Hooks {
     }
 }
 
-async fn run(engine: Arc<Engine>, done: mpsc::Receiver<attempt::Done>, mut stopping: watch::Receiver<bool>) {
+async fn run(engine: Arc<Engine>, mut stopping: watch::Receiver<bool>) {
     let drained = watch::Sender::new(false);
     let follow = tokio::spawn(follow::run(Arc::clone(&engine), stopping.clone()));
     let poll = tokio::spawn(poll::run(Arc::clone(&engine), stopping.clone()));
-    let record = tokio::spawn(attempt::record(Arc::clone(&engine), done, drained.subscribe()));
+    let record = tokio::spawn(record::run(Arc::clone(&engine), drained.subscribe()));
     // An error means that the handle is gone, which also means stop.
     _ = stopping.wait_for(|stop| *stop).await;
     finished("follower", follow.await);
@@ -207,6 +219,24 @@ impl Engine {
     /// A panic elsewhere leaves the lanes usable: at worst a delivery is held that nobody sends, until a restart.
     fn lanes(&self) -> MutexGuard<'_, Lanes> {
         self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// As with the lanes: what a panic leaves half noted is forgotten and read again.
+    fn flights(&self) -> MutexGuard<'_, Flights> {
+        self.flights.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes up a page, before its first hook is sent; false when it will be read again.
+    fn begin(&self, flight: Flight) -> bool {
+        let begun = flight.span.is_empty() || self.flights().begin(flight);
+        self.landed.notify_one();
+        begun
+    }
+
+    /// Notes what came of an attempt.
+    fn land(&self, done: attempt::Done) {
+        self.flights().land(done);
+        self.landed.notify_one();
     }
 
     /// Until when what is taken into memory now is hidden from the poll.

@@ -171,7 +171,7 @@ async fn no_tenant_sees_or_disables_anothers_endpoint() {
 #[actix_web::test]
 async fn deliveries_are_listed_newest_first_by_status_with_their_attempts() {
     use chrono::TimeDelta;
-    use store::bulk::{self, NewEvent, Outcome, Place};
+    use store::bulk::{self, NewDelivery, NewEvent, Outcome, Place};
 
     let world = World::new();
     let key = world.key("acea", &[Scope::Admin]);
@@ -181,9 +181,17 @@ async fn deliveries_are_listed_newest_first_by_status_with_their_attempts() {
     let tenant = identity::tenant_by_slug(&mut conn, "acea").unwrap().id;
     let place = |seq| Place { tenant, endpoint, seq, ordinal: 0 };
     for seq in 1..=3 {
-        let event = NewEvent { seq, ordinal: 0, id: Uuid::from_u128(9), kind: "payment.cleared.v1", body: b"{}" };
-        bulk::insert_events(&mut conn, tenant, &[event], now).unwrap();
-        bulk::insert_deliveries(&mut conn, &[(place(seq), now)]).unwrap();
+        let event = NewEvent {
+            seq,
+            ordinal: 0,
+            id: Uuid::from_u128(9),
+            kind: "payment.cleared.v1",
+            body: b"{}",
+            created_at: now,
+        };
+        bulk::insert_events(&mut conn, tenant, &[event]).unwrap();
+        let (status, next_at) = (DeliveryStatus::Pending, Some(now));
+        bulk::insert_deliveries(&mut conn, &[NewDelivery { place: place(seq), status, attempts: 0, next_at }]).unwrap();
     }
     let failed = Outcome {
         place: place(2),
@@ -207,7 +215,7 @@ async fn deliveries_are_listed_newest_first_by_status_with_their_attempts() {
         ..failed.clone()
     };
     for outcome in [&failed, &failed, &last] {
-        bulk::settle(&mut conn, std::slice::from_ref(outcome)).unwrap();
+        bulk::settle(&mut conn, &[outcome]).unwrap();
     }
     let path = format!("/v1/hook-endpoints/{endpoint}/deliveries");
     let sequences = |page: &Value| -> Vec<String> {

@@ -56,8 +56,8 @@ pub(crate) struct Listener {
     pub(crate) since_seq: i64,
 }
 
-/// The enabled endpoints of one tenant, or of all.
-pub(crate) fn listeners(conn: &mut PgConnection, tenant: Option<i64>) -> QueryResult<Vec<Listener>> {
+/// The enabled endpoints of all tenants.
+pub(crate) fn listeners(conn: &mut PgConnection) -> QueryResult<Vec<Listener>> {
     let columns = (
         hook_endpoint::tenant,
         hook_endpoint::id,
@@ -66,11 +66,7 @@ pub(crate) fn listeners(conn: &mut PgConnection, tenant: Option<i64>) -> QueryRe
         hook_endpoint::secret,
         hook_endpoint::since_seq,
     );
-    let enabled = hook_endpoint::table.filter(hook_endpoint::disabled_at.is_null()).select(columns);
-    match tenant {
-        Some(tenant) => enabled.filter(hook_endpoint::tenant.eq(tenant)).load(conn),
-        None => enabled.load(conn),
-    }
+    hook_endpoint::table.filter(hook_endpoint::disabled_at.is_null()).select(columns).load(conn)
 }
 
 /// An event to keep.
@@ -81,22 +77,19 @@ pub(crate) struct NewEvent<'a> {
     pub(crate) id: Uuid,
     pub(crate) kind: &'a str,
     pub(crate) body: &'a [u8],
+    pub(crate) created_at: DateTime<Utc>,
 }
 
 /// Keeps events of one tenant.
-pub(crate) fn insert_events(
-    conn: &mut PgConnection,
-    tenant: i64,
-    events: &[NewEvent<'_>],
-    now: DateTime<Utc>,
-) -> QueryResult<()> {
+pub(crate) fn insert_events(conn: &mut PgConnection, tenant: i64, events: &[NewEvent<'_>]) -> QueryResult<()> {
     const TEXT: &str = "INSERT INTO hook_event (tenant, seq, ordinal, id, kind, body, created_at) \
-        SELECT ?, unnest(?), unnest(?), unnest(?), unnest(?), unnest(?), ?";
+        SELECT ?, unnest(?), unnest(?), unnest(?), unnest(?), unnest(?), unnest(?)";
     let seqs: Vec<_> = events.iter().map(|event| event.seq).collect();
     let ordinals: Vec<_> = events.iter().map(|event| event.ordinal).collect();
     let ids: Vec<_> = events.iter().map(|event| event.id).collect();
     let kinds: Vec<_> = events.iter().map(|event| event.kind).collect();
     let bodies: Vec<_> = events.iter().map(|event| event.body).collect();
+    let times: Vec<_> = events.iter().map(|event| event.created_at).collect();
     statement::<()>(
         TEXT,
         &[
@@ -106,7 +99,7 @@ pub(crate) fn insert_events(
             &ids.into_sql::<Array<SqlUuid>>(),
             &kinds.into_sql::<Array<Text>>(),
             &bodies.into_sql::<Array<Binary>>(),
-            &now.into_sql::<Timestamptz>(),
+            &times.into_sql::<Array<Timestamptz>>(),
         ],
     )
     .execute(conn)
@@ -135,12 +128,25 @@ impl Keys {
     }
 }
 
-/// Adds pending deliveries, each with the time from which the poller may take it.
-pub(crate) fn insert_deliveries(conn: &mut PgConnection, deliveries: &[(Place, DateTime<Utc>)]) -> QueryResult<()> {
-    const TEXT: &str = "INSERT INTO hook_delivery (tenant, endpoint, seq, ordinal, next_at) \
-        SELECT unnest(?), unnest(?), unnest(?), unnest(?), unnest(?)";
-    let Keys { tenants, endpoints, seqs, ordinals } = Keys::of(deliveries.iter().map(|(place, _)| *place));
-    let times: Vec<_> = deliveries.iter().map(|(_, next_at)| *next_at).collect();
+/// A delivery as it is first written.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NewDelivery {
+    pub(crate) place: Place,
+    pub(crate) status: DeliveryStatus,
+    /// Attempts made before it was written.
+    pub(crate) attempts: i32,
+    /// For one that is pending: from when the poll may take it.
+    pub(crate) next_at: Option<DateTime<Utc>>,
+}
+
+/// Adds deliveries.
+pub(crate) fn insert_deliveries(conn: &mut PgConnection, deliveries: &[NewDelivery]) -> QueryResult<()> {
+    const TEXT: &str = "INSERT INTO hook_delivery (tenant, endpoint, seq, ordinal, status, attempts, next_at) \
+        SELECT unnest(?), unnest(?), unnest(?), unnest(?), unnest(?), unnest(?), unnest(?)";
+    let Keys { tenants, endpoints, seqs, ordinals } = Keys::of(deliveries.iter().map(|delivery| delivery.place));
+    let statuses: Vec<_> = deliveries.iter().map(|delivery| delivery.status.code()).collect();
+    let attempts: Vec<_> = deliveries.iter().map(|delivery| delivery.attempts).collect();
+    let times: Vec<_> = deliveries.iter().map(|delivery| delivery.next_at).collect();
     statement::<()>(
         TEXT,
         &[
@@ -148,7 +154,9 @@ pub(crate) fn insert_deliveries(conn: &mut PgConnection, deliveries: &[(Place, D
             &endpoints.into_sql::<Array<SqlUuid>>(),
             &seqs.into_sql::<Array<BigInt>>(),
             &ordinals.into_sql::<Array<Integer>>(),
-            &times.into_sql::<Array<Timestamptz>>(),
+            &statuses.into_sql::<Array<SmallInt>>(),
+            &attempts.into_sql::<Array<Integer>>(),
+            &times.into_sql::<Array<Nullable<Timestamptz>>>(),
         ],
     )
     .execute(conn)
@@ -232,12 +240,40 @@ pub(crate) struct Outcome {
     pub(crate) next_at: Option<DateTime<Utc>>,
 }
 
-/// Writes attempts down and moves their deliveries on; each delivery is there, and at most once among them. An attempt
-/// that was written before changes nothing.
-pub(crate) fn settle(conn: &mut PgConnection, outcomes: &[Outcome]) -> QueryResult<()> {
-    const TEXT: &str = "WITH made (tenant, endpoint, seq, ordinal, attempt, at, http_status, reason, duration_ms, response, \
+/// Writes attempts down whose deliveries are written as they leave them, in the same transaction.
+pub(crate) fn insert_attempts(conn: &mut PgConnection, outcomes: &[&Outcome]) -> QueryResult<()> {
+    const TEXT: &str = "INSERT INTO hook_attempt \
+            (tenant, endpoint, seq, ordinal, attempt, at, status, reason, duration_ms, response) \
+        SELECT unnest(?), unnest(?), unnest(?), unnest(?), unnest(?), unnest(?), unnest(?), unnest(?), unnest(?), unnest(?)";
+    let Keys { tenants, endpoints, seqs, ordinals } = Keys::of(outcomes.iter().map(|outcome| outcome.place));
+    let Made { attempts, times, answers, reasons, durations, responses } = Made::of(outcomes);
+    statement::<()>(
+        TEXT,
+        &[
+            &tenants.into_sql::<Array<BigInt>>(),
+            &endpoints.into_sql::<Array<SqlUuid>>(),
+            &seqs.into_sql::<Array<BigInt>>(),
+            &ordinals.into_sql::<Array<Integer>>(),
+            &attempts.into_sql::<Array<Integer>>(),
+            &times.into_sql::<Array<Timestamptz>>(),
+            &answers.into_sql::<Array<Nullable<Integer>>>(),
+            &reasons.into_sql::<Array<Nullable<Text>>>(),
+            &durations.into_sql::<Array<Integer>>(),
+            &responses.into_sql::<Array<Nullable<Text>>>(),
+        ],
+    )
+    .execute(conn)
+    .map(drop)
+}
+
+/// Writes attempts down and moves their deliveries on, each at most once among them. An attempt that was written before
+/// changes nothing, nor does one at a delivery that is not there: its page was not written, and will be told again.
+pub(crate) fn settle(conn: &mut PgConnection, outcomes: &[&Outcome]) -> QueryResult<()> {
+    const TEXT: &str = "WITH said (tenant, endpoint, seq, ordinal, attempt, at, http_status, reason, duration_ms, response, \
             status, next_at) AS MATERIALIZED (SELECT unnest(?), unnest(?), unnest(?), unnest(?), unnest(?), unnest(?), \
             unnest(?), unnest(?), unnest(?), unnest(?), unnest(?), unnest(?)), \
+        made AS MATERIALIZED (SELECT said.* FROM said CROSS JOIN LATERAL (SELECT 1 FROM hook_delivery \
+            WHERE tenant = said.tenant AND endpoint = said.endpoint AND seq = said.seq AND ordinal = said.ordinal LIMIT 1) d), \
         moved AS (INSERT INTO hook_delivery AS d (tenant, endpoint, seq, ordinal, status, attempts, next_at) \
             SELECT tenant, endpoint, seq, ordinal, status, attempt, next_at FROM made \
             ON CONFLICT (tenant, endpoint, seq, ordinal) DO UPDATE \
@@ -247,12 +283,7 @@ pub(crate) fn settle(conn: &mut PgConnection, outcomes: &[Outcome]) -> QueryResu
         SELECT tenant, endpoint, seq, ordinal, attempt, at, http_status, reason, duration_ms, response FROM made \
         ON CONFLICT DO NOTHING";
     let Keys { tenants, endpoints, seqs, ordinals } = Keys::of(outcomes.iter().map(|outcome| outcome.place));
-    let attempts: Vec<_> = outcomes.iter().map(|outcome| outcome.attempt).collect();
-    let times: Vec<_> = outcomes.iter().map(|outcome| outcome.at).collect();
-    let answers: Vec<_> = outcomes.iter().map(|outcome| outcome.http_status).collect();
-    let reasons: Vec<_> = outcomes.iter().map(|outcome| outcome.reason).collect();
-    let durations: Vec<_> = outcomes.iter().map(|outcome| outcome.duration_ms).collect();
-    let responses: Vec<_> = outcomes.iter().map(|outcome| outcome.response.as_deref()).collect();
+    let Made { attempts, times, answers, reasons, durations, responses } = Made::of(outcomes);
     let statuses: Vec<_> = outcomes.iter().map(|outcome| outcome.status.code()).collect();
     let nexts: Vec<_> = outcomes.iter().map(|outcome| outcome.next_at).collect();
     statement::<()>(
@@ -274,6 +305,32 @@ pub(crate) fn settle(conn: &mut PgConnection, outcomes: &[Outcome]) -> QueryResu
     )
     .execute(conn)
     .map(drop)
+}
+
+/// Attempts as columns.
+#[derive(Default)]
+struct Made<'a> {
+    attempts: Vec<i32>,
+    times: Vec<DateTime<Utc>>,
+    answers: Vec<Option<i32>>,
+    reasons: Vec<Option<&'static str>>,
+    durations: Vec<i32>,
+    responses: Vec<Option<&'a str>>,
+}
+
+impl<'a> Made<'a> {
+    fn of(outcomes: &[&'a Outcome]) -> Self {
+        let mut made = Self::default();
+        for outcome in outcomes {
+            made.attempts.push(outcome.attempt);
+            made.times.push(outcome.at);
+            made.answers.push(outcome.http_status);
+            made.reasons.push(outcome.reason);
+            made.durations.push(outcome.duration_ms);
+            made.responses.push(outcome.response.as_deref());
+        }
+        made
+    }
 }
 
 /// Makes deliveries that were claimed and not tried due again. One that another session moves at this very moment stays

@@ -60,8 +60,8 @@ fn paid(page: &Page) -> Result<Vec<Event>, StoreError> {
     let transactions = page.entries.iter().filter(|entry| matches!(entry.said, Said::Posted { .. }));
     let at = |us| DateTime::from_timestamp_micros(us).unwrap();
     let event = |record: &Entry| Event {
-        tenant: page.journal.0,
-        fork: page.fork,
+        tenant: page.span.journal.0,
+        fork: page.span.fork,
         seq: record.seq,
         ordinal: 0,
         kind: "test.paid.v1",

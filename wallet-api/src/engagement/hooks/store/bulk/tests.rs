@@ -42,10 +42,19 @@ fn with_due(count: i64) -> (Scratch, PgConnection) {
 
 fn add_due(conn: &mut PgConnection, first: i64, last: i64) {
     let events: Vec<_> = (first..=last)
-        .map(|seq| NewEvent { seq, ordinal: 0, id: Uuid::from_u64_pair(1, 2), kind: "test.paid.v1", body: b"{}" })
+        .map(|seq| NewEvent {
+            seq,
+            ordinal: 0,
+            id: Uuid::from_u64_pair(1, 2),
+            kind: "test.paid.v1",
+            body: b"{}",
+            created_at: now(),
+        })
         .collect();
-    insert_events(conn, TENANT, &events, now()).unwrap();
-    let deliveries: Vec<_> = (first..=last).map(|seq| (place(seq), now())).collect();
+    insert_events(conn, TENANT, &events).unwrap();
+    let due =
+        |seq| NewDelivery { place: place(seq), status: DeliveryStatus::Pending, attempts: 0, next_at: Some(now()) };
+    let deliveries: Vec<_> = (first..=last).map(due).collect();
     insert_deliveries(conn, &deliveries).unwrap();
 }
 
@@ -106,20 +115,29 @@ fn what_is_claimed_is_claimed_once_until_its_time_comes() {
 #[test]
 fn an_attempt_counts_once_and_only_after_the_one_before_it() {
     let (_scratch, mut conn) = with_due(1);
-    settle(&mut conn, &[delivered(1, 2)]).unwrap();
+    settle(&mut conn, &[&delivered(1, 2)]).unwrap();
     assert_eq!(of_status(&mut conn, DeliveryStatus::Pending), 1, "the first was not made yet");
-    settle(&mut conn, &[delivered(1, 1)]).unwrap();
+    settle(&mut conn, &[&delivered(1, 1)]).unwrap();
     let late = Outcome { status: DeliveryStatus::Pending, next_at: Some(now()), ..delivered(1, 1) };
-    settle(&mut conn, &[late]).unwrap();
+    settle(&mut conn, &[&late]).unwrap();
     assert_eq!(of_status(&mut conn, DeliveryStatus::Delivered), 1, "what is done stays done");
     release(&mut conn, &[place(1)], now()).unwrap();
     assert!(claimed(&mut conn, 1, later()).is_empty());
 }
 
+/// Its page was refused: whoever writes the page writes the delivery.
+#[test]
+fn an_attempt_at_a_delivery_that_is_not_there_leaves_nothing() {
+    let (_scratch, mut conn) = with_due(1);
+    settle(&mut conn, &[&delivered(1, 1), &delivered(2, 1)]).unwrap();
+    assert_eq!(number(&mut conn, "SELECT count(*) AS number FROM hook_delivery"), 1);
+    assert_eq!(number(&mut conn, "SELECT count(*) AS number FROM hook_attempt"), 1);
+}
+
 #[test]
 fn what_is_pending_at_a_disabled_endpoint_ends_as_gone() {
     let (_scratch, mut conn) = with_due(5);
-    settle(&mut conn, &[delivered(2, 1)]).unwrap();
+    settle(&mut conn, &[&delivered(2, 1)]).unwrap();
     assert_eq!(sweep(&mut conn, 100).unwrap(), 0);
     sql_query("UPDATE hook_endpoint SET disabled_at = now(), disabled_reason = 'gone'").execute(&mut conn).unwrap();
     assert_eq!((sweep(&mut conn, 3).unwrap(), sweep(&mut conn, 3).unwrap()), (3, 1));
@@ -148,7 +166,7 @@ fn probes_only(known_small: bool) {
             let room = Room { tenant: TENANT, endpoint: endpoint(), places: 100 };
             claim(conn, &[room], now(), later())?;
             release(conn, &places, later())?;
-            settle(conn, &outcomes)?;
+            settle(conn, &outcomes.iter().collect::<Vec<_>>())?;
             sweep(conn, 100).map(drop)
         })
         .unwrap();

@@ -1,0 +1,179 @@
+//! Writes down what was told: pages with the cursor's move, and outcomes of deliveries that the table has already.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use diesel::PgConnection;
+use ledger::follow::{self, Span};
+use tokio::sync::watch;
+
+use super::attempt::Done;
+use super::flights::{Flight, Landing, Told};
+use super::follow::NAME;
+use super::{Engine, EngineError};
+use crate::engagement::hooks::model::{DeliveryStatus, DisableReason};
+use crate::engagement::hooks::store;
+use crate::engagement::hooks::store::bulk::{self, NewDelivery, NewEvent, Outcome};
+use crate::platform::problem::Chain;
+
+/// How long what came first waits for what comes with it: nobody waits for it.
+const GATHER: Duration = Duration::from_millis(40);
+/// How often to look whether a page has waited long enough.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// From one try to write to the next.
+const TRY_EVERY: Duration = Duration::from_millis(250);
+/// Tries after which it is given up, and sent again.
+const TRIES: u32 = 40;
+
+/// Writes down until `drained` says that no more comes.
+pub(super) async fn run(engine: Arc<Engine>, mut drained: watch::Receiver<bool>) {
+    loop {
+        let is_last = wait(&engine, &mut drained).await;
+        let batch = engine.flights().take(is_last);
+        for flights in batch.journals {
+            land(&engine, flights, &drained).await;
+        }
+        if !batch.late.is_empty() {
+            settle(&engine, batch.late, &drained).await;
+        }
+        if engine.lanes().is_hungry() {
+            engine.hungry.notify_one();
+        }
+        if is_last {
+            return;
+        }
+    }
+}
+
+/// Until there may be something to write; true when nothing comes after it.
+async fn wait(engine: &Engine, drained: &mut watch::Receiver<bool>) -> bool {
+    let landed = async {
+        if engine.flights().is_waiting() {
+            _ = tokio::time::timeout(LOOK_EVERY, engine.landed.notified()).await;
+        } else {
+            engine.landed.notified().await;
+        }
+        tokio::time::sleep(GATHER).await;
+    };
+    tokio::select! {
+        biased;
+        _ = drained.wait_for(|drained| *drained) => true,
+        () = landed => false,
+    }
+}
+
+/// Writes pages of one journal that follow each other, and moves the cursor past them.
+async fn land(engine: &Engine, flights: Vec<Flight>, drained: &watch::Receiver<bool>) {
+    let (Some(first), Some(last)) = (flights.first(), flights.last()) else { return };
+    let (span, epoch) = (Span { upto: last.span.upto, ..first.span }, last.epoch);
+    let flights = Arc::new(flights);
+    let shared = Arc::clone(&flights);
+    let outcome = insist(engine, drained, move |conn| write_pages(conn, &shared, span, epoch)).await;
+    match outcome {
+        Ok(()) => engine.flights().written(span),
+        Err(error) => {
+            let (error, journal) = (Chain(&error), span.journal.0);
+            tracing::warn!(%error, journal, from = span.from, "what was told was not written down: it is told again");
+            let_go(engine, &engine.flights().forget(span.journal));
+        }
+    }
+    let_go(engine, &flights);
+    for key in flights.iter().flat_map(|flight| &flight.overflowed) {
+        engine.lanes().set_overflowed(key, true);
+    }
+}
+
+/// Lets go of the deliveries of these pages whose first attempt has ended.
+fn let_go(engine: &Engine, flights: &[Flight]) {
+    let mut lanes = engine.lanes();
+    let landings = flights.iter().flat_map(|flight| &flight.deliveries);
+    for done in landings.filter_map(|landing| landing.done.as_ref()) {
+        lanes.let_go(&done.outcome.place, done.bytes);
+    }
+}
+
+fn write_pages(conn: &mut PgConnection, flights: &[Flight], span: Span, epoch: i64) -> Result<(), EngineError> {
+    let events: Vec<_> = flights.iter().flat_map(|flight| flight.events.iter().map(event_row(flight))).collect();
+    let deliveries: Vec<_> = flights.iter().flat_map(|flight| &flight.deliveries).map(delivery_row).collect();
+    let landings = flights.iter().flat_map(|flight| &flight.deliveries);
+    let outcomes: Vec<_> = landings.filter_map(|landing| Some(&landing.done.as_ref()?.outcome)).collect();
+    bulk::in_bulk(conn, |conn| {
+        // The cursor first: of two engines the second waits here, and then finds it moved.
+        if !follow::advance(conn, NAME, span, epoch)? {
+            return Err(EngineError::Moved);
+        }
+        if !events.is_empty() {
+            bulk::insert_events(conn, span.journal.0, &events)?;
+            bulk::insert_deliveries(conn, &deliveries)?;
+        }
+        if !outcomes.is_empty() {
+            bulk::insert_attempts(conn, &outcomes)?;
+            disable_gone(conn, &outcomes)?;
+        }
+        Ok(())
+    })
+}
+
+fn event_row(flight: &Flight) -> impl Fn(&Told) -> NewEvent<'_> {
+    let created_at = flight.read_at;
+    move |told| {
+        let Told { seq, ordinal, id, kind, body } = told;
+        NewEvent { seq: *seq, ordinal: *ordinal, id: *id, kind, body, created_at }
+    }
+}
+
+fn delivery_row(landing: &Landing) -> NewDelivery {
+    let Landing { place, next_at, done } = landing;
+    match done {
+        None => NewDelivery { place: *place, status: DeliveryStatus::Pending, attempts: 0, next_at: Some(*next_at) },
+        Some(Done { outcome: Outcome { status, attempt, next_at, .. }, .. }) => {
+            NewDelivery { place: *place, status: *status, attempts: *attempt, next_at: *next_at }
+        }
+    }
+}
+
+/// Moves deliveries on that are in the table.
+async fn settle(engine: &Engine, late: Vec<Done>, drained: &watch::Receiver<bool>) {
+    let late = Arc::new(late);
+    let shared = Arc::clone(&late);
+    let write = move |conn: &mut PgConnection| {
+        let outcomes: Vec<_> = shared.iter().map(|done| &done.outcome).collect();
+        bulk::in_bulk(conn, |conn| {
+            bulk::settle(conn, &outcomes)?;
+            disable_gone(conn, &outcomes)
+        })
+    };
+    if let Err(error) = insist(engine, drained, write).await {
+        let error = Chain(&error);
+        tracing::error!(%error, outcomes = late.len(), "what became of hooks was not written down: they are sent again");
+    }
+    let mut lanes = engine.lanes();
+    late.iter().for_each(|done| lanes.let_go(&done.outcome.place, done.bytes));
+}
+
+fn disable_gone(conn: &mut PgConnection, outcomes: &[&Outcome]) -> Result<(), EngineError> {
+    for gone in outcomes.iter().filter(|outcome| outcome.status == DeliveryStatus::Gone) {
+        let (tenant, endpoint) = (gone.place.tenant, gone.place.endpoint);
+        store::disable(conn, tenant, endpoint, gone.at, DisableReason::Gone)?;
+    }
+    Ok(())
+}
+
+/// Tries until it is done, or cannot be any more; a stop waits for one try only.
+async fn insist(
+    engine: &Engine,
+    drained: &watch::Receiver<bool>,
+    work: impl Fn(&mut PgConnection) -> Result<(), EngineError> + Clone + Send + 'static,
+) -> Result<(), EngineError> {
+    let mut tries = 1_u32;
+    loop {
+        match engine.run(work.clone()).await {
+            Err(error) if !matches!(error, EngineError::Moved) && tries < TRIES && !*drained.borrow() => {
+                tracing::warn!(error = %Chain(&error), "what became of hooks could not be written down; trying again");
+            }
+            end => return end,
+        }
+        tries = tries.saturating_add(1);
+        tokio::time::sleep(TRY_EVERY).await;
+    }
+}
