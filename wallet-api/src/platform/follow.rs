@@ -17,9 +17,13 @@ use tokio::time::Instant;
 use super::db::{Db, DbError};
 
 /// Records taken at a time.
-const PAGE: i64 = 2_000;
-/// From one page to the next while the journal is busy: each page is a commit, and commits are what the journal waits for.
+const PAGE: i64 = 4_000;
+/// From one page to the next: each is a commit, and commits are what the journal waits for.
 const PACE: Duration = Duration::from_millis(50);
+/// Records in a page, from which on the journal is busy.
+const MANY: i64 = 200;
+/// The pace then: what a page changes several times is written once.
+const BUSY: Duration = Duration::from_millis(250);
 /// The same after a journal could not be followed.
 const TROUBLED: Duration = Duration::from_millis(500);
 /// How long to wait for news before looking anyway.
@@ -49,12 +53,12 @@ impl Follower {
                 let began = Instant::now();
                 let turn = match journal.leading_epoch() {
                     Some(epoch) => step(name, &db, epoch, effect).await,
-                    None => Turn::Done,
+                    None => Turn::Done { pace: PACE },
                 };
                 match turn {
                     Turn::More => {}
-                    Turn::Done => {
-                        tokio::time::sleep_until(began + PACE).await;
+                    Turn::Done { pace } => {
+                        tokio::time::sleep_until(began + pace).await;
                         _ = tokio::time::timeout(LOOK_EVERY, changes.changed()).await;
                     }
                     Turn::Troubled => tokio::time::sleep_until(began + TROUBLED).await,
@@ -78,8 +82,8 @@ impl Follower {
 enum Turn {
     /// There is more.
     More,
-    /// All was taken.
-    Done,
+    /// All was taken; the next page may follow at this pace.
+    Done { pace: Duration },
     /// A journal could not be followed.
     Troubled,
 }
@@ -114,10 +118,10 @@ impl From<SqlError> for FollowError {
 }
 
 fn pages(conn: &mut PgConnection, name: &'static str, epoch: i64, effect: Effect) -> Result<Turn, FollowError> {
-    let (mut full, mut troubled) = (false, false);
+    let (mut most, mut troubled) = (0, false);
     for journal in ledger::journals(conn)? {
         match page(conn, name, journal, epoch, effect) {
-            Ok(records) => full |= records >= PAGE,
+            Ok(records) => most = records.max(most),
             // One tenant's trouble is not another's, but that it takes its turns more slowly.
             Err(error) => {
                 troubled = true;
@@ -125,10 +129,11 @@ fn pages(conn: &mut PgConnection, name: &'static str, epoch: i64, effect: Effect
             }
         }
     }
-    Ok(match (troubled, full) {
-        (true, _) => Turn::Troubled,
-        (false, true) => Turn::More,
-        (false, false) => Turn::Done,
+    Ok(match most {
+        _ if troubled => Turn::Troubled,
+        PAGE.. => Turn::More,
+        MANY.. => Turn::Done { pace: BUSY },
+        _ => Turn::Done { pace: PACE },
     })
 }
 
