@@ -24,6 +24,7 @@ mod record;
 mod request;
 mod store;
 pub mod verify;
+pub mod wire;
 mod writer;
 
 pub use account::{Account, AccountId, NewAccount, NormalSide};
@@ -31,4 +32,4 @@ pub use amount::{Amount, AmountError, Asset, AssetId, MAX_AMOUNT};
 pub use record::{Body, Dropped, Posted, Record, Refusal, RowKind, Side};
 pub use request::{Claim, Command, Companion, Group, Invalid, JournalId, Key, Limits, Request, Scope, Transfer};
 pub use store::{StoreError, create_journal, define_asset, journals};
-pub use writer::{Answer, Config, Journal, JournalError, Role, Status};
+pub use writer::{Answer, Carried, Config, Journal, JournalError, Lost, Role, Status, Transport};

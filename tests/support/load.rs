@@ -40,7 +40,7 @@ pub struct Load {
 
 impl Load {
     /// Starts `clients` customers of a shop, each paying 1.00 from outside again and again, at the first of these nodes
-    /// that answers. The key is the world's own, so its client is the scope of all keys.
+    /// that answers, beginning with one each in turn. The key is the world's own, so its client is the scope of all keys.
     pub async fn start(world: &World, shop: Shop, nodes: &[String], clients: usize) -> Self {
         let (tally, count, stop) = (Arc::default(), Arc::default(), Arc::<AtomicBool>::default());
         let nodes = Arc::new(Mutex::new(nodes.to_vec()));
@@ -50,22 +50,22 @@ impl Load {
         for number in 0..clients {
             customers.push(world.customer(&format!("load-{number}")).await);
         }
-        for customer in customers {
+        for (at, customer) in customers.into_iter().enumerate() {
             let body = json!({"customer": customer, "merchant": shop.merchant, "amount": eur(100),
                 "instrument": {"kind": "external", "rail": "card"}});
-            load.clients.push(tokio::spawn(load.client().pay_until_stopped(body)));
+            load.clients.push(tokio::spawn(load.client(at).pay_until_stopped(body)));
         }
         load
     }
 
-    fn client(&self) -> Client {
+    fn client(&self, at: usize) -> Client {
         Client {
             api: self.api.clone(),
             nodes: Arc::clone(&self.nodes),
             tally: Arc::clone(&self.tally),
             count: Arc::clone(&self.count),
             stop: Arc::clone(&self.stop),
-            at: 0,
+            at,
         }
     }
 

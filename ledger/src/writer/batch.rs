@@ -40,7 +40,7 @@ struct Writer<'a> {
 
 /// A request of the batch with everyone who waits for its answer: itself, and those that came with the same key.
 struct Asked {
-    request: Request,
+    request: Arc<Request>,
     waiting: usize,
     /// Nobody wants it done any more. If it was done under the same key before, they are told of that; else it is dropped.
     late: bool,
@@ -96,8 +96,12 @@ impl Writer<'_> {
             *replay = Some(Err(JournalError::DeadlinePassed));
         }
         refuse_rivals(asked, &mut replays);
-        let fresh: Vec<&Request> =
-            asked.iter().zip(&replays).filter(|(_, replay)| replay.is_none()).map(|(one, _)| &one.request).collect();
+        let fresh: Vec<&Request> = asked
+            .iter()
+            .zip(&replays)
+            .filter(|(_, replay)| replay.is_none())
+            .map(|(one, _)| one.request.as_ref())
+            .collect();
         let mut posted = self.post(journal, &fresh)?.into_iter();
         let answer = |replay: Option<_>| replay.or_else(|| posted.next()).unwrap_or(Err(JournalError::OutcomeUnknown));
         Ok(replays.into_iter().map(answer).collect())
@@ -234,7 +238,7 @@ fn refuse_rivals(asked: &[Asked], replays: &mut [Option<Result<Answer, JournalEr
 fn gather(tickets: Vec<Ticket>) -> (Vec<Asked>, Vec<Reply>) {
     let now = Instant::now();
     let mut places: Map<Key, usize> = Map::default();
-    let mut groups: Vec<(Request, bool, Vec<Reply>)> = Vec::with_capacity(tickets.len());
+    let mut groups: Vec<(Arc<Request>, bool, Vec<Reply>)> = Vec::with_capacity(tickets.len());
     for Ticket { request, deadline, reply } in tickets {
         let late = deadline < now;
         let place = *places.entry(request.key).or_insert(groups.len());
@@ -392,6 +396,7 @@ mod tests {
         let key = Key { scope: Scope(1), key: Uuid::from_u128(1), fingerprint: Uuid::from_u128(fingerprint) };
         let (journal, command) = (JournalId(1), Command::MoveClock { by_us });
         let request = Request { journal, key, command, effective_us: None, meta: Vec::new(), companions: Vec::new() };
+        let request = Arc::new(request);
         let now = Instant::now();
         let deadline = if late { now - Duration::from_secs(1) } else { now + Duration::from_secs(60) };
         Ticket { request, deadline, reply: oneshot::channel().0 }
@@ -399,7 +404,7 @@ mod tests {
 
     /// Which ticket's request is kept of each key and body, how many wait for it, and whether none of them is in time.
     fn gathered(tickets: Vec<Ticket>) -> Vec<(Command, usize, bool)> {
-        gather(tickets).0.into_iter().map(|one| (one.request.command, one.waiting, one.late)).collect()
+        gather(tickets).0.into_iter().map(|one| (one.request.command.clone(), one.waiting, one.late)).collect()
     }
 
     #[test]

@@ -6,16 +6,18 @@
 //!
 //! One thread supervises: it takes the lease, opens a [`term`] and watches over it. A term has a writer thread, a keeper
 //! that renews the lease and a checkpointer. Whatever goes wrong ends the term; the next one starts from the rows.
-//! Not here yet: several slots, pipelined commits, eviction of accounts, forwarding to the leader.
+//! A node that does not lead sends its requests on to the one that does ([`Transport`]). Not here yet: several slots,
+//! pipelined commits, eviction of accounts.
 
 mod batch;
 mod book;
+mod forward;
 mod queue;
 mod session;
 mod supervisor;
 mod term;
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -24,6 +26,7 @@ use uuid::Uuid;
 
 use crate::apply::Map;
 use crate::{Invalid, JournalId, Record, Request};
+pub use forward::{Carried, Lost, Transport};
 use queue::Ticket;
 use term::Term;
 
@@ -40,13 +43,21 @@ pub struct Config {
     pub queue: usize,
     /// Requests in one commit.
     pub batch: usize,
+    /// How requests reach another node that leads; without it they are refused while another one leads.
+    pub transport: Option<Arc<dyn Transport>>,
 }
 
 impl Config {
-    /// The usual sizes: 16,384 waiting, 4,096 in a commit.
+    /// The usual sizes: 16,384 waiting, 4,096 in a commit. Nothing is forwarded.
     #[must_use]
     pub fn new(url: String, holder: Uuid, address: String) -> Self {
-        Self { url, holder, address, queue: 16_384, batch: 4_096 }
+        Self { url, holder, address, queue: 16_384, batch: 4_096, transport: None }
+    }
+
+    /// Forwards to whoever leads.
+    #[must_use]
+    pub fn forwarding(self, transport: Arc<dyn Transport>) -> Self {
+        Self { transport: Some(transport), ..self }
     }
 }
 
@@ -139,6 +150,8 @@ pub(crate) struct Inner {
     leader: Mutex<Option<String>>,
     acknowledged: Mutex<Map<JournalId, (Uuid, i64)>>,
     commits: watch::Sender<u64>,
+    /// Requests under way to another node.
+    forwarding: AtomicUsize,
     counters: Counters,
     stopping: AtomicBool,
     supervisor: Mutex<Option<std::thread::JoinHandle<()>>>,
@@ -170,6 +183,7 @@ impl Journal {
             leader: Mutex::default(),
             acknowledged: Mutex::default(),
             commits: watch::Sender::new(0),
+            forwarding: AtomicUsize::new(0),
             counters: Counters::default(),
             stopping: AtomicBool::new(false),
             supervisor: Mutex::default(),
@@ -181,13 +195,28 @@ impl Journal {
         Ok(Self(inner))
     }
 
-    /// Asks the journal, and waits for the durable answer.
+    /// Asks the journal, here or at the node that leads, and waits for the durable answer.
     ///
     /// A request that has not had its turn by `deadline` is dropped untried. Never call this with a transaction open.
     ///
     /// # Errors
     /// [`JournalError`], each variant saying whether anything may have happened.
     pub async fn submit(&self, request: Request, deadline: Instant) -> Result<Answer, JournalError> {
+        let request = Arc::new(request);
+        match self.submit_here(Arc::clone(&request), deadline).await {
+            Err(JournalError::NotLeader { leader }) => match &self.0.config.transport {
+                Some(transport) => self.forward(transport.as_ref(), request, deadline).await,
+                None => Err(JournalError::NotLeader { leader }),
+            },
+            answer => answer,
+        }
+    }
+
+    /// Asks the journal if this node leads it, and never another one: what a forwarded request is answered with.
+    ///
+    /// # Errors
+    /// As [`Journal::submit`].
+    pub async fn submit_here(&self, request: Arc<Request>, deadline: Instant) -> Result<Answer, JournalError> {
         // A sender lost without a word is a fault of ours, and nobody knows where it struck.
         self.enqueue(request, deadline)?.await.unwrap_or(Err(JournalError::OutcomeUnknown))
     }
@@ -198,12 +227,12 @@ impl Journal {
     /// As [`Journal::submit`].
     pub fn submit_blocking(&self, request: Request, timeout: Duration) -> Result<Answer, JournalError> {
         let deadline = Instant::now().checked_add(timeout).ok_or(JournalError::DeadlinePassed)?;
-        self.enqueue(request, deadline)?.blocking_recv().unwrap_or(Err(JournalError::OutcomeUnknown))
+        self.enqueue(Arc::new(request), deadline)?.blocking_recv().unwrap_or(Err(JournalError::OutcomeUnknown))
     }
 
     fn enqueue(
         &self,
-        request: Request,
+        request: Arc<Request>,
         deadline: Instant,
     ) -> Result<oneshot::Receiver<Result<Answer, JournalError>>, JournalError> {
         request.check()?;
@@ -216,7 +245,12 @@ impl Journal {
     }
 
     fn not_leader(&self) -> JournalError {
-        JournalError::NotLeader { leader: lock(&self.0.leader).clone() }
+        JournalError::NotLeader { leader: self.leader() }
+    }
+
+    /// Where the node is that leads, as far as this one knows.
+    fn leader(&self) -> Option<String> {
+        lock(&self.0.leader).clone()
     }
 
     /// Waits until this node leads, or the time is over; true when it leads.
@@ -245,7 +279,7 @@ impl Journal {
         lock(&self.0.term).as_ref().map(|term| term.epoch)
     }
 
-    /// Changes whenever something was committed here, or this node began or ceased to lead.
+    /// Changes whenever something was committed here, or another node leads, or none does.
     #[must_use]
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.0.commits.subscribe()
@@ -257,7 +291,7 @@ impl Journal {
         let term = lock(&self.0.term).clone();
         let role = match &term {
             Some(term) => Role::Leading { epoch: term.epoch },
-            None => Role::Following { leader: lock(&self.0.leader).clone() },
+            None => Role::Following { leader: self.leader() },
         };
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let Counters { batches, records, fenced, unknown, terms } = &self.0.counters;
@@ -285,6 +319,14 @@ impl Journal {
 impl Inner {
     fn count(&self, counter: impl Fn(&Counters) -> &AtomicU64, by: u64) {
         counter(&self.counters).fetch_add(by, Ordering::Relaxed);
+    }
+
+    /// Notes where the leader is; whoever waits for an answer from another one hears of it.
+    fn set_leader(&self, leader: Option<String>) {
+        let former = std::mem::replace(&mut *lock(&self.leader), leader.clone());
+        if former != leader {
+            self.notify();
+        }
     }
 
     fn notify(&self) {

@@ -1,7 +1,7 @@
 //! The bounded queue between callers and the writer: fair between journals, closed when the term ends.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Instant;
 
 use tokio::sync::oneshot;
@@ -14,7 +14,7 @@ pub(super) type Reply = oneshot::Sender<Result<Answer, JournalError>>;
 /// A request waiting for its turn.
 #[derive(Debug)]
 pub(super) struct Ticket {
-    pub(super) request: Request,
+    pub(super) request: Arc<Request>,
     pub(super) deadline: Instant,
     pub(super) reply: Reply,
 }
@@ -130,7 +130,7 @@ mod tests {
             companions: Vec::new(),
         };
         let (reply, answer) = oneshot::channel();
-        (Ticket { request, deadline: Instant::now(), reply }, answer)
+        (Ticket { request: Arc::new(request), deadline: Instant::now(), reply }, answer)
     }
 
     /// Pushes a ticket nobody waits for.

@@ -52,7 +52,7 @@ fn look(inner: &Inner, looking: &mut Option<PgConnection>) -> Result<bool, Store
     };
     let holder = lease::holder(conn, SLOT)?;
     let free = holder.is_none();
-    *lock(&inner.leader) = holder;
+    inner.set_leader(holder);
     Ok(free)
 }
 
@@ -76,7 +76,7 @@ fn take_over(inner: &Inner) -> Result<Option<(Term, Sessions)>, StoreError> {
     let conn = &mut sessions.keeper;
     match lease::ask(conn, SLOT, inner.config.holder, &inner.config.address, &own, ttl_ms())? {
         Asked::HeldBy { address } => {
-            *lock(&inner.leader) = Some(address);
+            inner.set_leader(Some(address));
             Ok(None)
         }
         Asked::Taken { epoch, former, database_us } => {
@@ -92,7 +92,7 @@ fn take_over(inner: &Inner) -> Result<Option<(Term, Sessions)>, StoreError> {
 fn lead(inner: &Arc<Inner>, term: &Arc<Term>, sessions: Sessions) {
     tracing::info!(epoch = term.epoch, "leading the journal");
     inner.count(|c| &c.terms, 1);
-    *lock(&inner.leader) = Some(inner.config.address.clone());
+    inner.set_leader(Some(inner.config.address.clone()));
     let Sessions { writer, keeper, checkpointer } = sessions;
     let writer = spawn(inner, term, "journal-writer", move |inner, term| batch::run(inner, term, writer));
     let keeper = spawn(inner, term, "journal-keeper", move |inner, term| keep(inner, term, keeper));
@@ -103,7 +103,7 @@ fn lead(inner: &Arc<Inner>, term: &Arc<Term>, sessions: Sessions) {
     let threads = [writer, keeper, checkpointer];
     watch(inner, term, &threads);
     *lock(&inner.term) = None;
-    *lock(&inner.leader) = None;
+    inner.set_leader(None);
     if term.abandon(&JournalError::NotLeader { leader: None }) {
         inner.count(|c| &c.unknown, 1);
         tracing::warn!(epoch = term.epoch, "a commit was left unknown");

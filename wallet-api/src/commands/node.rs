@@ -8,6 +8,7 @@ use std::time::Duration;
 use actix_web::dev::ServerHandle;
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer};
+use anyhow::Context as _;
 use diesel::{Connection, PgConnection};
 use ledger::{Config, Journal};
 use tokio::task::JoinHandle;
@@ -24,6 +25,7 @@ use crate::platform::follow::Follower;
 use crate::platform::http::edge;
 use crate::platform::ids::Ids;
 use crate::platform::keyring::Keyring;
+use crate::platform::link::{self, Link, LinkEnd, Seal};
 use crate::{identity, payments, profile};
 
 /// The database of the private cluster.
@@ -155,12 +157,15 @@ impl Node {
         let keyring = Keyring::new(db.clone(), clock.clone(), identity::directory());
         // A holder is one start of one process: never seeded, or two nodes would be one.
         let holder = Ids::system().uuid_v7(clock.now());
-        let journal = Journal::start(Config::new(url.clone(), holder, address))?;
+        let seal = Seal::new(&link::secret(&mut PgConnection::establish(&url)?).context("nodes share no secret yet")?);
+        let link = Arc::new(Link::new(seal.clone(), tokio::runtime::Handle::current())?);
+        let journal = Journal::start(Config::new(url.clone(), holder, address.clone()).forwarding(link))?;
         let platform = Platform { db, clock, ids, keyring };
         let hook_platform = Platform { db: Db::open(&url, HOOK_CONNECTIONS)?, ..platform.clone() };
         let hook_settings = hooks::Settings { policy: hook_policy.clone(), ..hooks::Settings::default() };
         let hooks = Arc::new(Hooks::start(hook_platform, journal.clone(), payments::events, hook_settings)?);
-        let parts = Parts::new(platform, journal.clone(), hook_policy);
+        let end = LinkEnd { seal, address, journal: journal.clone() };
+        let parts = Parts::new(platform, journal.clone(), hook_policy, end);
         let followers = Db::open(&url, FOLLOWER_CONNECTIONS)?;
         let card = Follower::start(profile::CARD, followers, journal, profile::follow_payments);
         Ok(Self { parts, card, hooks })

@@ -1,0 +1,136 @@
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use super::*;
+use crate::record::tests::any_record;
+
+fn any_uuid() -> impl Strategy<Value = Uuid> {
+    any::<u128>().prop_map(Uuid::from_u128)
+}
+
+fn any_transfer() -> impl Strategy<Value = Transfer> {
+    (any_uuid(), any_uuid(), any::<i64>(), any::<i32>()).prop_map(|(debit, credit, minor, asset)| Transfer {
+        debit,
+        credit,
+        amount: Amount::new(minor, AssetId(asset)),
+    })
+}
+
+fn any_account() -> impl Strategy<Value = NewAccount> {
+    let side = select(vec![NormalSide::Debit, NormalSide::Credit]);
+    let limits = (option::of(any::<i64>()), option::of(any::<i64>()));
+    (any_uuid(), any::<i32>(), side, option::of(any_uuid()), limits).prop_map(
+        |(public_id, asset, normal_side, owner, (floor, ceiling))| NewAccount {
+            public_id,
+            asset: AssetId(asset),
+            normal_side,
+            owner,
+            floor,
+            ceiling,
+        },
+    )
+}
+
+fn any_command() -> impl Strategy<Value = Command> {
+    let groups = vec(vec(any_transfer(), 0..3).prop_map(|transfers| Group { transfers }), 0..3);
+    let claim = option::of(any_uuid().prop_map(Claim));
+    prop_oneof![
+        (any_uuid(), vec(any_account(), 0..3), vec(any_transfer(), 0..3), groups, claim)
+            .prop_map(|(id, open, transfers, groups, claim)| Command::Transact { id, open, transfers, groups, claim }),
+        any_account().prop_map(Command::Open),
+        (any_uuid(), any::<bool>(), any::<bool>()).prop_map(|(account, debits, credits)| Command::Freeze {
+            account,
+            debits,
+            credits
+        }),
+        any::<i64>().prop_map(|by_us| Command::MoveClock { by_us }),
+    ]
+}
+
+fn any_request() -> impl Strategy<Value = Request> {
+    let key = (any::<i64>(), any_uuid(), any_uuid()).prop_map(|(scope, key, fingerprint)| Key {
+        scope: Scope(scope),
+        key,
+        fingerprint,
+    });
+    let companion =
+        (any::<i32>(), any_uuid(), vec(any::<u8>(), 0..9)).prop_map(|(kind, key, body)| Companion { kind, key, body });
+    let rest = (option::of(any::<i64>()), vec(any::<u8>(), 0..9), vec(companion, 0..3));
+    (any::<i64>(), key, any_command(), rest).prop_map(|(journal, key, command, (effective_us, meta, companions))| {
+        Request { journal: JournalId(journal), key, command, effective_us, meta, companions }
+    })
+}
+
+fn any_invalid() -> impl Strategy<Value = Invalid> {
+    prop_oneof![
+        select(vec![Invalid::Empty, Invalid::UnknownAsset, Invalid::EffectiveDate, Invalid::Clock]),
+        (0..9_usize).prop_map(|limit| Invalid::TooMany { what: "parts", limit }),
+        any::<i64>().prop_map(|minor| Invalid::Amount { minor }),
+        any_uuid().prop_map(|account| Invalid::SameAccount { account }),
+        any_uuid().prop_map(|account| Invalid::UnknownAccount { account }),
+        any_uuid().prop_map(|account| Invalid::AssetMismatch { account }),
+        any_uuid().prop_map(|account| Invalid::Limits { account }),
+        any_uuid().prop_map(|account| Invalid::AccountExists { account }),
+        any_uuid().prop_map(|key| Invalid::Companion { key }),
+    ]
+}
+
+fn any_answer() -> impl Strategy<Value = Result<Answer, JournalError>> {
+    let plain = vec![
+        JournalError::KeyReused,
+        JournalError::QueueFull,
+        JournalError::NotLeader { leader: None },
+        JournalError::DeadlinePassed,
+        JournalError::OutcomeUnknown,
+        JournalError::Unavailable,
+        JournalError::NoSuchJournal,
+    ];
+    prop_oneof![
+        3 => (any_record(), any::<bool>()).prop_map(|(record, replayed)| Ok(Answer { record: Arc::new(record), replayed })),
+        1 => select(plain).prop_map(Err),
+        1 => any_invalid().prop_map(|invalid| Err(invalid.into())),
+        1 => any::<String>().prop_map(|why| Err(JournalError::Broken(why))),
+    ]
+}
+
+fn plain(answer: Option<Result<Answer, JournalError>>) -> Option<Result<(Record, bool), JournalError>> {
+    answer.map(|answer| answer.map(|answer| (answer.record.as_ref().clone(), answer.replayed)))
+}
+
+proptest! {
+    #[test]
+    fn a_request_arrives_as_it_was_sent(request in any_request()) {
+        prop_assert_eq!(Request::from_bytes(&request.to_bytes()), Some(request));
+    }
+
+    #[test]
+    fn an_answer_comes_back_as_it_was_given(answer in any_answer()) {
+        prop_assert_eq!(plain(answer_from_bytes(&answer_to_bytes(&answer))), plain(Some(answer)));
+    }
+
+    /// Cut short, followed by something, or of another version: nothing is read, and nothing panics.
+    #[test]
+    fn bytes_of_another_form_do_not_read(request in any_request(), answer in any_answer(), after in any::<u8>()) {
+        let forms: [(Vec<u8>, fn(&[u8]) -> bool); 2] = [
+            (request.to_bytes(), |bytes| Request::from_bytes(bytes).is_some()),
+            (answer_to_bytes(&answer), |bytes| answer_from_bytes(bytes).is_some()),
+        ];
+        for (bytes, reads) in forms {
+            for cut in 0..bytes.len() {
+                prop_assert!(!reads(&bytes[..cut]));
+            }
+            let mut other = bytes.clone();
+            other[0] = 2;
+            prop_assert!(!reads(&other));
+            prop_assert!(!reads(&[bytes.as_slice(), &[after]].concat()));
+        }
+    }
+
+    #[test]
+    fn garbage_never_panics(mut bytes in vec(any::<u8>(), 1..200)) {
+        bytes[0] = VERSION;
+        _ = (Request::from_bytes(&bytes), answer_from_bytes(&bytes));
+    }
+}
