@@ -2,7 +2,7 @@
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-use tessera_tests::{Reply, Rewards, TestApp, eur, fresh_key, rows};
+use tessera_tests::{Api, Reply, Rewards, TestApp, eur, fresh_key, rows};
 use uuid::Uuid;
 use wallet_api::platform::keyring::Scope;
 
@@ -129,4 +129,91 @@ async fn a_key_in_the_clients_own_words_is_not_readable_in_the_books() {
     let dump = format!("{:?}", rows(&app.db().url(), "SELECT * FROM journal.key"));
     let hex = "6f726465722d6f662d616e6e61"; // "order-of-anna"
     assert!(!dump.contains("order-of-anna") && !dump.replace('-', "").contains(hex), "{dump}");
+}
+
+fn request(key: Uuid) -> String {
+    format!("/v1/requests/{key}")
+}
+
+async fn resolve(api: &Api, key: Uuid) -> Reply {
+    api.post(&format!("{}/resolve", request(key)), &json!({})).await
+}
+
+/// JOURNAL 18: what a key did can be asked, and resolving changes none of it.
+#[tokio::test]
+async fn resolving_tells_what_was_done_or_refused_and_changes_nothing() {
+    let app = TestApp::start();
+    let merchant = app.world.merchant("shop").await;
+    let anna = app.world.customer("anna").await;
+    let (api, done, refused) = (app.api(), fresh_key(), fresh_key());
+    let paid = api.post_as(done, "/v1/payments", &payment(anna, merchant, 100)).await;
+    let from_wallet =
+        json!({"customer": anna, "merchant": merchant, "amount": eur(100), "instrument": {"kind": "wallet"}});
+    api.post_as(refused, "/v1/payments", &from_wallet).await.expect_problem(422, "insufficient-funds");
+
+    let told = api.get(&request(done)).await.expect(200);
+    assert_eq!((&told["status"], &told["id"]), (&json!("done"), &paid.json()["id"]));
+    assert_eq!(resolve(&api, done).await.expect(200), told);
+    let told = api.get(&request(refused)).await.expect(200);
+    assert_eq!((&told["status"], &told["code"]), (&json!("refused"), &json!("insufficient-funds")));
+    assert_eq!(resolve(&api, refused).await.expect(200), told);
+
+    assert_eq!(api.post_as(done, "/v1/payments", &payment(anna, merchant, 100)).await.bytes, paid.bytes);
+    let stranger = app.world.client(&[Scope::Admin]);
+    stranger.get(&request(done)).await.expect_problem(404, "request-unknown");
+    app.world.assert_whole();
+}
+
+/// JOURNAL 18: absence becomes final by being recorded.
+#[tokio::test]
+async fn a_request_that_was_resolved_before_it_came_never_happens() {
+    let app = TestApp::start();
+    let merchant = app.world.merchant("shop").await;
+    let anna = app.world.customer("anna").await;
+    let (api, key) = (app.api(), fresh_key());
+    api.get(&request(key)).await.expect_problem(404, "request-unknown");
+    let given_up = resolve(&api, key).await.expect(200);
+    assert_eq!(given_up["status"], "abandoned");
+
+    let late = api.post_as(key, "/v1/payments", &payment(anna, merchant, 100)).await;
+    assert_eq!(late.expect_problem(409, "request-abandoned")["seq"], given_up["seq"]);
+    assert_eq!(resolve(&api, key).await.expect(200), given_up);
+    assert_eq!(api.get(&request(key)).await.expect(200), given_up);
+    assert_eq!(count(&app, "journal.companion"), 0);
+    app.world.assert_whole();
+}
+
+/// Whichever comes first, both hear the same of it.
+#[tokio::test]
+async fn a_payment_and_its_resolution_never_disagree() {
+    let app = TestApp::start();
+    let merchant = app.world.merchant("shop").await;
+    let anna = app.world.customer("anna").await;
+    let (api, mut outcomes) = (app.api(), std::collections::BTreeSet::new());
+    for round in 0..40 {
+        let (key, body) = (fresh_key(), payment(anna, merchant, 100));
+        let pay = async {
+            loop {
+                let reply = api.post_as(key, "/v1/payments", &body).await;
+                // In one batch with its resolution it is told to come again.
+                if reply.status != 503 {
+                    return reply;
+                }
+            }
+        };
+        let (paid, resolved) = if round % 2 == 0 {
+            tokio::join!(pay, resolve(&api, key))
+        } else {
+            let (resolved, paid) = tokio::join!(resolve(&api, key), pay);
+            (paid, resolved)
+        };
+        let resolved = resolved.expect(200);
+        match paid.status {
+            201 => assert_eq!((&resolved["status"], &resolved["id"]), (&json!("done"), &paid.json()["id"])),
+            _ => assert_eq!((paid.code().as_str(), &resolved["status"]), ("request-abandoned", &json!("abandoned"))),
+        }
+        outcomes.insert(paid.status);
+    }
+    assert_eq!(outcomes.into_iter().collect::<Vec<_>>(), [201, 409], "both orders were met");
+    app.world.assert_whole();
 }

@@ -144,6 +144,7 @@ impl Pass<'_> {
             Command::Open(account) => self.open(request, account),
             Command::Freeze { account, debits, credits } => self.freeze(request, *account, *debits, *credits),
             Command::MoveClock { by_us } => self.move_clock(request, *by_us),
+            Command::Abandon => Ok(self.record(request, request.key.key, Body::Abandoned)),
         };
         match decided {
             Ok(index) => Ok(index),
@@ -300,7 +301,7 @@ fn command_id(command: &Command) -> Uuid {
         Command::Transact { id, .. } => *id,
         Command::Open(account) => account.public_id,
         Command::Freeze { account, .. } => *account,
-        Command::MoveClock { .. } => Uuid::nil(),
+        Command::MoveClock { .. } | Command::Abandon => Uuid::nil(),
     }
 }
 

@@ -30,7 +30,11 @@ pub fn canonical_bytes<'a>(place: Place, record: &Record, asset: impl Fn(AssetId
     out.bytes(&record.body.to_bytes()).bytes(&record.meta);
     let transfers = match &record.body {
         Body::Transaction { transfers, .. } => transfers.as_slice(),
-        Body::Opened { .. } | Body::Frozen { .. } | Body::Refused { .. } | Body::ClockMoved { .. } => &[],
+        Body::Opened { .. }
+        | Body::Frozen { .. }
+        | Body::Refused { .. }
+        | Body::ClockMoved { .. }
+        | Body::Abandoned => &[],
     };
     out.list(transfers, |out, posted| write_posted(out, posted, asset(posted.amount.asset)));
     out.into_bytes()

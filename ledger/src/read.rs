@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::bind::{Arg, statement};
 use crate::follow::Written;
 use crate::store::{self, Head, StoreError};
-use crate::{AccountId, AssetId, JournalId, Record};
+use crate::{AccountId, AssetId, JournalId, Key, Record};
 
 pub use crate::store::assets_of;
 
@@ -55,6 +55,17 @@ pub fn heads(conn: &mut PgConnection) -> Result<Vec<(JournalId, HeadAt)>, StoreE
         (JournalId(journal), HeadAt { seq, fork, last_us, clock_offset_us, epoch })
     };
     Ok(rows.into_iter().map(read).collect())
+}
+
+/// The record that a key leads to, whatever it was used for; none when it was not used.
+///
+/// # Errors
+/// [`StoreError`], above all when the key leads nowhere.
+pub fn answer_to(conn: &mut PgConnection, journal: JournalId, key: &Key) -> Result<Option<Record>, StoreError> {
+    let used = store::used_keys(conn, journal, std::slice::from_ref(key))?;
+    let Some(seq) = used.first().map(|used| used.seq) else { return Ok(None) };
+    let record = store::rows::records_at(conn, journal, &[seq])?.into_iter().next();
+    record.map(Some).ok_or(StoreError::Corrupt { journal: journal.0, seq, what: "a key leads to no record" })
 }
 
 /// An account as it truly stands.

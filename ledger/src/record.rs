@@ -68,6 +68,8 @@ pub enum Body {
         /// The whole offset from here on, in microseconds.
         offset_us: i64,
     },
+    /// A key used up for nothing: what was asked under it had not been done and never will be.
+    Abandoned,
 }
 
 /// A transfer as it was posted.
@@ -226,6 +228,7 @@ impl Body {
             Self::Frozen { .. } => 3,
             Self::Refused { .. } => 4,
             Self::ClockMoved { .. } => 5,
+            Self::Abandoned => 6,
         }
     }
 
@@ -251,6 +254,7 @@ impl Body {
             }
             Self::Refused { refusal } => refusal.write(&mut out),
             Self::ClockMoved { offset_us } => _ = out.i64(*offset_us),
+            Self::Abandoned => {}
         }
         out.into_bytes()
     }
@@ -270,6 +274,7 @@ impl Body {
             3 => Self::Frozen { account: bytes.uuid()?, debits: bytes.flag()?, credits: bytes.flag()? },
             4 => Self::Refused { refusal: Refusal::read(&mut bytes)? },
             5 => Self::ClockMoved { offset_us: bytes.i64()? },
+            6 => Self::Abandoned,
             _ => return None,
         };
         bytes.is_empty().then_some(body)

@@ -94,6 +94,9 @@ pub enum Command {
         /// By how many microseconds; positive.
         by_us: i64,
     },
+    /// Uses the request's key up for nothing, unless it was used before: from then on it is certain what the key did,
+    /// whatever is still under way under it. The answer is the record that the key leads to, whoever asked for it.
+    Abandon,
 }
 
 /// One request to the journal.
@@ -217,6 +220,7 @@ impl Request {
             Command::Freeze { .. } => Ok(()),
             Command::MoveClock { by_us } if *by_us > 0 => Ok(()),
             Command::MoveClock { .. } => Err(Invalid::Clock),
+            Command::Abandon => Ok(()),
         }
     }
 

@@ -66,6 +66,7 @@ fn write_command(out: &mut Writer, command: &Command) {
             out.u8(3).uuid(*account).u8(u8::from(*debits)).u8(u8::from(*credits));
         }
         Command::MoveClock { by_us } => _ = out.u8(4).i64(*by_us),
+        Command::Abandon => _ = out.u8(5),
     }
 }
 
@@ -81,6 +82,7 @@ fn read_command(bytes: &mut Reader<'_>) -> Option<Command> {
         2 => Command::Open(read_account(bytes)?),
         3 => Command::Freeze { account: bytes.uuid()?, debits: bytes.flag()?, credits: bytes.flag()? },
         4 => Command::MoveClock { by_us: bytes.i64()? },
+        5 => Command::Abandon,
         _ => return None,
     })
 }
@@ -152,7 +154,11 @@ fn write_record(out: &mut Writer, record: &Record) {
     out.i32(record.body.kind()).bytes(&record.body.to_bytes()).bytes(&record.meta);
     let transfers = match &record.body {
         Body::Transaction { transfers, .. } => transfers.as_slice(),
-        Body::Opened { .. } | Body::Frozen { .. } | Body::Refused { .. } | Body::ClockMoved { .. } => &[],
+        Body::Opened { .. }
+        | Body::Frozen { .. }
+        | Body::Refused { .. }
+        | Body::ClockMoved { .. }
+        | Body::Abandoned => &[],
     };
     out.list(transfers, |out, posted| {
         out.i32(posted.leg).i32(posted.kind.code());
@@ -204,6 +210,7 @@ fn write_error(out: &mut Writer, error: &JournalError) {
         JournalError::Unavailable => _ = out.u8(7),
         JournalError::NoSuchJournal => _ = out.u8(8),
         JournalError::Broken(why) => _ = out.u8(9).bytes(why.as_bytes()),
+        JournalError::Abandoned { seq } => _ = out.u8(10).i64(*seq),
     }
 }
 
@@ -218,6 +225,7 @@ fn read_error(bytes: &mut Reader<'_>) -> Option<JournalError> {
         7 => JournalError::Unavailable,
         8 => JournalError::NoSuchJournal,
         9 => JournalError::Broken(String::from_utf8(bytes.bytes()?.to_vec()).ok()?),
+        10 => JournalError::Abandoned { seq: bytes.i64()? },
         _ => return None,
     })
 }

@@ -21,7 +21,7 @@ use crate::platform::keyring::{Caller, Scope};
 use crate::platform::link::{self, LinkEnd};
 use crate::platform::problem::{Problem, ProblemBody};
 use crate::profile::Customers;
-use crate::{billers, loyalty, payments, profile, sandbox};
+use crate::{billers, loyalty, payments, profile, requests, sandbox};
 
 /// Everything the routes stand on.
 #[derive(Clone)]
@@ -83,6 +83,7 @@ fn routes(config: &mut ServiceConfig) {
         .configure(loyalty::routes)
         .configure(billers::routes)
         .configure(hooks::routes)
+        .configure(requests::routes)
         .configure(sandbox::routes)
         .service(get_node);
 }

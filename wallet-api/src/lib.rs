@@ -12,4 +12,5 @@ pub mod loyalty;
 pub mod payments;
 pub mod platform;
 pub mod profile;
+pub mod requests;
 pub mod sandbox;

@@ -228,6 +228,21 @@ fn golden_clock_moved() {
 }
 
 #[test]
+fn golden_abandoned() {
+    let parts = [
+        PLACE,
+        "000000000000000a",
+        "00000006",
+        "0000000000000000000000000000005a",
+        RECORDED,
+        RECORDED,
+        "00000000",
+        NOTHING_MORE,
+    ];
+    is_golden(&record(10, 0x5a, RECORDED_US, Body::Abandoned), &parts);
+}
+
+#[test]
 fn the_same_record_elsewhere_has_other_bytes() {
     let record = record(9, 0x4e, RECORDED_US, Body::ClockMoved { offset_us: 1 });
     let bytes = |place| canonical_bytes(place, &record, |_| None);

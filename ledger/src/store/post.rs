@@ -108,7 +108,7 @@ impl Rows {
                         frozen.insert(account.id.0, sides);
                     }
                 }
-                Body::Refused { .. } | Body::ClockMoved { .. } => {}
+                Body::Refused { .. } | Body::ClockMoved { .. } | Body::Abandoned => {}
             }
         }
         for (request, answer) in batch.iter().zip(&applied.answers) {

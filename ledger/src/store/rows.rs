@@ -48,7 +48,7 @@ pub(crate) fn entries(
         let said = match Body::from_bytes(kind, &body, Vec::new()).ok_or(corrupt)? {
             Body::Transaction { dropped, .. } => Said::Posted { dropped },
             Body::Refused { refusal } => Said::Refused { refusal },
-            Body::Opened { .. } | Body::Frozen { .. } | Body::ClockMoved { .. } => Said::Other,
+            Body::Opened { .. } | Body::Frozen { .. } | Body::ClockMoved { .. } | Body::Abandoned => Said::Other,
         };
         Ok(Entry { seq, id, recorded_us, effective_us, said, meta })
     };

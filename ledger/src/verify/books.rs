@@ -185,6 +185,7 @@ impl Books {
                 }
                 self.offset_us = *offset_us;
             }
+            Body::Abandoned => {}
         }
         if parts.transfers.is_empty() {
             return Ok(());
@@ -333,7 +334,11 @@ fn check_key(record: &Record, parts: &Parts) -> Result<(), Broken> {
 fn check_claim(record: &Record, parts: &Parts) -> Result<(), Broken> {
     let wanted = match &record.body {
         Body::Transaction { claim, .. } => claim.map(|claim| claim.0),
-        Body::Opened { .. } | Body::Frozen { .. } | Body::Refused { .. } | Body::ClockMoved { .. } => None,
+        Body::Opened { .. }
+        | Body::Frozen { .. }
+        | Body::Refused { .. }
+        | Body::ClockMoved { .. }
+        | Body::Abandoned => None,
     };
     if parts.claims.iter().map(|row| row.claim).eq(wanted) {
         return Ok(());
@@ -344,7 +349,11 @@ fn check_claim(record: &Record, parts: &Parts) -> Result<(), Broken> {
 fn check_companions(record: &Record, parts: &Parts) -> Result<(), Broken> {
     let wanted = match &record.body {
         Body::Transaction { companions, .. } => *companions,
-        Body::Opened { .. } | Body::Frozen { .. } | Body::Refused { .. } | Body::ClockMoved { .. } => {
+        Body::Opened { .. }
+        | Body::Frozen { .. }
+        | Body::Refused { .. }
+        | Body::ClockMoved { .. }
+        | Body::Abandoned => {
             return if parts.companions.is_empty() {
                 Ok(())
             } else {

@@ -46,6 +46,7 @@ fn any_command() -> impl Strategy<Value = Command> {
             credits
         }),
         any::<i64>().prop_map(|by_us| Command::MoveClock { by_us }),
+        Just(Command::Abandon),
     ]
 }
 
@@ -92,12 +93,15 @@ fn any_answer() -> impl Strategy<Value = Result<Answer, JournalError>> {
         1 => select(plain).prop_map(Err),
         1 => any_invalid().prop_map(|invalid| Err(invalid.into())),
         1 => any::<String>().prop_map(|why| Err(JournalError::Broken(why))),
+        1 => any::<i64>().prop_map(|seq| Err(JournalError::Abandoned { seq })),
     ]
 }
 
 fn plain(answer: Option<Result<Answer, JournalError>>) -> Option<Result<(Record, bool), JournalError>> {
     answer.map(|answer| answer.map(|answer| (answer.record.as_ref().clone(), answer.replayed)))
 }
+
+type Reads = fn(&[u8]) -> bool;
 
 proptest! {
     #[test]
@@ -113,7 +117,7 @@ proptest! {
     /// Cut short, followed by something, or of another version: nothing is read, and nothing panics.
     #[test]
     fn bytes_of_another_form_do_not_read(request in any_request(), answer in any_answer(), after in any::<u8>()) {
-        let forms: [(Vec<u8>, fn(&[u8]) -> bool); 2] = [
+        let forms: [(Vec<u8>, Reads); 2] = [
             (request.to_bytes(), |bytes| Request::from_bytes(bytes).is_some()),
             (answer_to_bytes(&answer), |bytes| answer_from_bytes(bytes).is_some()),
         ];

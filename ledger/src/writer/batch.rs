@@ -16,7 +16,7 @@ use crate::apply::{Applied, Map, apply};
 use crate::canonical::{Place, canonical_bytes, key_bytes};
 use crate::store::post::{self, Commit, Rows};
 use crate::store::{self, Standing, UsedKey};
-use crate::{Account, Claim, Command, Invalid, JournalId, Key, NewAccount, Record, Request, Scope};
+use crate::{Account, Body, Claim, Command, Invalid, JournalId, Key, NewAccount, Record, Request, Scope};
 
 /// Runs until the queue is closed and empty, or something ends the term.
 pub(super) fn run(inner: &Inner, term: &Term, conn: PgConnection) {
@@ -116,8 +116,7 @@ impl Writer<'_> {
         let keys: Vec<Key> = asked.iter().map(|one| one.request.key).collect();
         let used = store::used_keys(&mut self.conn, journal, &keys).map_err(unavailable)?;
         let mut replays: Vec<Option<_>> = keys.iter().map(|_| None).collect();
-        let is_same = |key: &UsedKey| keys.get(key.place).is_some_and(|asked| asked.fingerprint == key.fingerprint);
-        let seqs: Vec<i64> = used.iter().filter(|key| is_same(key)).map(|key| key.seq).collect();
+        let seqs: Vec<i64> = used.iter().map(|key| key.seq).collect();
         let records = if seqs.is_empty() {
             Vec::new()
         } else {
@@ -125,14 +124,8 @@ impl Writer<'_> {
         };
         let records: Map<i64, Arc<Record>> = records.into_iter().map(|record| (record.seq, Arc::new(record))).collect();
         for key in used {
-            let missing = || JournalError::Broken(format!("a key leads to seq {}, which has no record", key.seq));
-            let answer = match records.get(&key.seq) {
-                _ if !is_same(&key) => Err(JournalError::KeyReused),
-                Some(record) => Ok(Answer { record: Arc::clone(record), replayed: true }),
-                None => Err(missing()),
-            };
-            if let Some(place) = replays.get_mut(key.place) {
-                *place = Some(answer);
+            if let Some((one, place)) = asked.get(key.place).zip(replays.get_mut(key.place)) {
+                *place = Some(replay(&one.request, &key, records.get(&key.seq)));
             }
         }
         Ok(replays)
@@ -223,14 +216,31 @@ impl Writer<'_> {
     }
 }
 
+/// What a request is answered whose key was used before.
+fn replay(request: &Request, used: &UsedKey, record: Option<&Arc<Record>>) -> Result<Answer, JournalError> {
+    let seq = used.seq;
+    let missing = || JournalError::Broken(format!("a key leads to seq {seq}, which has no record"));
+    let record = record.ok_or_else(missing)?;
+    match (&request.command, &record.body) {
+        (Command::Abandon, _) => Ok(Answer { record: Arc::clone(record), replayed: true }),
+        (_, Body::Abandoned) => Err(JournalError::Abandoned { seq }),
+        _ if request.key.fingerprint == used.fingerprint => Ok(Answer { record: Arc::clone(record), replayed: true }),
+        _ => Err(JournalError::KeyReused),
+    }
+}
+
 /// Of requests that bring a new key with different bodies, the first has it. The others are refused here and not before:
 /// had the key been used in an earlier batch, the stored fingerprint would have said which of them is right.
 fn refuse_rivals(asked: &[Asked], replays: &mut [Option<Result<Answer, JournalError>>]) {
-    let mut taken: Map<(Scope, Uuid), ()> = Map::default();
+    let mut taken: Map<(Scope, Uuid), bool> = Map::default();
     for (one, replay) in asked.iter().zip(replays).filter(|(_, replay)| replay.is_none()) {
-        if taken.insert((one.request.key.scope, one.request.key.key), ()).is_some() {
-            *replay = Some(Err(JournalError::KeyReused));
-        }
+        let abandons = one.request.command == Command::Abandon;
+        *replay = match taken.insert((one.request.key.scope, one.request.key.key), abandons) {
+            None => continue,
+            // The next time it is asked, the key itself will say what became of it.
+            Some(abandoned) if abandoned || abandons => Some(Err(JournalError::DeadlinePassed)),
+            Some(_) => Some(Err(JournalError::KeyReused)),
+        };
     }
 }
 
@@ -275,7 +285,7 @@ fn opened(command: &Command) -> &[NewAccount] {
     match command {
         Command::Transact { open, .. } => open,
         Command::Open(account) => std::slice::from_ref(account),
-        Command::Freeze { .. } | Command::MoveClock { .. } => &[],
+        Command::Freeze { .. } | Command::MoveClock { .. } | Command::Abandon => &[],
     }
 }
 
@@ -289,7 +299,7 @@ fn named_accounts(command: &Command, mut name: impl FnMut(Uuid)) {
             }
         }
         Command::Freeze { account, .. } => name(*account),
-        Command::Open(_) | Command::MoveClock { .. } => {}
+        Command::Open(_) | Command::MoveClock { .. } | Command::Abandon => {}
     }
 }
 

@@ -106,7 +106,11 @@ fn load_accounts(
 fn transfers(record: &Record) -> &[Posted] {
     match &record.body {
         Body::Transaction { transfers, .. } => transfers,
-        Body::Opened { .. } | Body::Frozen { .. } | Body::Refused { .. } | Body::ClockMoved { .. } => &[],
+        Body::Opened { .. }
+        | Body::Frozen { .. }
+        | Body::Refused { .. }
+        | Body::ClockMoved { .. }
+        | Body::Abandoned => &[],
     }
 }
 

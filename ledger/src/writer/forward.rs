@@ -115,6 +115,7 @@ impl Asked {
             // Of these nothing under way can be different, or it is unknown already.
             JournalError::Invalid(_)
             | JournalError::KeyReused
+            | JournalError::Abandoned { .. }
             | JournalError::OutcomeUnknown
             | JournalError::NoSuchJournal
             | JournalError::Broken(_) => false,

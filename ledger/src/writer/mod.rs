@@ -79,6 +79,12 @@ pub enum JournalError {
     /// The key was used for another request; nothing happened now.
     #[error("the idempotency key belongs to another request")]
     KeyReused,
+    /// The key was used up for nothing by [`Command::Abandon`](crate::Command::Abandon): nothing happened, nor ever will.
+    #[error("the idempotency key was given up")]
+    Abandoned {
+        /// By the record of this seq.
+        seq: i64,
+    },
     /// Too many wait; nothing happened.
     #[error("the queue is full")]
     QueueFull,

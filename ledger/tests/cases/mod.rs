@@ -43,7 +43,11 @@ fn one_answer(applied: &Applied, place: usize) -> Result<Record, Invalid> {
 fn refusal(record: &Record) -> Option<Refusal> {
     match record.body {
         Body::Refused { refusal } => Some(refusal),
-        Body::Transaction { .. } | Body::Opened { .. } | Body::Frozen { .. } | Body::ClockMoved { .. } => None,
+        Body::Transaction { .. }
+        | Body::Opened { .. }
+        | Body::Frozen { .. }
+        | Body::ClockMoved { .. }
+        | Body::Abandoned => None,
     }
 }
 
@@ -51,7 +55,11 @@ fn refusal(record: &Record) -> Option<Refusal> {
 fn posted(record: &Record) -> (&[Posted], &[Dropped]) {
     match &record.body {
         Body::Transaction { transfers, dropped, .. } => (transfers, dropped),
-        Body::Opened { .. } | Body::Frozen { .. } | Body::Refused { .. } | Body::ClockMoved { .. } => {
+        Body::Opened { .. }
+        | Body::Frozen { .. }
+        | Body::Refused { .. }
+        | Body::ClockMoved { .. }
+        | Body::Abandoned => {
             panic!("not a transaction: {record:?}")
         }
     }

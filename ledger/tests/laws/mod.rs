@@ -122,7 +122,7 @@ proptest! {
                 let opened_for = match &record.body {
                     Body::Opened { by, .. } if *by != 0 => *by,
                     Body::Opened { .. } | Body::Transaction { .. } | Body::Frozen { .. } | Body::Refused { .. }
-                    | Body::ClockMoved { .. } => record.seq,
+                    | Body::ClockMoved { .. } | Body::Abandoned => record.seq,
                 };
                 prop_assert!(opened_for >= record.seq && answers.contains(&opened_for), "{record:?} answers nobody");
             }
@@ -168,7 +168,7 @@ proptest! {
                         prop_assert_eq!(used.get(claim), Some(seq));
                     }
                     Body::Refused { .. } => prop_assert!(!used.contains_key(claim)),
-                    Body::Opened { .. } | Body::Frozen { .. } | Body::ClockMoved { .. } => prop_assert!(false),
+                    Body::Opened { .. } | Body::Frozen { .. } | Body::ClockMoved { .. } | Body::Abandoned => prop_assert!(false),
                 }
             }
         }
@@ -270,7 +270,7 @@ fn fold(accounts: &mut BTreeMap<Uuid, Account>, record: &Record) {
             let account = accounts.get_mut(account).unwrap();
             (account.debits_frozen, account.credits_frozen) = (*debits, *credits);
         }
-        Body::Refused { .. } | Body::ClockMoved { .. } => {}
+        Body::Refused { .. } | Body::ClockMoved { .. } | Body::Abandoned => {}
     }
 }
 

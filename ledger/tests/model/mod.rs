@@ -119,7 +119,7 @@ impl Model {
             Err(No::Refused(refusal)) => {
                 let id = match &request.command {
                     Command::Transact { id, .. } => *id,
-                    Command::Open(_) | Command::Freeze { .. } | Command::MoveClock { .. } => {
+                    Command::Open(_) | Command::Freeze { .. } | Command::MoveClock { .. } | Command::Abandon => {
                         unreachable!("only a transaction can be refused")
                     }
                 };
@@ -161,6 +161,7 @@ impl Model {
                 self.offset_us += by_us;
                 Ok(self.write(request, request.key.key, Body::ClockMoved { offset_us: self.offset_us }))
             }
+            Command::Abandon => Ok(self.write(request, request.key.key, Body::Abandoned)),
         }
     }
 
@@ -355,7 +356,7 @@ fn faults_of_command(command: &Command) -> Vec<Invalid> {
             }
         }
         Command::Open(terms) => faults.extend(fault_of_terms(terms)),
-        Command::Freeze { .. } => {}
+        Command::Freeze { .. } | Command::Abandon => {}
         Command::MoveClock { by_us } => {
             if *by_us < 1 {
                 faults.push(Invalid::Clock);

@@ -39,7 +39,7 @@ impl Desk {
     fn spent(&self, requests: &[Request]) -> Map<Claim, i64> {
         let claims = requests.iter().filter_map(|request| match &request.command {
             Command::Transact { claim, .. } => *claim,
-            Command::Open(_) | Command::Freeze { .. } | Command::MoveClock { .. } => None,
+            Command::Open(_) | Command::Freeze { .. } | Command::MoveClock { .. } | Command::Abandon => None,
         });
         claims.filter_map(|claim| Some((claim, *self.claims.get(&claim)?))).collect()
     }
@@ -82,7 +82,11 @@ pub fn well_formed(requests: &[Request]) -> Vec<Request> {
 pub fn rows(record: &Record) -> &[Posted] {
     match &record.body {
         Body::Transaction { transfers, .. } => transfers,
-        Body::Opened { .. } | Body::Frozen { .. } | Body::Refused { .. } | Body::ClockMoved { .. } => &[],
+        Body::Opened { .. }
+        | Body::Frozen { .. }
+        | Body::Refused { .. }
+        | Body::ClockMoved { .. }
+        | Body::Abandoned => &[],
     }
 }
 

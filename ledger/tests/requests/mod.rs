@@ -225,6 +225,7 @@ fn any_command() -> impl Strategy<Value = Command> {
         2 => any_terms().prop_map(Command::Open),
         2 => freeze,
         1 => select(vec![1, 1_000_000, 86_400_000_000, 0, -1, i64::MIN]).prop_map(|by_us| Command::MoveClock { by_us }),
+        1 => Just(Command::Abandon),
     ]
 }
 

@@ -90,6 +90,7 @@ fn random_stories_meet_every_fate() {
         "opened by a transaction",
         "frozen",
         "clock moved",
+        "abandoned",
         "claim used up",
         "group kept",
         "group dropped",
@@ -143,6 +144,7 @@ fn fates(state: State, story: &[Asked], mut met: impl FnMut(&'static str)) {
                 Body::Frozen { .. } => met("frozen"),
                 Body::Refused { refusal } => met(name_of_refusal(refusal, false)),
                 Body::ClockMoved { .. } => met("clock moved"),
+                Body::Abandoned => met("abandoned"),
             }
         }
     }

@@ -29,9 +29,11 @@ pub(super) struct Names<'a> {
 pub(super) fn explain(record: &Record, paper: &PaymentPaper, names: &Names<'_>) -> Vec<Line> {
     let (transfers, dropped) = match &record.body {
         Body::Transaction { transfers, dropped, .. } => (transfers.as_slice(), dropped.as_slice()),
-        Body::Opened { .. } | Body::Frozen { .. } | Body::Refused { .. } | Body::ClockMoved { .. } => {
-            (&[][..], &[][..])
-        }
+        Body::Opened { .. }
+        | Body::Frozen { .. }
+        | Body::Refused { .. }
+        | Body::ClockMoved { .. }
+        | Body::Abandoned => (&[][..], &[][..]),
     };
     let mut lines = vec![Line { leg: Some(0), words: payment_words(paper, names) }];
     for (reward, outcome) in paper.outcomes(dropped) {

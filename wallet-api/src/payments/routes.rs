@@ -171,9 +171,11 @@ fn answer_payment(caller: &Caller, lang: Lang, config: &Config, paid: &Paid) -> 
 fn payment_body(tenant: i64, lang: Lang, config: &Config, record: &Record, paper: &PaymentPaper) -> PaymentBody {
     let (transfers, dropped) = match &record.body {
         Body::Transaction { transfers, dropped, .. } => (transfers.as_slice(), dropped.as_slice()),
-        Body::Opened { .. } | Body::Frozen { .. } | Body::Refused { .. } | Body::ClockMoved { .. } => {
-            (&[][..], &[][..])
-        }
+        Body::Opened { .. }
+        | Body::Frozen { .. }
+        | Body::Refused { .. }
+        | Body::ClockMoved { .. }
+        | Body::Abandoned => (&[][..], &[][..]),
     };
     let reward = |(reward, outcome): (&super::paper::PaperReward, Outcome)| RewardBody {
         kind: reward.kind,
@@ -326,7 +328,9 @@ async fn top_up(
     let posted = match &record.body {
         Body::Refused { refusal } => return Err(describe_refusal(refusal, record.seq)),
         Body::Transaction { transfers, .. } => transfers.first().ok_or_else(not_found)?,
-        Body::Opened { .. } | Body::Frozen { .. } | Body::ClockMoved { .. } => return Err(not_found()),
+        Body::Opened { .. } | Body::Frozen { .. } | Body::ClockMoved { .. } | Body::Abandoned => {
+            return Err(not_found());
+        }
     };
     let mut response = HttpResponse::Created();
     if answer.replayed {

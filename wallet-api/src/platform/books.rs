@@ -101,6 +101,10 @@ impl Describe for JournalError {
                 "The key belongs to another request",
                 "Use a new Idempotency-Key for a new request.",
             ),
+            Self::Abandoned { seq } => {
+                let detail = "It was resolved before it was done, so it never happens: use a new Idempotency-Key.";
+                Problem::new(409, "request-abandoned", "This request was given up", detail).with("seq", *seq)
+            }
             Self::QueueFull => {
                 Problem::new(503, "queue-full", "Too much at once", "Try again in a moment.").retry_after(1)
             }

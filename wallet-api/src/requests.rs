@@ -1,0 +1,135 @@
+//! What became of a request whose answer was lost: asked by its key, and made final by it (JOURNAL 18).
+//!
+//! A client that did not hear repeats its request with the same `Idempotency-Key` and gets the one true answer. One that
+//! cannot repeat it, or no longer wants it, asks here: done, refused, or given up. *Resolving* a key that was never used
+//! uses it up for nothing, in the journal and for ever, so that a request still on its way cannot happen any more.
+//! Keys are the calling client's own; nobody sees another's. Only commands of the journal have keys there: whoever moves
+//! money, opens, freezes or moves a clock.
+
+use std::time::Duration;
+
+use actix_web::{HttpResponse, get, post, web};
+use chrono::{DateTime, Utc};
+use ledger::{Answer, Body, Command, Journal, JournalError, Key, Record, Scope as KeyScope};
+use serde::Serialize;
+use serde_json::json;
+use utoipa::ToSchema;
+use utoipa_actix_web::service_config::ServiceConfig;
+use uuid::Uuid;
+
+use crate::platform::Platform;
+use crate::platform::books::{Paper, ask, journal_of, refusal_code};
+use crate::platform::fields::field;
+use crate::platform::http::IdempotencyKey;
+use crate::platform::keyring::{Caller, Scope};
+use crate::platform::problem::{Problem, ProblemBody};
+
+/// How often to ask again while the key is used in the very batch that resolves it.
+const TRIES: u32 = 5;
+const TRY_EVERY: Duration = Duration::from_millis(20);
+
+/// Adds this slice's routes.
+pub fn routes(config: &mut ServiceConfig) {
+    config.service(get_request).service(resolve_request);
+}
+
+/// What became of a request.
+#[derive(Debug, Serialize, ToSchema)]
+struct RequestBody {
+    /// `done`, `refused` or `abandoned`. None of them ever changes.
+    #[schema(example = "done")]
+    status: &'static str,
+    /// Why it was refused: the same code that its own answer has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'static str>,
+    /// What it made or changed: the payment's id, for a payment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<Uuid>,
+    /// Its place in the journal.
+    seq: i64,
+    /// When it was decided.
+    recorded_at: DateTime<Utc>,
+}
+
+impl RequestBody {
+    fn of(record: &Record) -> Self {
+        let (status, code, id) = match &record.body {
+            Body::Transaction { .. } | Body::Opened { .. } | Body::Frozen { .. } | Body::ClockMoved { .. } => {
+                ("done", None, Some(record.id))
+            }
+            Body::Refused { refusal } => ("refused", Some(refusal_code(refusal)), None),
+            Body::Abandoned => ("abandoned", None, None),
+        };
+        let recorded_at = DateTime::from_timestamp_micros(record.recorded_us).unwrap_or_default();
+        Self { status, code, id, seq: record.seq, recorded_at }
+    }
+}
+
+/// Tells what became of the request with this Idempotency-Key.
+///
+/// 404 says that it has not happened so far, which is not final: resolve it for that.
+#[utoipa::path(tag = "node", security(("key" = [])),
+    params(("key" = String, Path, description = "The Idempotency-Key it was sent with")), responses(
+    (status = 200, body = RequestBody),
+    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
+))]
+#[get("/v1/requests/{key}")]
+async fn get_request(
+    caller: Caller,
+    platform: web::Data<Platform>,
+    key: web::Path<String>,
+) -> Result<HttpResponse, Problem> {
+    caller.require(Scope::PaymentsRead)?;
+    let (journal, key) = (journal_of(&caller.tenant), key_of(&caller, &key)?);
+    let record = platform.db.run(move |conn| ledger::read::answer_to(conn, journal, &key)).await?;
+    let record = record.ok_or_else(|| {
+        let detail = "It has not happened so far. To make that certain for ever, resolve it.";
+        Problem::new(404, "request-unknown", "No request has used this key", detail)
+    })?;
+    Ok(HttpResponse::Ok().json(RequestBody::of(&record)))
+}
+
+/// Makes final what became of the request with this Idempotency-Key.
+///
+/// If it was done or refused, that is the answer. If not, its key is given up: it never happens, and whoever sends it
+/// again is told `request-abandoned`. Asking again gives the same answer.
+#[utoipa::path(tag = "node", security(("key" = [])),
+    params(("key" = String, Path, description = "The Idempotency-Key it was sent with")), responses(
+    (status = 200, body = RequestBody),
+    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
+    (status = "5XX", body = ProblemBody, content_type = "application/problem+json"),
+))]
+#[post("/v1/requests/{key}/resolve")]
+async fn resolve_request(
+    caller: Caller,
+    journal: web::Data<Journal>,
+    key: web::Path<String>,
+) -> Result<HttpResponse, Problem> {
+    caller.require(Scope::PaymentsWrite)?;
+    let key = key_of(&caller, &key)?;
+    let answer = resolve(&caller, &journal, key).await?;
+    Ok(HttpResponse::Ok().json(RequestBody::of(&answer.record)))
+}
+
+async fn resolve(caller: &Caller, journal: &Journal, key: Key) -> Result<Answer, JournalError> {
+    let mut tries = 1_u32;
+    loop {
+        let paper = Paper { meta: json!({"kind": "resolve"}), ..Paper::default() };
+        match ask(journal, &caller.tenant, key, Command::Abandon, paper).await {
+            // In one batch with the request itself: the next one finds the key used.
+            Err(JournalError::DeadlinePassed) if tries < TRIES => tries = tries.saturating_add(1),
+            answer => return answer,
+        }
+        tokio::time::sleep(TRY_EVERY).await;
+    }
+}
+
+/// The journal's key. Its fingerprint stands for no body: resolving needs none.
+fn key_of(caller: &Caller, text: &str) -> Result<Key, Problem> {
+    let key = IdempotencyKey::parse(text).ok_or_else(|| field("/key", "1 to 255 visible ASCII characters."))?;
+    Ok(Key {
+        scope: KeyScope(caller.client()),
+        key: Uuid::from_bytes(key.bytes16(&caller.tenant.secret)),
+        fingerprint: Uuid::nil(),
+    })
+}
