@@ -97,7 +97,7 @@ pub fn disable(conn: &mut PgConnection, tenant: i64, now: DateTime<Utc>, id: Uui
 /// The attempts to deliver the event at (seq, ordinal) to an endpoint, first to last.
 ///
 /// # Errors
-/// [`HookError::Unknown`] when the endpoint was never to be told this event.
+/// [`HookError::Unknown`] when the endpoint was never to be told this event, or is being told it at this moment.
 pub fn attempts(
     conn: &mut PgConnection,
     tenant: i64,

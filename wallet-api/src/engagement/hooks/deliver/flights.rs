@@ -20,8 +20,13 @@ use crate::engagement::hooks::store::bulk::Place;
 
 /// How long a page waits for the first attempts of all its hooks.
 const HOLD: Duration = Duration::from_millis(100);
-/// Records of one journal that are told and not written: what a crash sends twice at most.
-const MAX_RECORDS: i64 = 2_000;
+/// What one journal may have told and not written, in records or, where these are more, in deliveries: what a crash sends
+/// twice.
+const MAX_WEIGHT: i64 = 2_000;
+/// Deliveries written at once, give or take a page.
+const FULL: usize = 4_000;
+/// How long a journal rests whose pages could not be written, or whose cursor somebody else moved.
+const REST: Duration = Duration::from_millis(500);
 
 /// An event that somebody is told.
 pub(super) struct Told {
@@ -71,6 +76,11 @@ impl Flight {
         Self { span, epoch, read_at, events, deliveries, overflowed, missing: 0, began: Instant::now() }
     }
 
+    /// Its records, or its deliveries where these are more.
+    pub(super) fn weight(&self) -> i64 {
+        i64::try_from(self.deliveries.len()).unwrap_or(i64::MAX).max(self.span.len())
+    }
+
     fn is_due(&self) -> bool {
         self.missing == 0 || self.began.elapsed() >= HOLD
     }
@@ -95,9 +105,18 @@ impl Flight {
 struct Track {
     fork: Uuid,
     epoch: i64,
+    /// The last record read, and how much of what was read is not written.
     read: i64,
-    written: i64,
+    weight: i64,
     flights: VecDeque<Flight>,
+    /// Not to be written before.
+    rests_until: Option<Instant>,
+}
+
+impl Track {
+    fn is_resting(&self) -> bool {
+        self.rests_until.is_some_and(|until| until > Instant::now())
+    }
 }
 
 /// Where to go on reading.
@@ -105,9 +124,10 @@ struct Track {
 pub(super) enum Position {
     /// The table knows.
     Unknown,
-    /// After this record, this many at most.
+    /// After this record, as much as there is room for.
     After { seq: i64, room: i64 },
-    /// Nowhere, until what was read before a change of leadership is written or given up.
+    /// Nowhere for now: what was read before a change of leadership is still to be written, or somebody else has just
+    /// moved the cursor.
     Landing,
 }
 
@@ -124,18 +144,21 @@ pub(super) struct Batch {
 #[derive(Default)]
 pub(super) struct Flights {
     tracks: HashMap<JournalId, Track>,
+    /// Journals whose cursors somebody else moved, and until when they are left alone.
+    moved: HashMap<JournalId, Instant>,
     late: Vec<Done>,
 }
 
 impl Flights {
     pub(super) fn position(&mut self, journal: JournalId, fork: Uuid, epoch: i64) -> Position {
+        self.moved.retain(|_, until| *until > Instant::now());
         match self.tracks.get(&journal) {
+            None if self.moved.contains_key(&journal) => Position::Landing,
             None => Position::Unknown,
             Some(track) if (track.fork, track.epoch) == (fork, epoch) => {
-                let under_way = track.read.saturating_sub(track.written);
-                Position::After { seq: track.read, room: MAX_RECORDS.saturating_sub(under_way).max(0) }
+                Position::After { seq: track.read, room: MAX_WEIGHT.saturating_sub(track.weight).max(0) }
             }
-            Some(track) if track.read > track.written => Position::Landing,
+            Some(track) if track.weight > 0 => Position::Landing,
             Some(_) => {
                 self.tracks.remove(&journal);
                 Position::Unknown
@@ -143,16 +166,21 @@ impl Flights {
         }
     }
 
-    /// Notes where the cursor of a journal stands.
+    /// Notes where the cursor of a journal stands of which nothing was known.
     pub(super) fn stands(&mut self, span: Span, epoch: i64) {
         let Span { journal, fork, from, .. } = span;
-        self.tracks.insert(journal, Track { fork, epoch, read: from, written: from, flights: VecDeque::new() });
+        let track = Track { fork, epoch, read: from, weight: 0, flights: VecDeque::new(), rests_until: None };
+        self.tracks.entry(journal).or_insert(track);
     }
 
     /// Takes up a page that follows what was read before; false when that was forgotten meanwhile.
     pub(super) fn begin(&mut self, flight: Flight) -> bool {
         let Some(track) = self.tracks.get_mut(&flight.span.journal) else { return false };
+        if (track.fork, track.epoch, track.read) != (flight.span.fork, flight.epoch, flight.span.from) {
+            return false;
+        }
         track.read = flight.span.upto;
+        track.weight = track.weight.saturating_add(flight.weight());
         track.flights.push_back(flight);
         true
     }
@@ -172,31 +200,49 @@ impl Flights {
         self.late.extend(left);
     }
 
-    /// Gives what can be written now, or, at the end, all there is.
+    /// Gives what can be written now, or, at the end, what there is: of each journal as much as one commit should have.
     pub(super) fn take(&mut self, all: bool) -> Batch {
         let due = |track: &mut Track| {
-            let count = track.flights.iter().take_while(|flight| all || flight.is_due()).count();
+            if !all && track.is_resting() {
+                return Vec::new();
+            }
+            let mut deliveries = 0_usize;
+            let fits = |flight: &&Flight| {
+                let full = deliveries >= FULL;
+                deliveries = deliveries.saturating_add(flight.deliveries.len());
+                !full && (all || flight.is_due())
+            };
+            let count = track.flights.iter().take_while(fits).count();
             track.flights.drain(..count).collect::<Vec<_>>()
         };
         let journals = self.tracks.values_mut().map(due).filter(|flights| !flights.is_empty()).collect();
         Batch { journals, late: std::mem::take(&mut self.late) }
     }
 
-    /// The cursor has moved past a span that was taken.
-    pub(super) fn written(&mut self, span: Span) {
-        if let Some(track) = self.tracks.get_mut(&span.journal) {
-            track.written = span.upto;
-        }
+    /// The cursor has moved past pages that were taken.
+    pub(super) fn written(&mut self, flights: &[Flight]) {
+        let Some(track) = flights.first().and_then(|first| self.tracks.get_mut(&first.span.journal)) else { return };
+        let weight = flights.iter().fold(0, |sum, flight| flight.weight().saturating_add(sum));
+        track.weight = track.weight.saturating_sub(weight);
     }
 
-    /// Forgets how far a journal was read: it is read again from where its cursor stands. Gives what was under way.
+    /// Takes pages back that could not be written. They are tried again after a rest.
+    pub(super) fn give_back(&mut self, flights: Vec<Flight>) {
+        let Some(track) = flights.first().and_then(|first| self.tracks.get_mut(&first.span.journal)) else { return };
+        flights.into_iter().rev().for_each(|flight| track.flights.push_front(flight));
+        track.rests_until = Instant::now().checked_add(REST);
+    }
+
+    /// Forgets how far a journal was read whose cursor somebody else moved: it is read again, after a rest, from where
+    /// it stands then. Gives what was under way.
     pub(super) fn forget(&mut self, journal: JournalId) -> Vec<Flight> {
+        self.moved.extend(Instant::now().checked_add(REST).map(|until| (journal, until)));
         self.tracks.remove(&journal).map(|track| track.flights.into()).unwrap_or_default()
     }
 
     /// Forgets the journals of which nothing is under way.
     pub(super) fn forget_landed(&mut self) {
-        self.tracks.retain(|_, track| track.read > track.written);
+        self.tracks.retain(|_, track| track.weight > 0);
     }
 
     /// Whether pages wait for attempts.
@@ -240,7 +286,8 @@ mod tests {
 
     fn under_way(spans: &[(i64, i64)]) -> Flights {
         let mut flights = Flights::default();
-        flights.stands(span(0, 0), 1);
+        let from = spans.first().map_or(0, |(from, _)| *from);
+        flights.stands(span(from, from), 1);
         assert!(spans.iter().all(|(from, upto)| flights.begin(flight(*from, *upto))));
         flights
     }
@@ -286,13 +333,52 @@ mod tests {
 
     #[test]
     fn what_is_read_ahead_of_the_cursor_is_bounded() {
-        let mut flights = under_way(&[(0, MAX_RECORDS - 5)]);
+        let mut flights = under_way(&[(0, MAX_WEIGHT - 5)]);
         let position = |flights: &mut Flights| flights.position(JOURNAL, FORK, 1);
-        assert_eq!(position(&mut flights), Position::After { seq: MAX_RECORDS - 5, room: 5 });
-        assert_eq!(flights.take(true).journals.len(), 1);
-        assert_eq!(position(&mut flights), Position::After { seq: MAX_RECORDS - 5, room: 5 }, "until it is written");
-        flights.written(span(0, MAX_RECORDS - 5));
-        assert_eq!(position(&mut flights), Position::After { seq: MAX_RECORDS - 5, room: MAX_RECORDS });
+        assert_eq!(position(&mut flights), Position::After { seq: MAX_WEIGHT - 5, room: 5 });
+        let taken = flights.take(true).journals.remove(0);
+        assert_eq!(position(&mut flights), Position::After { seq: MAX_WEIGHT - 5, room: 5 }, "until it is written");
+        flights.written(&taken);
+        assert_eq!(position(&mut flights), Position::After { seq: MAX_WEIGHT - 5, room: MAX_WEIGHT });
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_kept_in_order_and_rests() {
+        let mut flights = under_way(&[(0, 2), (2, 3)]);
+        let taken = flights.take(true).journals.remove(0);
+        flights.begin(flight(3, 4));
+        flights.give_back(taken);
+        [1, 2, 3, 4].into_iter().for_each(|seq| flights.land(done(seq, 1)));
+        assert!(flights.take(false).journals.is_empty(), "it rests");
+        flights.tracks.get_mut(&JOURNAL).unwrap().rests_until = None;
+        let batch = flights.take(false);
+        assert_eq!((uptos(&batch), batch.late.len()), (vec![2, 3, 4], 0));
+    }
+
+    #[test]
+    fn a_journal_whose_cursor_was_moved_rests_and_takes_no_page_that_was_read_before() {
+        let mut flights = under_way(&[(0, 2)]);
+        assert_eq!(flights.forget(JOURNAL).len(), 1);
+        assert!(!flights.begin(flight(2, 3)));
+        assert_eq!(flights.position(JOURNAL, FORK, 1), Position::Landing);
+        flights.moved.clear();
+        assert_eq!(flights.position(JOURNAL, FORK, 1), Position::Unknown);
+        flights.stands(span(5, 9), 1);
+        assert!(!flights.begin(flight(2, 3)) && flights.begin(flight(5, 6)), "only what follows the cursor");
+        flights.stands(span(0, 9), 1);
+        assert_eq!(
+            flights.position(JOURNAL, FORK, 1),
+            Position::After { seq: 6, room: MAX_WEIGHT - 1 },
+            "known already"
+        );
+    }
+
+    #[test]
+    fn no_commit_takes_more_pages_than_are_good_for_it() {
+        let many = i64::try_from(FULL).unwrap();
+        let mut flights = under_way(&[(0, many), (many, many + 1)]);
+        assert_eq!(uptos(&flights.take(true)), [many]);
+        assert_eq!(uptos(&flights.take(true)), [many + 1]);
     }
 
     #[test]
@@ -301,8 +387,8 @@ mod tests {
         assert_eq!(flights.position(JOURNAL, FORK, 2), Position::Landing);
         flights.forget_landed();
         assert_eq!(flights.position(JOURNAL, FORK, 2), Position::Landing, "it is still under way");
-        flights.take(true);
-        flights.written(span(0, 1));
+        let taken = flights.take(true).journals.remove(0);
+        flights.written(&taken);
         assert_eq!(flights.position(JOURNAL, FORK, 2), Position::Unknown);
         assert_eq!(flights.position(JOURNAL, FORK, 1), Position::Unknown, "nothing was left of it");
     }

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use diesel::PgConnection;
@@ -73,25 +74,17 @@ async fn turn(engine: &Arc<Engine>, epoch: i64, troubled: &mut HashMap<JournalId
     troubled.retain(|_, until| *until > Instant::now());
     let skipped: HashSet<JournalId> = troubled.keys().copied().collect();
     let shared = Arc::clone(engine);
-    let looks = match engine.run(move |conn| look(conn, &shared, epoch, &skipped)).await {
-        Ok(looks) => looks,
+    let (looks, is_all) = match engine.run(move |conn| look(conn, &shared, epoch, &skipped)).await {
+        Ok(looked) => looked,
         Err(error) => {
             tracing::warn!(error = %Chain(&error), "hooks could not follow the journals; trying again");
             return Pause { at_least: TROUBLED, for_news: false };
         }
     };
-    let mut pause = Pause { at_least: SILENT, for_news: true };
+    let mut pause = Pause { at_least: if is_all { SILENT } else { TELLING }, for_news: is_all };
     for (journal, look) in looks {
         match look {
-            Ok(Look { flight, jobs, is_all }) => {
-                if !flight.events.is_empty() || !is_all {
-                    pause.at_least = TELLING;
-                }
-                pause.for_news &= is_all;
-                if engine.begin(flight) {
-                    attempt::take(engine, jobs);
-                }
-            }
+            Ok(look) => pause = pause.min(begin(engine, epoch, look)),
             Err(error) => {
                 tracing::warn!(error = %Chain(&error), journal = journal.0, "hooks could not follow a journal; trying again");
                 troubled.insert(journal, Instant::now() + TROUBLED);
@@ -102,18 +95,50 @@ async fn turn(engine: &Arc<Engine>, epoch: i64, troubled: &mut HashMap<JournalId
     pause
 }
 
+/// Takes up what was read. Here and not where it is read: a call that was given up may still go on there.
+fn begin(engine: &Arc<Engine>, epoch: i64, look: Look) -> Pause {
+    let Look { stands, flight, jobs, next } = look;
+    if let Some(ahead) = stands {
+        engine.flights().stands(ahead, epoch);
+    }
+    if engine.begin(flight) {
+        attempt::take(engine, jobs);
+        return next;
+    }
+    Pause { at_least: TELLING, for_news: false }
+}
+
+impl Pause {
+    /// As soon as either of two would have it.
+    fn min(self, other: Self) -> Self {
+        let at_least = self.at_least.min(other.at_least);
+        Self { at_least, for_news: self.for_news && other.for_news }
+    }
+}
+
 /// What a look at a journal with news came to.
 struct Look {
+    /// Where the cursor stands, if it had to be read.
+    stands: Option<Span>,
     flight: Flight,
     /// Its deliveries that memory has room for.
     jobs: Vec<Job>,
-    /// Whether nothing was left for the next turn.
-    is_all: bool,
+    /// When to look at it again.
+    next: Pause,
 }
 
-type Looks = Vec<(JournalId, Result<Look, EngineError>)>;
+/// What was recorded and not read yet.
+struct Unread {
+    stands: Option<Span>,
+    span: Span,
+    /// How much of it may be read.
+    room: i64,
+}
 
-/// Reads the next page of every journal that has one.
+/// Of each journal with news its next page, and whether all of them were read.
+type Looks = (Vec<(JournalId, Result<Look, EngineError>)>, bool);
+
+/// Reads the next page of every journal that has one, the journals in turn where there are too many for one call.
 fn look(
     conn: &mut PgConnection,
     engine: &Engine,
@@ -124,45 +149,60 @@ fn look(
     // among the listeners by the time the record is read.
     let heads = read::heads(conn)?;
     let mut news = Vec::new();
+    let mut is_all = true;
     // A head that a later leader has taken is not ours to tell of.
     for (journal, head) in heads.into_iter().filter(|(_, head)| head.epoch <= epoch) {
         if skipped.contains(&journal) {
             continue;
         }
-        let span = unread(conn, engine, journal, &head, epoch);
-        if !span.as_ref().is_ok_and(Span::is_empty) {
-            news.push((journal, span));
+        match unread(conn, engine, journal, &head, epoch) {
+            Ok(Some(unread)) if unread.room == 0 => is_all = false,
+            Ok(Some(unread)) => news.push((journal, Ok(unread))),
+            Ok(None) => {}
+            Err(error) => news.push((journal, Err(error))),
         }
     }
     if news.is_empty() {
-        return Ok(Vec::new());
+        return Ok((Vec::new(), is_all));
     }
-    let listeners = bulk::listeners(conn)?;
-    let read = |(journal, span): (JournalId, Result<Span, EngineError>)| {
+    let first = engine.turns.fetch_add(1, Ordering::Relaxed).checked_rem(news.len()).unwrap_or(0);
+    news.rotate_left(first);
+    let tenants: Vec<i64> = news.iter().map(|(journal, _)| journal.0).collect();
+    let listeners = bulk::listeners(conn, Some(&tenants))?;
+    let (mut looks, mut read) = (Vec::new(), 0_i64);
+    for (journal, unread) in news {
+        if read >= PAGE {
+            is_all = false;
+            break;
+        }
         let rows = listeners.iter().filter(|row| row.tenant == journal.0).cloned().collect();
-        (journal, span.and_then(|span| next_page(conn, engine, span, epoch, rows)))
-    };
-    Ok(news.into_iter().map(read).collect())
+        let look = unread.and_then(|unread| next_page(conn, engine, unread, epoch, rows));
+        read = read.saturating_add(look.as_ref().map_or(0, |look| look.flight.weight()));
+        looks.push((journal, look));
+    }
+    Ok((looks, is_all))
 }
 
-/// What was recorded and not read yet, or as much of it as there is room for.
 fn unread(
     conn: &mut PgConnection,
     engine: &Engine,
     journal: JournalId,
     head: &read::HeadAt,
     epoch: i64,
-) -> Result<Span, EngineError> {
-    let none = Span { journal, fork: head.fork, from: head.seq, upto: head.seq };
+) -> Result<Option<Unread>, EngineError> {
     let position = engine.flights().position(journal, head.fork, epoch);
     match position {
-        Position::Landing => Ok(none),
-        Position::After { seq, .. } => Ok(Span { from: seq, ..none }),
+        Position::Landing => Ok(None),
+        Position::After { seq, .. } if seq >= head.seq => Ok(None),
+        Position::After { seq, room } => {
+            let span = Span { journal, fork: head.fork, from: seq, upto: head.seq };
+            Ok(Some(Unread { stands: None, span, room }))
+        }
         Position::Unknown => {
-            let Some(ahead) = follow::ahead(conn, NAME, journal)? else { return Ok(none) };
-            engine.flights().stands(ahead, epoch);
+            let Some(ahead) = follow::ahead(conn, NAME, journal)? else { return Ok(None) };
             // Not past the head that was seen before the listeners are.
-            Ok(Span { upto: head.seq, ..ahead })
+            let span = Span { upto: head.seq.max(ahead.from), ..ahead };
+            Ok(Some(Unread { stands: Some(ahead), span, room: PAGE }))
         }
     }
 }
@@ -170,7 +210,7 @@ fn unread(
 fn next_page(
     conn: &mut PgConnection,
     engine: &Engine,
-    unread: Span,
+    Unread { stands, span: unread, room }: Unread,
     epoch: i64,
     rows: Vec<Listener>,
 ) -> Result<Look, EngineError> {
@@ -179,14 +219,11 @@ fn next_page(
     if unread.from < told_from {
         // Written before anybody listened: the cursor goes past it unread.
         let span = Span { upto: told_from, ..unread };
-        return Ok(Look { flight: Flight::new(span, epoch, now), jobs: Vec::new(), is_all: told_from == unread.upto });
+        let next = Pause { at_least: SILENT, for_news: told_from == unread.upto };
+        return Ok(Look { stands, flight: Flight::new(span, epoch, now), jobs: Vec::new(), next });
     }
     let count = i64::try_from(rows.len()).unwrap_or(PAGE).clamp(1, PAGE);
-    let room = match engine.flights().position(unread.journal, unread.fork, epoch) {
-        Position::After { room, .. } => room,
-        Position::Unknown | Position::Landing => 0,
-    };
-    let span = unread.first(room.min(PAGE / count));
+    let span = unread.first((room.min(PAGE) / count).max(1));
     let mut flight = Flight::new(span, epoch, now);
     let mut jobs = Vec::new();
     if !span.is_empty() {
@@ -194,7 +231,14 @@ fn next_page(
         let receivers = engine.lanes().know(rows, &engine.settings.policy);
         jobs = plan(&mut flight, &(engine.events)(&page)?, receivers, engine)?;
     }
-    Ok(Look { flight, jobs, is_all: span.upto == unread.upto })
+    let is_all = span.upto == unread.upto;
+    let at_least = match (is_all, flight.events.is_empty()) {
+        (true, true) => SILENT,
+        (true, false) => TELLING,
+        // What holds a busy journal back is the room there is, not the pace.
+        (false, _) => Duration::ZERO,
+    };
+    Ok(Look { stands, flight, jobs, next: Pause { at_least, for_news: is_all } })
 }
 
 /// Who is told what, and whether at once or, where there is no more room, by the poll.

@@ -1,6 +1,6 @@
 //! Lanes: what is in memory for each endpoint, waiting or under way, and never more than there is room for.
 //!
-//! A delivery is held from the moment it is taken into memory until its outcome is written, so that the poll, should it
+//! A delivery is held from the moment it is taken into memory until its outcome is written or given up, so that the poll, should it
 //! find it due meanwhile, does not send it a second time.
 
 use std::collections::hash_map::{Entry, HashMap};

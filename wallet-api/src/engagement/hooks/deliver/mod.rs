@@ -21,6 +21,7 @@ mod lanes;
 mod poll;
 mod record;
 
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -111,6 +112,8 @@ struct Engine {
     /// Says that the table has deliveries for which there is room again.
     hungry: Notify,
     flights: Mutex<Flights>,
+    /// Turns of the follower: each begins with another journal.
+    turns: AtomicUsize,
     /// Says that there may be something to write down.
     landed: Notify,
 }
@@ -159,6 +162,7 @@ impl Hooks {
             lanes: Mutex::default(),
             hungry: Notify::new(),
             flights: Mutex::default(),
+            turns: AtomicUsize::new(0),
             landed: Notify::new(),
         };
         let stop = watch::Sender::new(false);
@@ -221,7 +225,7 @@ impl Engine {
         self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// As with the lanes: what a panic leaves half noted is forgotten and read again.
+    /// As with the lanes, a panic elsewhere leaves them usable.
     fn flights(&self) -> MutexGuard<'_, Flights> {
         self.flights.lock().unwrap_or_else(PoisonError::into_inner)
     }

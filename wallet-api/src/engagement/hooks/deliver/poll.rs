@@ -49,7 +49,7 @@ pub(super) async fn run(engine: Arc<Engine>, mut stopping: watch::Receiver<bool>
 }
 
 async fn poll(engine: &Arc<Engine>, sweeps: bool) -> Result<(), EngineError> {
-    let rows = engine.run(|conn| Ok(bulk::listeners(conn)?)).await?;
+    let rows = engine.run(|conn| Ok(bulk::listeners(conn, None)?)).await?;
     let enabled: HashSet<Key> = rows.iter().map(|row| (row.tenant, row.id)).collect();
     let rooms = {
         let mut lanes = engine.lanes();

@@ -20,22 +20,18 @@ use crate::platform::problem::Chain;
 const GATHER: Duration = Duration::from_millis(40);
 /// How often to look whether a page has waited long enough.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// From one try to write to the next.
+/// Outcomes settled at once.
+const SETTLED: usize = 500;
+/// From one try to settle outcomes to the next.
 const TRY_EVERY: Duration = Duration::from_millis(250);
-/// Tries after which it is given up, and sent again.
+/// Tries after which they are given up, and sent again.
 const TRIES: u32 = 40;
 
 /// Writes down until `drained` says that no more comes.
 pub(super) async fn run(engine: Arc<Engine>, mut drained: watch::Receiver<bool>) {
     loop {
         let is_last = wait(&engine, &mut drained).await;
-        let batch = engine.flights().take(is_last);
-        for flights in batch.journals {
-            land(&engine, flights, &drained).await;
-        }
-        if !batch.late.is_empty() {
-            settle(&engine, batch.late, &drained).await;
-        }
+        while write_down(&engine, is_last, &drained).await && is_last {}
         if engine.lanes().is_hungry() {
             engine.hungry.notify_one();
         }
@@ -43,6 +39,23 @@ pub(super) async fn run(engine: Arc<Engine>, mut drained: watch::Receiver<bool>)
             return;
         }
     }
+}
+
+/// Writes what can be written; at the end, true while there may be more and writing works.
+async fn write_down(engine: &Engine, is_last: bool, drained: &watch::Receiver<bool>) -> bool {
+    let batch = engine.flights().take(is_last);
+    let is_all = batch.journals.is_empty();
+    for flights in batch.journals {
+        if land(engine, flights).await.is_err() && is_last {
+            return false; // who cannot be reached now will not be in the time that is left: it is told again
+        }
+    }
+    let mut late = batch.late;
+    while !late.is_empty() {
+        let rest = late.split_off(late.len().min(SETTLED));
+        settle(engine, std::mem::replace(&mut late, rest), drained).await;
+    }
+    !is_all
 }
 
 /// Until there may be something to write; true when nothing comes after it.
@@ -63,24 +76,46 @@ async fn wait(engine: &Engine, drained: &mut watch::Receiver<bool>) -> bool {
 }
 
 /// Writes pages of one journal that follow each other, and moves the cursor past them.
-async fn land(engine: &Engine, flights: Vec<Flight>, drained: &watch::Receiver<bool>) {
-    let (Some(first), Some(last)) = (flights.first(), flights.last()) else { return };
+async fn land(engine: &Engine, flights: Vec<Flight>) -> Result<(), EngineError> {
+    let (Some(first), Some(last)) = (flights.first(), flights.last()) else { return Ok(()) };
     let (span, epoch) = (Span { upto: last.span.upto, ..first.span }, last.epoch);
     let flights = Arc::new(flights);
     let shared = Arc::clone(&flights);
-    let outcome = insist(engine, drained, move |conn| write_pages(conn, &shared, span, epoch)).await;
-    match outcome {
-        Ok(()) => engine.flights().written(span),
-        Err(error) => {
-            let (error, journal) = (Chain(&error), span.journal.0);
-            tracing::warn!(%error, journal, from = span.from, "what was told was not written down: it is told again");
-            let_go(engine, &engine.flights().forget(span.journal));
+    let outcome = engine.run(move |conn| write_pages(conn, &shared, span, epoch)).await;
+    let (journal, from) = (span.journal.0, span.from);
+    match (&outcome, Arc::try_unwrap(flights)) {
+        (Ok(()), Ok(flights)) => written(engine, &flights),
+        (Ok(()), Err(flights)) => written(engine, &flights),
+        (Err(EngineError::Moved), Ok(flights)) => {
+            tracing::warn!(journal, from, "another node has told these hooks, or will");
+            forget(engine, &flights);
+        }
+        (Err(error), Ok(flights)) => {
+            tracing::warn!(error = %Chain(error), journal, from, "hooks were told and not written down; trying again");
+            engine.flights().give_back(flights);
+        }
+        // A call that was given up still goes on somewhere: where the cursor stands will tell what came of it.
+        (Err(error), Err(flights)) => {
+            tracing::warn!(error = %Chain(error), journal, from, "it is not known whether hooks were written down");
+            forget(engine, &flights);
         }
     }
-    let_go(engine, &flights);
-    for key in flights.iter().flat_map(|flight| &flight.overflowed) {
-        engine.lanes().set_overflowed(key, true);
-    }
+    outcome
+}
+
+fn written(engine: &Engine, flights: &[Flight]) {
+    engine.flights().written(flights);
+    let_go(engine, flights);
+    let mut lanes = engine.lanes();
+    flights.iter().flat_map(|flight| &flight.overflowed).for_each(|key| lanes.set_overflowed(key, true));
+}
+
+/// Leaves pages, and what was read after them, to be read again.
+fn forget(engine: &Engine, flights: &[Flight]) {
+    let Some(first) = flights.first() else { return };
+    let after = engine.flights().forget(first.span.journal);
+    let_go(engine, &after);
+    let_go(engine, flights);
 }
 
 /// Lets go of the deliveries of these pages whose first attempt has ended.
@@ -159,7 +194,7 @@ fn disable_gone(conn: &mut PgConnection, outcomes: &[&Outcome]) -> Result<(), En
     Ok(())
 }
 
-/// Tries until it is done, or cannot be any more; a stop waits for one try only.
+/// Tries until it is done or given up; a stop waits for one try only.
 async fn insist(
     engine: &Engine,
     drained: &watch::Receiver<bool>,
@@ -168,7 +203,7 @@ async fn insist(
     let mut tries = 1_u32;
     loop {
         match engine.run(work.clone()).await {
-            Err(error) if !matches!(error, EngineError::Moved) && tries < TRIES && !*drained.borrow() => {
+            Err(error) if tries < TRIES && !*drained.borrow() => {
                 tracing::warn!(error = %Chain(&error), "what became of hooks could not be written down; trying again");
             }
             end => return end,

@@ -179,7 +179,7 @@ async fn what_was_told_and_could_not_be_written_is_told_again_under_the_same_ids
     eventually(|| world.count(endpoint, DeliveryStatus::Delivered) == 1).await;
     world.connect().batch_execute("UPDATE journal.follower SET epoch = epoch + 1000 WHERE name = 'hooks'").unwrap();
     committed.extend(world.pay(3).await);
-    eventually(|| inbox.len() > 7).await;
+    eventually(|| inbox.len() >= 7).await;
     assert_eq!((world.count(endpoint, DeliveryStatus::Delivered), world.attempts(endpoint)), (1, 1));
     world.connect().batch_execute("UPDATE journal.follower SET epoch = epoch - 1000 WHERE name = 'hooks'").unwrap();
     eventually(|| world.count(endpoint, DeliveryStatus::Delivered) == 4).await;

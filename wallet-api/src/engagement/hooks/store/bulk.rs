@@ -56,8 +56,8 @@ pub(crate) struct Listener {
     pub(crate) since_seq: i64,
 }
 
-/// The enabled endpoints of all tenants.
-pub(crate) fn listeners(conn: &mut PgConnection) -> QueryResult<Vec<Listener>> {
+/// The enabled endpoints of these tenants, or of all.
+pub(crate) fn listeners(conn: &mut PgConnection, tenants: Option<&[i64]>) -> QueryResult<Vec<Listener>> {
     let columns = (
         hook_endpoint::tenant,
         hook_endpoint::id,
@@ -66,7 +66,11 @@ pub(crate) fn listeners(conn: &mut PgConnection) -> QueryResult<Vec<Listener>> {
         hook_endpoint::secret,
         hook_endpoint::since_seq,
     );
-    hook_endpoint::table.filter(hook_endpoint::disabled_at.is_null()).select(columns).load(conn)
+    let enabled = hook_endpoint::table.filter(hook_endpoint::disabled_at.is_null()).select(columns);
+    match tenants {
+        Some(tenants) => enabled.filter(hook_endpoint::tenant.eq_any(tenants)).load(conn),
+        None => enabled.load(conn),
+    }
 }
 
 /// An event to keep.
