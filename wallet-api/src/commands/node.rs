@@ -48,7 +48,7 @@ pub struct DatabaseArgs {
     #[arg(long, env = "TESSERA_DATA_DIR", default_value = "./.tessera")]
     pub data_dir: PathBuf,
     /// Accept a remote database without TLS.
-    #[arg(long)]
+    #[arg(long, env = "TESSERA_ALLOW_PLAINTEXT")]
     pub allow_plaintext: bool,
 }
 
@@ -95,12 +95,24 @@ impl DatabaseArgs {
         }
     }
 
+    /// What these settings do not mean together: the key that is wrong, and why.
+    #[must_use]
+    pub fn contradiction(&self) -> Option<(&'static str, String)> {
+        let Some(url) = &self.database_url else {
+            let wrong = "there is no database_url, so this owner would have nothing to own: set both or neither";
+            return self.owner_url.is_some().then(|| ("owner_url", wrong.to_owned()));
+        };
+        let options = doctor::Options::here(self.data_dir.clone(), Some(url.clone()), self.allow_plaintext);
+        let finding = doctor::check_transport(url, &options);
+        let remedy = finding.remedy.unwrap_or_default();
+        (finding.state >= doctor::State::Fail).then(|| ("database_url", format!("{}: {remedy}", finding.detail)))
+    }
+
     fn connect(&self) -> anyhow::Result<Database> {
+        if let Some((_, wrong)) = self.contradiction() {
+            anyhow::bail!(wrong);
+        }
         if let Some(url) = &self.database_url {
-            let options = doctor::Options::here(self.data_dir.clone(), Some(url.clone()), self.allow_plaintext);
-            let finding = doctor::check_transport(url, &options);
-            let remedy = finding.remedy.unwrap_or_default();
-            anyhow::ensure!(finding.state < doctor::State::Fail, "{}: {remedy}", finding.detail);
             return Ok(Database { cluster: None, url: url.clone(), owner_url: self.owner_url.clone() });
         }
         let cluster = Cluster::start(&self.data_dir)?;

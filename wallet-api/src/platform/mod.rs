@@ -8,6 +8,7 @@ pub mod books;
 pub mod chart;
 pub mod clock;
 pub mod cluster;
+pub mod config;
 pub mod db;
 pub mod events;
 pub mod fields;
