@@ -18,6 +18,7 @@ use crate::payments::{Payments, Refusals};
 use crate::platform::Platform;
 use crate::platform::http::{ReadyCheck, common};
 use crate::platform::keyring::{Caller, Scope};
+use crate::platform::metrics::{Exporter, get_metrics};
 use crate::platform::problem::{Problem, ProblemBody};
 use crate::profile::Customers;
 use crate::{billers, loyalty, payments, profile, sandbox};
@@ -33,12 +34,14 @@ pub struct Parts {
     pub payments: Payments,
     /// Where hooks may go.
     pub hook_policy: Arc<hooks::guard::Policy>,
+    /// What is counted.
+    pub exporter: Exporter,
 }
 
 impl Parts {
     /// Puts the slices together over one platform and one journal.
     #[must_use]
-    pub fn new(platform: Platform, journal: Journal, hook_policy: hooks::guard::Policy) -> Self {
+    pub fn new(platform: Platform, journal: Journal, hook_policy: hooks::guard::Policy, exporter: Exporter) -> Self {
         let payments = Payments {
             platform: platform.clone(),
             journal: journal.clone(),
@@ -47,7 +50,7 @@ impl Parts {
             programmes: Arc::new(Programmes::default()),
             refusals: Arc::new(Refusals::default()),
         };
-        Self { platform, journal, payments, hook_policy: Arc::new(hook_policy) }
+        Self { platform, journal, payments, hook_policy: Arc::new(hook_policy), exporter }
     }
 }
 
@@ -57,7 +60,7 @@ pub fn configure(parts: &Parts) -> impl FnOnce(&mut web::ServiceConfig) + use<> 
     let parts = parts.clone();
     move |config| {
         let ready = ready_check(&parts);
-        let Parts { platform, journal, payments, hook_policy } = parts;
+        let Parts { platform, journal, payments, hook_policy, exporter } = parts;
         config
             .app_data(web::Data::new(platform))
             .app_data(web::Data::new(journal))
@@ -65,7 +68,9 @@ pub fn configure(parts: &Parts) -> impl FnOnce(&mut web::ServiceConfig) + use<> 
             .app_data(web::Data::from(Arc::clone(&payments.merchants)))
             .app_data(web::Data::from(Arc::clone(&payments.programmes)))
             .app_data(web::Data::new(payments))
-            .app_data(web::Data::from(hook_policy));
+            .app_data(web::Data::from(hook_policy))
+            .app_data(web::Data::new(exporter))
+            .route("/metrics", web::get().to(get_metrics));
         common(ready)(config);
         routes(&mut ServiceConfig::new(config));
     }

@@ -4,7 +4,6 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::error::ErrorKind;
 use clap::{ArgMatches, Command, CommandFactory, FromArgMatches, Subcommand};
 use serde_json::{Value as Json, json};
 
@@ -139,10 +138,8 @@ pub(super) fn parse() -> Result<(Cli, Configured), ExitCode> {
 fn said(error: &clap::Error) -> ExitCode {
     // Nobody is left to be told that nobody listens.
     _ = error.print();
-    match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
-        _ => ExitCode::from(2),
-    }
+    // What was asked for goes to standard output.
+    if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS }
 }
 
 #[expect(clippy::print_stderr, reason = "the log is not set up before the configuration is read")]

@@ -22,7 +22,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::app;
-use crate::platform::telemetry;
+use crate::platform::clock::Clock;
+use crate::platform::{metrics, telemetry};
 use node::DatabaseArgs;
 
 /// A wallet that pays, rewards and proves its books.
@@ -113,6 +114,7 @@ pub fn main() -> ExitCode {
     if let Err(error) = telemetry::init(cli.log.as_deref().or(cli.command.usual_log())) {
         return fail(&error.into());
     }
+    metrics::began(Clock::System.now());
     // One crypto provider for all of TLS; a second installation is the same one.
     _ = rustls::crypto::ring::default_provider().install_default();
     match run(cli.command, &configured) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use actix_web::middleware::from_fn;
-use actix_web::{App, HttpServer};
+use actix_web::{App, HttpServer, web};
 use diesel::{Connection, PgConnection};
 use ledger::{Config, Journal};
 use tokio::task::JoinHandle;
@@ -24,6 +24,7 @@ use crate::platform::follow::Follower;
 use crate::platform::http::edge;
 use crate::platform::ids::Ids;
 use crate::platform::keyring::Keyring;
+use crate::platform::metrics::{self, Exporter};
 use crate::{identity, payments, profile};
 
 /// The database of the private cluster.
@@ -169,11 +170,15 @@ impl Node {
         let holder = Ids::system().uuid_v7(clock.now());
         let journal = Journal::start(Config::new(url.clone(), holder, address))?;
         let platform = Platform { db, clock, ids, keyring };
-        let hook_platform = Platform { db: Db::open(&url, HOOK_CONNECTIONS)?, ..platform.clone() };
+        let hook_db = Db::open(&url, HOOK_CONNECTIONS)?;
+        let hook_platform = Platform { db: hook_db.clone(), ..platform.clone() };
         let hook_settings = hooks::Settings { policy: hook_policy.clone(), ..hooks::Settings::default() };
         let hooks = Arc::new(Hooks::start(hook_platform, journal.clone(), payments::events, hook_settings)?);
-        let parts = Parts::new(platform, journal.clone(), hook_policy);
         let followers = Db::open(&url, FOLLOWER_CONNECTIONS)?;
+        let pools = vec![("requests", platform.db.clone()), ("hooks", hook_db), ("followers", followers.clone())];
+        let (asks, clock, backlog) = (followers.clone(), platform.clock.clone(), hooks::backlog);
+        let exporter = Exporter { journal: journal.clone(), pools, asks, backlog, clock };
+        let parts = Parts::new(platform, journal.clone(), hook_policy, exporter);
         let card = Follower::start(profile::CARD, followers, journal, profile::follow_payments);
         Ok(Self { parts, card, hooks })
     }
@@ -206,9 +211,30 @@ impl Server {
     /// # Errors
     /// When the socket cannot be served.
     pub fn start(listener: TcpListener, parts: &Parts, workers: usize) -> anyhow::Result<Self> {
-        let address = listener.local_addr()?;
         let parts = parts.clone();
-        let server = HttpServer::new(move || App::new().wrap(from_fn(edge)).configure(app::configure(&parts)))
+        Self::run(listener, workers, move |config| app::configure(&parts)(config))
+    }
+
+    /// Serves a node's figures, and nothing else, to whoever reaches this socket.
+    ///
+    /// # Errors
+    /// When the socket cannot be served.
+    pub fn start_metrics(listener: TcpListener, parts: &Parts) -> anyhow::Result<Self> {
+        let exporter = parts.exporter.clone();
+        Self::run(listener, 1, move |config| {
+            config
+                .app_data(web::Data::new(exporter.clone()))
+                .route("/metrics", web::get().to(metrics::get_metrics_anywhere));
+        })
+    }
+
+    fn run(
+        listener: TcpListener,
+        workers: usize,
+        routes: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
+    ) -> anyhow::Result<Self> {
+        let address = listener.local_addr()?;
+        let server = HttpServer::new(move || App::new().wrap(from_fn(edge)).configure(routes.clone()))
             .workers(workers)
             .client_request_timeout(Duration::from_secs(5))
             .keep_alive(Duration::from_secs(75))

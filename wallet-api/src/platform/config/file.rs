@@ -60,10 +60,8 @@ pub(super) fn entries(path: &Path, text: &str) -> (Vec<Entry>, Vec<Fault>) {
 
 /// A value as words of a command line, and whether it is a list of them.
 fn words(value: &DeValue<'_>) -> Option<(Vec<String>, bool)> {
-    match value {
-        DeValue::Array(list) => Some((list.iter().map(|value| word(value.get_ref())).collect::<Option<_>>()?, true)),
-        one => Some((vec![word(one)?], false)),
-    }
+    let DeValue::Array(list) = value else { return Some((vec![word(value)?], false)) };
+    Some((list.iter().map(|value| word(value.get_ref())).collect::<Option<_>>()?, true))
 }
 
 fn word(value: &DeValue<'_>) -> Option<String> {
