@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tessera_tests::{Ground, NodeProcess, Output, Run, World, eventually_async, tessera};
+use tessera_tests::{Ground, NodeProcess, Output, Run, World, eventually_async, tessera, tessera_in};
 use wallet_api::platform::cluster::Cluster;
 
 /// Refused: code 1, a reason, and no word of what was secret.
@@ -124,4 +124,132 @@ async fn verify_tells_broken_books_by_its_exit_code() {
     assert_eq!(output.status.code(), Some(1));
     let report: serde_json::Value = serde_json::from_str(&output.out).unwrap();
     assert_eq!((&report["ok"], &report["journals"][0]["broken"]["check"]), (&false.into(), &"balances".into()));
+}
+
+/// A command whose current folder has this `tessera.toml`.
+fn with_file(file: &str, args: &[&str]) -> (std::process::Command, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("tessera.toml"), file).unwrap();
+    (tessera_in(folder.path(), args), folder)
+}
+
+/// Exit code 2, everything at once, each with its place, and no secret.
+#[test]
+fn serve_names_all_that_is_wrong_with_file_variables_and_flags() {
+    let file = "lisen = \"127.0.0.1:0\"\nworkers = \"many\"\ndatabase_url = \"postgres://a:hunter2@db/t\"\n";
+    let (mut command, _folder) = with_file(file, &["serve", "--listen", "nonsense"]);
+    let output = command.env("TESSERA_WORKRES", "2").env("TESSERA_ALLOW_PRIVATE_HOOKS", "perhaps").run();
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    for told in [
+        "tessera.toml:1: nothing reads the key lisen; did you mean listen?",
+        "tessera.toml:2: workers: invalid value \"many\"",
+        "TESSERA_WORKRES: nothing reads the variable TESSERA_WORKRES; did you mean TESSERA_WORKERS?",
+        "--listen: invalid value \"nonsense\"",
+        "TESSERA_ALLOW_PRIVATE_HOOKS: allow_private_hooks: invalid value \"perhaps\"",
+    ] {
+        assert!(output.err.contains(told), "{told:?} is missing: {output:?}");
+    }
+    assert!(!output.err.contains("hunter2"), "{output:?}");
+}
+
+#[test]
+fn config_check_finds_what_serve_would_and_serves_scripts() {
+    let (mut command, _folder) = with_file("workers = 4\n", &["config", "check"]);
+    let output = command.run();
+    assert_eq!(
+        (output.status.code(), output.out.as_str()),
+        (Some(0), "the configuration is in order (tessera.toml)\n")
+    );
+    let (mut command, _folder) = with_file("workers = -4\n", &["config", "check", "--json"]);
+    let output = command.run();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let report: serde_json::Value = serde_json::from_str(&output.out).unwrap();
+    assert_eq!((&report["ok"], &report["faults"][0]["origin"]), (&false.into(), &"tessera.toml:1".into()));
+}
+
+/// Values that are right by themselves and not together.
+#[test]
+fn config_check_names_what_does_not_go_together() {
+    let owner = "postgres://owner:hunter2@db/t";
+    let output = tessera(&["config", "check"]).env("DATABASE_OWNER_URL", owner).run();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(output.out.starts_with("DATABASE_OWNER_URL: owner_url: there is no database_url"), "{output:?}");
+    let (mut command, _folder) =
+        with_file("database_url = \"postgres://a:hunter2@db.example/t\"", &["config", "check"]);
+    let output = command.run();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(output.out.starts_with("tessera.toml:1: database_url: ") && output.out.contains("TLS"), "{output:?}");
+    assert!(!output.out.contains("hunter2"), "{output:?}");
+}
+
+/// Flag over variable over file over default, each named, and no secret in any of the forms it is printed in.
+#[test]
+fn config_print_tells_each_value_and_its_origin_and_no_secret() {
+    let file = "listen = \"127.0.0.1:1\"\nworkers = 1\naddress = \"http://file\"\nkey = \"tsk_a_hunter2\"\n";
+    let args = ["config", "print", "--redacted", "--listen", "127.0.0.1:3"];
+    let run = |more: &[&str]| {
+        let (mut command, folder) = with_file(file, &[&args[..], more].concat());
+        std::fs::write(folder.path().join("db"), "postgres://app:hunter2@db/t\n").unwrap();
+        command.env("TESSERA_LISTEN", "127.0.0.1:2").env("TESSERA_WORKERS", "2").env("DATABASE_URL_FILE", "db").run()
+    };
+    let text = run(&[]);
+    for line in [
+        "listen = \"127.0.0.1:3\"  # --listen",
+        "workers = \"2\"  # TESSERA_WORKERS",
+        "address = \"http://file\"  # tessera.toml:3",
+        "data_dir = \"./.tessera\"  # default",
+        "# database_url = postgres://app:***@db/t  # db (named by DATABASE_URL_FILE)",
+        "# key = <secret>  # tessera.toml:4",
+        "# owner_url is not set",
+    ] {
+        assert!(text.out.lines().any(|printed| printed == line), "{line:?} is missing: {text:?}");
+    }
+    let json = run(&["--json"]);
+    let settings = json.json()["settings"].as_array().unwrap().clone();
+    let listen = settings.iter().find(|one| one["key"] == "listen").unwrap();
+    assert_eq!(listen["origin"], "--listen");
+    assert!(![&text, &json].iter().any(|output| format!("{output:?}").contains("hunter2")), "{text:?} {json:?}");
+}
+
+/// The file and a secret's file reach the command, not only what prints them.
+#[test]
+fn a_node_takes_its_database_from_files() {
+    let db = Ground::fast().database();
+    let (mut command, folder) = with_file("database_url_file = \"app\"\n", &["tenant", "create", "acme", "--json"]);
+    std::fs::write(folder.path().join("app"), db.url()).unwrap();
+    std::fs::write(folder.path().join("owner"), db.owner_url()).unwrap();
+    assert_eq!(command.env("DATABASE_OWNER_URL_FILE", "owner").run().json()["slug"], "acme");
+}
+
+#[test]
+fn a_command_without_settings_runs_beside_a_broken_file() {
+    let (mut command, _folder) = with_file("broken", &["openapi"]);
+    assert!(command.run().status.success());
+}
+
+/// A setting that cannot stand in the file, or that a variable cannot set, is one somebody forgot.
+#[test]
+fn every_option_of_serve_is_a_setting() {
+    let help = tessera(&["serve", "--help"]).run().out;
+    let options: Vec<_> = help.split("\n      --").skip(1).filter(|option| !option.starts_with("config ")).collect();
+    assert!(options.len() > 7, "{help}");
+    for option in options {
+        assert!(option.contains("[env:"), "this option has no environment variable: --{option}");
+    }
+}
+
+/// The table of the documentation is the one the program has. `UPDATE_DOCS=1 cargo test -p tessera-tests config` writes it anew.
+#[test]
+fn the_documented_settings_are_those_there_are() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/operations/configuration.md");
+    let page = std::fs::read_to_string(&path).unwrap();
+    let (before, rest) = page.split_once("<!-- settings -->\n").expect("the marks of the table");
+    let (_, after) = rest.split_once("<!-- end -->").expect("the marks of the table");
+    let table = tessera(&["config", "settings"]).run().out;
+    let wanted = format!("{before}<!-- settings -->\n{table}<!-- end -->{after}");
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&path, &wanted).unwrap();
+    } else {
+        assert!(page == wanted, "run UPDATE_DOCS=1 cargo test -p tessera-tests config");
+    }
 }

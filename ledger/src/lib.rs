@@ -19,6 +19,8 @@ pub mod canonical;
 #[cfg(feature = "faults")]
 pub mod faults;
 pub mod follow;
+pub mod health;
+mod histogram;
 pub mod read;
 mod record;
 mod request;
@@ -29,7 +31,8 @@ mod writer;
 
 pub use account::{Account, AccountId, NewAccount, NormalSide};
 pub use amount::{Amount, AmountError, Asset, AssetId, MAX_AMOUNT};
+pub use histogram::{COUNTS, Histogram, LATENCY_US, Spread};
 pub use record::{Body, Dropped, Posted, Record, Refusal, RowKind, Side};
 pub use request::{Claim, Command, Companion, Group, Invalid, JournalId, Key, Limits, Request, Scope, Transfer};
 pub use store::{StoreError, create_journal, define_asset, journals};
-pub use writer::{Answer, Carried, Config, Journal, JournalError, Lost, Role, Status, Transport};
+pub use writer::{Answer, Carried, Config, Journal, JournalError, Lost, Measures, Role, Status, Transport};

@@ -19,6 +19,7 @@ use crate::platform::Platform;
 use crate::platform::http::{ReadyCheck, common};
 use crate::platform::keyring::{Caller, Scope};
 use crate::platform::link::{self, LinkEnd};
+use crate::platform::metrics::{Exporter, get_metrics};
 use crate::platform::problem::{Problem, ProblemBody};
 use crate::profile::Customers;
 use crate::{billers, loyalty, payments, profile, requests, sandbox};
@@ -36,12 +37,20 @@ pub struct Parts {
     pub hook_policy: Arc<hooks::guard::Policy>,
     /// Where other nodes carry their requests to.
     pub link: LinkEnd,
+    /// What is counted.
+    pub exporter: Exporter,
 }
 
 impl Parts {
     /// Puts the slices together over one platform and one journal.
     #[must_use]
-    pub fn new(platform: Platform, journal: Journal, hook_policy: hooks::guard::Policy, link: LinkEnd) -> Self {
+    pub fn new(
+        platform: Platform,
+        journal: Journal,
+        hook_policy: hooks::guard::Policy,
+        link: LinkEnd,
+        exporter: Exporter,
+    ) -> Self {
         let payments = Payments {
             platform: platform.clone(),
             journal: journal.clone(),
@@ -50,7 +59,7 @@ impl Parts {
             programmes: Arc::new(Programmes::default()),
             refusals: Arc::new(Refusals::default()),
         };
-        Self { platform, journal, payments, hook_policy: Arc::new(hook_policy), link }
+        Self { platform, journal, payments, hook_policy: Arc::new(hook_policy), link, exporter }
     }
 }
 
@@ -60,7 +69,7 @@ pub fn configure(parts: &Parts) -> impl FnOnce(&mut web::ServiceConfig) + use<> 
     let parts = parts.clone();
     move |config| {
         let ready = ready_check(&parts);
-        let Parts { platform, journal, payments, hook_policy, link } = parts;
+        let Parts { platform, journal, payments, hook_policy, link, exporter } = parts;
         config
             .app_data(web::Data::new(platform))
             .app_data(web::Data::new(journal))
@@ -68,7 +77,9 @@ pub fn configure(parts: &Parts) -> impl FnOnce(&mut web::ServiceConfig) + use<> 
             .app_data(web::Data::from(Arc::clone(&payments.merchants)))
             .app_data(web::Data::from(Arc::clone(&payments.programmes)))
             .app_data(web::Data::new(payments))
-            .app_data(web::Data::from(hook_policy));
+            .app_data(web::Data::from(hook_policy))
+            .app_data(web::Data::new(exporter))
+            .route("/metrics", web::get().to(get_metrics));
         common(ready)(config);
         link::routes(link)(config);
         routes(&mut ServiceConfig::new(config));

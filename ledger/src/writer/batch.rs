@@ -150,7 +150,9 @@ impl Writer<'_> {
                 digest: &digest,
             };
             let rows = Rows::of(fresh, &applied);
+            let began = Instant::now();
             commit_batch(self.inner, self.term, &mut self.conn, commit, &applied, &rows)?;
+            self.inner.measures.commit_us.observe_since(began);
             book.state.publish(&applied);
             book.digest = digest;
             let fork = book.fork;
@@ -164,6 +166,7 @@ impl Writer<'_> {
         let records = u64::try_from(applied.records.len()).unwrap_or(u64::MAX);
         self.inner.count(|c| &c.batches, 1);
         self.inner.count(|c| &c.records, records);
+        self.inner.measures.batch_records.observe(records);
         lock(&self.inner.acknowledged).insert(journal, (fork, applied.seq));
         self.checkpoint_later(journal, applied.seq, applied.changed.values());
         self.inner.notify();

@@ -25,7 +25,7 @@ use tokio::sync::{oneshot, watch};
 use uuid::Uuid;
 
 use crate::apply::Map;
-use crate::{Invalid, JournalId, Record, Request};
+use crate::{COUNTS, Histogram, Invalid, JournalId, LATENCY_US, Record, Request};
 pub use forward::{Carried, Lost, Transport};
 use queue::Ticket;
 use term::Term;
@@ -145,6 +145,21 @@ pub struct Status {
     pub terms: u64,
 }
 
+/// How the commits of this process spread.
+#[derive(Debug)]
+pub struct Measures {
+    /// How long a batch took to be durable, microseconds.
+    pub commit_us: Histogram,
+    /// Records in a batch.
+    pub batch_records: Histogram,
+}
+
+impl Default for Measures {
+    fn default() -> Self {
+        Self { commit_us: Histogram::new(LATENCY_US), batch_records: Histogram::new(COUNTS) }
+    }
+}
+
 /// The handle on the journals of this process. Clones are the same.
 #[derive(Debug, Clone)]
 pub struct Journal(Arc<Inner>);
@@ -159,6 +174,7 @@ pub(crate) struct Inner {
     /// Requests under way to another node.
     forwarding: AtomicUsize,
     counters: Counters,
+    measures: Measures,
     stopping: AtomicBool,
     supervisor: Mutex<Option<std::thread::JoinHandle<()>>>,
 }
@@ -191,6 +207,7 @@ impl Journal {
             commits: watch::Sender::new(0),
             forwarding: AtomicUsize::new(0),
             counters: Counters::default(),
+            measures: Measures::default(),
             stopping: AtomicBool::new(false),
             supervisor: Mutex::default(),
         });
@@ -310,6 +327,12 @@ impl Journal {
             unknown_batches: count(unknown),
             terms: count(terms),
         }
+    }
+
+    /// How its commits spread.
+    #[must_use]
+    pub fn measures(&self) -> &Measures {
+        &self.0.measures
     }
 
     /// Takes no more requests, finishes those accepted, writes the checkpoints and gives the lease up. Blocks.

@@ -6,6 +6,7 @@
 pub mod bench;
 mod client;
 mod clock;
+mod config;
 mod demo;
 pub mod doctor;
 pub mod import;
@@ -15,12 +16,14 @@ mod serve;
 mod verify;
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::app;
-use crate::platform::telemetry;
+use crate::platform::clock::Clock;
+use crate::platform::{metrics, telemetry};
 use node::DatabaseArgs;
 
 /// A wallet that pays, rewards and proves its books.
@@ -30,6 +33,9 @@ struct Cli {
     /// What to log: `warn`, `info`, or `debug,ledger=trace`.
     #[arg(long, global = true, env = "RUST_LOG")]
     log: Option<String>,
+    /// The configuration file; without it tessera.toml of the current folder, if there is one.
+    #[arg(long, global = true, value_name = "FILE", env = "TESSERA_CONFIG")]
+    config: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
@@ -40,6 +46,11 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Serve the API until Ctrl-C.
     Serve(serve::ServeArgs),
+    /// Check and show the configuration: file, environment and flags.
+    Config {
+        #[command(subcommand)]
+        what: config::ConfigCommand,
+    },
     /// Bring the database's tables up to date.
     Migrate {
         #[command(flatten)]
@@ -96,23 +107,28 @@ impl Command {
 /// Runs the command line.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let (cli, configured) = match config::parse() {
+        Ok(parsed) => parsed,
+        Err(refused) => return refused,
+    };
     if let Err(error) = telemetry::init(cli.log.as_deref().or(cli.command.usual_log())) {
         return fail(&error.into());
     }
+    metrics::began(Clock::System.now());
     // One crypto provider for all of TLS; a second installation is the same one.
     _ = rustls::crypto::ring::default_provider().install_default();
-    match run(cli.command) {
+    match run(cli.command, &configured) {
         Ok(code) => code,
         Err(error) => fail(&error),
     }
 }
 
-fn run(command: Command) -> anyhow::Result<ExitCode> {
+fn run(command: Command, configured: &config::Configured) -> anyhow::Result<ExitCode> {
     let out = &mut io::stdout().lock();
     match command {
         Command::Demo(args) => on_runtime(demo::demo(args))?,
         Command::Serve(args) => on_runtime(serve::serve(args))?,
+        Command::Config { what } => return config::config(what, configured, out),
         Command::Migrate { database } => {
             database.open()?;
             writeln!(out, "the database is up to date")?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use actix_web::middleware::from_fn;
-use actix_web::{App, HttpServer};
+use actix_web::{App, HttpServer, web};
 use anyhow::Context as _;
 use diesel::{Connection, PgConnection};
 use ledger::{Config, Journal};
@@ -26,6 +26,7 @@ use crate::platform::http::edge;
 use crate::platform::ids::Ids;
 use crate::platform::keyring::Keyring;
 use crate::platform::link::{self, Link, LinkEnd, Seal};
+use crate::platform::metrics::{self, Exporter};
 use crate::{identity, payments, profile};
 
 /// The database of the private cluster.
@@ -50,7 +51,7 @@ pub struct DatabaseArgs {
     #[arg(long, env = "TESSERA_DATA_DIR", default_value = "./.tessera")]
     pub data_dir: PathBuf,
     /// Accept a remote database without TLS.
-    #[arg(long)]
+    #[arg(long, env = "TESSERA_ALLOW_PLAINTEXT")]
     pub allow_plaintext: bool,
 }
 
@@ -97,12 +98,24 @@ impl DatabaseArgs {
         }
     }
 
+    /// What these settings do not mean together: the key that is wrong, and why.
+    #[must_use]
+    pub fn contradiction(&self) -> Option<(&'static str, String)> {
+        let Some(url) = &self.database_url else {
+            let wrong = "there is no database_url, so this owner would have nothing to own: set both or neither";
+            return self.owner_url.is_some().then(|| ("owner_url", wrong.to_owned()));
+        };
+        let options = doctor::Options::here(self.data_dir.clone(), Some(url.clone()), self.allow_plaintext);
+        let finding = doctor::check_transport(url, &options);
+        let remedy = finding.remedy.unwrap_or_default();
+        (finding.state >= doctor::State::Fail).then(|| ("database_url", format!("{}: {remedy}", finding.detail)))
+    }
+
     fn connect(&self) -> anyhow::Result<Database> {
+        if let Some((_, wrong)) = self.contradiction() {
+            anyhow::bail!(wrong);
+        }
         if let Some(url) = &self.database_url {
-            let options = doctor::Options::here(self.data_dir.clone(), Some(url.clone()), self.allow_plaintext);
-            let finding = doctor::check_transport(url, &options);
-            let remedy = finding.remedy.unwrap_or_default();
-            anyhow::ensure!(finding.state < doctor::State::Fail, "{}: {remedy}", finding.detail);
             return Ok(Database { cluster: None, url: url.clone(), owner_url: self.owner_url.clone() });
         }
         let cluster = Cluster::start(&self.data_dir)?;
@@ -161,12 +174,16 @@ impl Node {
         let link = Arc::new(Link::new(seal.clone(), tokio::runtime::Handle::current())?);
         let journal = Journal::start(Config::new(url.clone(), holder, address.clone()).forwarding(link))?;
         let platform = Platform { db, clock, ids, keyring };
-        let hook_platform = Platform { db: Db::open(&url, HOOK_CONNECTIONS)?, ..platform.clone() };
+        let hook_db = Db::open(&url, HOOK_CONNECTIONS)?;
+        let hook_platform = Platform { db: hook_db.clone(), ..platform.clone() };
         let hook_settings = hooks::Settings { policy: hook_policy.clone(), ..hooks::Settings::default() };
         let hooks = Arc::new(Hooks::start(hook_platform, journal.clone(), payments::events, hook_settings)?);
         let end = LinkEnd { seal, address, journal: journal.clone() };
-        let parts = Parts::new(platform, journal.clone(), hook_policy, end);
         let followers = Db::open(&url, FOLLOWER_CONNECTIONS)?;
+        let pools = vec![("requests", platform.db.clone()), ("hooks", hook_db), ("followers", followers.clone())];
+        let (asks, clock, backlog) = (followers.clone(), platform.clock.clone(), hooks::backlog);
+        let exporter = Exporter { journal: journal.clone(), pools, asks, backlog, clock };
+        let parts = Parts::new(platform, journal.clone(), hook_policy, end, exporter);
         let card = Follower::start(profile::CARD, followers, journal, profile::follow_payments);
         Ok(Self { parts, card, hooks })
     }
@@ -199,9 +216,30 @@ impl Server {
     /// # Errors
     /// When the socket cannot be served.
     pub fn start(listener: TcpListener, parts: &Parts, workers: usize) -> anyhow::Result<Self> {
-        let address = listener.local_addr()?;
         let parts = parts.clone();
-        let server = HttpServer::new(move || App::new().wrap(from_fn(edge)).configure(app::configure(&parts)))
+        Self::run(listener, workers, move |config| app::configure(&parts)(config))
+    }
+
+    /// Serves a node's figures, and nothing else, to whoever reaches this socket.
+    ///
+    /// # Errors
+    /// When the socket cannot be served.
+    pub fn start_metrics(listener: TcpListener, parts: &Parts) -> anyhow::Result<Self> {
+        let exporter = parts.exporter.clone();
+        Self::run(listener, 1, move |config| {
+            config
+                .app_data(web::Data::new(exporter.clone()))
+                .route("/metrics", web::get().to(metrics::get_metrics_anywhere));
+        })
+    }
+
+    fn run(
+        listener: TcpListener,
+        workers: usize,
+        routes: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
+    ) -> anyhow::Result<Self> {
+        let address = listener.local_addr()?;
+        let server = HttpServer::new(move || App::new().wrap(from_fn(edge)).configure(routes.clone()))
             .workers(workers)
             .client_request_timeout(Duration::from_secs(5))
             .keep_alive(Duration::from_secs(75))

@@ -22,6 +22,10 @@ pub struct ServeArgs {
     /// Threads that serve requests; without it, one per core.
     #[arg(long, env = "TESSERA_WORKERS")]
     workers: Option<usize>,
+    /// Where to tell figures to Prometheus, to whoever reaches it: an address of the operators' own network. Without it,
+    /// /metrics of the API, while that listens on this machine alone.
+    #[arg(long, env = "TESSERA_METRICS_LISTEN")]
+    metrics_listen: Option<SocketAddr>,
     /// Let hooks go to private addresses and over plain HTTP: for development only.
     #[arg(long, env = "TESSERA_ALLOW_PRIVATE_HOOKS")]
     allow_private_hooks: bool,
@@ -30,7 +34,8 @@ pub struct ServeArgs {
 /// Serves until Ctrl-C or SIGTERM, then finishes what was accepted.
 pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     let database = args.database.open()?;
-    let listener = TcpListener::bind(args.listen).with_context(|| format!("cannot listen on {}", args.listen))?;
+    let listener = bind(args.listen)?;
+    let metrics_listener = args.metrics_listen.map(bind).transpose()?;
     let address = args.address.unwrap_or(format!("http://{}", listener.local_addr()?));
     let allow = args.allow_private_hooks;
     let hook_policy = Policy { allow_private: allow, allow_http: allow, ..Policy::default() };
@@ -38,13 +43,25 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     let node = Node::start(settings)?;
     let workers = args.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(2, Into::into));
     let server = Server::start(listener, &node.parts, workers)?;
+    let metrics = metrics_listener.map(|listener| Server::start_metrics(listener, &node.parts)).transpose()?;
+    if let Some(metrics) = &metrics {
+        tracing::info!(address = %metrics.address, "serving metrics");
+    }
     tracing::info!(address = %server.address, "serving");
     asked_to_stop().await?;
     tracing::info!("stopping: finishing what was accepted");
     server.stop().await;
     node.stop().await;
+    // Last, so that a node which takes long to stop can be seen stopping.
+    if let Some(metrics) = metrics {
+        metrics.stop().await;
+    }
     if let Some(cluster) = database.cluster {
         cluster.stop()?;
     }
     Ok(())
+}
+
+fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).with_context(|| format!("cannot listen on {address}"))
 }

@@ -19,6 +19,7 @@ use diesel::connection::{SimpleConnection, TransactionManager};
 use diesel::r2d2::{ConnectionManager, CustomizeConnection, Pool, PooledConnection, R2D2Connection};
 use diesel::result::{DatabaseErrorKind, Error as SqlError};
 use diesel::{Connection, PgConnection};
+use ledger::{Histogram, LATENCY_US};
 pub use migrate::{MIGRATIONS, MigrateError, check_migrated, migrate};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::Span;
@@ -55,6 +56,26 @@ pub struct Db {
     places: Arc<Semaphore>,
     deadline: Duration,
     suspicion: Arc<Suspicion>,
+    measures: Arc<Measures>,
+}
+
+/// What a pool counts, since it was opened.
+struct Measures {
+    waits_us: Histogram,
+    turned_away: AtomicU64,
+}
+
+/// How a pool is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Usage {
+    /// Connections it may have.
+    pub size: u32,
+    /// Connections at work.
+    pub in_use: u32,
+    /// Connections that wait for work.
+    pub idle: u32,
+    /// Calls refused because no place came free.
+    pub turned_away: u64,
 }
 
 /// Why the database could not be asked. Whether the statement had an effect is unknown only for [`Deadline`](Self::Deadline).
@@ -147,7 +168,8 @@ impl Db {
             .build(ConnectionManager::new(with_tcp_settings(url)))?;
         let places = usize::try_from(size).unwrap_or(1);
         let suspicion = Arc::new(Suspicion { start: Instant::now(), until_ms: AtomicU64::new(0) });
-        Ok(Self { pool, places: Arc::new(Semaphore::new(places)), deadline: DEADLINE, suspicion })
+        let measures = Arc::new(Measures { waits_us: Histogram::new(LATENCY_US), turned_away: AtomicU64::new(0) });
+        Ok(Self { pool, places: Arc::new(Semaphore::new(places)), deadline: DEADLINE, suspicion, measures })
     }
 
     /// The same pool with another deadline, for work that is known to be shorter or longer.
@@ -217,11 +239,36 @@ impl Db {
         self.run(R2D2Connection::ping).await
     }
 
+    /// How the pool is used at this moment.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        let state = self.pool.state();
+        Usage {
+            size: self.pool.max_size(),
+            in_use: state.connections.saturating_sub(state.idle_connections),
+            idle: state.idle_connections,
+            turned_away: self.measures.turned_away.load(Ordering::Relaxed),
+        }
+    }
+
+    /// How long calls waited for a place, microseconds.
+    #[must_use]
+    pub fn waits(&self) -> &Histogram {
+        &self.measures.waits_us
+    }
+
     async fn place(&self) -> Result<OwnedSemaphorePermit, DbError> {
+        let began = Instant::now();
         let wait = tokio::time::timeout(POOL_WAIT.min(self.deadline), Arc::clone(&self.places).acquire_owned());
         match wait.await {
-            Ok(place) => place.map_err(|_closed| DbError::CutShort),
-            Err(_elapsed) => Err(DbError::Busy),
+            Ok(place) => {
+                self.measures.waits_us.observe_since(began);
+                place.map_err(|_closed| DbError::CutShort)
+            }
+            Err(_elapsed) => {
+                self.measures.turned_away.fetch_add(1, Ordering::Relaxed);
+                Err(DbError::Busy)
+            }
         }
     }
 

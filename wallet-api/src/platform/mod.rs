@@ -8,6 +8,7 @@ pub mod books;
 pub mod chart;
 pub mod clock;
 pub mod cluster;
+pub mod config;
 pub mod db;
 pub mod events;
 pub mod fields;
@@ -16,6 +17,7 @@ pub mod http;
 pub mod ids;
 pub mod keyring;
 pub mod link;
+pub mod metrics;
 pub mod money;
 pub mod problem;
 #[cfg(test)]

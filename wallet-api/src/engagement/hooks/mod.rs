@@ -25,7 +25,7 @@ mod store;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use diesel::{Connection, PgConnection};
+use diesel::{Connection, PgConnection, QueryResult};
 use ledger::JournalId;
 use uuid::Uuid;
 
@@ -92,6 +92,14 @@ pub fn endpoint(conn: &mut PgConnection, tenant: i64, id: Uuid) -> Result<Endpoi
 pub fn disable(conn: &mut PgConnection, tenant: i64, now: DateTime<Utc>, id: Uuid) -> Result<(), HookError> {
     let found = store::disable(conn, tenant, id, now, DisableReason::Requested)?;
     if found { Ok(()) } else { Err(HookError::Unknown) }
+}
+
+/// How many deliveries of all tenants are pending, counted up to `most`, and when the first of those was or will be due.
+///
+/// # Errors
+/// The database's.
+pub fn backlog(conn: &mut PgConnection, most: i64) -> QueryResult<(i64, Option<DateTime<Utc>>)> {
+    store::backlog::backlog(conn, most)
 }
 
 /// The attempts to deliver the event at (seq, ordinal) to an endpoint, first to last.

@@ -16,6 +16,7 @@ use tracing::Instrument;
 use super::{HEADER_BYTES, RequestDeadline, language, method_not_allowed, not_found};
 use crate::platform::clock::Clock;
 use crate::platform::ids::Ids;
+use crate::platform::metrics;
 use crate::platform::problem::Problem;
 use crate::platform::text::Lang;
 
@@ -39,9 +40,10 @@ pub async fn edge(
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let started = Instant::now();
     let (id, lang) = (request_id(req.headers()), language(req.headers()));
+    let method = req.method().clone();
     let route = req.match_pattern().unwrap_or_else(|| "-".to_owned());
     let span = tracing::info_span!(
-        "request", request_id = id, method = %req.method(), route,
+        "request", request_id = id, method = %method, route,
         tenant = tracing::field::Empty, client = tracing::field::Empty,
     );
     let answer = answer(req, next).instrument(span.clone()).await;
@@ -50,7 +52,9 @@ pub async fn edge(
         Err(error) => Err(HttpResponse::from_error(error)),
     };
     let status = answer.as_ref().map_or_else(HttpResponse::status, ServiceResponse::status);
-    let took_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+    let took = started.elapsed();
+    metrics::HTTP.answered(&route, &method, status, took);
+    let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
     span.in_scope(|| tracing::info!(status = status.as_u16(), took_us, "answered"));
     match answer {
         Ok(response) => {
@@ -91,6 +95,7 @@ fn too_slow() -> Problem {
 fn finish(mut response: HttpResponse, lang: Lang, id: &str) -> HttpResponse {
     let problem = response.extensions_mut().remove::<Problem>();
     if let Some(problem) = problem.or_else(|| stand_in(&response)) {
+        metrics::HTTP.refused(problem.code());
         response = problem.response(lang);
     }
     let headers = response.headers_mut();

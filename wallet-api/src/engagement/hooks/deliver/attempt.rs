@@ -13,6 +13,7 @@ use crate::engagement::hooks::send::{Attempt, FailReason, Sent, Verdict};
 use crate::engagement::hooks::sign;
 use crate::engagement::hooks::store::bulk::Outcome;
 use crate::platform::ids::Ids;
+use crate::platform::metrics;
 
 /// An outcome on its way to the table.
 pub(super) struct Done {
@@ -59,8 +60,20 @@ async fn send(engine: &Engine, receiver: &Receiver, job: &Job) -> Done {
             Sent { verdict, excerpt: String::new(), duration: Duration::ZERO }
         }
     };
+    let took = sent.duration;
     let outcome = judge(job, at, sent, engine.settings.schedule, &engine.dice);
+    count(&outcome, took);
     Done { outcome, bytes: job.body.len() }
+}
+
+fn count(outcome: &Outcome, took: Duration) {
+    metrics::HOOKS.attempted(outcome.reason.unwrap_or("delivered"), took);
+    match outcome.status {
+        DeliveryStatus::Pending => {}
+        DeliveryStatus::Delivered => metrics::HOOKS.ended("delivered"),
+        DeliveryStatus::Failed => metrics::HOOKS.ended("failed"),
+        DeliveryStatus::Gone => metrics::HOOKS.ended("gone"),
+    }
 }
 
 /// What an attempt that began `at` leads to; the dice are thrown for a failure only.

@@ -2,6 +2,7 @@
 //!
 //! Here what the API asks, row by row; in [`bulk`] what the engine asks, set by set.
 
+pub(super) mod backlog;
 pub(super) mod bulk;
 mod statement;
 

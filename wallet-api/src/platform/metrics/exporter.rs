@@ -1,0 +1,190 @@
+//! Asks everybody what they count, and writes it down.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use diesel::{PgConnection, QueryResult};
+use ledger::health::{self, Lag, Lease};
+use ledger::{Journal, Role, StoreError};
+
+use super::text::{Seconds, Text};
+use super::{HOOKS, HTTP, process};
+use crate::platform::clock::Clock;
+use crate::platform::db::Db;
+
+/// How long the database may take to answer.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Pairs of follower and journal that are told, those furthest behind first.
+const LAGS: i64 = 200;
+/// Slots that are told.
+const LEASES: i64 = 256;
+/// Pending deliveries that are counted.
+const DELIVERIES: i64 = 10_000;
+const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+
+/// Tells how many deliveries are pending, up to so many, and when the first of them was or will be due.
+pub type Backlog = fn(&mut PgConnection, i64) -> QueryResult<(i64, Option<DateTime<Utc>>)>;
+
+/// Whom to ask.
+#[derive(Clone)]
+pub struct Exporter {
+    /// The books.
+    pub journal: Journal,
+    /// The pools, by what they are for.
+    pub pools: Vec<(&'static str, Db)>,
+    /// Which of them to ask the database through: one that neither requests nor hooks wait for.
+    pub asks: Db,
+    /// What hooks have left to deliver.
+    pub backlog: Backlog,
+    /// To compare with the database's.
+    pub clock: Clock,
+}
+
+/// What the database knows.
+struct Sample {
+    clock_us: i64,
+    leases: Vec<Lease>,
+    lags: Vec<Lag>,
+    pending: i64,
+    due: Option<DateTime<Utc>>,
+}
+
+impl Exporter {
+    /// Everything, as Prometheus reads it.
+    pub async fn text(&self) -> String {
+        let mut text = Text::default();
+        text.family("tessera_build_info", "gauge", "Which build this is.");
+        text.sample("tessera_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
+        process::write(&mut text);
+        self.write_journal(&mut text);
+        self.write_pools(&mut text);
+        write_http(&mut text);
+        write_hooks(&mut text);
+        let sample = self.sample().await;
+        text.gauge("tessera_database_up", "1 when the database answered this scrape.", u8::from(sample.is_some()));
+        if let Some(sample) = sample {
+            write_sample(&mut text, &sample, self.clock.now());
+        }
+        text.into_string()
+    }
+
+    async fn sample(&self) -> Option<Sample> {
+        let backlog = self.backlog;
+        let ask = move |conn: &mut PgConnection| {
+            let (leases, lags) = (health::leases(conn, LEASES)?, health::lags(conn, LAGS)?);
+            let (pending, due) = backlog(conn, DELIVERIES)?;
+            // Last, so that it is compared with ours as soon as it is read.
+            let clock_us = health::database_clock(conn)?;
+            Ok::<_, StoreError>(Sample { clock_us, leases, lags, pending, due })
+        };
+        // No word to the log: whoever looks sees it, and looks again.
+        self.asks.with_deadline(PATIENCE).try_run(ask).await.ok()?.ok()
+    }
+
+    fn write_journal(&self, text: &mut Text) {
+        let (status, measures) = (self.journal.status(), self.journal.measures());
+        let leads = matches!(status.role, Role::Leading { .. });
+        text.gauge("tessera_journal_leading", "1 while this node writes the journals.", u8::from(leads));
+        text.counter("tessera_journal_terms_total", "How often this node began to lead.", status.terms);
+        text.gauge("tessera_journal_queue_length", "Requests that wait for the writer.", status.queued);
+        text.counter("tessera_journal_batches_total", "Batches committed.", status.batches);
+        text.counter("tessera_journal_records_total", "Records committed.", status.records);
+        let help = "Batches that a later leader kept out: a takeover, or two that lead.";
+        text.counter("tessera_journal_fenced_batches_total", help, status.fenced_batches);
+        let help = "Batches whose outcome was not known when their callers were answered.";
+        text.counter("tessera_journal_unknown_batches_total", help, status.unknown_batches);
+        let name = "tessera_journal_batch_records";
+        text.family(name, "histogram", "Records in a batch.");
+        text.counts(name, &[], &measures.batch_records);
+        let name = "tessera_journal_commit_seconds";
+        text.family(name, "histogram", "From sending a batch to knowing that it is durable.");
+        text.times(name, &[], &measures.commit_us);
+    }
+
+    fn write_pools(&self, text: &mut Text) {
+        let usages: Vec<_> = self.pools.iter().map(|(name, db)| (*name, db, db.usage())).collect();
+        text.family("tessera_pool_size", "gauge", "Database connections that a pool may have.");
+        for (name, _, usage) in &usages {
+            text.sample("tessera_pool_size", &[("pool", name)], usage.size);
+        }
+        text.family("tessera_pool_connections", "gauge", "Database connections that a pool has, in use or idle.");
+        for (name, _, usage) in &usages {
+            text.sample("tessera_pool_connections", &[("pool", name), ("state", "in_use")], usage.in_use);
+            text.sample("tessera_pool_connections", &[("pool", name), ("state", "idle")], usage.idle);
+        }
+        text.family("tessera_pool_full_total", "counter", "Calls turned away because no place in the pool came free.");
+        for (name, _, usage) in &usages {
+            text.sample("tessera_pool_full_total", &[("pool", name)], usage.turned_away);
+        }
+        let name = "tessera_pool_wait_seconds";
+        text.family(name, "histogram", "How long calls waited for a place in the pool.");
+        for (pool, db, _) in &usages {
+            text.times(name, &[("pool", pool)], db.waits());
+        }
+    }
+}
+
+fn write_http(text: &mut Text) {
+    let routes = HTTP.read();
+    let name = "tessera_http_requests_total";
+    text.family(name, "counter", "Requests answered, by route pattern, method and class of the status.");
+    for one in &routes {
+        for (class, count) in CLASSES.iter().zip(one.by_class).filter(|(_, count)| *count > 0) {
+            text.sample(name, &[("route", one.route), ("method", one.method), ("status", class)], count);
+        }
+    }
+    let name = "tessera_http_request_seconds";
+    text.family(name, "histogram", "From a request's headers to its answer.");
+    for one in &routes {
+        text.times(name, &[("route", one.route), ("method", one.method)], one.took_us);
+    }
+    let name = "tessera_refusals_total";
+    text.family(name, "counter", "Requests refused, by the problem's code.");
+    for (code, count) in HTTP.refusals().read() {
+        text.sample(name, &[("code", code)], count);
+    }
+}
+
+fn write_hooks(text: &mut Text) {
+    let name = "tessera_hook_attempts_total";
+    text.family(name, "counter", "Attempts to send a hook, by what came of them.");
+    for (outcome, count) in HOOKS.attempts().read() {
+        text.sample(name, &[("outcome", outcome)], count);
+    }
+    let name = "tessera_hook_deliveries_total";
+    text.family(name, "counter", "Deliveries that have ended, by how.");
+    for (status, count) in HOOKS.deliveries().read() {
+        text.sample(name, &[("status", status)], count);
+    }
+    let name = "tessera_hook_attempt_seconds";
+    text.family(name, "histogram", "How long an attempt took.");
+    text.times(name, &[], HOOKS.took_us());
+}
+
+fn write_sample(text: &mut Text, sample: &Sample, now: DateTime<Utc>) {
+    let skew = now.timestamp_micros().saturating_sub(sample.clock_us);
+    text.gauge("tessera_clock_skew_seconds", "This node's clock less the database's.", Seconds(skew));
+    let name = "tessera_lease_left_seconds";
+    text.family(name, "gauge", "How long a slot's lease lasts from now; below 0 when nobody holds it.");
+    for lease in &sample.leases {
+        let left = Seconds(lease.left_ms.saturating_mul(1_000));
+        text.sample(name, &[("slot", &lease.slot.to_string())], left);
+    }
+    let name = "tessera_lease_epoch";
+    text.family(name, "gauge", "How often a slot's lease was taken.");
+    for lease in &sample.leases {
+        text.sample(name, &[("slot", &lease.slot.to_string())], lease.epoch);
+    }
+    let name = "tessera_follower_lag_records";
+    text.family(name, "gauge", "Records that a follower has not taken yet; of many, those furthest behind.");
+    for lag in &sample.lags {
+        let journal = lag.journal.0.to_string();
+        text.sample(name, &[("follower", &lag.follower), ("journal", &journal)], lag.records);
+    }
+    let help = "Hooks that wait for an attempt; more than 10000 are told as 10000.";
+    text.gauge("tessera_hook_pending", help, sample.pending);
+    // What memory holds is due later than now, so a delivery that is overdue is one that nobody takes up.
+    let overdue = sample.due.map_or(0, |due| now.signed_duration_since(due).num_microseconds().unwrap_or(i64::MAX));
+    let help = "How long the first of them has been due; 0 when none is.";
+    text.gauge("tessera_hook_overdue_seconds", help, Seconds(overdue.max(0)));
+}
