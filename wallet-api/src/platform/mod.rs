@@ -15,6 +15,7 @@ pub mod follow;
 pub mod http;
 pub mod ids;
 pub mod keyring;
+pub mod limits;
 pub mod money;
 pub mod problem;
 #[cfg(test)]
