@@ -31,6 +31,11 @@ problem-cursor-invalid-detail = Use next_cursor of the page before, as it is, or
 problem-limit-invalid = Pages have another size
 problem-limit-invalid-detail = Ask for 1 to { $most } at a time.
 
+problem-rate-limited = Too many requests
+problem-rate-limited-detail = Send less at a time: Retry-After says when there is room again. Nothing happened, the key stays free.
+problem-overloaded = Too much at once
+problem-overloaded-detail = Try again in a moment, later each time. Nothing happened, the key stays free.
+
 ## Problems of the database
 
 problem-database-busy = Too much at once

@@ -30,6 +30,10 @@ problem-cursor-invalid = Il cursore non è di questo elenco
 problem-cursor-invalid-detail = Usa next_cursor della pagina precedente, così com'è, oppure toglilo per ricominciare.
 problem-limit-invalid = Le pagine hanno un'altra dimensione
 problem-limit-invalid-detail = Chiedine da 1 a { $most } alla volta.
+problem-rate-limited = Troppe richieste
+problem-rate-limited-detail = Inviane meno per volta: Retry-After dice quando c'è di nuovo posto. Non è successo nulla, la chiave resta libera.
+problem-overloaded = Troppe richieste insieme
+problem-overloaded-detail = Riprova tra poco, ogni volta un po' più tardi. Non è successo nulla, la chiave resta libera.
 
 ## Problemi della base dati
 

@@ -18,6 +18,7 @@ use crate::payments::{Payments, Refusals};
 use crate::platform::Platform;
 use crate::platform::http::{ReadyCheck, common};
 use crate::platform::keyring::{Caller, Scope};
+use crate::platform::limits::{Class, Classes, Limits, Look, Policy, Writer};
 use crate::platform::link::{self, LinkEnd};
 use crate::platform::metrics::{Exporter, get_metrics};
 use crate::platform::problem::{Problem, ProblemBody};
@@ -39,6 +40,29 @@ pub struct Parts {
     pub link: LinkEnd,
     /// What is counted.
     pub exporter: Exporter,
+    /// How much is too much.
+    pub limits: Limits,
+}
+
+/// Routes that are limited otherwise than their method says.
+const CLASSES: Classes = &[
+    ("POST", "/v1/payments", Class::Money),
+    ("POST", "/v1/top-ups", Class::Money),
+    ("POST", "/v1/campaigns/{id}/fund", Class::Money),
+    ("GET", "/v1/requests/{key}", Class::Money),
+    ("POST", "/v1/requests/{key}/resolve", Class::Money),
+    ("POST", "/v1/quotes", Class::Read),
+    ("GET", "/v1/hook-endpoints/{id}/deliveries", Class::Bulk),
+    ("GET", "/v1/hook-endpoints/{id}/deliveries/{sequence}/attempts", Class::Bulk),
+];
+
+/// What the limits see of the writer.
+fn look(journal: &Journal) -> Look {
+    let journal = journal.clone();
+    Arc::new(move || {
+        let status = journal.status();
+        Writer { queued: u64::try_from(status.queued).unwrap_or(u64::MAX), committed: status.records }
+    })
 }
 
 impl Parts {
@@ -59,7 +83,8 @@ impl Parts {
             programmes: Arc::new(Programmes::default()),
             refusals: Arc::new(Refusals::default()),
         };
-        Self { platform, journal, payments, hook_policy: Arc::new(hook_policy), link, exporter }
+        let limits = Limits::new(Policy::default(), CLASSES, look(&journal));
+        Self { platform, journal, payments, hook_policy: Arc::new(hook_policy), link, exporter, limits }
     }
 }
 
@@ -69,7 +94,7 @@ pub fn configure(parts: &Parts) -> impl FnOnce(&mut web::ServiceConfig) + use<> 
     let parts = parts.clone();
     move |config| {
         let ready = ready_check(&parts);
-        let Parts { platform, journal, payments, hook_policy, link, exporter } = parts;
+        let Parts { platform, journal, payments, hook_policy, link, exporter, limits } = parts;
         config
             .app_data(web::Data::new(platform))
             .app_data(web::Data::new(journal))
@@ -79,6 +104,7 @@ pub fn configure(parts: &Parts) -> impl FnOnce(&mut web::ServiceConfig) + use<> 
             .app_data(web::Data::new(payments))
             .app_data(web::Data::from(hook_policy))
             .app_data(web::Data::new(exporter))
+            .app_data(web::Data::new(limits))
             .route("/metrics", web::get().to(get_metrics));
         common(ready)(config);
         link::routes(link)(config);
@@ -176,6 +202,12 @@ struct NodeBody {
     unknown_batches: u64,
     /// How often it began to lead.
     terms: u64,
+    /// Requests in hand.
+    in_hand: usize,
+    /// Requests refused because their client or tenant asked too much.
+    rate_limited: u64,
+    /// Requests turned away because the node had enough.
+    shed: u64,
 }
 
 /// Tells how this node fares.
@@ -184,9 +216,13 @@ struct NodeBody {
     (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
 ))]
 #[get("/v1/node")]
-async fn get_node(caller: Caller, journal: web::Data<Journal>) -> Result<HttpResponse, Problem> {
+async fn get_node(
+    caller: Caller,
+    journal: web::Data<Journal>,
+    limits: web::Data<Limits>,
+) -> Result<HttpResponse, Problem> {
     caller.require(Scope::Admin)?;
-    let status = journal.status();
+    let (status, counts) = (journal.status(), limits.counts());
     let (role, epoch, leader) = match status.role {
         Role::Leading { epoch } => ("leading", Some(epoch), None),
         Role::Following { leader } => ("following", None, leader),
@@ -201,5 +237,8 @@ async fn get_node(caller: Caller, journal: web::Data<Journal>) -> Result<HttpRes
         fenced_batches: status.fenced_batches,
         unknown_batches: status.unknown_batches,
         terms: status.terms,
+        in_hand: counts.in_hand,
+        rate_limited: counts.rate_limited,
+        shed: Class::ALL.iter().map(|class| *counts.shed.of(*class)).fold(0, u64::saturating_add),
     }))
 }

@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use super::node::{DatabaseArgs, Node, Server, Settings, asked_to_stop};
 use crate::engagement::hooks::guard::Policy;
 use crate::platform::ids::Ids;
+use crate::platform::limits;
 
 /// How to serve.
 #[derive(Debug, clap::Args)]
@@ -29,6 +30,9 @@ pub struct ServeArgs {
     /// Let hooks go to private addresses and over plain HTTP: for development only.
     #[arg(long, env = "TESSERA_ALLOW_PRIVATE_HOOKS")]
     allow_private_hooks: bool,
+    /// How much is too much: `off`, `default`, or what differs, as in `money=500:1000,tenant.read=200,at-once.bulk=4`.
+    #[arg(long, env = "TESSERA_LIMITS", default_value = "default")]
+    limits: limits::Policy,
 }
 
 /// Serves until Ctrl-C or SIGTERM, then finishes what was accepted.
@@ -40,7 +44,8 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     let allow = args.allow_private_hooks;
     let hook_policy = Policy { allow_private: allow, allow_http: allow, ..Policy::default() };
     let settings = Settings { url: database.url.clone(), address, ids: Ids::system(), hook_policy };
-    let node = Node::start(settings)?;
+    let mut node = Node::start(settings)?;
+    node.parts.limits = node.parts.limits.with_policy(args.limits);
     let workers = args.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(2, Into::into));
     let server = Server::start(listener, &node.parts, workers)?;
     let metrics = metrics_listener.map(|listener| Server::start_metrics(listener, &node.parts)).transpose()?;

@@ -5,6 +5,9 @@
 //! place in the pool, until the server's own timeout ends it: so no more threads can hang than the pool has places. A
 //! connection that comes back with an open transaction is dropped and logged; one that lost its server is found by the
 //! first call that fails on it, and all others are tested before their next use.
+//! A fifth of the places is kept for money routes and for what keeps the house open (keys, readiness): what `limits` says
+//! may wait behind money never takes those. It waits [`POOL_WAIT`] for a place in a burst, and [`STANDING_WAIT`] once
+//! there has been a queue for a while, so that a standing queue does not become everybody's latency.
 //! The journal is never called from inside `work` (JOURNAL 21): asking it is asynchronous, `work` is not, so by the time
 //! one can ask, the transaction has ended. Not here: the journal's own sessions (`ledger`), and retries.
 
@@ -24,6 +27,7 @@ pub use migrate::{MIGRATIONS, MigrateError, check_migrated, migrate};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::Span;
 
+use super::limits::may_wait_behind_money;
 use super::problem::{Describe, Problem};
 
 /// Longest time one call may take, waiting for a place in the pool included.
@@ -31,6 +35,14 @@ pub const DEADLINE: Duration = Duration::from_secs(5);
 
 /// Longest wait for a place in the pool; past it the house is full and says so at once.
 const POOL_WAIT: Duration = Duration::from_secs(1);
+
+/// The same for what may wait behind money, once there has been a queue for [`STANDING_AFTER`]. After: "controlled delay"
+/// in the form that needs one clock reading, Nichols and Jacobson 2012, Maurer 2015.
+const STANDING_WAIT: Duration = Duration::from_millis(50);
+const STANDING_AFTER: Duration = Duration::from_millis(100);
+
+/// One place in so many is kept for money.
+const KEPT_OF: usize = 5;
 
 /// How long connections are tested before use after one of them was found dead.
 const SUSPICION: Duration = Duration::from_secs(60);
@@ -54,6 +66,9 @@ const TCP: [(&str, &str); 5] = [
 pub struct Db {
     pool: Pool<ConnectionManager<PgConnection>>,
     places: Arc<Semaphore>,
+    /// Those places that are for all.
+    common: Arc<Common>,
+    share: Share,
     deadline: Duration,
     suspicion: Arc<Suspicion>,
     measures: Arc<Measures>,
@@ -76,6 +91,30 @@ pub struct Usage {
     pub idle: u32,
     /// Calls refused because no place came free.
     pub turned_away: u64,
+}
+
+/// Which places work may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Share {
+    /// All, unless it serves a request that may wait behind money.
+    ByRequest,
+    /// All.
+    Kept,
+    /// Those that are for all.
+    Common,
+}
+
+/// The places for what may wait behind money, and when one of them was last free.
+struct Common {
+    places: Arc<Semaphore>,
+    start: Instant,
+    free_at_ms: AtomicU64,
+}
+
+/// A place in the pool, and among the common ones if it was taken as such.
+struct Place {
+    _common: Option<OwnedSemaphorePermit>,
+    _pool: OwnedSemaphorePermit,
 }
 
 /// Why the database could not be asked. Whether the statement had an effect is unknown only for [`Deadline`](Self::Deadline).
@@ -169,7 +208,21 @@ impl Db {
         let places = usize::try_from(size).unwrap_or(1);
         let suspicion = Arc::new(Suspicion { start: Instant::now(), until_ms: AtomicU64::new(0) });
         let measures = Arc::new(Measures { waits_us: Histogram::new(LATENCY_US), turned_away: AtomicU64::new(0) });
-        Ok(Self { pool, places: Arc::new(Semaphore::new(places)), deadline: DEADLINE, suspicion, measures })
+        let common = Arc::new(Common::new(places.saturating_sub(places.checked_div(KEPT_OF).unwrap_or(0))));
+        let places = Arc::new(Semaphore::new(places));
+        Ok(Self { pool, places, common, share: Share::ByRequest, deadline: DEADLINE, suspicion, measures })
+    }
+
+    /// The same pool, all of its places: for what keeps the house open, whoever asks.
+    #[must_use]
+    pub fn kept_share(&self) -> Self {
+        Self { share: Share::Kept, ..self.clone() }
+    }
+
+    /// The same pool without the places kept for money, whoever asks.
+    #[must_use]
+    pub fn common_share(&self) -> Self {
+        Self { share: Share::Common, ..self.clone() }
     }
 
     /// The same pool with another deadline, for work that is known to be shorter or longer.
@@ -236,7 +289,7 @@ impl Db {
     /// # Errors
     /// The problem that a request would be answered now.
     pub async fn answers(&self) -> Result<(), Problem> {
-        self.run(R2D2Connection::ping).await
+        self.kept_share().run(R2D2Connection::ping).await
     }
 
     /// How the pool is used at this moment.
@@ -257,24 +310,30 @@ impl Db {
         &self.measures.waits_us
     }
 
-    async fn place(&self) -> Result<OwnedSemaphorePermit, DbError> {
+    async fn place(&self) -> Result<Place, DbError> {
         let began = Instant::now();
-        let wait = tokio::time::timeout(POOL_WAIT.min(self.deadline), Arc::clone(&self.places).acquire_owned());
-        match wait.await {
-            Ok(place) => {
-                self.measures.waits_us.observe_since(began);
-                place.map_err(|_closed| DbError::CutShort)
-            }
-            Err(_elapsed) => {
-                self.measures.turned_away.fetch_add(1, Ordering::Relaxed);
-                Err(DbError::Busy)
-            }
+        let place = self.wait_for_place().await;
+        match &place {
+            Ok(_) => self.measures.waits_us.observe_since(began),
+            Err(_) => _ = self.measures.turned_away.fetch_add(1, Ordering::Relaxed),
         }
+        place
+    }
+
+    async fn wait_for_place(&self) -> Result<Place, DbError> {
+        let patience = POOL_WAIT.min(self.deadline);
+        let is_common = match self.share {
+            Share::ByRequest => may_wait_behind_money(),
+            Share::Kept => false,
+            Share::Common => true,
+        };
+        let common = if is_common { Some(self.common.place(patience).await?) } else { None };
+        Ok(Place { _common: common, _pool: take(&self.places, patience).await? })
     }
 
     fn with_connection<T, E>(
         &self,
-        place: OwnedSemaphorePermit,
+        place: Place,
         work: impl FnOnce(&mut PgConnection) -> Result<T, E>,
     ) -> Result<Result<T, E>, DbError> {
         let mut conn = self.connection()?;
@@ -304,6 +363,30 @@ impl Db {
             self.suspicion.raise();
             give_up(conn);
         }
+    }
+}
+
+impl Common {
+    fn new(places: usize) -> Self {
+        Self { places: Arc::new(Semaphore::new(places)), start: Instant::now(), free_at_ms: AtomicU64::default() }
+    }
+
+    async fn place(&self, patience: Duration) -> Result<OwnedSemaphorePermit, DbError> {
+        let now_ms = millis(self.start.elapsed());
+        if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
+            self.free_at_ms.store(now_ms, Ordering::Relaxed);
+            return Ok(place);
+        }
+        let queue_for_ms = now_ms.saturating_sub(self.free_at_ms.load(Ordering::Relaxed));
+        let is_standing = queue_for_ms > millis(STANDING_AFTER);
+        take(&self.places, if is_standing { patience.min(STANDING_WAIT) } else { patience }).await
+    }
+}
+
+async fn take(places: &Arc<Semaphore>, patience: Duration) -> Result<OwnedSemaphorePermit, DbError> {
+    match tokio::time::timeout(patience, Arc::clone(places).acquire_owned()).await {
+        Ok(place) => place.map_err(|_closed| DbError::CutShort),
+        Err(_elapsed) => Err(DbError::Busy),
     }
 }
 

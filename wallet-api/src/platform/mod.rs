@@ -16,6 +16,7 @@ pub mod follow;
 pub mod http;
 pub mod ids;
 pub mod keyring;
+pub mod limits;
 pub mod link;
 pub mod metrics;
 pub mod money;

@@ -2,6 +2,7 @@ use diesel::prelude::*;
 use diesel::sql_query;
 
 use super::*;
+use crate::platform::limits;
 use crate::platform::scratch::Scratch;
 
 fn one(conn: &mut PgConnection) -> QueryResult<usize> {
@@ -116,4 +117,32 @@ fn network_settings_are_added_to_every_form_of_address_and_never_override() {
     assert!(with_tcp_settings("postgres://h/db?sslmode=require").contains("sslmode=require&connect_timeout=5"));
     assert!(with_tcp_settings("host=h dbname=db").contains("dbname=db connect_timeout=5 "));
     assert!(!with_tcp_settings("host=h connect_timeout=9").contains("connect_timeout=5"));
+}
+
+/// I2, F33: what may wait behind money takes no place that is kept for it, and once there is a queue it waits no more
+/// than 50 ms.
+#[tokio::test]
+async fn a_fifth_of_the_places_is_kept_and_a_standing_queue_is_turned_away_at_once() {
+    let scratch = Scratch::new();
+    let db = Db::open(&scratch.url, 5).unwrap();
+    let common = db.common_share();
+    let held: Vec<_> = (0..4).map(|_| tokio::spawn(hold(common.clone()))).collect();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let began = Instant::now();
+    assert_eq!(common.run(one).await.unwrap_err().code(), "database-busy");
+    assert!((STANDING_WAIT..STANDING_WAIT * 10).contains(&began.elapsed()), "{:?}", began.elapsed());
+    let ordinary = limits::scope(Some(limits::Class::Read), db.run(one)).await;
+    assert_eq!(ordinary.unwrap_err().code(), "database-busy");
+    limits::scope(Some(limits::Class::Money), db.run(one)).await.unwrap();
+    db.kept_share().run(one).await.unwrap();
+    db.answers().await.unwrap();
+    db.run(one).await.unwrap();
+    for one in held {
+        one.await.unwrap().unwrap();
+    }
+    common.run(one).await.unwrap();
+}
+
+async fn hold(db: Db) -> Result<usize, Problem> {
+    db.run(|conn| sql_query("SELECT pg_sleep(1.5)").execute(conn)).await
 }

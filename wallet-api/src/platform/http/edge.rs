@@ -16,6 +16,7 @@ use tracing::Instrument;
 use super::{HEADER_BYTES, RequestDeadline, language, method_not_allowed, not_found};
 use crate::platform::clock::Clock;
 use crate::platform::ids::Ids;
+use crate::platform::limits::{self, Pass};
 use crate::platform::metrics;
 use crate::platform::problem::Problem;
 use crate::platform::text::Lang;
@@ -43,10 +44,14 @@ pub async fn edge(
     let method = req.method().clone();
     let route = req.match_pattern().unwrap_or_else(|| "-".to_owned());
     let span = tracing::info_span!(
-        "request", request_id = id, method = %method, route,
+        "request", request_id = id, method = %method, route = route.as_str(),
         tenant = tracing::field::Empty, client = tracing::field::Empty,
     );
-    let answer = answer(req, next).instrument(span.clone()).await;
+    let pass = span.in_scope(|| limits::enter(&req, &route));
+    let answer = match pass {
+        Ok(pass) => answer(req, next, pass).instrument(span.clone()).await,
+        Err(problem) => Err(problem.into()),
+    };
     let answer = match answer {
         Ok(response) => Ok(response.map_body(|_, body| body.boxed())),
         Err(error) => Err(HttpResponse::from_error(error)),
@@ -59,22 +64,28 @@ pub async fn edge(
     match answer {
         Ok(response) => {
             let (req, response) = response.into_parts();
-            Ok(ServiceResponse::new(req, finish(response, lang, &id)))
+            let mut response = finish(response, lang, &id);
+            limits::tell(&req, response.headers_mut());
+            Ok(ServiceResponse::new(req, response))
         }
         // The request went down with its handler, so the answer travels as an error that carries it.
         Err(response) => Err(InternalError::from_response("refused", finish(response, lang, &id)).into()),
     }
 }
 
-/// The inner answer, within the deadline and whole even if a handler panics.
-async fn answer<B: MessageBody + 'static>(req: ServiceRequest, next: Next<B>) -> Result<ServiceResponse<B>, Error> {
+/// The inner answer, within the deadline and whole even if a handler panics. The request is in hand until then.
+async fn answer<B: MessageBody + 'static>(
+    req: ServiceRequest,
+    next: Next<B>,
+    pass: Option<Pass>,
+) -> Result<ServiceResponse<B>, Error> {
     if header_bytes(req.headers()) > HEADER_BYTES {
         let problem =
             Problem::new(431, "headers-too-large", "The headers are too large", "Send fewer or shorter ones.");
         return Err(problem.into());
     }
     let deadline = req.app_data::<RequestDeadline>().copied().unwrap_or_default();
-    let inner = AssertUnwindSafe(next.call(req)).catch_unwind();
+    let inner = limits::scope(pass.as_ref().map(Pass::class), AssertUnwindSafe(next.call(req)).catch_unwind());
     match tokio::time::timeout(deadline.0, inner).await {
         Ok(Ok(answer)) => answer,
         Ok(Err(_panic)) => Err(Problem::internal(&Panicked).into()), // its message was logged by the panic hook

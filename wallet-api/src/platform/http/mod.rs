@@ -4,7 +4,7 @@
 //! Promise: every answer has an `x-request-id`; every refusal is an RFC 9457 problem in the language of the request; a
 //! request takes at most [`RequestDeadline`], its body at most [`BodyLimit`], its headers [`HEADER_BYTES`] in at most 96
 //! fields (actix's parser holds no more, and refuses those, and what is no HTTP, without words). The log has one line per request: route pattern and numbers, never paths, queries,
-//! bodies or tokens. Not here: TLS and HSTS (the proxy in front), compression, rate limits, time to *send* headers
+//! bodies or tokens. Not here: TLS and HSTS (the proxy in front), compression, how much is too much (`limits`), time to *send* headers
 //! (`HttpServer::client_request_timeout`).
 
 mod body;

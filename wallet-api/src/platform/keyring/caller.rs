@@ -8,8 +8,8 @@ use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 
 use super::{ApiKey, Scope, Tenant, unauthenticated};
-use crate::platform::Platform;
 use crate::platform::problem::Problem;
+use crate::platform::{Platform, limits};
 
 /// Who acts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,11 +63,13 @@ impl FromRequest for Caller {
     fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
         let platform = req.app_data::<web::Data<Platform>>().cloned();
         let key = bearer(req).and_then(ApiKey::parse);
+        let req = req.clone();
         async move {
             let platform = platform.ok_or_else(|| Problem::internal(&NotConfigured))?;
             let caller = platform.keyring.admit(&key.ok_or_else(unauthenticated)?).await?;
             let span = tracing::Span::current();
             span.record("tenant", caller.tenant.id).record("client", caller.client());
+            limits::charge(&req, &caller)?; // only now: nobody spends what is another's
             Ok(caller)
         }
         .boxed_local()

@@ -4,7 +4,7 @@
 //! secret has 256 random bits, so no slow hash is needed). What the directory said is kept for [`FRESH`], counted from
 //! before it was asked: a revoked key is refused after at most that long, on every node. Prefixes nobody has are kept as
 //! long, so that a flood of them asks the database once each. Whatever is wrong with a key, the answer is the same 401.
-//! Not here: how keys are made and stored (`identity`), rate limits, and people, who will be another [`Actor`].
+//! Not here: how keys are made and stored (`identity`), how much they may ask (`limits`), and people, who will be another [`Actor`].
 
 mod caller;
 mod key;
@@ -12,7 +12,7 @@ mod scope;
 mod tenant;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
@@ -30,6 +30,10 @@ use super::problem::Problem;
 
 /// How long an answer of the directory is believed; so, how long a revoked key may still work.
 pub const FRESH: Duration = Duration::from_secs(1);
+
+/// The same for an answer that came before somebody said that the key may have changed. Not zero: whoever says so again
+/// and again makes us ask twenty times a second, not at every request.
+pub const DOUBTED: Duration = Duration::from_millis(50);
 
 /// How many prefixes are remembered; past it unknown ones go first.
 const REMEMBERED: usize = 10_000;
@@ -73,7 +77,16 @@ pub struct Keyring {
 #[derive(Default)]
 struct Entry {
     gate: tokio::sync::Mutex<()>,
-    known: Mutex<Option<Known>>,
+    memory: Mutex<Memory>,
+}
+
+#[derive(Default)]
+struct Memory {
+    known: Option<Known>,
+    /// Whether the last answer, not counting problems, was a key.
+    is_key: bool,
+    /// When somebody said that the key may have changed.
+    doubted_at: Option<Instant>,
 }
 
 /// An answer of the directory, or the problem it had, with the time before it was asked and the time after.
@@ -104,13 +117,21 @@ impl Keyring {
         if let Some(known) = entry.known_since(arrived_at) {
             return known.judge(key); // somebody asked while we waited
         }
-        let known = self.ask(key).await;
+        let known = self.ask(key, entry.was_of_a_key()).await;
         entry.remember(known.clone());
         drop(gate);
         known.judge(key)
     }
 
-    async fn ask(&self, key: &ApiKey) -> Known {
+    /// Says that the key with this prefix may have changed: what is known of it is believed for [`DOUBTED`] at the most.
+    pub fn doubt(&self, prefix: &str) {
+        let memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(entry) = memory.get(prefix) {
+            entry.memory().doubted_at = Some(Instant::now());
+        }
+    }
+
+    async fn ask(&self, key: &ApiKey, is_known: bool) -> Known {
         let (directory, prefix, hash) = (Arc::clone(&self.directory), key.prefix().to_owned(), key.hash());
         let (asked_at, now) = (Instant::now(), self.clock.now());
         let find = move |conn: &mut PgConnection| -> QueryResult<_> {
@@ -122,7 +143,9 @@ impl Keyring {
             }
             Ok(found.map(Arc::new))
         };
-        let key = self.db.run(find).await;
+        // Holders of keys do not wait behind a flood of made-up ones, nor behind whoever happened to ask for them first.
+        let db = if is_known { self.db.kept_share() } else { self.db.common_share() };
+        let key = db.run(find).await;
         Known { asked_at, answered_at: Instant::now(), key }
     }
 
@@ -146,11 +169,23 @@ impl Entry {
     /// An answer that still counts. One that was a problem counts only for those who were waiting for it, so that they
     /// do not each wait for the next in turn.
     fn known_since(&self, arrived_at: Instant) -> Option<Known> {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.clone().filter(|known| match known.key {
-            Ok(_) => known.asked_at.elapsed() < FRESH,
+        let memory = self.memory();
+        let known = memory.known.as_ref()?;
+        let is_in_doubt = memory.doubted_at.is_some_and(|doubted_at| known.asked_at < doubted_at);
+        let fresh = if is_in_doubt { DOUBTED } else { FRESH };
+        let counts = match known.key {
+            Ok(_) => known.asked_at.elapsed() < fresh,
             Err(_) => known.answered_at >= arrived_at,
-        })
+        };
+        counts.then(|| known.clone())
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn was_of_a_key(&self) -> bool {
+        self.memory().is_key
     }
 
     fn is_of_a_key(&self) -> bool {
@@ -158,7 +193,11 @@ impl Entry {
     }
 
     fn remember(&self, known: Known) {
-        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some(known);
+        let mut memory = self.memory();
+        if let Ok(key) = &known.key {
+            memory.is_key = key.is_some();
+        }
+        memory.known = Some(known);
     }
 }
 

@@ -80,6 +80,24 @@ async fn a_crowd_before_a_broken_database_is_refused_at_once_and_not_in_turn() {
 }
 
 #[tokio::test]
+async fn a_key_in_doubt_is_asked_for_again_soon_and_once() {
+    let (scratch, key) = (Scratch::new(), ApiKey::generate(&Ids::system()));
+    let desk = Desk::with(&key, false);
+    let keyring = Keyring::new(Db::open(&scratch.url, 4).unwrap(), Clock::System, desk.clone());
+    keyring.admit(&key).await.unwrap();
+    keyring.doubt("000000000000");
+    tokio::time::sleep(DOUBTED).await;
+    keyring.admit(&key).await.unwrap();
+    assert_eq!(desk.asked.load(Ordering::SeqCst), 1, "nobody doubted this one");
+    keyring.doubt(key.prefix());
+    assert!(crowd(&keyring, &key).await.iter().all(Result::is_ok));
+    assert_eq!(desk.asked.load(Ordering::SeqCst), 2);
+    tokio::time::sleep(DOUBTED).await;
+    keyring.admit(&key).await.unwrap();
+    assert_eq!(desk.asked.load(Ordering::SeqCst), 2, "the new answer came after the doubt");
+}
+
+#[tokio::test]
 async fn a_flood_of_made_up_prefixes_never_outgrows_the_memory_and_known_keys_stay() {
     let (scratch, key) = (Scratch::new(), ApiKey::generate(&Ids::system()));
     let keyring = Keyring::new(Db::open(&scratch.url, 1).unwrap(), Clock::System, Desk::with(&key, false));
