@@ -1,9 +1,11 @@
 //! `tessera serve`: a node until it is asked to stop.
 
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 
 use anyhow::Context as _;
 
+use super::backup::{Keeper, beside};
 use super::node::{DatabaseArgs, Node, Server, Settings, asked_to_stop};
 use crate::engagement::hooks::guard::Policy;
 use crate::platform::ids::Ids;
@@ -25,11 +27,18 @@ pub struct ServeArgs {
     /// Let hooks go to private addresses and over plain HTTP: for development only.
     #[arg(long, env = "TESSERA_ALLOW_PRIVATE_HOOKS")]
     allow_private_hooks: bool,
+    /// Where to write down the last known heads, to tell after a restore what was lost; without it, beside the data
+    /// folder of a private database.
+    #[arg(long, env = "TESSERA_HEADS_FILE")]
+    heads_file: Option<PathBuf>,
 }
 
 /// Serves until Ctrl-C or SIGTERM, then finishes what was accepted.
 pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
+    let data_dir = args.database.data_dir.clone();
     let database = args.database.open()?;
+    let heads_file = args.heads_file.or_else(|| database.cluster.is_some().then(|| beside(&data_dir)).flatten());
+    let keeper = heads_file.map(|path| Keeper::start(&database.url, path)).transpose()?;
     let listener = TcpListener::bind(args.listen).with_context(|| format!("cannot listen on {}", args.listen))?;
     let address = args.address.unwrap_or(format!("http://{}", listener.local_addr()?));
     let allow = args.allow_private_hooks;
@@ -43,6 +52,9 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     tracing::info!("stopping: finishing what was accepted");
     server.stop().await;
     node.stop().await;
+    if let Some(keeper) = keeper {
+        keeper.stop();
+    }
     if let Some(cluster) = database.cluster {
         cluster.stop()?;
     }

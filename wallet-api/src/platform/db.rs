@@ -19,7 +19,7 @@ use diesel::connection::{SimpleConnection, TransactionManager};
 use diesel::r2d2::{ConnectionManager, CustomizeConnection, Pool, PooledConnection, R2D2Connection};
 use diesel::result::{DatabaseErrorKind, Error as SqlError};
 use diesel::{Connection, PgConnection};
-pub use migrate::{MIGRATIONS, MigrateError, check_migrated, migrate};
+pub use migrate::{MIGRATIONS, MigrateError, check_migrated, migrate, newest_known};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::Span;
 
