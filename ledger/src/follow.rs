@@ -10,6 +10,7 @@ use diesel::{PgConnection, RunQueryDsl};
 use uuid::Uuid;
 
 use crate::bind::{Arg, statement};
+use crate::forks::Lines;
 use crate::store::{StoreError, rows};
 use crate::{Dropped, JournalId, Refusal};
 
@@ -18,7 +19,7 @@ use crate::{Dropped, JournalId, Refusal};
 pub struct Span {
     /// Whose books.
     pub journal: JournalId,
-    /// Their line of history.
+    /// The line of history that the head is on, and so the cursor.
     pub fork: Uuid,
     /// The last seq before it.
     pub from: i64,
@@ -55,6 +56,8 @@ pub struct Page {
     pub entries: Vec<Entry>,
     /// Their companions, in seq order.
     pub companions: Vec<Written>,
+    /// Under which fork each was written: not always the span's, which is the head's.
+    pub lines: Lines,
 }
 
 /// A record as followers are told of it: all but its transfers, which none of them has needed yet.
@@ -138,7 +141,8 @@ pub fn page(conn: &mut PgConnection, span: Span) -> Result<Page, StoreError> {
     let first = span.from.saturating_add(1);
     let entries = rows::entries(conn, span.journal, first, span.upto)?;
     let companions = companions(conn, span.journal, first, span.upto)?;
-    Ok(Page { span, entries, companions })
+    let lines = Lines::read(conn, span.journal, span.fork)?;
+    Ok(Page { span, entries, companions, lines })
 }
 
 /// Moves the cursor past a span under the epoch this node leads by, inside the caller's transaction. False when another

@@ -19,6 +19,7 @@ pub mod canonical;
 #[cfg(feature = "faults")]
 pub mod faults;
 pub mod follow;
+pub mod forks;
 pub mod health;
 mod histogram;
 pub mod read;

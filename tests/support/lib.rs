@@ -20,7 +20,7 @@ pub use api::{Api, Reply, fresh_key};
 pub use app::TestApp;
 pub use ground::{Ground, TestDb};
 pub use load::{Load, Tally};
-pub use process::{NodeProcess, Output, Run, node_binary, tessera, tessera_in};
+pub use process::{NodeProcess, Output, Run, node_binary, scratch_dir, tessera, tessera_in};
 pub use sql::{rows, run_sql, scalar};
 pub use wait::{eventually, eventually_async};
 pub use world::{Rewards, Shop, World, eur};

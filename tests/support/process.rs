@@ -83,7 +83,7 @@ pub fn tessera_in(folder: &Path, args: &[&str]) -> Command {
 }
 
 /// An empty folder that lasts as long as this process.
-fn scratch_dir() -> PathBuf {
+pub fn scratch_dir() -> PathBuf {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let folder = root().join(format!("work{}", NEXT.fetch_add(1, Ordering::SeqCst)));
     fs::create_dir(&folder).unwrap();
@@ -114,10 +114,21 @@ pub struct NodeProcess {
 impl NodeProcess {
     /// Starts a node on this database and waits until it listens.
     pub fn start(db: &TestDb<'_>, env: &[(&str, &str)]) -> Self {
+        let (url, owner_url) = (db.url(), db.owner_url());
+        let database = [("DATABASE_URL", url.as_str()), ("DATABASE_OWNER_URL", owner_url.as_str())];
+        Self::start_over(&[&database[..], env].concat())
+    }
+
+    /// Starts a node on the private database of a data folder and waits until it listens.
+    pub fn start_private(data_dir: &Path, env: &[(&str, &str)]) -> Self {
+        Self::start_over(&[&[("TESSERA_DATA_DIR", data_dir.to_str().unwrap())][..], env].concat())
+    }
+
+    fn start_over(env: &[(&str, &str)]) -> Self {
         let folder = scratch_dir();
         let log = folder.join("log");
         let mut command = tessera_in(&folder, &["serve", "--listen", "127.0.0.1:0", "--workers", "2"]);
-        command.env("DATABASE_URL", db.url()).env("DATABASE_OWNER_URL", db.owner_url()).envs(env.iter().copied());
+        command.envs(env.iter().copied());
         let child = command.stdout(Stdio::null()).stderr(File::create(&log).unwrap()).spawn().unwrap();
         let mut node = Self { child, address: SocketAddr::from(([127, 0, 0, 1], 0)), log };
         node.address = eventually("the node listens", START, || {

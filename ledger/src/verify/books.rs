@@ -78,6 +78,11 @@ impl Books {
         }
     }
 
+    /// What comes next was written under this fork.
+    pub(super) fn on_line(&mut self, fork: Uuid) {
+        self.place.fork = fork;
+    }
+
     pub(super) fn begin_batch(&mut self, batch: &BatchRow) -> Result<(), Broken> {
         let at = batch.first_seq;
         if Some(at) != self.seq.checked_add(1) || batch.last_seq < at {

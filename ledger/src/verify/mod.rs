@@ -18,6 +18,7 @@ use serde::Serialize;
 use crate::apply::Map;
 use crate::bind::{Arg, statement};
 use crate::canonical::Place;
+use crate::forks::Lines;
 use crate::store::{self, StoreError};
 use crate::{AssetId, JournalId};
 use books::{Books, Parts};
@@ -171,13 +172,15 @@ fn walk(
     let head = store::head(conn, journal)?.ok_or(diesel::result::Error::NotFound)?;
     report.seq = head.seq;
     report.digest = head.digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    let place = Place { journal, fork: head.fork };
+    let lines = Lines::read(conn, journal, head.fork)?;
+    let place = Place { journal, fork: lines.of(1) };
     let stored = stored_accounts(conn, journal)?;
     report.accounts = u64::try_from(stored.len()).unwrap_or(u64::MAX);
     let watermark = store::watermark(conn, journal)?;
     let mut books = Books::new(place, head.sandbox, watermark, store::assets(conn, journal)?, stored);
     let mut rows = Rows::open(conn, journal)?;
     while let Some(batch) = rows.batches.next(conn)? {
+        books.on_line(lines.of(batch.first_seq));
         books.begin_batch(&batch)?;
         for seq in batch.first_seq..=batch.last_seq {
             let record = rows.records.next(conn)?.filter(|record| record.seq == seq);

@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 refused or not in order (with what to do next on standard error), 2 wrong usage. Data goes to
 //! standard output, with `--json` as one object; logs and progress go to standard error, bars only on a terminal.
 
+pub mod backup;
 pub mod bench;
 mod client;
 mod clock;
@@ -58,6 +59,16 @@ enum Command {
     },
     /// Derive the books again from their rows, and name the first row that does not follow.
     Verify(verify::VerifyArgs),
+    /// Copy the private database, and archive its log from then on.
+    Backup(backup::BackupArgs),
+    /// Make a new data folder of a backup.
+    Restore(backup::RestoreArgs),
+    /// Tell whether a backup can be relied on.
+    CheckBackup(backup::CheckArgs),
+    /// Let nodes lead restored books, whatever was lost.
+    AcceptRestore(backup::AcceptArgs),
+    /// Begin a new line of history in a database that was restored by its own means.
+    BeginFork(backup::BeginForkArgs),
     /// Say what this machine lacks and how to get it.
     Doctor {
         #[command(flatten)]
@@ -138,6 +149,11 @@ fn run(command: Command, configured: &config::Configured) -> anyhow::Result<Exit
             let options = doctor::Options::here(database.data_dir, database.database_url, database.allow_plaintext);
             return Ok(ExitCode::from(doctor::run(&options, json, out)?.exit_code()));
         }
+        Command::Backup(args) => backup::backup(&args, out)?,
+        Command::Restore(args) => backup::restore(&args, out)?,
+        Command::CheckBackup(args) => return backup::check(&args, out),
+        Command::AcceptRestore(args) => backup::accept_restore(&args, out)?,
+        Command::BeginFork(args) => backup::begin_fork(&args, out)?,
         Command::Import { what } => on_runtime(import::import(what))?,
         Command::Tenant { what } => keys::tenant(what, out)?,
         Command::Keys { what } => keys::keys(what, out)?,

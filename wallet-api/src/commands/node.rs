@@ -13,7 +13,7 @@ use diesel::{Connection, PgConnection};
 use ledger::{Config, Journal};
 use tokio::task::JoinHandle;
 
-use super::doctor;
+use super::{backup, doctor};
 use crate::app::{self, Parts};
 use crate::engagement::hooks::guard::Policy;
 use crate::engagement::hooks::{self, Hooks};
@@ -30,7 +30,7 @@ use crate::platform::metrics::{self, Exporter};
 use crate::{identity, payments, profile};
 
 /// The database of the private cluster.
-const DATABASE: &str = "tessera";
+pub(super) const DATABASE: &str = "tessera";
 /// Connections for requests, and for followers.
 const REQUEST_CONNECTIONS: u32 = 10;
 const FOLLOWER_CONNECTIONS: u32 = 2;
@@ -162,9 +162,10 @@ impl Node {
     /// Starts journal and followers. Needs a tokio runtime.
     ///
     /// # Errors
-    /// When the database cannot be reached.
+    /// When the database cannot be reached, or holds books whose restore nobody has accepted.
     pub fn start(settings: Settings) -> anyhow::Result<Self> {
         let Settings { url, address, ids, hook_policy } = settings;
+        backup::must_be_accepted(&mut PgConnection::establish(&url)?)?;
         let db = Db::open(&url, REQUEST_CONNECTIONS)?;
         let clock = Clock::System;
         let keyring = Keyring::new(db.clone(), clock.clone(), identity::directory());

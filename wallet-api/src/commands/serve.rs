@@ -1,9 +1,11 @@
 //! `tessera serve`: a node until it is asked to stop.
 
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 
 use anyhow::Context as _;
 
+use super::backup::{Keeper, beside};
 use super::node::{DatabaseArgs, Node, Server, Settings, asked_to_stop};
 use crate::engagement::hooks::guard::Policy;
 use crate::platform::ids::Ids;
@@ -33,13 +35,20 @@ pub struct ServeArgs {
     /// How much is too much: `off`, `default`, or what differs, as in `money=500:1000,tenant.read=200,at-once.bulk=4`.
     #[arg(long, env = "TESSERA_LIMITS", default_value = "default")]
     limits: limits::Policy,
+    /// Where to write down the last known heads, to tell after a restore what was lost; without it, beside the data
+    /// folder of a private database.
+    #[arg(long, env = "TESSERA_HEADS_FILE")]
+    heads_file: Option<PathBuf>,
 }
 
 /// Serves until Ctrl-C or SIGTERM, then finishes what was accepted.
 pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
+    let data_dir = args.database.data_dir.clone();
     let database = args.database.open()?;
     let listener = bind(args.listen)?;
     let metrics_listener = args.metrics_listen.map(bind).transpose()?;
+    let heads_file = args.heads_file.or_else(|| database.cluster.is_some().then(|| beside(&data_dir)).flatten());
+    let keeper = heads_file.map(|path| Keeper::start(&database.url, path)).transpose()?;
     let address = args.address.unwrap_or(format!("http://{}", listener.local_addr()?));
     let allow = args.allow_private_hooks;
     let hook_policy = Policy { allow_private: allow, allow_http: allow, ..Policy::default() };
@@ -60,6 +69,9 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     // Last, so that a node which takes long to stop can be seen stopping.
     if let Some(metrics) = metrics {
         metrics.stop().await;
+    }
+    if let Some(keeper) = keeper {
+        keeper.stop();
     }
     if let Some(cluster) = database.cluster {
         cluster.stop()?;

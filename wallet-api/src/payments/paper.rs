@@ -250,7 +250,7 @@ fn refused_event(page: &Page, entry: &Entry) -> Option<Event> {
 fn event(page: &Page, entry: &Entry, kind: &'static str, customer: Uuid, data: Value) -> Event {
     Event {
         tenant: page.span.journal.0,
-        fork: page.span.fork,
+        fork: page.lines.of(entry.seq),
         seq: entry.seq,
         ordinal: 0,
         kind,
@@ -269,6 +269,7 @@ pub(super) fn moment(us: i64) -> DateTime<Utc> {
 #[cfg(test)]
 mod tests {
     use ledger::follow::Span;
+    use ledger::forks::Lines;
 
     use super::*;
 
@@ -277,7 +278,7 @@ mod tests {
         let entries = vec![entry(1, Said::Other), entry(2, Said::Posted { dropped: Vec::new() })];
         let companions = vec![Written { seq: 2, kind: PAYMENT, key: Uuid::nil(), body: paper.to_vec() }];
         let span = Span { journal: JournalId(1), fork: Uuid::nil(), from: 0, upto: 2 };
-        Page { span, entries, companions }
+        Page { span, entries, companions, lines: Lines::only(Uuid::nil()) }
     }
 
     fn paper() -> PaymentPaper {

@@ -23,7 +23,7 @@ use diesel::r2d2::{ConnectionManager, CustomizeConnection, Pool, PooledConnectio
 use diesel::result::{DatabaseErrorKind, Error as SqlError};
 use diesel::{Connection, PgConnection};
 use ledger::{Histogram, LATENCY_US};
-pub use migrate::{MIGRATIONS, MigrateError, check_migrated, migrate};
+pub use migrate::{MIGRATIONS, MigrateError, check_migrated, migrate, newest_known};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::Span;
 

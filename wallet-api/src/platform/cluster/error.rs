@@ -83,6 +83,73 @@ pub enum ClusterError {
         /// User id of its owner.
         owner: u32,
     },
+    /// The files of a home have other places or meanings than this build knows.
+    #[error(
+        "the data folder {folder} was laid out by a later tessera (layout {found}): run that one, or restore a backup \
+         made by this one into another folder"
+    )]
+    NewerLayout {
+        /// The home.
+        folder: PathBuf,
+        /// Its layout's number.
+        found: u32,
+    },
+    /// The mark of the layout is not one of ours.
+    #[error(
+        "{path} says {text:?}, which is no layout that any tessera wrote: restore the file from a backup, or the folder"
+    )]
+    BadLayout {
+        /// The file that was read.
+        path: PathBuf,
+        /// How it begins.
+        text: String,
+    },
+    /// A restore into this folder was cut short.
+    #[error("a restore into {folder} did not end, so what is there is not whole: remove the folder and restore again")]
+    HalfRestored {
+        /// The home.
+        folder: PathBuf,
+    },
+    /// A restore needs an empty place.
+    #[error("there is a database in {folder}: restore into an empty folder, and keep this one until you are sure")]
+    NotEmpty {
+        /// What is there.
+        folder: PathBuf,
+    },
+    /// The archive ends before the time asked for.
+    #[error(
+        "the archived log ends before {until}: ask for an earlier time, or leave --until away to restore all there is"
+    )]
+    UntilTooLate {
+        /// The time asked for.
+        until: String,
+    },
+    /// The base backup ends after the time asked for.
+    #[error("the base backup was not finished at {until}: ask for a later time, or restore from an older backup")]
+    UntilTooEarly {
+        /// The time asked for.
+        until: String,
+    },
+    /// A backup holds something that our backups never do.
+    #[error("{path} is neither a file nor a folder: no backup of ours holds such a thing")]
+    Foreign {
+        /// What was found.
+        path: PathBuf,
+    },
+    /// A path that cannot stand in a command.
+    #[error("the path {path:?} is no text: choose another folder")]
+    NotText {
+        /// The path refused.
+        path: PathBuf,
+    },
+    /// A program of PostgreSQL refused.
+    #[error("{name} refused: {log}")]
+    ProgramFailed {
+        /// Which.
+        name: &'static str,
+        /// The end of what it said.
+        log: String,
+    },
     /// The note that says where the database lives cannot be believed.
     #[error("{note} names {location}, which is no folder of ours: remove that file, or set TESSERA_DATA_DIR")]
     BadLocation {

@@ -17,7 +17,7 @@ use super::{
 };
 
 /// How long a start may take: a recovery after a crash under load replays up to `max_wal_size`.
-const START_PATIENCE: Duration = Duration::from_secs(300);
+pub(super) const START_PATIENCE: Duration = Duration::from_secs(300);
 /// How long the orphans of a killed server may take to notice.
 const ORPHAN_PATIENCE: Duration = Duration::from_secs(15);
 /// Size at which a start empties the server's log, in bytes.
@@ -26,7 +26,7 @@ const LOG_LIMIT: u64 = 8 * 1024 * 1024;
 const LOG_TAIL: usize = 12;
 
 /// How the server runs, whatever its configuration file says.
-const SETTINGS: [(&str, &str); 17] = [
+const SETTINGS: [(&str, &str); 18] = [
     ("listen_addresses", ""),
     ("port", "5432"), // a part of the socket's name, nothing more
     ("unix_socket_permissions", "0700"),
@@ -45,6 +45,8 @@ const SETTINGS: [(&str, &str); 17] = [
     ("log_min_error_statement", "panic"),
     ("log_error_verbosity", "terse"),
     ("cluster_name", "tessera"),
+    // Where to is the database's own setting (copies.rs); this one alone would need a restart to turn on.
+    ("archive_mode", "on"),
 ];
 
 /// Letters and case follow Unicode, order follows bytes, so that no upgrade of the C library can break an index.
@@ -109,10 +111,11 @@ pub(super) fn launch(
     tools: &Tools,
     socket_dir: &Path,
     settings: &[(String, String)],
+    patience: Duration,
 ) -> Result<Child, ClusterError> {
     let start = Instant::now();
     loop {
-        match attempt(home, tools, socket_dir, settings) {
+        match attempt(home, tools, socket_dir, settings, patience) {
             // The server was killed a moment ago, and some of its processes have not noticed yet.
             Err(ClusterError::StartFailed { log, .. })
                 if log.contains("shared memory block") && start.elapsed() < ORPHAN_PATIENCE =>
@@ -129,6 +132,7 @@ fn attempt(
     tools: &Tools,
     socket_dir: &Path,
     settings: &[(String, String)],
+    patience: Duration,
 ) -> Result<Child, ClusterError> {
     let program = tools.program("postgres")?;
     let (log, log_start) = open_log(&home.log())?;
@@ -142,7 +146,7 @@ fn attempt(
         command.arg("-c").arg(setting);
     }
     let mut server = command.spawn().map_err(ClusterError::io("run", &program))?;
-    let outcome = await_ready(&mut server, home, log_start);
+    let outcome = await_ready(&mut server, home, log_start, patience);
     if outcome.is_err() {
         // Dead already in all cases but one: a start that takes too long must not live on unowned.
         end(&mut server)?;
@@ -151,9 +155,9 @@ fn attempt(
 }
 
 /// Waits until the pid file names our own child, and says that it is ready: an old file says that of a dead server.
-fn await_ready(server: &mut Child, home: &Home, log_start: u64) -> Result<(), ClusterError> {
+fn await_ready(server: &mut Child, home: &Home, log_start: u64, patience: Duration) -> Result<(), ClusterError> {
     let (mut ended, mut ready) = (false, false);
-    let settled = process::wait(START_PATIENCE, || {
+    let settled = process::wait(patience, || {
         ended = has_ended(server);
         let file = PidFile::read(&home.database()).ok().flatten();
         ready = file.is_some_and(|file| file.ready && file.pid == server.id());
@@ -164,7 +168,7 @@ fn await_ready(server: &mut Child, home: &Home, log_start: u64) -> Result<(), Cl
         (true, true) => {
             Err(ClusterError::StartFailed { file: home.log(), log: tail(&read_from(&home.log(), log_start)) })
         }
-        (false, _) => Err(ClusterError::StartTimedOut { seconds: START_PATIENCE.as_secs(), file: home.log() }),
+        (false, _) => Err(ClusterError::StartTimedOut { seconds: patience.as_secs(), file: home.log() }),
     }
 }
 
@@ -206,7 +210,7 @@ fn read_from(path: &Path, start: u64) -> String {
 }
 
 /// The last lines of a text, on one line.
-fn tail(text: &str) -> String {
+pub(super) fn tail(text: &str) -> String {
     let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let skipped = lines.len().saturating_sub(LOG_TAIL);
     lines.into_iter().skip(skipped).collect::<Vec<_>>().join(" | ")

@@ -3,13 +3,15 @@
 //! [`Cluster::start`] makes the database once (checksums on, durability on), starts its server on a unix socket that
 //! only this user can open, and stops it with the value. A folder serves one process at a time. A server that a killed
 //! process left behind is stopped and started anew; a stale pid file is not believed; data made by another major
-//! version is refused. [`Endpoint::of_running`] finds the server that another process runs.
+//! version is refused, and so is a folder laid out by a later build or by a restore that did not end.
+//! [`Endpoint::of_running`] finds the server that another process runs; [`Source`] and [`Copy`] are for backups.
 //! Limits: every call blocks, for seconds at the first start, so keep it off the async threads. Who may open the socket
 //! may be any role, the superuser too: the closed folder is the lock. The server is not watched: if it is killed, call
 //! [`Cluster::restart`].
 //! Not here: tables and migrations, pools, servers on a network.
 //! Source: the PostgreSQL manual, chapters "Server Setup and Operation" and "Database Physical Storage".
 
+mod copies;
 mod error;
 mod launch;
 mod place;
@@ -22,6 +24,7 @@ use std::{
     fs::File,
     path::{Path, PathBuf},
     process::Child,
+    time::Duration,
 };
 
 use diesel::{Connection, PgConnection, RunQueryDsl, connection::SimpleConnection};
@@ -30,6 +33,7 @@ use tempfile::TempDir;
 use place::Home;
 use process::PidFile;
 
+pub use copies::{Copy, Source, verify_backup};
 pub use error::ClusterError;
 pub use tools::{OLDEST_MAJOR, Tools, Version};
 
@@ -131,16 +135,31 @@ impl Cluster {
     pub fn start_with(data_dir: &Path, settings: &[(&str, &str)]) -> Result<Self, ClusterError> {
         let home = Home::find_or_make(data_dir)?;
         let lock = home.lock()?;
+        home.must_be_whole()?;
+        home.check_layout()?;
         let tools = launch::tools_for(&home.database())?;
         if !home.database().join("PG_VERSION").is_file() {
             launch::init(&home, &tools)?;
         }
+        home.write_layout()?;
         launch::clear_the_past(&home)?;
+        let settings = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let cluster = Self::serve(home, lock, tools, settings, launch::START_PATIENCE)?;
+        cluster.must_have_archive_command()?;
+        Ok(cluster)
+    }
+
+    /// Starts the server of a database that is there.
+    fn serve(
+        home: Home,
+        lock: File,
+        tools: Tools,
+        settings: Vec<(String, String)>,
+        patience: Duration,
+    ) -> Result<Self, ClusterError> {
         let runtime = home.runtime()?;
         let socket_dir = runtime.path().to_path_buf();
-        let settings =
-            settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect::<Vec<_>>();
-        let server = launch::launch(&home, &tools, &socket_dir, &settings)?;
+        let server = launch::launch(&home, &tools, &socket_dir, &settings, patience)?;
         let endpoint = Endpoint { socket_dir };
         let cluster = Self { home, tools, settings, server, endpoint, _runtime: runtime, _lock: lock };
         cluster.admin()?.batch_execute(ROLES)?;
@@ -153,7 +172,8 @@ impl Cluster {
     /// Those of [`Cluster::stop`] and of [`Cluster::start`].
     pub fn restart(&mut self) -> Result<(), ClusterError> {
         self.shut_down()?;
-        self.server = launch::launch(&self.home, &self.tools, &self.endpoint.socket_dir, &self.settings)?;
+        self.server =
+            launch::launch(&self.home, &self.tools, &self.endpoint.socket_dir, &self.settings, launch::START_PATIENCE)?;
         Ok(())
     }
 

@@ -89,6 +89,14 @@ fn refuse_newer(conn: &mut PgConnection) -> Result<(), MigrateError> {
     }
 }
 
+/// The newest migration this binary knows.
+///
+/// # Errors
+/// [`MigrateError::Failed`] when the embedded migrations do not read.
+pub fn newest_known() -> Result<String, MigrateError> {
+    Ok(known_versions()?.into_iter().max().unwrap_or_default())
+}
+
 fn known_versions() -> Result<Vec<String>, MigrateError> {
     let migrations: Vec<Box<dyn Migration<Pg>>> = MIGRATIONS.migrations().map_err(MigrateError::Failed)?;
     Ok(migrations.iter().map(|migration| migration.name().version().to_string()).collect())

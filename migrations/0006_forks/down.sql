@@ -1,0 +1,2 @@
+DROP TABLE journal.restored;
+DROP TABLE journal.former_fork;
