@@ -7,6 +7,7 @@ mod edge;
 mod idempotency;
 mod import;
 mod journal;
+mod link;
 mod money;
 mod nodes;
 mod openapi;

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use tessera_tests::{
-    Api, Ground, Load, NodeProcess, Rewards, TestDb, World, eur, eventually, eventually_async, fresh_key, rows,
+    Api, Ground, Load, NodeProcess, Rewards, Run, TestDb, World, eur, eventually, eventually_async, fresh_key, rows,
+    tessera,
 };
 
 /// A stopped or killed leader's lease runs out after 3 s; another node must write by then and a little.
@@ -84,6 +85,27 @@ async fn a_node_that_follows_answers_as_the_leader_does() {
     assert_eq!(there.balance(anna, "available").await, 400);
     assert_eq!(node(&pair.second()).await["batches"], 0, "it wrote nothing itself");
     pair.world.assert_whole();
+}
+
+/// Who leads, and who follows how far behind, as an operator sees it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn doctor_tells_who_leads_and_how_far_followers_are_behind() {
+    let pair = Pair::start(&[]).await;
+    pair.world.customer("anna").await;
+    let ask = || tessera(&["doctor", "--cluster", "--json"]).env("DATABASE_URL", pair.db.url()).run();
+    let report = eventually("followers have cursors", Duration::from_secs(10), || {
+        let report: Value = serde_json::from_str(&ask().out).unwrap();
+        report.to_string().contains("card is 0 records behind").then_some(report)
+    });
+    let leader = format!("http://{} leads slot 0 (epoch 1", pair.first.authority());
+    assert!(report.to_string().contains(&leader), "{report}");
+    pair.first.signal(Signal::STOP);
+    let report = eventually("the lease runs out", Duration::from_secs(10), || {
+        let report: Value = serde_json::from_str(&ask().out).unwrap();
+        report.to_string().contains("(epoch 2").then_some(report)
+    });
+    assert!(report.to_string().contains(&pair.second.authority()), "{report}");
+    pair.first.signal(Signal::CONT);
 }
 
 /// Half of the load comes to the node that follows; all of it is done, each key once.

@@ -16,6 +16,8 @@ use crate::store::StoreError;
 pub struct Lease {
     /// Which.
     pub slot: i32,
+    /// Where whoever holds it, or held it last, is reached.
+    pub address: String,
     /// How often it has changed hands.
     pub epoch: i64,
     /// How long it lasts from now, milliseconds; below zero when nobody holds it any more.
@@ -49,11 +51,12 @@ pub fn database_clock(conn: &mut PgConnection) -> Result<i64, StoreError> {
 /// [`StoreError`].
 pub fn leases(conn: &mut PgConnection, most: i64) -> Result<Vec<Lease>, StoreError> {
     // A slot nobody ever led has a lease that ended before all time: as ended as one of yesterday.
-    const TEXT: &str = "SELECT slot, epoch, (extract(epoch FROM greatest(expires_at, \
+    const TEXT: &str = "SELECT slot, address, epoch, (extract(epoch FROM greatest(expires_at, \
         clock_timestamp() - interval '1 day') - clock_timestamp()) * 1000)::bigint \
         FROM journal.lease ORDER BY slot LIMIT ?";
-    let rows = statement::<(Integer, BigInt, BigInt)>(TEXT, &[Arg::Int(most)]).load::<(i32, i64, i64)>(conn)?;
-    Ok(rows.into_iter().map(|(slot, epoch, left_ms)| Lease { slot, epoch, left_ms }).collect())
+    type Row = (Integer, Text, BigInt, BigInt);
+    let rows = statement::<Row>(TEXT, &[Arg::Int(most)]).load::<(i32, String, i64, i64)>(conn)?;
+    Ok(rows.into_iter().map(|(slot, address, epoch, left_ms)| Lease { slot, address, epoch, left_ms }).collect())
 }
 
 /// The `most` followers of journals that are furthest behind, furthest first.

@@ -73,6 +73,9 @@ enum Command {
     Doctor {
         #[command(flatten)]
         database: DatabaseArgs,
+        /// Look at the nodes too: who leads, and how far each follower is behind.
+        #[arg(long)]
+        cluster: bool,
         /// Print one JSON object.
         #[arg(long)]
         json: bool,
@@ -145,8 +148,9 @@ fn run(command: Command, configured: &config::Configured) -> anyhow::Result<Exit
             writeln!(out, "the database is up to date")?;
         }
         Command::Verify(args) => return verify::verify(&args, out),
-        Command::Doctor { database, json } => {
-            let options = doctor::Options::here(database.data_dir, database.database_url, database.allow_plaintext);
+        Command::Doctor { database, cluster, json } => {
+            let here = doctor::Options::here(database.data_dir, database.database_url, database.allow_plaintext);
+            let options = doctor::Options { cluster, ..here };
             return Ok(ExitCode::from(doctor::run(&options, json, out)?.exit_code()));
         }
         Command::Backup(args) => backup::backup(&args, out)?,

@@ -4,6 +4,7 @@
 //! or `fail` (a command will refuse). The report fails when any finding does. No finding shows a password.
 //! Not here: installing anything (`scripts/setup.sh` does), a C compiler (needed to build, never to run).
 
+mod cluster;
 mod transport;
 
 use std::{
@@ -36,13 +37,15 @@ pub struct Options {
     pub defaults: Vec<(String, String)>,
     /// Whether the operator accepts a remote database without TLS.
     pub allow_plaintext: bool,
+    /// Whether to look at the nodes that run over the database too.
+    pub cluster: bool,
 }
 
 impl Options {
     /// Looks at this data folder and this URL, in the environment of this process.
     #[must_use]
     pub fn here(data_dir: PathBuf, database_url: Option<String>, allow_plaintext: bool) -> Self {
-        Self { data_dir, database_url, defaults: transport::environment(), allow_plaintext }
+        Self { data_dir, database_url, defaults: transport::environment(), allow_plaintext, cluster: false }
     }
 }
 
@@ -137,7 +140,7 @@ pub fn run(options: &Options, json: bool, out: &mut dyn io::Write) -> io::Result
 /// Runs every check that matters for these options: a private database and one of the operator's need different things.
 #[must_use]
 pub fn examine(options: &Options) -> Report {
-    let findings = match &options.database_url {
+    let mut findings = match &options.database_url {
         Some(url) => vec![check_transport(url, options), check_server(url, options)],
         None => {
             let tools = Tools::find();
@@ -149,6 +152,9 @@ pub fn examine(options: &Options) -> Report {
             ]
         }
     };
+    if options.cluster {
+        findings.extend(cluster::check(options));
+    }
     Report { ok: findings.iter().all(|finding| finding.state != State::Fail), findings }
 }
 

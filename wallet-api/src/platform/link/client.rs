@@ -29,8 +29,11 @@ const CONNECTIONS: usize = 4;
 const MOST: usize = 256;
 /// Longest time to a connection.
 const CONNECT: Duration = Duration::from_secs(1);
-/// How long after the last deadline of a POST its answer may come: an unknown commit is said to be one after two seconds.
-const SLACK: Duration = Duration::from_secs(3);
+/// How long the answer to a POST may take: the other end says after two seconds that a commit is unknown. Later than that
+/// the connection is taken for dead, and whoever still has time asks again over another.
+const ANSWER: Duration = Duration::from_secs(3);
+/// How long after its deadline a request still hopes for its answer.
+const SLACK: Duration = Duration::from_secs(1);
 /// Most bytes of an answer: records are a few times larger than their requests.
 const ANSWER_BYTES: usize = 8 * MOST_BYTES;
 
@@ -206,10 +209,7 @@ async fn exchange(
         *connection = Some(timeout(CONNECT, far.connect()).await.ok().flatten().ok_or(Failure::Connect)?);
     }
     let requests = connection.as_mut().ok_or(Failure::Connect)?;
-    let now = Instant::now();
-    let latest = batch.iter().map(|parcel| parcel.deadline).max().unwrap_or(now);
-    let patience = latest.saturating_duration_since(now).saturating_add(SLACK);
-    let (question, message) = far.message(now, batch);
+    let (question, message) = far.message(Instant::now(), batch);
     let talk = async {
         let response = requests.send_request(message).await.ok().ok_or(Failure::Broken)?;
         let (head, body) = response.into_parts();
@@ -225,7 +225,7 @@ async fn exchange(
         let answers: Option<Vec<_>> = parts.into_iter().map(|(_, bytes)| wire::answer_from_bytes(bytes)).collect();
         answers.ok_or(Failure::Forged)
     };
-    timeout(patience, talk).await.unwrap_or(Err(Failure::Late))
+    timeout(ANSWER, talk).await.unwrap_or(Err(Failure::Late))
 }
 
 impl Far {
