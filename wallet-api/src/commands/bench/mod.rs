@@ -5,6 +5,7 @@
 //! therefore lean; hooks arrive at a [`receiver`] as lean. Quantiles come from a [`histogram`] of fixed size.
 //! Not here: another machine's load, TLS, anything but loopback.
 
+pub mod cluster;
 pub mod histogram;
 pub mod load;
 pub mod open_files;
@@ -32,6 +33,15 @@ pub enum BenchCommand {
         /// Seconds of the open loop.
         #[arg(long, default_value_t = 30)]
         open_seconds: u32,
+    },
+    /// Two nodes on the same cores: forwarding and take-over.
+    Cluster {
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+        /// Seconds of each contender; figures count from ten on.
+        #[arg(long, default_value_t = 10)]
+        seconds: u32,
     },
     /// One-transfer transactions through the journal.
     Posting {
@@ -63,6 +73,17 @@ pub async fn bench(what: BenchCommand) -> anyhow::Result<()> {
                     "{payments_per_s} payments/s with hooks ({ratio} x pgbench, {ratio_no_hooks} x without)"
                 )?;
                 writeln!(out, "at half of that: p99 {p99_ms} ms, hook p99 {hook_p99_ms} ms; server {rss_mb} MB")?;
+            }
+        }
+        BenchCommand::Cluster { json, seconds } => {
+            let cluster = cluster::cluster(seconds).await?;
+            if json {
+                writeln!(out, "{}", serde_json::to_string(&cluster)?)?;
+            } else {
+                let cluster::Cluster { one_node_per_s, two_nodes_per_s, forwarded_p99_ms, takeover_worst_s, .. } =
+                    cluster;
+                writeln!(out, "one node {one_node_per_s} payments/s, two {two_nodes_per_s}/s")?;
+                writeln!(out, "forwarded p99 {forwarded_p99_ms} ms; worst take-over {takeover_worst_s} s")?;
             }
         }
         BenchCommand::Posting { json, seconds } => {

@@ -169,18 +169,18 @@ pub async fn payments(seconds: u32, open_seconds: u32) -> anyhow::Result<Payment
     })
 }
 
-fn ms(histogram: &Histogram, per_mille: u32) -> Decimal {
+pub(super) fn ms(histogram: &Histogram, per_mille: u32) -> Decimal {
     Decimal::new(i64::from(histogram.quantile_us(per_mille)), 3)
 }
 
 /// The server, as a process of its own.
-struct Server {
+pub(super) struct Server {
     child: Child,
-    address: SocketAddr,
+    pub(super) address: SocketAddr,
 }
 
 impl Server {
-    async fn start(url: &str) -> anyhow::Result<Self> {
+    pub(super) async fn start(url: &str) -> anyhow::Result<Self> {
         // A port that was free a moment ago: the bench starts one server, and says so if the port was taken since.
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let child = Command::new(std::env::current_exe()?)
@@ -199,7 +199,15 @@ impl Server {
         Ok(server)
     }
 
-    fn stop(mut self) -> anyhow::Result<()> {
+    /// Kills it, and says when.
+    pub(super) fn kill(mut self) -> anyhow::Result<Instant> {
+        self.child.kill()?;
+        let killed = Instant::now();
+        self.child.wait()?;
+        Ok(killed)
+    }
+
+    pub(super) fn stop(mut self) -> anyhow::Result<()> {
         let pid = Pid::from_raw(i32::try_from(self.child.id())?).context("no such process")?;
         kill_process(pid, Signal::TERM)?;
         let status = self.child.wait()?;
@@ -216,17 +224,17 @@ impl Drop for Server {
 }
 
 /// What is paid at: a merchant with a funded campaign, customers with full wallets.
-struct Shop {
+pub(super) struct Shop {
     client: Client,
     address: SocketAddr,
     authorization: Arc<str>,
-    merchant: Uuid,
-    customers: Arc<[Uuid]>,
-    transactions_before: u64,
+    pub(super) merchant: Uuid,
+    pub(super) customers: Arc<[Uuid]>,
+    pub(super) transactions_before: u64,
 }
 
 impl Shop {
-    async fn open(server: &Server, key: &str) -> anyhow::Result<Self> {
+    pub(super) async fn open(server: &Server, key: &str) -> anyhow::Result<Self> {
         let client = Client::new(&format!("http://{}", server.address), key)?;
         let post = async |path: &str, body: Value| -> anyhow::Result<Value> {
             client.post(path, Ids::system().uuid_v7(Clock::System.now()), &body).await?.done()
@@ -263,7 +271,7 @@ impl Shop {
     }
 
     /// A payment, as the bytes of a request.
-    fn payment(&self, run: Uuid) -> impl Fn(u64, &mut Vec<u8>) + Send + Sync + 'static {
+    pub(super) fn payment(&self, run: Uuid) -> impl Fn(u64, &mut Vec<u8>) + Send + Sync + 'static {
         let (customers, merchant, authorization) =
             (Arc::clone(&self.customers), self.merchant, Arc::clone(&self.authorization));
         move |number, out| {
@@ -318,7 +326,7 @@ impl Shop {
     }
 }
 
-fn all_answered(report: &LoadReport) -> anyhow::Result<()> {
+pub(super) fn all_answered(report: &LoadReport) -> anyhow::Result<()> {
     let clean = report.refused.is_empty() && report.errors == 0;
     anyhow::ensure!(clean, "{} errors, refusals by status: {:?}", report.errors, report.refused);
     Ok(())

@@ -1,0 +1,231 @@
+//! Two nodes on the same cores: what forwarding costs, and how long nobody writes when the leader is killed.
+//!
+//! The load is that of [`payments`](super::payments), without hooks. *One node*: all connections at the only node. *Two
+//! nodes*: half of them at each, so that half of the payments are forwarded. *Take-over*: under load, from SIGKILL of the
+//! leader to the first acknowledgement of a payment that was sent to the other node after it; the worst of ten rounds, in
+//! which the nodes take turns. Every round's killed node comes back before the next.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use diesel::{Connection, PgConnection};
+use rust_decimal::Decimal;
+use serde::Serialize;
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use super::load::{Plan, closed_loop, open_loop};
+use super::open_files;
+use super::payments::{Server, Shop, all_answered, ms};
+use super::pgbench::ratio;
+use super::reference::{Reference, Stage};
+use crate::commands::client::Client;
+use crate::identity::{self, NewKey};
+use crate::platform::clock::Clock;
+use crate::platform::ids::Ids;
+use crate::platform::keyring::Scope;
+
+/// Connections, over all nodes.
+const CONNECTIONS: usize = 256;
+/// Rounds of take-over.
+const ROUNDS: u32 = 10;
+/// Who pays during a take-over, one payment after the other.
+const PAYERS: u32 = 16;
+/// Payments acknowledged before the leader is killed.
+const WARM: u64 = 500;
+/// What a round may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What came out.
+#[derive(Debug, Serialize)]
+pub struct Cluster {
+    /// Payments a second through one node.
+    pub one_node_per_s: u64,
+    /// The same through two, half of them forwarded.
+    pub two_nodes_per_s: u64,
+    /// `two_nodes_per_s` over `one_node_per_s`.
+    pub two_nodes_ratio: Decimal,
+    /// Latency of forwarded payments at half of `two_nodes_per_s`, from when each was due.
+    pub forwarded_p50_ms: Decimal,
+    /// The same, 99th percentile.
+    pub forwarded_p99_ms: Decimal,
+    /// From the kill of the leader to the next acknowledgement, in seconds: the worst round.
+    pub takeover_worst_s: Decimal,
+    /// Every round, in order.
+    pub takeovers_s: Vec<Decimal>,
+    /// Payments acknowledged to the load, outside the rounds of take-over.
+    pub acknowledged: u64,
+    /// Transactions in the books, set-up left out.
+    pub rows: u64,
+    /// Payments acknowledged in the rounds of take-over.
+    pub acknowledged_in_takeovers: u64,
+    /// What `verify` said.
+    pub verify_ok: bool,
+    /// The reference, and both sides' durability.
+    #[serde(flatten)]
+    pub reference: Reference,
+}
+
+/// Measures.
+///
+/// # Errors
+/// When the figures would be void.
+pub async fn cluster(seconds: u32) -> anyhow::Result<Cluster> {
+    open_files::allow(8_192)?;
+    let mut stage = Stage::set(seconds)?;
+    let tenant = stage.tenant()?;
+    let key = {
+        let conn = &mut PgConnection::establish(&stage.url())?;
+        let wish = NewKey { tenant: tenant.id, name: "bench".into(), scopes: vec![Scope::Admin], client: None };
+        identity::create_key(conn, &Ids::system(), Clock::System.now(), &wish)?.key.reveal().to_owned()
+    };
+    let url = stage.url();
+    let first = Server::start(&url).await?;
+    let shop = Shop::open(&first, &key).await?;
+    stage.settle()?;
+    stage.run_reference(8)?;
+    let time = Duration::from_secs(u64::from(seconds));
+    let one = closed_loop(Plan::new(first.address, CONNECTIONS, shop.payment(run())), time).await?;
+    all_answered(&one)?;
+    let second = Server::start(&url).await?;
+    let half = CONNECTIONS.checked_div(2).unwrap_or(1);
+    let (here, there) = tokio::try_join!(
+        closed_loop(Plan::new(first.address, half, shop.payment(run())), time),
+        closed_loop(Plan::new(second.address, half, shop.payment(run())), time),
+    )?;
+    all_answered(&here)?;
+    all_answered(&there)?;
+    let two_nodes_per_s = here.ok_per_s().saturating_add(there.ok_per_s());
+    // A quarter of what two nodes do at each of them, together half.
+    let rate = u32::try_from(two_nodes_per_s.checked_div(4).unwrap_or(0))?;
+    let rate = NonZeroU32::new(rate).context("the nodes answer nothing")?;
+    let (direct, forwarded) = tokio::try_join!(
+        open_loop(Plan::new(first.address, half, shop.payment(run())), rate, time),
+        open_loop(Plan::new(second.address, half, shop.payment(run())), rate, time),
+    )?;
+    all_answered(&direct)?;
+    all_answered(&forwarded)?;
+    stage.run_reference(8)?;
+
+    let (takeovers, acknowledged_in_takeovers, uncertain) = takeovers(&url, &shop, &key, first, second).await?;
+    let conn = &mut PgConnection::establish(&url)?;
+    let report = ledger::verify::verify(conn, ledger::JournalId(tenant.id), |_, _| {})?;
+    anyhow::ensure!(report.ok, "the books do not verify: {:?}", report.broken);
+    let acknowledged = [&one, &here, &there, &direct, &forwarded].iter().fold(0, |sum, run| run.ok.saturating_add(sum));
+    let rows = report.transactions.saturating_sub(shop.transactions_before);
+    let certain = acknowledged.saturating_add(acknowledged_in_takeovers);
+    let agree = (certain..=certain.saturating_add(uncertain)).contains(&rows);
+    anyhow::ensure!(agree, "{certain} payments were acknowledged, {uncertain} not, {rows} are in the books");
+    let worst = takeovers.iter().max().copied().unwrap_or_default();
+    Ok(Cluster {
+        one_node_per_s: one.ok_per_s(),
+        two_nodes_per_s,
+        two_nodes_ratio: ratio(two_nodes_per_s, Decimal::from(one.ok_per_s())).context("one node did nothing")?,
+        forwarded_p50_ms: ms(&forwarded.latencies, 500),
+        forwarded_p99_ms: ms(&forwarded.latencies, 990),
+        takeover_worst_s: seconds_of(worst),
+        takeovers_s: takeovers.into_iter().map(seconds_of).collect(),
+        acknowledged,
+        rows,
+        acknowledged_in_takeovers,
+        verify_ok: report.ok,
+        reference: stage.close()?,
+    })
+}
+
+fn run() -> uuid::Uuid {
+    Ids::system().uuid_v7(Clock::System.now())
+}
+
+fn seconds_of(time: Duration) -> Decimal {
+    Decimal::new(i64::try_from(time.as_millis()).unwrap_or(i64::MAX), 3)
+}
+
+/// The rounds, how many payments were acknowledged in them, and how many may have been done besides.
+async fn takeovers(
+    url: &str,
+    shop: &Shop,
+    key: &str,
+    mut leader: Server,
+    mut other: Server,
+) -> anyhow::Result<(Vec<Duration>, u64, u64)> {
+    let (mut times, mut acknowledged, mut uncertain) = (Vec::new(), 0_u64, 0_u64);
+    for _ in 0..ROUNDS {
+        let payers = Payers::start(shop, key, &other)?;
+        payers.until(WARM).await?;
+        let killed = leader.kill()?;
+        times.push(payers.first_after(killed).await?);
+        let (done, maybe) = payers.stop().await;
+        acknowledged = acknowledged.saturating_add(done);
+        uncertain = uncertain.saturating_add(maybe);
+        leader = std::mem::replace(&mut other, Server::start(url).await?);
+    }
+    leader.stop()?;
+    other.stop()?;
+    Ok((times, acknowledged, uncertain))
+}
+
+/// Customers who pay at one node, and when their payments were sent and acknowledged.
+struct Payers {
+    tasks: JoinSet<()>,
+    acknowledged: Arc<AtomicU64>,
+    /// Sent, and not acknowledged so far.
+    open: Arc<AtomicU64>,
+    /// When the payment acknowledged last was sent, and when it was acknowledged.
+    last: tokio::sync::watch::Receiver<Option<(Instant, Instant)>>,
+}
+
+impl Payers {
+    fn start(shop: &Shop, key: &str, node: &Server) -> anyhow::Result<Self> {
+        let (sender, last) = tokio::sync::watch::channel(None);
+        let (sender, acknowledged, open) = (Arc::new(sender), Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
+        let mut tasks = JoinSet::new();
+        for customer in shop.customers.iter().take(usize::try_from(PAYERS)?) {
+            let body = json!({"customer": customer, "merchant": shop.merchant, "instrument": {"kind": "wallet"},
+                "amount": {"amount": "1999", "asset": "EUR"}});
+            let client = Client::new(&format!("http://{}", node.address), key)?;
+            let (sender, acknowledged, open) = (Arc::clone(&sender), Arc::clone(&acknowledged), Arc::clone(&open));
+            tasks.spawn(async move {
+                loop {
+                    let sent = Instant::now();
+                    open.fetch_add(1, Ordering::SeqCst);
+                    if client.post("/v1/payments", run(), &body).await.is_ok_and(|reply| reply.status == 201) {
+                        acknowledged.fetch_add(1, Ordering::SeqCst);
+                        open.fetch_sub(1, Ordering::SeqCst);
+                        sender.send_replace(Some((sent, Instant::now())));
+                    }
+                }
+            });
+        }
+        Ok(Self { tasks, acknowledged, open, last })
+    }
+
+    async fn until(&self, acknowledged: u64) -> anyhow::Result<()> {
+        let mut last = self.last.clone();
+        let enough = async {
+            while self.acknowledged.load(Ordering::SeqCst) < acknowledged {
+                last.changed().await?;
+            }
+            anyhow::Ok(())
+        };
+        tokio::time::timeout(PATIENCE, enough).await.context("payments are not acknowledged")?
+    }
+
+    /// From a moment to the first acknowledgement of a payment sent after it.
+    async fn first_after(&self, moment: Instant) -> anyhow::Result<Duration> {
+        let mut last = self.last.clone();
+        let sent_after = |seen: &Option<(Instant, Instant)>| seen.is_some_and(|(sent, _)| sent > moment);
+        let seen = *tokio::time::timeout(PATIENCE, last.wait_for(sent_after)).await.context("nobody took over")??;
+        let (_, acknowledged) = seen.context("nothing was acknowledged")?;
+        Ok(acknowledged.saturating_duration_since(moment))
+    }
+
+    /// How many were acknowledged, and how many were not.
+    async fn stop(mut self) -> (u64, u64) {
+        self.tasks.shutdown().await;
+        (self.acknowledged.load(Ordering::SeqCst), self.open.load(Ordering::SeqCst))
+    }
+}
