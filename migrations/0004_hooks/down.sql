@@ -1,3 +1,4 @@
+DROP TABLE hook_replay;
 DROP TABLE hook_attempt;
 DROP TABLE hook_delivery;
 DROP TABLE hook_event;

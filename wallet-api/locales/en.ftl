@@ -130,6 +130,16 @@ problem-endpoint-refused = Hooks may not go there
 problem-endpoint-refused-detail = See errors for the reason, and register another address.
 problem-endpoints-too-many = There are too many endpoints
 problem-endpoints-too-many-detail = There may be { $most } at most: disable one first.
+problem-endpoint-disabled = The endpoint is disabled
+problem-endpoint-disabled-detail = Enable it first, then ask again.
+problem-secrets-too-many = Too many secrets are in force
+problem-secrets-too-many-detail = { $most } that were replaced still sign: wait until one expires, or end them all with overlap_s 0.
+problem-replays-too-many = There are too many replays
+problem-replays-too-many-detail = { $most } may run at an endpoint: wait until one has ended, or cancel one.
+problem-hook-loop = This looks like a loop of hooks
+problem-hook-loop-detail = More than { $most } hooks led to this call. Do not answer a hook with what raises the same hook again.
+problem-event-type-unknown = There is no such event type
+problem-event-type-unknown-detail = GET /v1/event-types lists them all.
 
 ## Mistakes in a field
 

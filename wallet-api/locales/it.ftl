@@ -129,6 +129,16 @@ problem-endpoint-refused = Gli hook non possono andare lì
 problem-endpoint-refused-detail = Vedi errors per il motivo e registra un altro indirizzo.
 problem-endpoints-too-many = Ci sono troppi endpoint
 problem-endpoints-too-many-detail = Possono essere al massimo { $most }: prima disattivane uno.
+problem-endpoint-disabled = L'endpoint è disattivato
+problem-endpoint-disabled-detail = Prima riattivalo, poi ripeti la richiesta.
+problem-secrets-too-many = Ci sono troppi segreti in vigore
+problem-secrets-too-many-detail = { $most } segreti sostituiti firmano ancora: aspetta che ne scada uno, o terminali tutti con overlap_s 0.
+problem-replays-too-many = Ci sono troppe ripetizioni
+problem-replays-too-many-detail = Per un endpoint possono essere in corso { $most }: aspetta che una finisca, o annullane una.
+problem-hook-loop = Sembra un ciclo di hook
+problem-hook-loop-detail = Più di { $most } hook hanno portato a questa chiamata. Non rispondere a un hook con ciò che lo genera di nuovo.
+problem-event-type-unknown = Non c'è un tipo di evento con questo nome
+problem-event-type-unknown-detail = GET /v1/event-types li elenca tutti.
 
 ## Errori in un campo
 

@@ -43,7 +43,7 @@ pub fn body(event: &Event) -> serde_json::Result<Vec<u8>> {
     let mut envelope = CloudEvent {
         specversion: "1.0",
         id: event.id(),
-        source: format!("/tenants/{}/ledger", event.tenant),
+        source: source(event),
         kind: event.kind,
         subject: &event.subject,
         time: rfc3339(event.occurred),
@@ -62,7 +62,13 @@ pub fn body(event: &Event) -> serde_json::Result<Vec<u8>> {
     serde_json::to_vec(&envelope)
 }
 
-fn rfc3339(at: DateTime<Utc>) -> String {
+/// The journal, or, for what is said of endpoints, the hooks themselves.
+fn source(event: &Event) -> String {
+    let part = if event.ordinal < super::notice::FIRST_ORDINAL { "ledger" } else { "hooks" };
+    format!("/tenants/{}/{part}", event.tenant)
+}
+
+pub(super) fn rfc3339(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Micros, true)
 }
 

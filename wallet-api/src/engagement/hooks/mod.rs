@@ -5,17 +5,21 @@
 //! the operator allows it. The id is the same at every attempt, so that a receiver can tell a repeat from news.
 //!
 //! Some parts decide or send one thing each and know no database: [`sign`] makes and checks signatures, [`schedule`] says
-//! when to try again, [`guard`] says where a hook may go, [`message`] what it says, [`send`] makes one attempt. Over the
-//! tables, [`deliver`] is the engine, and the functions here are what an operator may do with endpoints.
+//! when to try again, [`guard`] says where a hook may go, [`message`] what it says, [`catalogue`] what there is to say,
+//! [`send`] makes one attempt. Over the tables, [`deliver`] is the engine, [`replay`] orders to tell again, [`notice`] what
+//! is told of endpoints themselves, and the functions here are what an operator may do with endpoints.
 //!
 //! Promise: an attempt costs at most its total timeout and 20,000 bytes of answer, whatever the receiver does.
 //! Not here: which events exist and what they say (the slices that raise them), asymmetric signatures (`whpk_` keys).
 //! Sources: Standard Webhooks 1.0; CloudEvents 1.0, HTTP binding; OWASP ASVS 5.0, 15.3.2.
 
+pub mod catalogue;
 pub mod deliver;
 pub mod guard;
 pub mod message;
 mod model;
+mod notice;
+pub mod replay;
 mod routes;
 pub mod schedule;
 pub mod send;
@@ -24,18 +28,24 @@ mod store;
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use diesel::{Connection, PgConnection, QueryResult};
 use ledger::JournalId;
 use uuid::Uuid;
 
 pub use deliver::{EventSource, Hooks, Settings};
 pub use model::{
-    AttemptMade, Delivery, DeliveryStatus, DisableReason, Endpoint, EventTypes, HookError, MAX_ENDPOINTS, NewEndpoint,
+    AttemptMade, Delivery, DeliveryStatus, DisableReason, Endpoint, EventTypes, HookError, MAX_DEPTH, MAX_ENDPOINTS,
+    NewEndpoint,
 };
+pub use notice::Placed;
 pub use routes::routes;
 
 use guard::{Policy, Refusal, Target};
+use model::MAX_OLD_SECRETS;
+use notice::Notice;
+use send::{FailReason, Limits, Sender, ShakeError};
+use sign::Secret;
 
 /// How long a host's addresses may take to be found when an endpoint is registered.
 const RESOLVE: Duration = Duration::from_secs(3);
@@ -51,6 +61,18 @@ pub async fn check_url(policy: &Policy, url: &str) -> Result<(), HookError> {
     let resolved = tokio::time::timeout(RESOLVE, policy.resolve(&target)).await;
     resolved.map_err(|_elapsed| Refusal::Unresolved)??;
     Ok(())
+}
+
+/// Asks an address whether it wants our hooks: the handshake of CloudEvents' web hooks.
+///
+/// # Errors
+/// [`HookError::Handshake`] unless it agrees.
+pub async fn shake(policy: &Policy, url: &str) -> Result<(), HookError> {
+    let target = Target::parse(url, policy)?;
+    // Its own, since senders belong to one runtime each; registering is rare.
+    let sender =
+        Sender::new(policy.clone(), Limits::default()).map_err(|_broken| ShakeError::Failed(FailReason::Tls))?;
+    Ok(sender.shake(&target).await?)
 }
 
 /// Adds an endpoint, which is told what the journal records from now on. Its address is checked before, by [`check_url`].
@@ -82,7 +104,8 @@ pub fn endpoint(conn: &mut PgConnection, tenant: i64, id: Uuid) -> Result<Endpoi
     store::endpoint(conn, tenant, id)?.ok_or(HookError::Unknown)
 }
 
-/// Disables an endpoint for good: nothing is sent there any more, within a second or so on every node.
+/// Disables an endpoint: nothing is sent there any more, within a second or so on every node, and what is pending there
+/// ends as gone. The tenant's other endpoints are told.
 ///
 /// Disabling it again changes nothing.
 ///
@@ -90,8 +113,97 @@ pub fn endpoint(conn: &mut PgConnection, tenant: i64, id: Uuid) -> Result<Endpoi
 /// [`HookError::Unknown`].
 #[tracing::instrument(name = "hooks.disable", skip_all, fields(tenant.id = tenant, endpoint.id = %id))]
 pub fn disable(conn: &mut PgConnection, tenant: i64, now: DateTime<Utc>, id: Uuid) -> Result<(), HookError> {
-    let found = store::disable(conn, tenant, id, now, DisableReason::Requested)?;
-    if found { Ok(()) } else { Err(HookError::Unknown) }
+    conn.transaction(|conn| {
+        endpoint(conn, tenant, id)?;
+        switch_off(conn, tenant, now, id, DisableReason::Requested)
+    })
+}
+
+/// Disables an endpoint and tells the others, inside the caller's transaction; once.
+fn switch_off(
+    conn: &mut PgConnection,
+    tenant: i64,
+    now: DateTime<Utc>,
+    id: Uuid,
+    reason: DisableReason,
+) -> Result<(), HookError> {
+    if store::disable(conn, tenant, id, now, reason)? {
+        notice::tell(conn, now, &Notice::disabled(tenant, id, reason.word()))?;
+    }
+    Ok(())
+}
+
+/// Enables a disabled endpoint: it is told what the journal records from now on, and what ended as gone can be replayed.
+///
+/// Enabling one that is enabled changes nothing.
+///
+/// # Errors
+/// [`HookError::Unknown`]; [`HookError::TooMany`] past [`MAX_ENDPOINTS`] enabled ones.
+#[tracing::instrument(name = "hooks.enable", skip_all, fields(tenant.id = tenant, endpoint.id = %id))]
+pub fn enable(conn: &mut PgConnection, tenant: i64, now: DateTime<Utc>, id: Uuid) -> Result<Endpoint, HookError> {
+    conn.transaction(|conn| {
+        if endpoint(conn, tenant, id)?.disabled.is_some() {
+            if store::count_enabled(conn, tenant)? >= MAX_ENDPOINTS {
+                return Err(HookError::TooMany);
+            }
+            let since_seq = ledger::read::head(conn, JournalId(tenant))?.map_or(0, |head| head.seq);
+            store::enable(conn, tenant, id, since_seq)?;
+            // The sweep may have ended the first of a turn and left those behind it.
+            store::tend::line_up_all(conn, tenant, id, now)?;
+        }
+        endpoint(conn, tenant, id)
+    })
+}
+
+/// Puts a new secret in force. The one before signs too, beside it, for `overlap`; none at all ends every older one.
+///
+/// # Errors
+/// [`HookError::Unknown`]; [`HookError::TooManySecrets`] when that many older ones still sign.
+#[tracing::instrument(name = "hooks.rotate_secret", skip_all, fields(tenant.id = tenant, endpoint.id = %id))]
+pub fn rotate_secret(
+    conn: &mut PgConnection,
+    tenant: i64,
+    now: DateTime<Utc>,
+    id: Uuid,
+    secret: &Secret,
+    overlap: TimeDelta,
+) -> Result<Endpoint, HookError> {
+    conn.transaction(|conn| {
+        let (current, mut old) = store::secrets(conn, tenant, id, now)?.ok_or(HookError::Unknown)?;
+        if overlap.is_zero() {
+            old.clear();
+        } else {
+            if old.len() >= usize::from(MAX_OLD_SECRETS.unsigned_abs()) {
+                return Err(HookError::TooManySecrets);
+            }
+            let until = now.checked_add_signed(overlap).unwrap_or(DateTime::<Utc>::MAX_UTC);
+            old.insert(0, (current, until));
+        }
+        Ok(store::set_secrets(conn, tenant, id, secret.bytes(), old)?)
+    })
+}
+
+/// Sends an endpoint a test event, whatever types it listens to. `depth` hooks led to this call, one after the other.
+///
+/// # Errors
+/// [`HookError::Unknown`], [`HookError::Disabled`]; [`HookError::Loop`] past [`MAX_DEPTH`] hooks.
+#[tracing::instrument(name = "hooks.test", skip_all, fields(tenant.id = tenant, endpoint.id = %id))]
+pub fn test(
+    conn: &mut PgConnection,
+    tenant: i64,
+    now: DateTime<Utc>,
+    id: Uuid,
+    depth: i16,
+) -> Result<Placed, HookError> {
+    if !(0..=MAX_DEPTH).contains(&depth) {
+        return Err(HookError::Loop);
+    }
+    conn.transaction(|conn| {
+        if endpoint(conn, tenant, id)?.disabled.is_some() {
+            return Err(HookError::Disabled);
+        }
+        notice::tell(conn, now, &Notice::test(tenant, id, depth))
+    })
 }
 
 /// How many deliveries of all tenants are pending, counted up to `most`, and when the first of those was or will be due.

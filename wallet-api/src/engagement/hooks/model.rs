@@ -5,11 +5,18 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::guard::Refusal;
+use super::send::ShakeError;
 use super::sign::Secret;
 use crate::platform::problem::{Describe, FieldError, Problem};
 
 /// Most endpoints a tenant may have enabled at once. Each costs memory and connections while it does not answer.
 pub const MAX_ENDPOINTS: i64 = 100;
+/// Most secrets of an endpoint that were replaced and still sign.
+pub const MAX_OLD_SECRETS: i16 = 4;
+/// Most replays of an endpoint that are under way at once.
+pub const MAX_REPLAYS: i64 = 5;
+/// Longest chain of hooks and calls back to us.
+pub const MAX_DEPTH: i16 = 8;
 /// Most types an endpoint may name.
 const MAX_TYPES: usize = 50;
 /// Longest name of a type, in bytes.
@@ -64,9 +71,15 @@ pub struct Endpoint {
     pub url: String,
     /// What it is told.
     pub event_types: EventTypes,
+    /// For an ordered one: attempts at one event before the next of its subject goes.
+    pub ordered: Option<i16>,
+    /// Until when each of the secrets that were replaced still signs, newest first.
+    pub old_until: Vec<DateTime<Utc>>,
     /// When it was added.
     pub created_at: DateTime<Utc>,
-    /// Since when nothing is sent any more, and why: `requested` or `gone`.
+    /// The first failure since the last success.
+    pub failing_since: Option<DateTime<Utc>>,
+    /// Since when nothing is sent any more, and why: `requested`, `gone` or `failing`.
     pub disabled: Option<(DateTime<Utc>, String)>,
 }
 
@@ -81,6 +94,8 @@ pub struct NewEndpoint {
     pub event_types: EventTypes,
     /// What its hooks are signed with.
     pub secret: Secret,
+    /// Events of one subject one by one: attempts at one before the next goes, 1 to 10. None: in any order.
+    pub ordered: Option<i16>,
 }
 
 /// Why an endpoint is told no more.
@@ -90,6 +105,8 @@ pub enum DisableReason {
     Requested,
     /// The receiver answered 410.
     Gone,
+    /// Nothing but failures for days.
+    Failing,
 }
 
 impl DisableReason {
@@ -99,6 +116,7 @@ impl DisableReason {
         match self {
             Self::Requested => "requested",
             Self::Gone => "gone",
+            Self::Failing => "failing",
         }
     }
 }
@@ -185,15 +203,44 @@ pub enum HookError {
     /// Hooks may not go there.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// The receiver did not agree when it was asked.
+    #[error(transparent)]
+    Handshake(#[from] ShakeError),
     /// Not a list of types.
     #[error("event types are not 1 to 50 of `*` or names such as payment.cleared.v1")]
     EventTypes,
     /// The tenant has [`MAX_ENDPOINTS`] already.
     #[error("the tenant has {MAX_ENDPOINTS} endpoints enabled")]
     TooMany,
-    /// The tenant has no such endpoint, or the endpoint no such delivery.
-    #[error("no such endpoint or delivery")]
+    /// Asked of an endpoint that is disabled.
+    #[error("the endpoint is disabled")]
+    Disabled,
+    /// A secret was replaced [`MAX_OLD_SECRETS`] times, and all of them still sign.
+    #[error("{MAX_OLD_SECRETS} secrets that were replaced still sign")]
+    TooManySecrets,
+    /// The endpoint has [`MAX_REPLAYS`] replays under way.
+    #[error("the endpoint has {MAX_REPLAYS} replays under way")]
+    TooManyReplays,
+    /// A hook led to this call, and so many to that one, that it looks like a loop.
+    #[error("{MAX_DEPTH} hooks led to this call, one after the other")]
+    Loop,
+    /// Something in the body is out of its bounds.
+    #[error("{pointer}: {words}")]
+    Invalid {
+        /// Where.
+        pointer: &'static str,
+        /// What is asked for.
+        words: &'static str,
+    },
+    /// The tenant has no such endpoint, or the endpoint no such delivery or replay.
+    #[error("no such endpoint, delivery or replay")]
     Unknown,
+    /// The catalogue has no such type.
+    #[error("no such event type")]
+    NoSuchType,
+    /// An event could not be written as JSON.
+    #[error("event cannot be written as JSON")]
+    Body(#[from] serde_json::Error),
     /// The journal could not be asked where it stands.
     #[error(transparent)]
     Journal(#[from] ledger::StoreError),
@@ -213,25 +260,51 @@ impl Describe for HookError {
                     refusal.to_string(),
                 )])
             }
-            Self::EventTypes => {
-                let names = "1 to 50 names such as payment.cleared.v1, or * for all.";
-                Problem::new(
-                    422,
-                    "body-invalid",
-                    "The body is not what is asked for here",
-                    "See errors for the place and the mistake.",
-                )
-                .errors([FieldError::new("/event_types", "invalid", names)])
+            Self::Handshake(error) => {
+                let remedy = "See errors for the reason, and register another address.";
+                Problem::new(422, "endpoint-refused", "Hooks may not go there", remedy).errors([FieldError::new(
+                    "/url",
+                    "handshake",
+                    error.to_string(),
+                )])
+            }
+            Self::EventTypes => invalid("/event_types", "1 to 50 names such as payment.cleared.v1, or * for all."),
+            Self::Invalid { pointer, words } => invalid(pointer, words),
+            Self::Disabled => {
+                Problem::new(409, "endpoint-disabled", "The endpoint is disabled", "Enable it first, then ask again.")
+            }
+            Self::TooManySecrets => {
+                let remedy = "Wait until one of them expires, or end them all with overlap_s 0.";
+                Problem::new(409, "secrets-too-many", "Too many secrets are in force", remedy)
+                    .with("most", MAX_OLD_SECRETS)
+            }
+            Self::TooManyReplays => {
+                let remedy = "Wait until one has ended, or cancel one.";
+                Problem::new(409, "replays-too-many", "There are too many replays", remedy).with("most", MAX_REPLAYS)
+            }
+            Self::Loop => {
+                let remedy = "Do not answer a hook with what raises the same hook again.";
+                Problem::new(409, "hook-loop", "This looks like a loop of hooks", remedy).with("most", MAX_DEPTH)
             }
             Self::TooMany => {
                 Problem::new(409, "endpoints-too-many", "There are too many endpoints", "Disable one first.")
                     .with("most", MAX_ENDPOINTS)
             }
             Self::Unknown => crate::platform::http::not_found(),
+            Self::NoSuchType => {
+                let remedy = "GET /v1/event-types lists them all.";
+                Problem::new(404, "event-type-unknown", "There is no such event type", remedy)
+            }
+            Self::Body(error) => Problem::internal(error),
             Self::Journal(error) => Problem::internal(error),
             Self::Database(error) => error.describe(),
         }
     }
+}
+
+fn invalid(pointer: &'static str, words: &'static str) -> Problem {
+    let (title, detail) = ("The body is not what is asked for here", "See errors for the place and the mistake.");
+    Problem::new(422, "body-invalid", title, detail).errors([FieldError::new(pointer, "invalid", words)])
 }
 
 fn refused_code(refusal: &Refusal) -> &'static str {

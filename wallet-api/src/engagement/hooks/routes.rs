@@ -1,4 +1,9 @@
-//! Hook endpoints over HTTP: add, list, look at, disable; what was delivered, and how.
+//! Hook endpoints over HTTP: add, list, look at, disable; what was delivered, and how. In [`control`] what else may be done
+//! with an endpoint, in [`replays`] what is told again, in [`catalogue`] what there is to be told.
+
+mod catalogue;
+mod control;
+mod replays;
 
 use actix_web::{HttpResponse, delete, get, post, web};
 use chrono::{DateTime, Utc};
@@ -17,6 +22,9 @@ use crate::platform::http::{Cursor, Json, Page, PageQuery};
 use crate::platform::keyring::{Caller, Scope};
 use crate::platform::problem::{Problem, ProblemBody};
 
+/// Attempts at one event of an ordered endpoint, when nobody says: two and a half hours.
+const SKIP_AFTER: i16 = 5;
+
 /// Adds this slice's routes. They need [`Platform`] and the guard's [`Policy`] as `web::Data`.
 pub fn routes(config: &mut ServiceConfig) {
     config
@@ -26,6 +34,9 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(disable_hook_endpoint)
         .service(list_hook_deliveries)
         .service(list_hook_attempts);
+    catalogue::routes(config);
+    control::routes(config);
+    replays::routes(config);
 }
 
 /// An endpoint to add.
@@ -38,6 +49,18 @@ struct NewHookEndpoint {
     /// The event types to be told, 1 to 50; `*` stands for all.
     #[schema(example = json!(["payment.cleared.v1"]), min_items = 1, max_items = 50)]
     event_types: Vec<String>,
+    /// Whether events of one subject are told one by one, in the order of their `sequence`: the next once the one before
+    /// was taken, or given up. Costs about a tenth of a second each. For good.
+    #[serde(default)]
+    ordered: bool,
+    /// With `ordered`: attempts at one event before it is passed over and the next goes, 1 to 10; 5 when absent. The
+    /// other endpoints are told by `endpoint.skipped.v1`.
+    #[schema(minimum = 1, maximum = 10)]
+    skip_after: Option<i16>,
+    /// Whether the address is asked first: an `OPTIONS` with `WebHook-Request-Origin: tessera`, to be answered with 2xx
+    /// and `WebHook-Allowed-Origin`, as CloudEvents' web hooks have it.
+    #[serde(default)]
+    handshake: bool,
 }
 
 /// An endpoint.
@@ -49,11 +72,19 @@ struct HookEndpoint {
     url: String,
     /// The event types it is told; `*` stands for all.
     event_types: Vec<String>,
+    /// Whether events of one subject are told one by one.
+    ordered: bool,
+    /// Attempts at one event before the next of its subject goes; null unless ordered.
+    skip_after: Option<i16>,
+    /// Until when the secrets that were replaced still sign, newest first; those that do not any more are not listed.
+    old_secrets_until: Vec<DateTime<Utc>>,
     /// When it was added. It is told what happens from then on.
     created_at: DateTime<Utc>,
+    /// Since when no hook has arrived; null when the last one did.
+    failing_since: Option<DateTime<Utc>>,
     /// Since when nothing is sent there any more; null while it is enabled.
     disabled_at: Option<DateTime<Utc>>,
-    /// Why: `requested`, or `gone` when it answered 410; null while it is enabled.
+    /// Why: `requested`, `gone` when it answered 410, `failing` after five days of failures; null while it is enabled.
     disabled_reason: Option<String>,
 }
 
@@ -84,7 +115,8 @@ struct HookDelivery {
     status: DeliveryStatus,
     /// Attempts made.
     attempts: i32,
-    /// When the next attempt is made, at the earliest; null when none follows.
+    /// When the next attempt is made, at the earliest; null when none follows, or when an ordered endpoint has to be told
+    /// another event before.
     next_attempt_at: Option<DateTime<Utc>>,
     /// When it came to be.
     created_at: DateTime<Utc>,
@@ -108,10 +140,21 @@ struct HookAttempt {
     response: Option<String>,
 }
 
-impl From<Endpoint> for HookEndpoint {
-    fn from(Endpoint { id, url, event_types, created_at, disabled }: Endpoint) -> Self {
-        let (disabled_at, disabled_reason) = disabled.unzip();
-        Self { id, url, event_types: event_types.names().to_vec(), created_at, disabled_at, disabled_reason }
+impl HookEndpoint {
+    fn of(endpoint: Endpoint, now: DateTime<Utc>) -> Self {
+        let (disabled_at, disabled_reason) = endpoint.disabled.unzip();
+        Self {
+            id: endpoint.id,
+            url: endpoint.url,
+            event_types: endpoint.event_types.names().to_vec(),
+            ordered: endpoint.ordered.is_some(),
+            skip_after: endpoint.ordered,
+            old_secrets_until: endpoint.old_until.into_iter().filter(|until| *until > now).collect(),
+            created_at: endpoint.created_at,
+            failing_since: endpoint.failing_since,
+            disabled_at,
+            disabled_reason,
+        }
     }
 }
 
@@ -149,15 +192,31 @@ async fn add_hook_endpoint(
     body: Json<NewHookEndpoint>,
 ) -> Result<HttpResponse, Problem> {
     caller.require(Scope::HooksWrite)?;
-    let NewHookEndpoint { url, event_types } = body.into_inner();
+    let NewHookEndpoint { url, event_types, ordered, skip_after, handshake } = body.into_inner();
     let event_types = EventTypes::parse(event_types)?;
+    let ordered = ordering(ordered, skip_after)?;
     super::check_url(&policy, &url).await?;
+    if handshake {
+        super::shake(&policy, &url).await?;
+    }
     let (tenant, now) = (caller.tenant.id, platform.clock.now());
     let secret = Secret::generate(&|bytes| platform.ids.fill(bytes));
     let shown = secret.reveal();
-    let wish = NewEndpoint { id: platform.ids.uuid_v7(now), url, event_types, secret };
+    let wish = NewEndpoint { id: platform.ids.uuid_v7(now), url, event_types, secret, ordered };
     let endpoint = platform.db.run(move |conn| super::add(conn, tenant, now, &wish)).await?;
-    Ok(HttpResponse::Created().json(AddedHookEndpoint { endpoint: endpoint.into(), secret: shown }))
+    Ok(HttpResponse::Created().json(AddedHookEndpoint { endpoint: HookEndpoint::of(endpoint, now), secret: shown }))
+}
+
+/// Attempts at one event of an ordered endpoint.
+fn ordering(ordered: bool, skip_after: Option<i16>) -> Result<Option<i16>, HookError> {
+    match (ordered, skip_after) {
+        (false, None) => Ok(None),
+        (false, Some(_)) => Err(HookError::Invalid { pointer: "/skip_after", words: "only with ordered" }),
+        (true, asked) => match asked.unwrap_or(SKIP_AFTER) {
+            attempts @ 1..=10 => Ok(Some(attempts)),
+            _ => Err(HookError::Invalid { pointer: "/skip_after", words: "1 to 10 attempts" }),
+        },
+    }
 }
 
 /// Lists endpoints, disabled ones included, in the order they were added.
@@ -177,7 +236,8 @@ async fn list_hook_endpoints(
     let after = query.cursor.as_deref().map(|text| Cursor::decode(&tenant.secret, LISTING, text)).transpose()?;
     let (id, after, rows) = (tenant.id, after.map(uuid_of), i64::from(limit).saturating_add(1));
     let found = platform.db.run(move |conn| store::endpoints(conn, id, after, rows)).await?;
-    let found: Vec<HookEndpoint> = found.into_iter().map(Into::into).collect();
+    let now = platform.clock.now();
+    let found: Vec<_> = found.into_iter().map(|endpoint| HookEndpoint::of(endpoint, now)).collect();
     let page = Page::cut(found, limit, |last| cursor_of(last.id).encode(&tenant.secret, LISTING));
     Ok(HttpResponse::Ok().json(page))
 }
@@ -206,10 +266,10 @@ async fn get_hook_endpoint(
     caller.require(Scope::HooksRead)?;
     let (tenant, id) = (caller.tenant.id, id.into_inner());
     let endpoint = platform.db.run(move |conn| super::endpoint(conn, tenant, id)).await?;
-    Ok(HttpResponse::Ok().json(HookEndpoint::from(endpoint)))
+    Ok(HttpResponse::Ok().json(HookEndpoint::of(endpoint, platform.clock.now())))
 }
 
-/// Disables an endpoint for good. It stays listed, and what was sent there stays readable.
+/// Disables an endpoint. It stays listed, what was sent there stays readable, and it can be enabled again.
 #[utoipa::path(tag = "hooks", security(("key" = [])), responses(
     (status = 204),
     (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),

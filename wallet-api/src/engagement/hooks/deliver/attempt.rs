@@ -1,11 +1,11 @@
 //! From a delivery in memory to an outcome: signed afresh, sent, judged.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 
-use super::lanes::{Job, Key, Receiver};
+use super::lanes::{Job, Key, Kind, Receiver, Turn};
 use super::{Engine, Schedule};
 use crate::engagement::hooks::message;
 use crate::engagement::hooks::model::DeliveryStatus;
@@ -24,22 +24,27 @@ pub(super) struct Done {
 
 /// Takes deliveries into memory and starts workers for them.
 pub(super) fn take(engine: &Arc<Engine>, jobs: Vec<Job>) {
+    let now = Instant::now();
     for job in jobs {
-        let key = (job.place.tenant, job.place.endpoint);
-        if engine.lanes().push(job, engine.settings.concurrency) {
-            tokio::spawn(work(Arc::clone(engine), key));
+        let (key, kind) = ((job.place.tenant, job.place.endpoint), job.kind());
+        if engine.lanes().push(job, engine.settings.concurrency, now) {
+            tokio::spawn(work(Arc::clone(engine), key, kind));
         }
     }
 }
 
 /// Sends to one endpoint, one after the other, while there is something to send.
-async fn work(engine: Arc<Engine>, key: Key) {
+async fn work(engine: Arc<Engine>, key: Key, kind: Kind) {
     loop {
-        let next = engine.lanes().next(&key);
-        let Some((receiver, job)) = next else { return };
+        let next = engine.lanes().next(&key, kind);
+        let Some(Turn { receiver, job, on_trial }) = next else { return };
         let done = send(&engine, &receiver, &job).await;
-        if done.outcome.status == DeliveryStatus::Gone {
-            engine.lanes().close(&key);
+        match done.outcome.status {
+            DeliveryStatus::Gone => engine.lanes().close(&key),
+            DeliveryStatus::Delivered => engine.lanes().landed(&key, true, on_trial, Instant::now()),
+            DeliveryStatus::Pending | DeliveryStatus::Failed => {
+                engine.lanes().landed(&key, false, on_trial, Instant::now());
+            }
         }
         engine.land(done);
     }
@@ -48,11 +53,21 @@ async fn work(engine: Arc<Engine>, key: Key) {
 async fn send(engine: &Engine, receiver: &Receiver, job: &Job) -> Done {
     let at = engine.platform.clock.now();
     let id = message::webhook_id(job.event, job.place.endpoint);
-    let signature = sign::sign(&receiver.secrets, &id, at.timestamp(), &job.body);
+    let signature = sign::sign(&receiver.secrets(at), &id, at.timestamp(), &job.body);
     let sent = match &receiver.target {
         Ok(url) => {
             let (id, signature, timestamp_s) = (id.as_str(), signature.as_str(), at.timestamp());
-            engine.sender.send(Attempt { url, id, timestamp_s, signature, body: job.body.clone() }).await
+            engine
+                .sender
+                .send(Attempt {
+                    url,
+                    id,
+                    timestamp_s,
+                    signature,
+                    depth: job.depth.saturating_add(1),
+                    body: job.body.clone(),
+                })
+                .await
         }
         Err(refusal) => {
             let reason = FailReason::Refused(refusal.clone());
@@ -60,8 +75,9 @@ async fn send(engine: &Engine, receiver: &Receiver, job: &Job) -> Done {
             Sent { verdict, excerpt: String::new(), duration: Duration::ZERO }
         }
     };
+    let policy = Policy { schedule: engine.settings.schedule, skip_after: receiver.ordered() };
     let took = sent.duration;
-    let outcome = judge(job, at, sent, engine.settings.schedule, &engine.dice);
+    let outcome = judge(job, at, sent, policy, &engine.dice);
     count(&outcome, took);
     Done { outcome, bytes: job.body.len() }
 }
@@ -76,14 +92,32 @@ fn count(outcome: &Outcome, took: Duration) {
     }
 }
 
+/// When to try again, and when not any more.
+#[derive(Clone, Copy)]
+struct Policy {
+    schedule: Schedule,
+    /// At an ordered endpoint, after how many attempts the next event goes.
+    skip_after: Option<i16>,
+}
+
+impl Policy {
+    /// The next attempt after so many; a replay begins to count anew.
+    fn next(self, made: i32, at: DateTime<Utc>, asked: Option<Duration>, dice: &Ids) -> Option<DateTime<Utc>> {
+        if self.skip_after.is_some_and(|most| made >= i32::from(most)) {
+            return None;
+        }
+        (self.schedule)(u32::try_from(made).unwrap_or(u32::MAX), at, asked, dice.random_u64())
+    }
+}
+
 /// What an attempt that began `at` leads to; the dice are thrown for a failure only.
-fn judge(job: &Job, at: DateTime<Utc>, sent: Sent, schedule: Schedule, dice: &Ids) -> Outcome {
+fn judge(job: &Job, at: DateTime<Utc>, sent: Sent, policy: Policy, dice: &Ids) -> Outcome {
     let attempt = job.attempts.saturating_add(1);
-    let made = u32::try_from(attempt).unwrap_or(u32::MAX);
+    let made = attempt.saturating_sub(job.replayed.unwrap_or(0));
     let (status, http_status, reason, next_at) = match sent.verdict {
         Verdict::Delivered { status } => (DeliveryStatus::Delivered, Some(status), None, None),
         Verdict::Gone => (DeliveryStatus::Gone, Some(410), Some("gone"), None),
-        Verdict::Failed { status, reason, retry_after } => match schedule(made, at, retry_after, dice.random_u64()) {
+        Verdict::Failed { status, reason, retry_after } => match policy.next(made, at, retry_after, dice) {
             Some(next_at) => (DeliveryStatus::Pending, status, Some(reason.code()), Some(next_at)),
             None => (DeliveryStatus::Failed, status, Some(reason.code()), None),
         },
@@ -99,6 +133,7 @@ fn judge(job: &Job, at: DateTime<Utc>, sent: Sent, schedule: Schedule, dice: &Id
         response: Some(sent.excerpt).filter(|excerpt| reason.is_some() && !excerpt.is_empty()),
         status,
         next_at,
+        turn: job.turn,
     }
 }
 
@@ -110,11 +145,19 @@ mod tests {
     use crate::engagement::hooks::schedule::next_attempt;
     use crate::engagement::hooks::store::bulk::Place;
 
-    fn judged(attempts: i32, verdict: Verdict) -> Outcome {
+    fn job(attempts: i32) -> Job {
         let place = Place { tenant: 1, endpoint: Uuid::from_u128(1), seq: 1, ordinal: 0 };
-        let job = Job { place, event: Uuid::from_u128(2), attempts, body: "{}".into() };
+        Job { place, event: Uuid::from_u128(2), attempts, replayed: None, turn: None, depth: 0, body: "{}".into() }
+    }
+
+    fn judged_as(job: &Job, verdict: Verdict, skip_after: Option<i16>) -> Outcome {
         let sent = Sent { verdict, excerpt: "said".to_owned(), duration: Duration::from_millis(3) };
-        judge(&job, DateTime::UNIX_EPOCH, sent, |made, at, asked, _| next_attempt(made, at, asked, 0), &Ids::system())
+        let schedule: Schedule = |made, at, asked, _| next_attempt(made, at, asked, 0);
+        judge(job, DateTime::UNIX_EPOCH, sent, Policy { schedule, skip_after }, &Ids::system())
+    }
+
+    fn judged(attempts: i32, verdict: Verdict) -> Outcome {
+        judged_as(&job(attempts), verdict, None)
     }
 
     fn failure() -> Verdict {
@@ -137,5 +180,20 @@ mod tests {
         assert_eq!((delivered.status, delivered.http_status), (DeliveryStatus::Delivered, Some(204)));
         assert_eq!((delivered.reason, delivered.response, delivered.next_at), (None, None, None));
         assert_eq!(judged(0, Verdict::Gone).status, DeliveryStatus::Gone);
+    }
+
+    /// E67: what ended long ago and is replayed gets the whole schedule again, and its attempts go on counting.
+    #[test]
+    fn a_replay_begins_the_schedule_anew() {
+        let replayed = judged_as(&Job { replayed: Some(10), ..job(10) }, failure(), None);
+        assert_eq!((replayed.status, replayed.attempt), (DeliveryStatus::Pending, 11));
+        assert_eq!(replayed.next_at, DateTime::from_timestamp(5, 0));
+    }
+
+    /// E69: in order, an event that is not taken is passed over when the endpoint's policy says so.
+    #[test]
+    fn e69_an_ordered_endpoint_gives_an_event_up_after_the_attempts_it_asked_for() {
+        assert_eq!(judged_as(&job(1), failure(), Some(3)).status, DeliveryStatus::Pending);
+        assert_eq!(judged_as(&job(2), failure(), Some(3)).status, DeliveryStatus::Failed);
     }
 }

@@ -44,6 +44,8 @@ pub(super) struct Landing {
     pub(super) next_at: DateTime<Utc>,
     /// Its first attempt, once made.
     pub(super) done: Option<Done>,
+    /// At an ordered endpoint, whose turn it waits for.
+    pub(super) turn: Option<i64>,
 }
 
 impl Landing {
@@ -270,7 +272,7 @@ mod tests {
     }
 
     fn flight(from: i64, upto: i64) -> Flight {
-        let landing = |seq| Landing { place: place(seq), next_at: DateTime::UNIX_EPOCH, done: None };
+        let landing = |seq| Landing { place: place(seq), next_at: DateTime::UNIX_EPOCH, done: None, turn: None };
         let deliveries: Vec<_> = (from + 1..=upto).map(landing).collect();
         let missing = deliveries.len();
         Flight { deliveries, missing, ..Flight::new(span(from, upto), 1, DateTime::UNIX_EPOCH) }
@@ -280,7 +282,8 @@ mod tests {
         let (status, http_status) = (DeliveryStatus::Delivered, Some(200));
         let (reason, response, next_at, duration_ms) = (None, None, None, 1);
         let (place, at) = (place(seq), DateTime::UNIX_EPOCH);
-        let outcome = Outcome { place, attempt, at, http_status, reason, duration_ms, response, status, next_at };
+        let outcome =
+            Outcome { place, attempt, at, http_status, reason, duration_ms, response, status, next_at, turn: None };
         Done { outcome, bytes: 4 }
     }
 

@@ -12,10 +12,10 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::flights::{Flight, Landing, Position, Told};
-use super::lanes::{Job, Key, Receiver};
+use super::lanes::{Job, Key, Kind, Receiver};
 use super::{Engine, EngineError, attempt};
-use crate::engagement::hooks::message;
 use crate::engagement::hooks::store::bulk::{self, Listener, Place};
+use crate::engagement::hooks::{message, notice};
 use crate::platform::events::Event;
 use crate::platform::problem::Chain;
 
@@ -250,8 +250,9 @@ fn plan(
 ) -> Result<Vec<Job>, EngineError> {
     receivers.sort_unstable_by_key(|receiver| receiver.key);
     let mut rooms: Vec<usize> = {
+        let now = std::time::Instant::now();
         let lanes = engine.lanes();
-        receivers.iter().map(|receiver| lanes.room(&receiver.key)).collect()
+        receivers.iter().map(|receiver| lanes.room(&receiver.key, Kind::First, now)).collect()
     };
     let held_until = engine.held_until(flight.read_at);
     let mut jobs = Vec::new();
@@ -259,14 +260,19 @@ fn plan(
         let told = told(event)?;
         for (receiver, room) in receivers.iter().zip(&mut rooms).filter(|(receiver, _)| receiver.listens_to(event)) {
             let job = job(&told, receiver.key);
-            let next_at = if *room > 0 { held_until } else { flight.read_at };
-            flight.deliveries.push(Landing { place: job.place, next_at, done: None });
-            if *room > 0 {
+            let place = job.place;
+            let mut landing = Landing { place, next_at: flight.read_at, done: None, turn: None };
+            if receiver.ordered().is_some() {
+                // Told from the table, where the one before it can be seen, also after a restart.
+                (landing.turn, landing.next_at) = (Some(notice::turn_of(&event.subject)), bulk::turn_comes());
+            } else if *room > 0 {
                 *room = room.saturating_sub(1);
+                landing.next_at = held_until;
                 jobs.push(job);
             } else {
                 flight.overflowed.push(receiver.key);
             }
+            flight.deliveries.push(landing);
         }
         flight.events.push(told);
     }
@@ -284,5 +290,5 @@ fn told(event: &Event) -> serde_json::Result<Told> {
 
 fn job(told: &Told, (tenant, endpoint): Key) -> Job {
     let place = Place { tenant, endpoint, seq: told.seq, ordinal: told.ordinal };
-    Job { place, event: told.id, attempts: 0, body: told.body.clone() }
+    Job { place, event: told.id, attempts: 0, replayed: None, turn: None, depth: 0, body: told.body.clone() }
 }

@@ -1,25 +1,30 @@
 //! The engine: follows the journal, and tells the endpoints.
 //!
-//! One thread has a small runtime of its own, so that neither requests nor hooks wait for each other's turn. Four kinds
+//! One thread has a small runtime of its own, so that neither requests nor hooks wait for each other's turn. Five kinds
 //! of tasks run on it: [`follow`] reads committed records and hands what they say to workers; [`attempt`] sends, at most
 //! so many at once to one endpoint; [`record`] writes down what came of it, set by set, in the transaction that moves the
-//! cursor; [`poll`] takes up what is due in the table: second and later attempts, and what no memory holds any more.
+//! cursor; [`poll`] takes up what is due in the table: second and later attempts, replays, what is told in order, and what
+//! no memory holds any more; [`tend`] walks through orders to tell again and deletes what is old.
 //!
 //! Promise: what is committed is told, at least once, under the same ids; what is rolled back never is, because only
 //! committed rows are followed. The engine works while this node leads the journal, under the epoch it leads by. Two that
 //! work at once, for the moment in which one has not noticed that it leads no more, may tell twice and lose nothing: the
-//! cursor moves once, and a retry is claimed by one. An endpoint that hangs holds up none of the others.
+//! cursor moves once, and a retry is claimed by one. An endpoint that hangs holds up none of the others: [`breaker`]. One
+//! that has failed for days is disabled, and the others are told: [`health`].
 //!
-//! Limits: an endpoint is told what is recorded after it was added. Order is not promised; `sequence` lets a receiver
-//! restore it. Memory holds [`lanes::PLACES`] deliveries for each endpoint and [`lanes::MAX_BYTES`] in all; what is
-//! beyond waits in the table. Not here: ordered lanes, replay, breakers, switching off what fails for days.
+//! Limits: an endpoint is told what is recorded after it was added. Order is not promised but to an endpoint that asked
+//! for it, by subject, a tenth of a second later than the others; `sequence` lets a receiver restore it. Memory holds [`lanes::PLACES`] deliveries for each endpoint and [`lanes::MAX_BYTES`] in all; what is
+//! beyond waits in the table.
 
 mod attempt;
+mod breaker;
 mod flights;
 mod follow;
+mod health;
 mod lanes;
 mod poll;
 mod record;
+mod tend;
 
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -32,8 +37,10 @@ use ledger::{Journal, StoreError};
 use tokio::sync::{Notify, watch};
 
 use self::flights::{Flight, Flights};
+pub use self::lanes::Concurrency;
 use self::lanes::Lanes;
 use super::guard::Policy;
+use super::model::HookError;
 use super::schedule;
 use super::send::{Limits, Sender};
 use super::store::bulk;
@@ -60,24 +67,28 @@ pub struct Settings {
     pub policy: Policy,
     /// What an attempt may take. Unused connections are kept for as many attempts as may run at once.
     pub limits: Limits,
-    /// Attempts at once to one endpoint.
-    pub concurrency: usize,
+    /// Attempts at once to one endpoint, by lane.
+    pub concurrency: Concurrency,
     /// When to try again.
     pub schedule: Schedule,
     /// How long a delivery that is in memory stays hidden from the poll: after a crash, how long it waits. Longer than
     /// [`Limits::total`].
     pub hold: Duration,
+    /// How long events are kept, with their deliveries and attempts.
+    pub retention: TimeDelta,
 }
 
 impl Default for Settings {
-    /// 64 attempts at once to each endpoint, the published schedule, and 15 s until what a crash left is taken up.
+    /// 64 first attempts, 16 retries and 8 replays at once to each endpoint, the published schedule, 15 s until what a
+    /// crash left is taken up, and 30 days of retention.
     fn default() -> Self {
         Self {
             policy: Policy::default(),
             limits: Limits::default(),
-            concurrency: 64,
+            concurrency: Concurrency { first: 64, retry: 16, replay: 8 },
             schedule: schedule::next_attempt,
             hold: Duration::from_secs(15),
+            retention: TimeDelta::days(30),
         }
     }
 }
@@ -127,6 +138,8 @@ enum EngineError {
     Pool(#[from] DbError),
     #[error("journal cannot be read")]
     Journal(#[from] ledger::StoreError),
+    #[error(transparent)]
+    Hook(#[from] HookError),
     #[error("event cannot be written as JSON")]
     Body(#[from] serde_json::Error),
     #[error("another node has moved the cursor")]
@@ -148,8 +161,7 @@ impl Hooks {
         events: EventSource,
         mut settings: Settings,
     ) -> Result<Self, StartError> {
-        settings.concurrency = settings.concurrency.max(1);
-        settings.limits.idle_per_server = settings.limits.idle_per_server.max(settings.concurrency);
+        settings.limits.idle_per_server = settings.limits.idle_per_server.max(settings.concurrency.sum());
         let sender = Sender::new(settings.policy.clone(), settings.limits.clone())?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let engine = Engine {
@@ -194,11 +206,13 @@ async fn run(engine: Arc<Engine>, mut stopping: watch::Receiver<bool>) {
     let drained = watch::Sender::new(false);
     let follow = tokio::spawn(follow::run(Arc::clone(&engine), stopping.clone()));
     let poll = tokio::spawn(poll::run(Arc::clone(&engine), stopping.clone()));
+    let tend = tokio::spawn(tend::run(Arc::clone(&engine), stopping.clone()));
     let record = tokio::spawn(record::run(Arc::clone(&engine), drained.subscribe()));
     // An error means that the handle is gone, which also means stop.
     _ = stopping.wait_for(|stop| *stop).await;
     finished("follower", follow.await);
     finished("poll", poll.await);
+    finished("tend", tend.await);
     engine.lanes().close_all();
     let idle = async {
         while !engine.lanes().is_idle() {

@@ -2,12 +2,12 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
-use tokio::time::Instant;
+use uuid::Uuid;
 
-use super::lanes::{Job, Key};
+use super::lanes::{Job, Key, Kind};
 use super::{Engine, EngineError, attempt};
 use crate::engagement::hooks::store::bulk;
 
@@ -15,7 +15,7 @@ use crate::engagement::hooks::store::bulk;
 const EVERY: Duration = Duration::from_millis(500);
 /// How often at most, while it holds more than memory does.
 const AT_MOST_EVERY: Duration = Duration::from_millis(20);
-/// Deliveries claimed at once for one endpoint.
+/// Deliveries claimed at once for one lane of an endpoint.
 const CLAIM: usize = 500;
 /// How often what is left at disabled endpoints is ended.
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
@@ -55,11 +55,11 @@ async fn poll(engine: &Arc<Engine>, sweeps: bool) -> Result<(), EngineError> {
         let mut lanes = engine.lanes();
         lanes.know(rows, &engine.settings.policy);
         lanes.keep_only(&enabled);
-        lanes.rooms(CLAIM)
+        lanes.rooms(CLAIM, Instant::now())
     };
     let now = engine.platform.clock.now();
     let until = engine.held_until(now);
-    let asked: HashMap<Key, i64> = rooms.iter().map(|room| ((room.tenant, room.endpoint), room.places)).collect();
+    let asked: Asked = rooms.iter().map(|room| ((room.tenant, room.endpoint, room.lane), room.places)).collect();
     let claim = move |conn: &mut _| {
         bulk::in_bulk(conn, |conn| {
             if sweeps {
@@ -73,24 +73,33 @@ async fn poll(engine: &Arc<Engine>, sweeps: bool) -> Result<(), EngineError> {
     Ok(())
 }
 
-fn take(engine: &Arc<Engine>, asked: &HashMap<Key, i64>, mut due: Vec<bulk::Due>) {
-    let mut got: HashMap<Key, i64> = HashMap::new();
-    for one in &due {
-        let count = got.entry((one.place.tenant, one.place.endpoint)).or_default();
+/// How many places each lane of each endpoint had.
+type Asked = HashMap<(i64, Uuid, i32), i64>;
+
+fn take(engine: &Arc<Engine>, asked: &Asked, due: Vec<bulk::Due>) {
+    let mut jobs: Vec<Job> = due.into_iter().map(job).collect();
+    let mut got = Asked::new();
+    for job in &jobs {
+        let count = got.entry((job.place.tenant, job.place.endpoint, job.kind().code())).or_default();
         *count = count.saturating_add(1);
     }
     {
         let mut lanes = engine.lanes();
-        for (key, places) in asked {
-            lanes.set_overflowed(key, got.get(key) == Some(places));
+        for (place @ (tenant, endpoint, lane), places) in asked {
+            if let Some(kind) = Kind::from_code(*lane) {
+                lanes.set_overflowed(&(*tenant, *endpoint), kind, got.get(place) == Some(places));
+            }
         }
     }
     // The table gives them in no order; the oldest first is what a receiver expects.
-    due.sort_unstable_by_key(|one| (one.place.seq, one.place.ordinal));
-    let job =
-        |one: bulk::Due| Job { place: one.place, event: one.event, attempts: one.attempts, body: one.body.into() };
-    attempt::take(engine, due.into_iter().map(job).collect());
-    if engine.lanes().is_hungry() {
+    jobs.sort_unstable_by_key(|job| (job.place.seq, job.place.ordinal));
+    attempt::take(engine, jobs);
+    if engine.lanes().is_hungry(Instant::now()) {
         engine.hungry.notify_one();
     }
+}
+
+fn job(due: bulk::Due) -> Job {
+    let bulk::Due { place, attempts, replayed, turn, event, body, depth } = due;
+    Job { place, event, attempts, replayed, turn, depth, body: body.into() }
 }

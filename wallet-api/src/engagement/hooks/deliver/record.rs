@@ -1,19 +1,25 @@
 //! Writes down what was told: pages with the cursor's move, and outcomes of deliveries that the table has already.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use diesel::PgConnection;
+use chrono::DateTime;
+use diesel::{PgConnection, QueryResult};
 use ledger::follow::{self, Span};
 use tokio::sync::watch;
+use uuid::Uuid;
 
 use super::attempt::Done;
 use super::flights::{Flight, Landing, Told};
 use super::follow::NAME;
+use super::health::{self, Change};
+use super::lanes::Kind;
 use super::{Engine, EngineError};
 use crate::engagement::hooks::model::{DeliveryStatus, DisableReason};
-use crate::engagement::hooks::store;
+use crate::engagement::hooks::notice::{self, Notice};
 use crate::engagement::hooks::store::bulk::{self, NewDelivery, NewEvent, Outcome};
+use crate::engagement::hooks::switch_off;
 use crate::platform::problem::Chain;
 
 /// How long what came first waits for what comes with it: nobody waits for it.
@@ -32,7 +38,7 @@ pub(super) async fn run(engine: Arc<Engine>, mut drained: watch::Receiver<bool>)
     loop {
         let is_last = wait(&engine, &mut drained).await;
         while write_down(&engine, is_last, &drained).await && is_last {}
-        if engine.lanes().is_hungry() {
+        if engine.lanes().is_hungry(Instant::now()) {
             engine.hungry.notify_one();
         }
         if is_last {
@@ -79,9 +85,11 @@ async fn wait(engine: &Engine, drained: &mut watch::Receiver<bool>) -> bool {
 async fn land(engine: &Engine, flights: Vec<Flight>) -> Result<(), EngineError> {
     let (Some(first), Some(last)) = (flights.first(), flights.last()) else { return Ok(()) };
     let (span, epoch) = (Span { upto: last.span.upto, ..first.span }, last.epoch);
-    let flights = Arc::new(flights);
+    let first_attempts = landings(&flights).filter_map(|landing| Some(&landing.done.as_ref()?.outcome));
+    let changes = health::changes(first_attempts, |key| engine.lanes().failing(key));
+    let (flights, changes) = (Arc::new(flights), Arc::new(changes));
     let shared = Arc::clone(&flights);
-    let outcome = engine.run(move |conn| write_pages(conn, &shared, span, epoch)).await;
+    let outcome = engine.run(move |conn| write_pages(conn, &shared, span, epoch, &changes)).await;
     let (journal, from) = (span.journal.0, span.from);
     match (&outcome, Arc::try_unwrap(flights)) {
         (Ok(()), Ok(flights)) => written(engine, &flights),
@@ -106,8 +114,12 @@ async fn land(engine: &Engine, flights: Vec<Flight>) -> Result<(), EngineError> 
 fn written(engine: &Engine, flights: &[Flight]) {
     engine.flights().written(flights);
     let_go(engine, flights);
+    let overflowed = flights.iter().flat_map(|flight| &flight.overflowed);
     let mut lanes = engine.lanes();
-    flights.iter().flat_map(|flight| &flight.overflowed).for_each(|key| lanes.set_overflowed(key, true));
+    overflowed.for_each(|key| lanes.set_overflowed(key, Kind::First, true));
+    if landings(flights).any(|landing| landing.turn.is_some()) {
+        engine.hungry.notify_one();
+    }
 }
 
 /// Leaves pages, and what was read after them, to be read again.
@@ -118,20 +130,29 @@ fn forget(engine: &Engine, flights: &[Flight]) {
     let_go(engine, flights);
 }
 
+fn landings(flights: &[Flight]) -> impl Iterator<Item = &Landing> {
+    flights.iter().flat_map(|flight| &flight.deliveries)
+}
+
 /// Lets go of the deliveries of these pages whose first attempt has ended.
 fn let_go(engine: &Engine, flights: &[Flight]) {
     let mut lanes = engine.lanes();
-    let landings = flights.iter().flat_map(|flight| &flight.deliveries);
-    for done in landings.filter_map(|landing| landing.done.as_ref()) {
+    for done in landings(flights).filter_map(|landing| landing.done.as_ref()) {
         lanes.let_go(&done.outcome.place, done.bytes);
     }
 }
 
-fn write_pages(conn: &mut PgConnection, flights: &[Flight], span: Span, epoch: i64) -> Result<(), EngineError> {
+fn write_pages(
+    conn: &mut PgConnection,
+    flights: &[Flight],
+    span: Span,
+    epoch: i64,
+    changes: &[Change],
+) -> Result<(), EngineError> {
     let events: Vec<_> = flights.iter().flat_map(|flight| flight.events.iter().map(event_row(flight))).collect();
-    let deliveries: Vec<_> = flights.iter().flat_map(|flight| &flight.deliveries).map(delivery_row).collect();
-    let landings = flights.iter().flat_map(|flight| &flight.deliveries);
-    let outcomes: Vec<_> = landings.filter_map(|landing| Some(&landing.done.as_ref()?.outcome)).collect();
+    let deliveries: Vec<_> = landings(flights).map(delivery_row).collect();
+    let outcomes: Vec<_> = landings(flights).filter_map(|landing| Some(&landing.done.as_ref()?.outcome)).collect();
+    let turns = turns(deliveries.iter().filter_map(|row| Some((&row.place, row.turn?))));
     bulk::in_bulk(conn, |conn| {
         // The cursor first: of two engines the second waits here, and then finds it moved.
         if !follow::advance(conn, NAME, span, epoch)? {
@@ -139,11 +160,11 @@ fn write_pages(conn: &mut PgConnection, flights: &[Flight], span: Span, epoch: i
         }
         if !events.is_empty() {
             bulk::insert_events(conn, span.journal.0, &events)?;
-            bulk::insert_deliveries(conn, &deliveries)?;
+            in_turn(conn, &turns, |conn| bulk::insert_deliveries(conn, &deliveries))?;
         }
         if !outcomes.is_empty() {
             bulk::insert_attempts(conn, &outcomes)?;
-            disable_gone(conn, &outcomes)?;
+            tell(conn, &outcomes, changes)?;
         }
         Ok(())
     })
@@ -158,40 +179,80 @@ fn event_row(flight: &Flight) -> impl Fn(&Told) -> NewEvent<'_> {
 }
 
 fn delivery_row(landing: &Landing) -> NewDelivery {
-    let Landing { place, next_at, done } = landing;
+    let Landing { place, next_at, done, turn } = landing;
+    let (place, turn) = (*place, *turn);
     match done {
-        None => NewDelivery { place: *place, status: DeliveryStatus::Pending, attempts: 0, next_at: Some(*next_at) },
+        None => NewDelivery { place, status: DeliveryStatus::Pending, attempts: 0, next_at: Some(*next_at), turn },
         Some(Done { outcome: Outcome { status, attempt, next_at, .. }, .. }) => {
-            NewDelivery { place: *place, status: *status, attempts: *attempt, next_at: *next_at }
+            NewDelivery { place, status: *status, attempts: *attempt, next_at: *next_at, turn }
         }
     }
 }
 
+/// The turns of these deliveries, each once.
+fn turns<'a>(waiting: impl Iterator<Item = (&'a bulk::Place, i64)>) -> Vec<(i64, Uuid, i64)> {
+    let all: BTreeSet<_> = waiting.map(|(place, turn)| (place.tenant, place.endpoint, turn)).collect();
+    all.into_iter().collect()
+}
+
+/// Does what adds or ends deliveries of these turns, and lets the first of each go. Without turns it only does it.
+fn in_turn(
+    conn: &mut PgConnection,
+    turns: &[(i64, Uuid, i64)],
+    work: impl FnOnce(&mut PgConnection) -> QueryResult<()>,
+) -> QueryResult<()> {
+    if turns.is_empty() {
+        return work(conn);
+    }
+    bulk::lock(conn, &turns.iter().map(|(tenant, endpoint, _)| (*tenant, *endpoint)).collect())?;
+    work(conn)?;
+    // Due at once, whatever anybody's clock says.
+    bulk::line_up(conn, turns, DateTime::UNIX_EPOCH)
+}
+
 /// Moves deliveries on that are in the table.
 async fn settle(engine: &Engine, late: Vec<Done>, drained: &watch::Receiver<bool>) {
+    let changes = health::changes(late.iter().map(|done| &done.outcome), |key| engine.lanes().failing(key));
+    let ended = |outcome: &&Outcome| outcome.turn.is_some() && outcome.status != DeliveryStatus::Pending;
+    let has_turns = late.iter().map(|done| &done.outcome).any(|outcome| ended(&outcome));
     let late = Arc::new(late);
     let shared = Arc::clone(&late);
+    let changes = Arc::new(changes);
     let write = move |conn: &mut PgConnection| {
         let outcomes: Vec<_> = shared.iter().map(|done| &done.outcome).collect();
+        let over = outcomes.iter().copied().filter(ended);
+        let turns = turns(over.filter_map(|outcome| Some((&outcome.place, outcome.turn?))));
         bulk::in_bulk(conn, |conn| {
-            bulk::settle(conn, &outcomes)?;
-            disable_gone(conn, &outcomes)
+            in_turn(conn, &turns, |conn| bulk::settle(conn, &outcomes))?;
+            tell(conn, &outcomes, &changes)
         })
     };
-    if let Err(error) = insist(engine, drained, write).await {
-        let error = Chain(&error);
-        tracing::error!(%error, outcomes = late.len(), "what became of hooks was not written down: they are sent again");
+    match insist(engine, drained, write).await {
+        Ok(()) if has_turns => engine.hungry.notify_one(),
+        Ok(()) => {}
+        Err(error) => {
+            let error = Chain(&error);
+            tracing::error!(%error, outcomes = late.len(), "what became of hooks was not written down: they are sent again");
+        }
     }
     let mut lanes = engine.lanes();
     late.iter().for_each(|done| lanes.let_go(&done.outcome.place, done.bytes));
 }
 
-fn disable_gone(conn: &mut PgConnection, outcomes: &[&Outcome]) -> Result<(), EngineError> {
-    for gone in outcomes.iter().filter(|outcome| outcome.status == DeliveryStatus::Gone) {
-        let (tenant, endpoint) = (gone.place.tenant, gone.place.endpoint);
-        store::disable(conn, tenant, endpoint, gone.at, DisableReason::Gone)?;
+/// Tells what these outcomes mean for their endpoints: disabled, failing, passed over.
+fn tell(conn: &mut PgConnection, outcomes: &[&Outcome], changes: &[Change]) -> Result<(), EngineError> {
+    for outcome in outcomes {
+        let (tenant, endpoint) = (outcome.place.tenant, outcome.place.endpoint);
+        match outcome.status {
+            DeliveryStatus::Gone => switch_off(conn, tenant, outcome.at, endpoint, DisableReason::Gone)?,
+            DeliveryStatus::Failed if outcome.turn.is_some() => {
+                let place = (outcome.place.seq, outcome.place.ordinal);
+                notice::tell(conn, outcome.at, &Notice::skipped(tenant, endpoint, place, outcome.attempt))?;
+            }
+            DeliveryStatus::Failed | DeliveryStatus::Pending | DeliveryStatus::Delivered => {}
+        }
     }
-    Ok(())
+    changes.iter().try_for_each(|change| Ok(health::apply(conn, change)?))
 }
 
 /// Tries until it is done or given up; a stop waits for one try only.

@@ -82,7 +82,7 @@ async fn an_endpoint_that_hangs_holds_up_no_other() {
     let (hanging, fine) = (Inbox::start(|_, _| Answer::Hang).await, Inbox::start(|_, _| Answer::Status(200)).await);
     let (stuck, _) = world.add(&hanging.url, &["*"]).await;
     world.add(&fine.url, &["*"]).await;
-    let hooks = world.hooks(Settings { concurrency: 4, ..quick() });
+    let hooks = world.hooks(Settings { concurrency: Concurrency { first: 4, ..quick().concurrency }, ..quick() });
     world.pay(200).await;
     eventually(|| fine.bodies().len() == 200).await;
     assert!(hanging.received().len() < 200, "while the other is still being waited for");
@@ -96,7 +96,7 @@ async fn e66_a_410_disables_the_endpoint() {
     let world = World::new().await;
     let inbox = Inbox::start(|_, _| Answer::Status(410)).await;
     let (endpoint, _) = world.add(&inbox.url, &["*"]).await;
-    let hooks = world.hooks(Settings { concurrency: 1, ..quick() });
+    let hooks = world.hooks(Settings { concurrency: Concurrency { first: 1, ..quick().concurrency }, ..quick() });
     world.pay(20).await;
     eventually(|| world.endpoint(endpoint).disabled.is_some_and(|(_, reason)| reason == "gone")).await;
     let heard = inbox.received().len();
@@ -118,7 +118,7 @@ async fn what_was_written_and_not_sent_is_sent_after_a_restart() {
     let now_is = Arc::clone(&answers);
     let inbox = Inbox::start(move |_, _| *now_is.lock().unwrap()).await;
     let (endpoint, _) = world.add(&inbox.url, &["*"]).await;
-    let hooks = world.hooks(Settings { concurrency: 2, ..quick() });
+    let hooks = world.hooks(Settings { concurrency: Concurrency { first: 2, ..quick().concurrency }, ..quick() });
     let committed = world.pay(30).await;
     eventually(|| world.count(endpoint, DeliveryStatus::Pending) == 30).await;
     hooks.stop();

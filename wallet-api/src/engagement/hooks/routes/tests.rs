@@ -191,7 +191,11 @@ async fn deliveries_are_listed_newest_first_by_status_with_their_attempts() {
         };
         bulk::insert_events(&mut conn, tenant, &[event]).unwrap();
         let (status, next_at) = (DeliveryStatus::Pending, Some(now));
-        bulk::insert_deliveries(&mut conn, &[NewDelivery { place: place(seq), status, attempts: 0, next_at }]).unwrap();
+        bulk::insert_deliveries(
+            &mut conn,
+            &[NewDelivery { place: place(seq), status, attempts: 0, next_at, turn: None }],
+        )
+        .unwrap();
     }
     let failed = Outcome {
         place: place(2),
@@ -203,6 +207,7 @@ async fn deliveries_are_listed_newest_first_by_status_with_their_attempts() {
         response: Some("no".to_owned()),
         status: DeliveryStatus::Pending,
         next_at: Some(now + TimeDelta::seconds(5)),
+        turn: None,
     };
     let (status, next_at) = (DeliveryStatus::Failed, None);
     let last = Outcome {

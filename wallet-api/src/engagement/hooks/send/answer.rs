@@ -11,7 +11,7 @@ use hyper::{Response, StatusCode};
 use super::{FailReason, Verdict};
 
 /// Bytes of a body that are read and kept. What a person needs to find a fault is at its beginning.
-const EXCERPT_BYTES: usize = 20_000;
+pub(super) const EXCERPT_BYTES: usize = 20_000;
 
 /// As much of an answer as has come so far, so that a timeout loses none of it.
 #[derive(Default)]

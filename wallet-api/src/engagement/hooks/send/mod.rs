@@ -9,12 +9,15 @@
 //! lets it notice.
 //!
 //! Limits: HTTP/1.1 only, one request at a time per connection; no proxy. A sender belongs to the async runtime that
-//! polls it. How many attempts run at once is the caller's affair. Not here: signing (sign.rs), trying again
-//! (schedule.rs), where a hook may go (guard.rs), hiding what an answer may repeat of the hook before it is stored.
+//! polls it. How many attempts run at once is the caller's affair. What an answer says is kept
+//! without what looks like a secret, a card or an account ([`redact`]). [`handshake`] asks before the first hook.
+//! Not here: signing (sign.rs), trying again (schedule.rs), where a hook may go (guard.rs).
 //! Sources: Standard Webhooks 1.0; RFC 9110, 10.2.3 (Retry-After); RFC 9112.
 
 mod answer;
+mod handshake;
 mod pool;
+mod redact;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -30,11 +33,14 @@ use tokio_rustls::TlsConnector;
 
 use super::guard::{Policy, Refusal, Target};
 use answer::Answer;
+pub use handshake::{ORIGIN, ShakeError};
 use pool::{Connection, Pool};
 
 const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
 const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
 const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
+/// How many hooks led to a hook, or to a call: a call made because of a hook carries the hook's on.
+pub const DEPTH: HeaderName = HeaderName::from_static("tessera-hook-depth");
 const CLOUD_EVENT: HeaderValue = HeaderValue::from_static("application/cloudevents+json");
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("tessera/", env!("CARGO_PKG_VERSION")));
 
@@ -70,6 +76,8 @@ pub struct Attempt<'a> {
     pub timestamp_s: i64,
     /// `webhook-signature`, as [`sign`](super::sign::sign) gives it.
     pub signature: &'a str,
+    /// How many hooks led to this one, itself included: whoever calls us because of it hands the number on.
+    pub depth: i16,
     /// The CloudEvents body, as it was signed.
     pub body: Bytes,
 }
@@ -79,7 +87,8 @@ pub struct Attempt<'a> {
 pub struct Sent {
     /// Whether the hook arrived, and if not, why.
     pub verdict: Verdict,
-    /// The beginning of the answer's body: at most 20,000 bytes, unreadable bytes and NUL replaced by `U+FFFD`.
+    /// The beginning of the answer's body: at most 20,000 bytes, unreadable bytes and control characters replaced by
+    /// `U+FFFD`, secrets and account numbers by `[redacted]`.
     pub excerpt: String,
     /// From the call to the verdict.
     pub duration: Duration,
@@ -189,7 +198,10 @@ impl Sender {
         let exchange = self.exchange(&attempt, &mut answer);
         let outcome = timeout(self.limits.total, exchange).await.unwrap_or(Err(FailReason::Timeout));
         let verdict = answer.verdict(outcome, attempt.timestamp_s);
-        Sent { verdict, excerpt: answer.into_excerpt(), duration: started.elapsed() }
+        // What a receiver says to a success is kept nowhere, so it need not be made fit to be kept.
+        let is_kept = !matches!(verdict, Verdict::Delivered { .. });
+        let excerpt = if is_kept { redact::redact(&answer.into_excerpt()) } else { answer.into_excerpt() };
+        Sent { verdict, excerpt, duration: started.elapsed() }
     }
 
     async fn exchange(&self, attempt: &Attempt<'_>, answer: &mut Answer) -> Result<(), FailReason> {
@@ -226,13 +238,14 @@ fn request(attempt: &Attempt<'_>) -> Result<Request<Full<Bytes>>, FailReason> {
     *request.method_mut() = Method::POST;
     *request.uri_mut() = attempt.url.path();
     let headers = request.headers_mut();
-    headers.reserve(7);
+    headers.reserve(8);
     headers.insert(HOST, attempt.url.authority());
     headers.insert(CONTENT_TYPE, CLOUD_EVENT);
     headers.insert(USER_AGENT, AGENT);
     headers.insert(WEBHOOK_ID, value(attempt.id)?);
     headers.insert(WEBHOOK_TIMESTAMP, HeaderValue::from(attempt.timestamp_s));
     headers.insert(WEBHOOK_SIGNATURE, value(attempt.signature)?);
+    headers.insert(DEPTH, HeaderValue::from(attempt.depth));
     Ok(request)
 }
 

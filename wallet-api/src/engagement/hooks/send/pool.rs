@@ -16,6 +16,7 @@ use http_body_util::Full;
 use hyper::Request;
 use hyper::body::Bytes;
 use hyper::client::conn::http1::{self, SendRequest};
+use hyper::http::response::Parts;
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -68,16 +69,13 @@ impl Connection {
     /// Sends a request and takes in the answer, up to its end or its limit.
     pub(super) async fn exchange(&mut self, request: Request<Full<Bytes>>, answer: &mut Answer) -> hyper::Result<()> {
         let Self { requests, driver } = self;
-        let mut talk = pin!(async { answer.read(requests.send_request(request).await?).await });
-        poll_fn(|context| {
-            // The talk before the driver, to give it the request; and after it, to have what it read in the same turn.
-            if let Poll::Ready(done) = talk.as_mut().poll(context) {
-                return Poll::Ready(done);
-            }
-            drive(driver, context);
-            talk.as_mut().poll(context)
-        })
-        .await
+        driving(driver, async { answer.read(requests.send_request(request).await?).await }).await
+    }
+
+    /// Sends a request and takes in the head of the answer.
+    pub(super) async fn ask(&mut self, request: Request<Full<Bytes>>) -> hyper::Result<Parts> {
+        let Self { requests, driver } = self;
+        driving(driver, async { Ok(requests.send_request(request).await?.into_parts().0) }).await
     }
 
     /// Lets the driver notice what has happened, and says whether the connection can take another request.
@@ -88,6 +86,20 @@ impl Connection {
         })
         .await
     }
+}
+
+/// Does what talks over a connection, and moves the connection on beside it.
+async fn driving<T>(driver: &mut Option<Box<Driver>>, talk: impl Future<Output = T>) -> T {
+    let mut talk = pin!(talk);
+    poll_fn(|context| {
+        // The talk before the driver, to give it the request; and after it, to have what it read in the same turn.
+        if let Poll::Ready(done) = talk.as_mut().poll(context) {
+            return Poll::Ready(done);
+        }
+        drive(driver, context);
+        talk.as_mut().poll(context)
+    })
+    .await
 }
 
 /// Moves the connection on, and drops it at its end, so that who waits for an answer learns that none will come.

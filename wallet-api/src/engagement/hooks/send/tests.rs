@@ -29,7 +29,7 @@ fn sender() -> Sender {
 }
 
 fn attempt(url: &Target) -> Attempt<'_> {
-    Attempt { url, id: "msg_1", timestamp_s: AT_S, signature: "v1,none", body: Bytes::from_static(b"{}") }
+    Attempt { url, id: "msg_1", timestamp_s: AT_S, signature: "v1,none", depth: 1, body: Bytes::from_static(b"{}") }
 }
 
 fn failed(status: Option<u16>, reason: FailReason) -> Verdict {
@@ -156,7 +156,8 @@ async fn the_receiver_can_verify_what_arrives() {
     .await;
     let body = Bytes::from_static(br#"{"specversion":"1.0"}"#);
     let signature = sign(&[secret], "msg_1", AT_S, &body);
-    let signed = Attempt { url: &receiver.target, id: "msg_1", timestamp_s: AT_S, signature: &signature, body };
+    let signed =
+        Attempt { url: &receiver.target, id: "msg_1", timestamp_s: AT_S, signature: &signature, depth: 1, body };
     let sent = sender().send(signed).await;
     assert_eq!(sent.verdict, Verdict::Delivered { status: 200 });
     let expected =

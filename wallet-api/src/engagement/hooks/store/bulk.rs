@@ -12,6 +12,8 @@
 //! `next_at IS NOT NULL` and not `status = 0`, which means the same: the latter would let PostgreSQL read all that is
 //! pending at the endpoint, through the index of what is due, for each row.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
@@ -53,7 +55,12 @@ pub(crate) struct Listener {
     pub(crate) url: String,
     pub(crate) event_types: Vec<String>,
     pub(crate) secret: Vec<u8>,
+    pub(crate) old_secrets: Vec<Vec<u8>>,
+    pub(crate) old_until: Vec<DateTime<Utc>>,
+    pub(crate) ordered_skip: Option<i16>,
     pub(crate) since_seq: i64,
+    pub(crate) failing_since: Option<DateTime<Utc>>,
+    pub(crate) failing_told: i16,
 }
 
 /// The enabled endpoints of these tenants, or of all.
@@ -64,7 +71,12 @@ pub(crate) fn listeners(conn: &mut PgConnection, tenants: Option<&[i64]>) -> Que
         hook_endpoint::url,
         hook_endpoint::event_types,
         hook_endpoint::secret,
+        hook_endpoint::old_secrets,
+        hook_endpoint::old_until,
+        hook_endpoint::ordered_skip,
         hook_endpoint::since_seq,
+        hook_endpoint::failing_since,
+        hook_endpoint::failing_told,
     );
     let enabled = hook_endpoint::table.filter(hook_endpoint::disabled_at.is_null()).select(columns);
     match tenants {
@@ -112,15 +124,15 @@ pub(crate) fn insert_events(conn: &mut PgConnection, tenant: i64, events: &[NewE
 
 /// The keys of deliveries as columns.
 #[derive(Default)]
-struct Keys {
-    tenants: Vec<i64>,
-    endpoints: Vec<Uuid>,
-    seqs: Vec<i64>,
-    ordinals: Vec<i32>,
+pub(super) struct Keys {
+    pub(super) tenants: Vec<i64>,
+    pub(super) endpoints: Vec<Uuid>,
+    pub(super) seqs: Vec<i64>,
+    pub(super) ordinals: Vec<i32>,
 }
 
 impl Keys {
-    fn of(places: impl Iterator<Item = Place>) -> Self {
+    pub(super) fn of(places: impl Iterator<Item = Place>) -> Self {
         let mut keys = Self::default();
         for Place { tenant, endpoint, seq, ordinal } in places {
             keys.tenants.push(tenant);
@@ -141,16 +153,19 @@ pub(crate) struct NewDelivery {
     pub(crate) attempts: i32,
     /// For one that is pending: from when the poll may take it.
     pub(crate) next_at: Option<DateTime<Utc>>,
+    /// At an ordered endpoint, whose turn it waits for.
+    pub(crate) turn: Option<i64>,
 }
 
 /// Adds deliveries.
 pub(crate) fn insert_deliveries(conn: &mut PgConnection, deliveries: &[NewDelivery]) -> QueryResult<()> {
-    const TEXT: &str = "INSERT INTO hook_delivery (tenant, endpoint, seq, ordinal, status, attempts, next_at) \
-        SELECT unnest(?), unnest(?), unnest(?), unnest(?), unnest(?), unnest(?), unnest(?)";
+    const TEXT: &str = "INSERT INTO hook_delivery (tenant, endpoint, seq, ordinal, status, attempts, next_at, turn) \
+        SELECT unnest(?), unnest(?), unnest(?), unnest(?), unnest(?), unnest(?), unnest(?), unnest(?)";
     let Keys { tenants, endpoints, seqs, ordinals } = Keys::of(deliveries.iter().map(|delivery| delivery.place));
     let statuses: Vec<_> = deliveries.iter().map(|delivery| delivery.status.code()).collect();
     let attempts: Vec<_> = deliveries.iter().map(|delivery| delivery.attempts).collect();
     let times: Vec<_> = deliveries.iter().map(|delivery| delivery.next_at).collect();
+    let turns: Vec<_> = deliveries.iter().map(|delivery| delivery.turn).collect();
     statement::<()>(
         TEXT,
         &[
@@ -161,6 +176,7 @@ pub(crate) fn insert_deliveries(conn: &mut PgConnection, deliveries: &[NewDelive
             &statuses.into_sql::<Array<SmallInt>>(),
             &attempts.into_sql::<Array<Integer>>(),
             &times.into_sql::<Array<Nullable<Timestamptz>>>(),
+            &turns.into_sql::<Array<Nullable<BigInt>>>(),
         ],
     )
     .execute(conn)
@@ -172,17 +188,31 @@ pub(crate) fn insert_deliveries(conn: &mut PgConnection, deliveries: &[NewDelive
 pub(crate) struct Due {
     pub(crate) place: Place,
     pub(crate) attempts: i32,
+    /// Attempts made before it was last replayed.
+    pub(crate) replayed: Option<i32>,
+    /// At an ordered endpoint, whose turn it is.
+    pub(crate) turn: Option<i64>,
     pub(crate) event: Uuid,
     pub(crate) body: Vec<u8>,
+    pub(crate) depth: i16,
 }
 
-/// How many due deliveries an endpoint takes at most.
+/// How many due deliveries of one lane an endpoint takes at most.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Room {
     pub(crate) tenant: i64,
     pub(crate) endpoint: Uuid,
+    pub(crate) lane: i32,
     pub(crate) places: i64,
 }
+
+/// The lane of a pending delivery, in the very words of the index `hook_delivery_due`.
+macro_rules! lane {
+    () => {
+        "(CASE WHEN replayed IS NOT NULL THEN 2 WHEN attempts > 0 THEN 1 ELSE 0 END)"
+    };
+}
+pub(crate) use lane;
 
 /// Claims what is due at these endpoints: nobody else finds it due before `until`.
 ///
@@ -193,19 +223,24 @@ pub(crate) fn claim(
     now: DateTime<Utc>,
     until: DateTime<Utc>,
 ) -> QueryResult<Vec<Due>> {
-    const TEXT: &str = "WITH taken AS (UPDATE hook_delivery d SET next_at = ? WHERE d.ctid = ANY (ARRAY( \
-            SELECT p.place FROM (SELECT unnest(?) AS tenant, unnest(?) AS endpoint, unnest(?) AS places) q \
+    const TEXT: &str = concat!(
+        "WITH taken AS (UPDATE hook_delivery d SET next_at = ? WHERE d.ctid = ANY (ARRAY( \
+            SELECT p.place FROM (SELECT unnest(?) AS tenant, unnest(?) AS endpoint, unnest(?) AS lane, unnest(?) AS places) q \
             CROSS JOIN LATERAL (SELECT ctid AS place FROM hook_delivery \
-                WHERE tenant = q.tenant AND endpoint = q.endpoint AND status = 0 AND next_at <= ? \
-                ORDER BY next_at LIMIT q.places FOR UPDATE SKIP LOCKED) p)) \
-            RETURNING d.tenant, d.endpoint, d.seq, d.ordinal, d.attempts) \
-        SELECT t.tenant, t.endpoint, t.seq, t.ordinal, t.attempts, e.id, e.body FROM taken t \
-        CROSS JOIN LATERAL (SELECT id, body FROM hook_event \
-            WHERE tenant = t.tenant AND seq = t.seq AND ordinal = t.ordinal LIMIT 1) e";
-    type Row = (BigInt, SqlUuid, BigInt, Integer, Integer, SqlUuid, Binary);
-    type Values = (i64, Uuid, i64, i32, i32, Uuid, Vec<u8>);
+                WHERE tenant = q.tenant AND endpoint = q.endpoint AND status = 0 AND next_at <= ? AND ",
+        lane!(),
+        " = q.lane ORDER BY next_at LIMIT q.places FOR UPDATE SKIP LOCKED) p)) \
+            RETURNING d.tenant, d.endpoint, d.seq, d.ordinal, d.attempts, d.replayed, d.turn) \
+        SELECT t.tenant, t.endpoint, t.seq, t.ordinal, t.attempts, t.replayed, t.turn, e.id, e.body, e.depth FROM taken t \
+        CROSS JOIN LATERAL (SELECT id, body, depth FROM hook_event \
+            WHERE tenant = t.tenant AND seq = t.seq AND ordinal = t.ordinal LIMIT 1) e"
+    );
+    type Row =
+        (BigInt, SqlUuid, BigInt, Integer, Integer, Nullable<Integer>, Nullable<BigInt>, SqlUuid, Binary, SmallInt);
+    type Values = (i64, Uuid, i64, i32, i32, Option<i32>, Option<i64>, Uuid, Vec<u8>, i16);
     let tenants: Vec<_> = rooms.iter().map(|room| room.tenant).collect();
     let endpoints: Vec<_> = rooms.iter().map(|room| room.endpoint).collect();
+    let lanes: Vec<_> = rooms.iter().map(|room| room.lane).collect();
     let places: Vec<_> = rooms.iter().map(|room| room.places).collect();
     let rows = statement::<Row>(
         TEXT,
@@ -213,16 +248,20 @@ pub(crate) fn claim(
             &until.into_sql::<Timestamptz>(),
             &tenants.into_sql::<Array<BigInt>>(),
             &endpoints.into_sql::<Array<SqlUuid>>(),
+            &lanes.into_sql::<Array<Integer>>(),
             &places.into_sql::<Array<BigInt>>(),
             &now.into_sql::<Timestamptz>(),
         ],
     )
     .load::<Values>(conn)?;
-    let read = |(tenant, endpoint, seq, ordinal, attempts, event, body): Values| Due {
+    let read = |(tenant, endpoint, seq, ordinal, attempts, replayed, turn, event, body, depth): Values| Due {
         place: Place { tenant, endpoint, seq, ordinal },
         attempts,
+        replayed,
+        turn,
         event,
         body,
+        depth,
     };
     Ok(rows.into_iter().map(read).collect())
 }
@@ -242,6 +281,8 @@ pub(crate) struct Outcome {
     pub(crate) status: DeliveryStatus,
     /// The next attempt, for one that stays pending.
     pub(crate) next_at: Option<DateTime<Utc>>,
+    /// At an ordered endpoint, whose turn it was.
+    pub(crate) turn: Option<i64>,
 }
 
 /// Writes attempts down whose deliveries are written as they leave them, in the same transaction.
@@ -357,6 +398,47 @@ pub(crate) fn release(conn: &mut PgConnection, places: &[Place], now: DateTime<U
     )
     .execute(conn)
     .map(drop)
+}
+
+/// Until when a delivery that waits for its turn is hidden from the poll.
+pub(crate) fn turn_comes() -> DateTime<Utc> {
+    // The year 9999, written as PostgreSQL and we both can.
+    DateTime::from_timestamp(253_370_764_800, 0).unwrap_or(DateTime::<Utc>::MAX_UTC)
+}
+
+/// At ordered endpoints, makes the first pending delivery of each of these turns due, if it waits for its turn.
+///
+/// Whoever adds, ends or replays a delivery with a turn calls this after it, in the same transaction, with the endpoints
+/// locked by [`lock`] from before: of two who do so at once the second then sees what the first did.
+pub(crate) fn line_up(conn: &mut PgConnection, turns: &[(i64, Uuid, i64)], now: DateTime<Utc>) -> QueryResult<()> {
+    const TEXT: &str = "UPDATE hook_delivery d SET next_at = ? WHERE d.next_at = ? AND d.ctid = ANY (ARRAY( \
+        SELECT p.place FROM (SELECT unnest(?) AS tenant, unnest(?) AS endpoint, unnest(?) AS turn) q \
+        CROSS JOIN LATERAL (SELECT ctid AS place FROM hook_delivery WHERE tenant = q.tenant AND endpoint = q.endpoint \
+            AND turn = q.turn AND status = 0 ORDER BY seq, ordinal LIMIT 1) p))";
+    let tenants: Vec<_> = turns.iter().map(|(tenant, _, _)| *tenant).collect();
+    let endpoints: Vec<_> = turns.iter().map(|(_, endpoint, _)| *endpoint).collect();
+    let numbers: Vec<_> = turns.iter().map(|(_, _, turn)| *turn).collect();
+    statement::<()>(
+        TEXT,
+        &[
+            &now.into_sql::<Timestamptz>(),
+            &turn_comes().into_sql::<Timestamptz>(),
+            &tenants.into_sql::<Array<BigInt>>(),
+            &endpoints.into_sql::<Array<SqlUuid>>(),
+            &numbers.into_sql::<Array<BigInt>>(),
+        ],
+    )
+    .execute(conn)
+    .map(drop)
+}
+
+/// Locks endpoints until the end of the transaction, in the order of their keys.
+pub(crate) fn lock(conn: &mut PgConnection, endpoints: &BTreeSet<(i64, Uuid)>) -> QueryResult<()> {
+    for (tenant, endpoint) in endpoints {
+        let row = hook_endpoint::table.find((*tenant, *endpoint)).select(hook_endpoint::id);
+        row.for_no_key_update().first::<Uuid>(conn).optional()?;
+    }
+    Ok(())
 }
 
 /// Ends what is still pending at disabled endpoints, some of it at a time; says how much.

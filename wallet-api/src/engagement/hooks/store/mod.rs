@@ -1,10 +1,14 @@
 //! SQL of the tables `hook_endpoint`, `hook_event`, `hook_delivery` and `hook_attempt`.
 //!
-//! Here what the API asks, row by row; in [`bulk`] what the engine asks, set by set.
+//! Here what the API asks, row by row; in [`bulk`] what the engine asks, set by set; in [`notices`] events that no journal
+//! has; in [`replays`] orders to tell again; in [`tend`] what old rows and failing endpoints need.
 
 pub(super) mod backlog;
 pub(super) mod bulk;
+pub(super) mod notices;
+pub(super) mod replays;
 mod statement;
+pub(super) mod tend;
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
@@ -19,8 +23,13 @@ diesel::table! {
         url -> Text,
         event_types -> Array<Text>,
         secret -> Binary,
+        old_secrets -> Array<Binary>,
+        old_until -> Array<Timestamptz>,
+        ordered_skip -> Nullable<SmallInt>,
         since_seq -> BigInt,
         created_at -> Timestamptz,
+        failing_since -> Nullable<Timestamptz>,
+        failing_told -> SmallInt,
         disabled_at -> Nullable<Timestamptz>,
         disabled_reason -> Nullable<Text>,
     }
@@ -35,6 +44,7 @@ diesel::table! {
         kind -> Text,
         body -> Binary,
         created_at -> Timestamptz,
+        depth -> SmallInt,
     }
 }
 
@@ -47,6 +57,8 @@ diesel::table! {
         status -> SmallInt,
         attempts -> Integer,
         next_at -> Nullable<Timestamptz>,
+        replayed -> Nullable<Integer>,
+        turn -> Nullable<BigInt>,
     }
 }
 
@@ -67,26 +79,31 @@ diesel::table! {
 
 diesel::allow_tables_to_appear_in_same_query!(hook_event, hook_delivery);
 
-type EndpointRow = (Uuid, String, Vec<String>, DateTime<Utc>, Option<DateTime<Utc>>, Option<String>);
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = hook_endpoint, check_for_backend(diesel::pg::Pg))]
+struct EndpointRow {
+    id: Uuid,
+    url: String,
+    event_types: Vec<String>,
+    ordered_skip: Option<i16>,
+    old_until: Vec<DateTime<Utc>>,
+    created_at: DateTime<Utc>,
+    failing_since: Option<DateTime<Utc>>,
+    disabled_at: Option<DateTime<Utc>>,
+    disabled_reason: Option<String>,
+}
 
-const ENDPOINT: (
-    hook_endpoint::id,
-    hook_endpoint::url,
-    hook_endpoint::event_types,
-    hook_endpoint::created_at,
-    hook_endpoint::disabled_at,
-    hook_endpoint::disabled_reason,
-) = (
-    hook_endpoint::id,
-    hook_endpoint::url,
-    hook_endpoint::event_types,
-    hook_endpoint::created_at,
-    hook_endpoint::disabled_at,
-    hook_endpoint::disabled_reason,
-);
-
-fn endpoint_of((id, url, event_types, created_at, disabled_at, reason): EndpointRow) -> Endpoint {
-    Endpoint { id, url, event_types: EventTypes::stored(event_types), created_at, disabled: disabled_at.zip(reason) }
+fn endpoint_of(row: EndpointRow) -> Endpoint {
+    Endpoint {
+        id: row.id,
+        url: row.url,
+        event_types: EventTypes::stored(row.event_types),
+        ordered: row.ordered_skip,
+        old_until: row.old_until,
+        created_at: row.created_at,
+        failing_since: row.failing_since,
+        disabled: row.disabled_at.zip(row.disabled_reason),
+    }
 }
 
 /// Adds an endpoint that is told what follows `since_seq`.
@@ -104,10 +121,11 @@ pub(super) fn insert_endpoint(
             hook_endpoint::url.eq(&wish.url),
             hook_endpoint::event_types.eq(wish.event_types.names()),
             hook_endpoint::secret.eq(wish.secret.bytes()),
+            hook_endpoint::ordered_skip.eq(wish.ordered),
             hook_endpoint::since_seq.eq(since_seq),
             hook_endpoint::created_at.eq(now),
         ))
-        .returning(ENDPOINT)
+        .returning(EndpointRow::as_returning())
         .get_result(conn)?;
     Ok(endpoint_of(row))
 }
@@ -119,7 +137,7 @@ pub(super) fn count_enabled(conn: &mut PgConnection, tenant: i64) -> QueryResult
 }
 
 pub(super) fn endpoint(conn: &mut PgConnection, tenant: i64, id: Uuid) -> QueryResult<Option<Endpoint>> {
-    let row = hook_endpoint::table.find((tenant, id)).select(ENDPOINT).first::<EndpointRow>(conn).optional()?;
+    let row = hook_endpoint::table.find((tenant, id)).select(EndpointRow::as_select()).first(conn).optional()?;
     Ok(row.map(endpoint_of))
 }
 
@@ -134,12 +152,12 @@ pub(super) fn endpoints(
         .filter(hook_endpoint::tenant.eq(tenant).and(hook_endpoint::id.gt(after.unwrap_or_default())))
         .order(hook_endpoint::id)
         .limit(limit)
-        .select(ENDPOINT)
+        .select(EndpointRow::as_select())
         .load(conn)?;
     Ok(rows.into_iter().map(endpoint_of).collect())
 }
 
-/// Disables an endpoint; one that is disabled already keeps its reason. False when there is none.
+/// Disables an endpoint; one that is disabled already keeps its reason, and one that is none is none: false.
 pub(super) fn disable(
     conn: &mut PgConnection,
     tenant: i64,
@@ -147,14 +165,50 @@ pub(super) fn disable(
     now: DateTime<Utc>,
     reason: DisableReason,
 ) -> QueryResult<bool> {
-    let row = hook_endpoint::table.find((tenant, id));
-    let disabled = diesel::update(row.filter(hook_endpoint::disabled_at.is_null()))
-        .set((hook_endpoint::disabled_at.eq(now), hook_endpoint::disabled_reason.eq(reason.word())))
-        .execute(conn)?;
-    if disabled > 0 {
-        return Ok(true);
-    }
-    diesel::select(diesel::dsl::exists(row)).get_result(conn)
+    let enabled = hook_endpoint::table.find((tenant, id)).filter(hook_endpoint::disabled_at.is_null());
+    let columns = (hook_endpoint::disabled_at.eq(now), hook_endpoint::disabled_reason.eq(reason.word()));
+    Ok(diesel::update(enabled).set(columns).execute(conn)? > 0)
+}
+
+/// The secret in force and those before it that still sign at `now`, newest first, each with its end; locks the row.
+pub(super) fn secrets(
+    conn: &mut PgConnection,
+    tenant: i64,
+    id: Uuid,
+    now: DateTime<Utc>,
+) -> QueryResult<Option<(Vec<u8>, Vec<(Vec<u8>, DateTime<Utc>)>)>> {
+    type Row = (Vec<u8>, Vec<Vec<u8>>, Vec<DateTime<Utc>>);
+    let columns = (hook_endpoint::secret, hook_endpoint::old_secrets, hook_endpoint::old_until);
+    let row = hook_endpoint::table.find((tenant, id)).select(columns).for_update().first::<Row>(conn).optional()?;
+    Ok(row.map(|(secret, old, until)| (secret, old.into_iter().zip(until).filter(|(_, until)| *until > now).collect())))
+}
+
+/// Puts a new secret in force, and these before it.
+pub(super) fn set_secrets(
+    conn: &mut PgConnection,
+    tenant: i64,
+    id: Uuid,
+    secret: &[u8],
+    old: Vec<(Vec<u8>, DateTime<Utc>)>,
+) -> QueryResult<Endpoint> {
+    let (old, until): (Vec<_>, Vec<_>) = old.into_iter().unzip();
+    let columns =
+        (hook_endpoint::secret.eq(secret), hook_endpoint::old_secrets.eq(old), hook_endpoint::old_until.eq(until));
+    let row = diesel::update(hook_endpoint::table.find((tenant, id))).set(columns);
+    row.returning(EndpointRow::as_returning()).get_result(conn).map(endpoint_of)
+}
+
+/// Enables an endpoint that was disabled: it is told what follows `since_seq`.
+pub(super) fn enable(conn: &mut PgConnection, tenant: i64, id: Uuid, since_seq: i64) -> QueryResult<()> {
+    let disabled = hook_endpoint::table.find((tenant, id)).filter(hook_endpoint::disabled_at.is_not_null());
+    let columns = (
+        hook_endpoint::disabled_at.eq(None::<DateTime<Utc>>),
+        hook_endpoint::disabled_reason.eq(None::<String>),
+        hook_endpoint::failing_since.eq(None::<DateTime<Utc>>),
+        hook_endpoint::failing_told.eq(0_i16),
+        hook_endpoint::since_seq.eq(since_seq),
+    );
+    diesel::update(disabled).set(columns).execute(conn).map(drop)
 }
 
 type DeliveryRow = (i64, i32, Uuid, String, i16, i32, Option<DateTime<Utc>>, DateTime<Utc>);
@@ -200,7 +254,7 @@ pub(super) fn deliveries(
         kind,
         status: DeliveryStatus::from_code(status),
         attempts,
-        next_at,
+        next_at: next_at.filter(|at| *at < bulk::turn_comes()),
         created_at,
     };
     Ok(rows.into_iter().map(read).collect())

@@ -145,12 +145,16 @@ impl World {
     }
 
     pub(super) async fn add(&self, url: &str, types: &[&str]) -> (Uuid, Secret) {
+        self.add_as(url, types, None).await
+    }
+
+    pub(super) async fn add_as(&self, url: &str, types: &[&str], ordered: Option<i16>) -> (Uuid, Secret) {
         hooks::check_url(&quick().policy, url).await.unwrap();
         let now = self.platform.clock.now();
         let secret = Secret::generate(&|bytes| self.platform.ids.fill(bytes));
         let event_types = EventTypes::parse(types.iter().map(|name| (*name).to_owned()).collect()).unwrap();
         let id = self.platform.ids.uuid_v7(now);
-        let wish = NewEndpoint { id, url: url.to_owned(), event_types, secret: secret.clone() };
+        let wish = NewEndpoint { id, url: url.to_owned(), event_types, secret: secret.clone(), ordered };
         hooks::add(&mut self.connect(), self.tenant, now, &wish).unwrap();
         (id, secret)
     }

@@ -34,6 +34,7 @@ fn with_due(count: i64) -> (Scratch, PgConnection) {
         url: "https://example.com/".to_owned(),
         event_types: crate::engagement::hooks::model::EventTypes::stored(vec!["*".to_owned()]),
         secret: crate::engagement::hooks::sign::Secret::from_bytes(vec![0; 32]).unwrap(),
+        ordered: None,
     };
     super::super::insert_endpoint(&mut conn, TENANT, &wish, 0, now()).unwrap();
     add_due(&mut conn, 1, count);
@@ -52,8 +53,13 @@ fn add_due(conn: &mut PgConnection, first: i64, last: i64) {
         })
         .collect();
     insert_events(conn, TENANT, &events).unwrap();
-    let due =
-        |seq| NewDelivery { place: place(seq), status: DeliveryStatus::Pending, attempts: 0, next_at: Some(now()) };
+    let due = |seq| NewDelivery {
+        place: place(seq),
+        status: DeliveryStatus::Pending,
+        attempts: 0,
+        next_at: Some(now()),
+        turn: None,
+    };
     let deliveries: Vec<_> = (first..=last).map(due).collect();
     insert_deliveries(conn, &deliveries).unwrap();
 }
@@ -73,11 +79,12 @@ fn delivered(seq: i64, attempt: i32) -> Outcome {
         response: None,
         status: DeliveryStatus::Delivered,
         next_at: None,
+        turn: None,
     }
 }
 
 fn claimed(conn: &mut PgConnection, places: i64, now: DateTime<Utc>) -> Vec<i64> {
-    let room = Room { tenant: TENANT, endpoint: endpoint(), places };
+    let room = Room { tenant: TENANT, endpoint: endpoint(), lane: 0, places };
     let due = in_bulk::<_, diesel::result::Error>(conn, |conn| claim(conn, &[room], now, later())).unwrap();
     let mut seqs: Vec<_> = due.iter().map(|due| due.place.seq).collect();
     seqs.sort_unstable();
@@ -163,7 +170,7 @@ fn probes_only(known_small: bool) {
         let places: Vec<_> = seqs.clone().map(place).collect();
         let outcomes: Vec<_> = seqs.map(|seq| delivered(seq, 1)).collect();
         in_bulk::<_, diesel::result::Error>(conn, |conn| {
-            let room = Room { tenant: TENANT, endpoint: endpoint(), places: 100 };
+            let room = Room { tenant: TENANT, endpoint: endpoint(), lane: 0, places: 100 };
             claim(conn, &[room], now(), later())?;
             release(conn, &places, later())?;
             settle(conn, &outcomes.iter().collect::<Vec<_>>())?;
