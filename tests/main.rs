@@ -4,6 +4,7 @@ mod backup;
 mod config;
 mod database;
 mod edge;
+mod faults;
 mod idempotency;
 mod import;
 mod journal;

@@ -96,6 +96,11 @@ impl TestDb<'_> {
         self.ground.endpoint.url(Role::Owner, &self.name)
     }
 
+    /// Where its server listens.
+    pub fn socket_dir(&self) -> &Path {
+        self.ground.endpoint.socket_dir()
+    }
+
     /// As somebody who may do anything: a forger.
     pub fn super_url(&self) -> String {
         self.ground.endpoint.url(Role::Super, &self.name)

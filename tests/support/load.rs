@@ -69,6 +69,11 @@ impl Load {
         }
     }
 
+    /// Asks these nodes from here on.
+    pub fn ask(&self, nodes: &[String]) {
+        *self.nodes.lock().unwrap_or_else(PoisonError::into_inner) = nodes.to_vec();
+    }
+
     /// How many keys were acknowledged so far.
     pub fn count(&self) -> u64 {
         self.count.load(Ordering::SeqCst)

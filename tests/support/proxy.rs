@@ -1,11 +1,14 @@
-//! A TCP proxy that can be told to misbehave: between two nodes, or between a node and what it talks to.
+//! A proxy that can be told to misbehave: between two nodes, or between a node and its database.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+
+/// The name of PostgreSQL's socket in its folder.
+const SOCKET: &str = ".s.PGSQL.5432";
 
 /// What the proxy does with what goes through it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,7 +28,7 @@ const FAULTS: [Fault; 4] = [Fault::None, Fault::LoseAnswers, Fault::Blackhole, F
 /// A running proxy; it ends with the runtime.
 #[derive(Debug, Clone)]
 pub struct Proxy {
-    /// Where it listens, as `host:port`.
+    /// Where it listens: `host:port`, or the folder of a socket.
     pub authority: String,
     shared: Arc<Shared>,
 }
@@ -64,9 +67,28 @@ impl Proxy {
                     continue;
                 }
                 let Ok(server) = TcpStream::connect(&to).await else { continue };
+                _ = (client.set_nodelay(true), server.set_nodelay(true));
                 tokio::spawn(join(client, server, Arc::clone(&shared)));
             }
         });
+    }
+
+    /// A proxy before a PostgreSQL: what is said to the socket in `folder` goes to the one in `to`.
+    pub fn before_database(folder: &Path, to: &Path) -> Self {
+        let listener = UnixListener::bind(folder.join(SOCKET)).unwrap();
+        let proxy = Self { authority: folder.to_str().unwrap().to_owned(), shared: Arc::default() };
+        let (shared, to) = (Arc::clone(&proxy.shared), to.join(SOCKET));
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                if shared.fault() == Fault::Reset {
+                    shared.hit();
+                    continue;
+                }
+                let Ok(server) = UnixStream::connect(&to).await else { continue };
+                tokio::spawn(join(client, server, Arc::clone(&shared)));
+            }
+        });
+        proxy
     }
 
     /// Misbehaves like this from here on.
@@ -81,16 +103,19 @@ impl Proxy {
     }
 }
 
-async fn join(client: TcpStream, server: TcpStream, shared: Arc<Shared>) {
-    _ = (client.set_nodelay(true), server.set_nodelay(true));
-    let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
+trait Stream: AsyncRead + AsyncWrite + Send + 'static {}
+impl<T: AsyncRead + AsyncWrite + Send + 'static> Stream for T {}
+
+async fn join(client: impl Stream, server: impl Stream, shared: Arc<Shared>) {
+    let (from_client, to_client) = tokio::io::split(client);
+    let (from_server, to_server) = tokio::io::split(server);
     tokio::select! {
         () = pass(from_client, to_server, Arc::clone(&shared), false) => {}
         () = pass(from_server, to_client, shared, true) => {}
     }
 }
 
-async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, shared: Arc<Shared>, answers: bool) {
+async fn pass(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin, shared: Arc<Shared>, answers: bool) {
     let mut buffer = vec![0; 64 * 1024];
     loop {
         let Ok(len @ 1..) = from.read(&mut buffer).await else { return };
