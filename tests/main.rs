@@ -8,6 +8,7 @@ mod import;
 mod journal;
 mod money;
 mod nodes;
+mod observe;
 mod openapi;
 mod plans;
 mod tidy;
