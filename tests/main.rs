@@ -11,6 +11,7 @@ mod journal;
 mod link;
 mod money;
 mod nodes;
+mod observe;
 mod openapi;
 mod plans;
 mod tidy;

@@ -19,7 +19,7 @@ mod world;
 
 pub use api::{Api, Reply, fresh_key};
 pub use app::TestApp;
-pub use ground::{Ground, TestDb};
+pub use ground::{Ground, TestDb, root};
 pub use load::{Load, Tally};
 pub use process::{NodeProcess, Output, Run, node_binary, scratch_dir, tessera, tessera_in};
 pub use proxy::{Fault, Proxy};

@@ -128,6 +128,7 @@ pub fn main() -> ExitCode {
     if let Err(error) = telemetry::init(cli.log.as_deref().or(cli.command.usual_log())) {
         return fail(&error.into());
     }
+    telemetry::log_panics();
     metrics::began(Clock::System.now());
     // One crypto provider for all of TLS; a second installation is the same one.
     _ = rustls::crypto::ring::default_provider().install_default();

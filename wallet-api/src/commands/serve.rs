@@ -56,6 +56,7 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     let mut node = Node::start(settings)?;
     node.parts.limits = node.parts.limits.with_policy(args.limits);
     let workers = args.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(2, Into::into));
+    tracing::debug!(workers, allow_private_hooks = allow, "starting the server");
     let server = Server::start(listener, &node.parts, workers)?;
     let metrics = metrics_listener.map(|listener| Server::start_metrics(listener, &node.parts)).transpose()?;
     if let Some(metrics) = &metrics {

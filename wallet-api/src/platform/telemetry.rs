@@ -1,12 +1,23 @@
 //! The log: to standard error, as text on a terminal and as JSON lines elsewhere.
 //!
 //! What is logged is chosen by `--log`, else by `RUST_LOG`, else `info`. Standard output is left to commands' data.
+//! Promise: no personal data and no secret, at any level. Ours is not to log them; libraries, which at finer levels log
+//! what passes through them (a path, a header), are held at `info`; of a panic only words that stand in the source are
+//! told. Each line has its spans, the request's id among them.
 //! Not here: metrics and traces to other systems.
 
+use std::any::Any;
 use std::io::IsTerminal;
+use std::panic::PanicHookInfo;
 
+use tracing::{Level, Metadata};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+
+/// What the targets of our own crates begin with.
+const OURS: [&str; 3] = ["wallet_api", "ledger", "psd2_connector"];
 
 /// Why there is no log.
 #[derive(Debug, thiserror::Error)]
@@ -27,11 +38,43 @@ pub fn init(chosen: Option<&str>) -> Result<(), TelemetryError> {
     let filter = filter(chosen, std::env::var("RUST_LOG").ok())?;
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     if std::io::stderr().is_terminal() {
-        log.finish().try_init()?;
+        log.finish().with(filter_fn(may_be_logged)).try_init()?;
     } else {
-        log.json().flatten_event(true).with_current_span(true).with_span_list(false).finish().try_init()?;
+        log.json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .with_span_list(true)
+            .finish()
+            .with(filter_fn(may_be_logged))
+            .try_init()?;
     }
     Ok(())
+}
+
+/// Sends panics to the log, under the span they happen in, instead of straight to standard error. For this whole process.
+pub fn log_panics() {
+    std::panic::set_hook(Box::new(|info: &PanicHookInfo<'_>| {
+        let at = info.location().map(ToString::to_string);
+        tracing::error!(at, words = words(info.payload()), "panicked");
+    }));
+}
+
+/// What a panic said, unless it was put together from values.
+fn words(payload: &dyn Any) -> &'static str {
+    payload.downcast_ref::<&'static str>().copied().unwrap_or("not shown, because there are values in it")
+}
+
+fn may_be_logged(metadata: &Metadata<'_>) -> bool {
+    is_safe(*metadata.level(), metadata.target())
+}
+
+fn is_safe(level: Level, target: &str) -> bool {
+    level <= Level::INFO || OURS.iter().any(|ours| target.strip_prefix(ours).is_some_and(is_path_end))
+}
+
+/// Whether a target ends here or goes on below: `ledger::writer` is ours, `ledger_of_somebody` is not.
+fn is_path_end(rest: &str) -> bool {
+    rest.is_empty() || rest.starts_with("::")
 }
 
 fn filter(chosen: Option<&str>, environment: Option<String>) -> Result<EnvFilter, TelemetryError> {
@@ -53,5 +96,21 @@ mod tests {
         assert_eq!(shown(None, Some("")), "info");
         assert_eq!(shown(None, None), "info");
         assert!(filter(Some("a=b=c"), None).is_err());
+    }
+
+    #[test]
+    fn libraries_say_no_more_than_info() {
+        for target in ["hyper::proto", "actix_web::types::path", "rustls", "ledger_of_somebody", "log"] {
+            assert!(is_safe(Level::INFO, target) && !is_safe(Level::DEBUG, target), "{target}");
+        }
+        for target in ["wallet_api", "wallet_api::platform::http", "ledger::writer"] {
+            assert!(is_safe(Level::TRACE, target), "{target}");
+        }
+    }
+
+    #[test]
+    fn of_a_panic_only_words_of_the_source_are_told() {
+        assert_eq!(words(&"attempt to divide by zero"), "attempt to divide by zero");
+        assert!(!words(&"IBAN IT60".to_owned()).contains("IT60"));
     }
 }

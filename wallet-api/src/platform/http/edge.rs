@@ -41,11 +41,15 @@ pub async fn edge(
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let started = Instant::now();
     let (id, lang) = (request_id(req.headers()), language(req.headers()));
-    let method = req.method().clone();
+    let method = metrics::method_name(req.method());
     let route = req.match_pattern().unwrap_or_else(|| "-".to_owned());
     let span = tracing::info_span!(
-        "request", request_id = id, method = %method, route = route.as_str(),
-        tenant = tracing::field::Empty, client = tracing::field::Empty,
+        "request",
+        request_id = id,
+        method,
+        route = route.as_str(),
+        tenant = tracing::field::Empty,
+        client = tracing::field::Empty,
     );
     let pass = span.in_scope(|| limits::enter(&req, &route));
     let answer = match pass {
@@ -58,7 +62,7 @@ pub async fn edge(
     };
     let status = answer.as_ref().map_or_else(HttpResponse::status, ServiceResponse::status);
     let took = started.elapsed();
-    metrics::HTTP.answered(&route, &method, status, took);
+    metrics::HTTP.answered(&route, method, status, took);
     let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
     span.in_scope(|| tracing::info!(status = status.as_u16(), took_us, "answered"));
     match answer {

@@ -14,10 +14,10 @@ mod exporter;
 mod process;
 mod text;
 
-use actix_web::http::header::{self, HeaderMap};
+use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 
-pub use counts::{HookCounts, HttpCounts};
+pub use counts::{HookCounts, HttpCounts, method_name};
 pub use exporter::{Backlog, Exporter};
 
 use super::http::not_found;
@@ -45,8 +45,7 @@ const PASSED_ON: [&str; 4] = ["forwarded", "x-forwarded-for", "x-real-ip", "via"
 /// # Errors
 /// 404 to everybody else.
 pub async fn get_metrics(req: HttpRequest, exporter: web::Data<Exporter>) -> Result<HttpResponse, Problem> {
-    let is_local = req.app_config().local_addr().ip().is_loopback();
-    if !is_local || is_passed_on(req.headers()) {
+    if !is_local(&req) {
         return Err(not_found());
     }
     Ok(get_metrics_anywhere(exporter).await)
@@ -57,8 +56,11 @@ pub async fn get_metrics_anywhere(exporter: web::Data<Exporter>) -> HttpResponse
     HttpResponse::Ok().insert_header((header::CONTENT_TYPE, TEXT_FORMAT)).body(exporter.text().await)
 }
 
-fn is_passed_on(headers: &HeaderMap) -> bool {
-    PASSED_ON.iter().any(|name| headers.contains_key(*name))
+/// Whether a request came from this machine, for its own sake: to a socket that no other can reach, and through no proxy
+/// that says so.
+fn is_local(req: &HttpRequest) -> bool {
+    let is_passed_on = PASSED_ON.iter().any(|name| req.headers().contains_key(*name));
+    req.app_config().local_addr().ip().is_loopback() && !is_passed_on
 }
 
 #[cfg(test)]
