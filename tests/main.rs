@@ -6,6 +6,7 @@ mod edge;
 mod idempotency;
 mod import;
 mod journal;
+mod limits;
 mod money;
 mod nodes;
 mod openapi;

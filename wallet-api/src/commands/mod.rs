@@ -21,7 +21,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::app;
 use crate::platform::telemetry;
-use node::DatabaseArgs;
+use node::{DatabaseArgs, RedisArgs};
 
 /// A wallet that pays, rewards and proves its books.
 #[derive(Debug, Parser)]
@@ -51,6 +51,8 @@ enum Command {
     Doctor {
         #[command(flatten)]
         database: DatabaseArgs,
+        #[command(flatten)]
+        redis: RedisArgs,
         /// Print one JSON object.
         #[arg(long)]
         json: bool,
@@ -118,8 +120,9 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             writeln!(out, "the database is up to date")?;
         }
         Command::Verify(args) => return verify::verify(&args, out),
-        Command::Doctor { database, json } => {
-            let options = doctor::Options::here(database.data_dir, database.database_url, database.allow_plaintext);
+        Command::Doctor { database, redis, json } => {
+            let here = doctor::Options::here(database.data_dir, database.database_url, database.allow_plaintext);
+            let options = doctor::Options { redis: Some(redis), ..here };
             return Ok(ExitCode::from(doctor::run(&options, json, out)?.exit_code()));
         }
         Command::Import { what } => on_runtime(import::import(what))?,

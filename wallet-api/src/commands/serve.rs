@@ -4,7 +4,7 @@ use std::net::{SocketAddr, TcpListener};
 
 use anyhow::Context as _;
 
-use super::node::{DatabaseArgs, Node, Server, Settings, asked_to_stop};
+use super::node::{DatabaseArgs, Node, RedisArgs, Server, Settings, asked_to_stop};
 use crate::engagement::hooks::guard::Policy;
 use crate::platform::ids::Ids;
 use crate::platform::limits;
@@ -14,6 +14,8 @@ use crate::platform::limits;
 pub struct ServeArgs {
     #[command(flatten)]
     database: DatabaseArgs,
+    #[command(flatten)]
+    redis: RedisArgs,
     /// Where to listen; port 0 takes a free one.
     #[arg(long, env = "TESSERA_LISTEN", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
@@ -33,6 +35,7 @@ pub struct ServeArgs {
 
 /// Serves until Ctrl-C or SIGTERM, then finishes what was accepted.
 pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
+    let redis = args.redis.settings()?;
     let database = args.database.open()?;
     let listener = TcpListener::bind(args.listen).with_context(|| format!("cannot listen on {}", args.listen))?;
     let address = args.address.unwrap_or(format!("http://{}", listener.local_addr()?));
@@ -41,12 +44,14 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     let settings = Settings { url: database.url.clone(), address, ids: Ids::system(), hook_policy };
     let mut node = Node::start(settings)?;
     node.parts.limits = node.parts.limits.with_policy(args.limits);
+    let link = redis.map(|settings| node.parts.link(settings));
     let workers = args.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(2, Into::into));
     let server = Server::start(listener, &node.parts, workers)?;
     tracing::info!(address = %server.address, "serving");
     asked_to_stop().await?;
     tracing::info!("stopping: finishing what was accepted");
     server.stop().await;
+    drop(link);
     node.stop().await;
     if let Some(cluster) = database.cluster {
         cluster.stop()?;

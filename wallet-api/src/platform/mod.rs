@@ -18,6 +18,7 @@ pub mod keyring;
 pub mod limits;
 pub mod money;
 pub mod problem;
+pub mod redis;
 #[cfg(test)]
 pub(crate) mod scratch;
 pub mod snapshot;

@@ -4,6 +4,7 @@
 //! or `fail` (a command will refuse). The report fails when any finding does. No finding shows a password.
 //! Not here: installing anything (`scripts/setup.sh` does), a C compiler (needed to build, never to run).
 
+mod redis;
 mod transport;
 
 use std::{
@@ -14,6 +15,7 @@ use std::{
 use diesel::{Connection, PgConnection, RunQueryDsl, dsl::sql, sql_types::Integer};
 use serde::Serialize;
 
+use super::node::RedisArgs;
 use crate::platform::cluster::{ClusterError, Endpoint, OLDEST_MAJOR, Tools};
 
 pub use transport::Transport;
@@ -36,13 +38,15 @@ pub struct Options {
     pub defaults: Vec<(String, String)>,
     /// Whether the operator accepts a remote database without TLS.
     pub allow_plaintext: bool,
+    /// The Redis that nodes would use; none leaves it out of the report.
+    pub redis: Option<RedisArgs>,
 }
 
 impl Options {
     /// Looks at this data folder and this URL, in the environment of this process.
     #[must_use]
     pub fn here(data_dir: PathBuf, database_url: Option<String>, allow_plaintext: bool) -> Self {
-        Self { data_dir, database_url, defaults: transport::environment(), allow_plaintext }
+        Self { data_dir, database_url, defaults: transport::environment(), allow_plaintext, redis: None }
     }
 }
 
@@ -137,7 +141,7 @@ pub fn run(options: &Options, json: bool, out: &mut dyn io::Write) -> io::Result
 /// Runs every check that matters for these options: a private database and one of the operator's need different things.
 #[must_use]
 pub fn examine(options: &Options) -> Report {
-    let findings = match &options.database_url {
+    let mut findings = match &options.database_url {
         Some(url) => vec![check_transport(url, options), check_server(url, options)],
         None => {
             let tools = Tools::find();
@@ -149,6 +153,7 @@ pub fn examine(options: &Options) -> Report {
             ]
         }
     };
+    findings.extend(options.redis.as_ref().map(redis::check));
     Report { ok: findings.iter().all(|finding| finding.state != State::Fail), findings }
 }
 
