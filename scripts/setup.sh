@@ -1,6 +1,6 @@
 #!/bin/sh
-# Finds what a build and a run of Tessera need (a Rust toolchain, a C compiler, PostgreSQL >= 15) and installs what is
-# missing where it may: on Debian and Ubuntu as root or with a sudo that asks nothing, on macOS with Homebrew (not
+# Finds what a build and a run of Tessera need (a Rust toolchain, a C compiler, PostgreSQL >= 15), and a redis-server for
+# the tests (running needs none), and installs what is missing where it may: on Debian and Ubuntu as root or with a sudo that asks nothing, on macOS with Homebrew (not
 # verified). Where it may not, the last line says what to install. It starts no service and changes no setting.
 set -eu
 
@@ -39,6 +39,9 @@ END
     return 1
 }
 
+# The same places as tests/support/redis.rs.
+has_redis() { have redis-server || [ -x /usr/bin/redis-server ] || [ -x /usr/sbin/redis-server ] || [ -x /usr/local/bin/redis-server ]; }
+
 # Runs a command as root, or fails without asking anything.
 as_root() {
     if [ "$(id -u)" -eq 0 ]; then "$@"; elif have sudo; then sudo -n "$@"; else return 1; fi
@@ -57,6 +60,8 @@ install_on_debian() {
     packages=''
     have cc || packages='gcc libc6-dev'
     has_postgres || packages="$packages postgresql"
+    # Where systemd runs, the package starts one on the standard port, which the tests do not use.
+    has_redis || packages="$packages redis-server"
     # shellcheck disable=SC2086 # one word per package
     [ -z "$packages" ] || apt_install $packages
     has_postgres || stop "this release packs a PostgreSQL older than $OLDEST: add apt.postgresql.org and install postgresql-17"
@@ -64,22 +69,26 @@ install_on_debian() {
 
 install_on_mac() {
     have cc || stop "run: xcode-select --install"
-    has_postgres && return 0
-    have brew || stop "install Homebrew (https://brew.sh), then run: brew install postgresql@17"
-    say "installing postgresql@17 (Homebrew; not verified on macOS)"
-    brew install --quiet postgresql@17 </dev/null >&2 || stop "run: brew install postgresql@17"
+    formulas=''
+    has_postgres || formulas='postgresql@17'
+    has_redis || formulas="$formulas redis"
+    [ -n "$formulas" ] || return 0
+    have brew || stop "install Homebrew (https://brew.sh), then run: brew install $formulas"
+    say "installing $formulas (Homebrew; not verified on macOS)"
+    # shellcheck disable=SC2086 # one word per formula
+    brew install --quiet $formulas </dev/null >&2 || stop "run: brew install $formulas"
     has_postgres || stop "Homebrew installed no PostgreSQL where we look: put its bin folder on PATH"
 }
 
 main() {
     have cargo || stop "install a Rust toolchain: https://rustup.rs"
-    if have cc && has_postgres; then return 0; fi
+    if have cc && has_postgres && has_redis; then return 0; fi
     if have apt-get; then
         install_on_debian
     elif [ "$(uname -s)" = Darwin ]; then
         install_on_mac
     else
-        stop "install a C compiler and PostgreSQL $OLDEST or newer (server and pgbench), with their programs on PATH"
+        stop "install a C compiler, PostgreSQL $OLDEST or newer (server and pgbench) and redis-server, with their programs on PATH"
     fi
     have cc || stop "no C compiler named cc is on PATH"
 }

@@ -9,6 +9,7 @@ mod idempotency;
 mod import;
 mod journal;
 mod link;
+mod limits;
 mod money;
 mod nodes;
 mod observe;

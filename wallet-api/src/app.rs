@@ -22,6 +22,7 @@ use crate::platform::limits::{Class, Classes, Limits, Look, Policy, Writer};
 use crate::platform::link::{self, LinkEnd};
 use crate::platform::metrics::{Exporter, get_metrics};
 use crate::platform::problem::{Problem, ProblemBody};
+use crate::platform::redis::{self, Link, News};
 use crate::profile::Customers;
 use crate::{billers, loyalty, payments, profile, requests, sandbox};
 
@@ -42,6 +43,8 @@ pub struct Parts {
     pub exporter: Exporter,
     /// How much is too much.
     pub limits: Limits,
+    /// How this node and its Redis fare.
+    pub redis: redis::State,
 }
 
 /// Routes that are limited otherwise than their method says.
@@ -61,7 +64,11 @@ fn look(journal: &Journal) -> Look {
     let journal = journal.clone();
     Arc::new(move || {
         let status = journal.status();
-        Writer { queued: u64::try_from(status.queued).unwrap_or(u64::MAX), committed: status.records }
+        Writer {
+            queued: u64::try_from(status.queued).unwrap_or(u64::MAX),
+            committed: status.records,
+            batches: status.batches,
+        }
     })
 }
 
@@ -84,7 +91,30 @@ impl Parts {
             refusals: Arc::new(Refusals::default()),
         };
         let limits = Limits::new(Policy::default(), CLASSES, look(&journal));
-        Self { platform, journal, payments, hook_policy: Arc::new(hook_policy), link, exporter, limits }
+        let (hook_policy, redis) = (Arc::new(hook_policy), redis::State::default());
+        Self { platform, journal, payments, hook_policy, link, exporter, limits, redis }
+    }
+}
+
+impl Parts {
+    /// Links this node with the others by Redis, until the link is dropped. Needs a tokio runtime.
+    #[must_use]
+    pub fn join_redis(&self, settings: redis::Settings) -> Link {
+        let keyring = self.platform.keyring.clone();
+        let (programmes, merchants) = (Arc::clone(&self.payments.programmes), Arc::clone(&self.payments.merchants));
+        let heed = move |news: &News| match news {
+            News::Key(prefix) => keyring.doubt(prefix),
+            News::Config(tenant) => {
+                programmes.doubt(*tenant);
+                merchants.doubt(*tenant);
+            }
+        };
+        let link = Link::start(settings, self.redis.clone(), self.limits.clone(), Arc::new(heed));
+        let tell = link.teller();
+        self.payments.programmes.tell_by(Box::new(move |tenant| tell(News::Config(tenant))));
+        let tell = link.teller();
+        self.payments.merchants.tell_by(Box::new(move |tenant| tell(News::Config(tenant))));
+        link
     }
 }
 
@@ -94,7 +124,7 @@ pub fn configure(parts: &Parts) -> impl FnOnce(&mut web::ServiceConfig) + use<> 
     let parts = parts.clone();
     move |config| {
         let ready = ready_check(&parts);
-        let Parts { platform, journal, payments, hook_policy, link, exporter, limits } = parts;
+        let Parts { platform, journal, payments, hook_policy, link, exporter, limits, redis } = parts;
         config
             .app_data(web::Data::new(platform))
             .app_data(web::Data::new(journal))
@@ -105,6 +135,7 @@ pub fn configure(parts: &Parts) -> impl FnOnce(&mut web::ServiceConfig) + use<> 
             .app_data(web::Data::from(hook_policy))
             .app_data(web::Data::new(exporter))
             .app_data(web::Data::new(limits))
+            .app_data(web::Data::new(redis))
             .route("/metrics", web::get().to(get_metrics));
         common(ready)(config);
         link::routes(link)(config);
@@ -208,6 +239,9 @@ struct NodeBody {
     rate_limited: u64,
     /// Requests turned away because the node had enough.
     shed: u64,
+    /// `off` without a Redis, else `up` or `down`.
+    #[schema(example = "off")]
+    redis: &'static str,
 }
 
 /// Tells how this node fares.
@@ -220,6 +254,7 @@ async fn get_node(
     caller: Caller,
     journal: web::Data<Journal>,
     limits: web::Data<Limits>,
+    redis: web::Data<redis::State>,
 ) -> Result<HttpResponse, Problem> {
     caller.require(Scope::Admin)?;
     let (status, counts) = (journal.status(), limits.counts());
@@ -240,5 +275,6 @@ async fn get_node(
         in_hand: counts.in_hand,
         rate_limited: counts.rate_limited,
         shed: Class::ALL.iter().map(|class| *counts.shed.of(*class)).fold(0, u64::saturating_add),
+        redis: redis.word(),
     }))
 }

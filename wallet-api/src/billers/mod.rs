@@ -18,7 +18,7 @@ pub use store::MerchantRow as Merchant;
 use crate::platform::Platform;
 use crate::platform::ids::derived;
 use crate::platform::problem::Problem;
-use crate::platform::snapshot::{Snapshot, touch};
+use crate::platform::snapshot::{Snapshot, Tell, touch};
 
 /// The merchants of each tenant, in memory.
 pub struct Merchants(Snapshot<HashMap<Uuid, Merchant>>);
@@ -58,6 +58,16 @@ impl Merchants {
         let stored = platform.db.run(move |conn| add(conn, tenant, &merchant, now)).await?;
         self.0.forget(tenant);
         Ok(stored)
+    }
+
+    /// Tells other nodes of every change by this.
+    pub fn tell_by(&self, tell: Tell) {
+        self.0.tell_by(tell);
+    }
+
+    /// Looks again at the next use: another node says that something may have changed.
+    pub fn doubt(&self, tenant: i64) {
+        self.0.doubt(tenant);
     }
 }
 

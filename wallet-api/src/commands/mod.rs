@@ -25,7 +25,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use crate::app;
 use crate::platform::clock::Clock;
 use crate::platform::{metrics, telemetry};
-use node::DatabaseArgs;
+use node::{DatabaseArgs, RedisArgs};
 
 /// A wallet that pays, rewards and proves its books.
 #[derive(Debug, Parser)]
@@ -76,6 +76,8 @@ enum Command {
         /// Look at the nodes too: who leads, and how far each follower is behind.
         #[arg(long)]
         cluster: bool,
+        #[command(flatten)]
+        redis: RedisArgs,
         /// Print one JSON object.
         #[arg(long)]
         json: bool,
@@ -149,9 +151,9 @@ fn run(command: Command, configured: &config::Configured) -> anyhow::Result<Exit
             writeln!(out, "the database is up to date")?;
         }
         Command::Verify(args) => return verify::verify(&args, out),
-        Command::Doctor { database, cluster, json } => {
+        Command::Doctor { database, redis, cluster, json } => {
             let here = doctor::Options::here(database.data_dir, database.database_url, database.allow_plaintext);
-            let options = doctor::Options { cluster, ..here };
+            let options = doctor::Options { redis: Some(redis), cluster, ..here };
             return Ok(ExitCode::from(doctor::run(&options, json, out)?.exit_code()));
         }
         Command::Backup(args) => backup::backup(&args, out)?,

@@ -27,6 +27,7 @@ use crate::platform::ids::Ids;
 use crate::platform::keyring::Keyring;
 use crate::platform::link::{self, Link, LinkEnd, Seal};
 use crate::platform::metrics::{self, Exporter};
+use crate::platform::redis;
 use crate::{identity, payments, profile};
 
 /// The database of the private cluster.
@@ -63,6 +64,28 @@ pub struct Database {
     pub url: String,
     /// As the owner, if we may be.
     pub owner_url: Option<String>,
+}
+
+/// Where the Redis is, if there is one.
+#[derive(Debug, Clone, clap::Args)]
+pub struct RedisArgs {
+    /// A Redis by which nodes tell each other of limits and changes; without it, each finds out by itself.
+    #[arg(long, env = "REDIS_URL", hide_env_values = true)]
+    pub redis_url: Option<String>,
+    /// What its keys begin with: installations that share a Redis need one each.
+    #[arg(long, env = "TESSERA_REDIS_PREFIX", default_value = "tessera")]
+    pub redis_prefix: String,
+}
+
+impl RedisArgs {
+    /// The Redis named; nothing is asked of it.
+    ///
+    /// # Errors
+    /// When the URL or the prefix cannot be.
+    pub fn settings(&self) -> Result<Option<redis::Settings>, redis::SettingsError> {
+        let url = self.redis_url.as_deref().filter(|url| !url.is_empty());
+        url.map(|url| redis::Settings::new(url, &self.redis_prefix)).transpose()
+    }
 }
 
 impl DatabaseArgs {

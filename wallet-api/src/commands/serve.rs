@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 
 use super::backup::{Keeper, beside};
-use super::node::{DatabaseArgs, Node, Server, Settings, asked_to_stop};
+use super::node::{DatabaseArgs, Node, RedisArgs, Server, Settings, asked_to_stop};
 use crate::engagement::hooks::guard::Policy;
 use crate::platform::ids::Ids;
 use crate::platform::limits;
@@ -16,6 +16,8 @@ use crate::platform::limits;
 pub struct ServeArgs {
     #[command(flatten)]
     database: DatabaseArgs,
+    #[command(flatten)]
+    redis: RedisArgs,
     /// Where to listen; port 0 takes a free one.
     #[arg(long, env = "TESSERA_LISTEN", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
@@ -44,6 +46,7 @@ pub struct ServeArgs {
 /// Serves until Ctrl-C or SIGTERM, then finishes what was accepted.
 pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     let data_dir = args.database.data_dir.clone();
+    let redis = args.redis.settings()?;
     let database = args.database.open()?;
     let listener = bind(args.listen)?;
     let metrics_listener = args.metrics_listen.map(bind).transpose()?;
@@ -55,6 +58,7 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     let settings = Settings { url: database.url.clone(), address, ids: Ids::system(), hook_policy };
     let mut node = Node::start(settings)?;
     node.parts.limits = node.parts.limits.with_policy(args.limits);
+    let link = redis.map(|settings| node.parts.join_redis(settings));
     let workers = args.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(2, Into::into));
     tracing::debug!(workers, allow_private_hooks = allow, "starting the server");
     let server = Server::start(listener, &node.parts, workers)?;
@@ -66,6 +70,7 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     asked_to_stop().await?;
     tracing::info!("stopping: finishing what was accepted");
     server.stop().await;
+    drop(link);
     node.stop().await;
     // Last, so that a node which takes long to stop can be seen stopping.
     if let Some(metrics) = metrics {

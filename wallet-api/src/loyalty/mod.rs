@@ -28,7 +28,7 @@ use crate::platform::chart::{self, Purpose};
 use crate::platform::ids::derived;
 use crate::platform::keyring::Tenant;
 use crate::platform::problem::Problem;
-use crate::platform::snapshot::{Snapshot, touch};
+use crate::platform::snapshot::{Snapshot, Tell, touch};
 
 /// The loyalty configuration of every tenant, in memory.
 pub struct Programmes(Snapshot<Config>);
@@ -106,6 +106,16 @@ impl Programmes {
     /// Reads it again at the next use.
     pub fn forget(&self, tenant: i64) {
         self.0.forget(tenant);
+    }
+
+    /// Tells other nodes of every change by this.
+    pub fn tell_by(&self, tell: Tell) {
+        self.0.tell_by(tell);
+    }
+
+    /// Looks again at the next use: another node says that something may have changed.
+    pub fn doubt(&self, tenant: i64) {
+        self.0.doubt(tenant);
     }
 }
 

@@ -21,6 +21,7 @@ pub mod link;
 pub mod metrics;
 pub mod money;
 pub mod problem;
+pub mod redis;
 #[cfg(test)]
 pub(crate) mod scratch;
 pub mod snapshot;

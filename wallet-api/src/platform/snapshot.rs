@@ -2,10 +2,11 @@
 //!
 //! For what is small, read on every request and changed by people: programmes, campaigns, merchants. Never for balances.
 //! Whoever changes such rows raises the tenant's revision in the same transaction ([`touch`]), so that other nodes
-//! follow within a second and this one at once ([`Snapshot::forget`]).
+//! follow within a second and this one at once ([`Snapshot::forget`]). Where nodes can tell each other
+//! ([`Snapshot::tell_by`]), the others look at once too ([`Snapshot::doubt`]).
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use diesel::sql_types::BigInt;
@@ -22,11 +23,14 @@ const RIPE: Duration = Duration::from_millis(500);
 type Load<T> = fn(&mut PgConnection, i64) -> QueryResult<T>;
 
 /// What one slice keeps of each tenant's configuration.
-#[derive(Debug)]
 pub struct Snapshot<T> {
     load: Load<T>,
     tenants: Mutex<HashMap<i64, Arc<Place<T>>>>,
+    tell: OnceLock<Tell>,
 }
+
+/// Tells other nodes that a tenant's configuration has changed; waits for nothing.
+pub type Tell = Box<dyn Fn(i64) + Send + Sync>;
 
 /// One tenant's: what is held, and who is reading it again.
 #[derive(Debug)]
@@ -62,7 +66,7 @@ impl<T: Send + Sync + 'static> Snapshot<T> {
     /// A snapshot that reads itself by `load(connection, tenant)`.
     #[must_use]
     pub fn new(load: Load<T>) -> Self {
-        Self { load, tenants: Mutex::default() }
+        Self { load, tenants: Mutex::default(), tell: OnceLock::new() }
     }
 
     /// The tenant's configuration, at most a second old.
@@ -98,6 +102,22 @@ impl<T: Send + Sync + 'static> Snapshot<T> {
     /// Reads again at the next [`get`](Self::get): this node has just changed something.
     pub fn forget(&self, tenant: i64) {
         lock(&self.tenants).remove(&tenant);
+        if let Some(tell) = self.tell.get() {
+            tell(tenant);
+        }
+    }
+
+    /// Tells other nodes of every change by this, from now on; only the first one counts.
+    pub fn tell_by(&self, tell: Tell) {
+        _ = self.tell.set(tell);
+    }
+
+    /// Looks at the revision at the next [`get`](Self::get): another node says that it may have changed.
+    pub fn doubt(&self, tenant: i64) {
+        let Some(place) = lock(&self.tenants).get(&tenant).cloned() else { return };
+        if let Some(held) = lock(&place.held).as_mut() {
+            held.asked = held.asked.min(Instant::now().checked_sub(RIPE).unwrap_or(held.asked));
+        }
     }
 }
 
@@ -139,4 +159,34 @@ fn revision(conn: &mut PgConnection, tenant: i64) -> QueryResult<i64> {
 pub fn touch(conn: &mut PgConnection, tenant: i64) -> QueryResult<()> {
     let text = "UPDATE tenant SET revision = revision + 1 WHERE id = $1";
     sql_query(text).bind::<BigInt, _>(tenant).execute(conn).map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicI64, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn what_is_in_doubt_is_looked_at_again_by_one_while_the_others_go_on_with_it() {
+        let snapshot = Snapshot::new(|_, _| Ok(()));
+        let held = Held { value: Arc::new(()), revision: 1, asked: Instant::now() };
+        let place = Arc::new(Place { held: Mutex::new(Some(held)), reading: tokio::sync::Mutex::default() });
+        lock(&snapshot.tenants).insert(1, Arc::clone(&place));
+        snapshot.doubt(2);
+        assert!(place.younger_than(RIPE).is_some(), "another tenant's");
+        snapshot.doubt(1);
+        assert!(place.younger_than(RIPE).is_none() && place.younger_than(FRESH).is_some());
+    }
+
+    #[test]
+    fn other_nodes_are_told_of_changes_here_and_not_of_their_own() {
+        let (snapshot, told) = (Snapshot::new(|_, _| Ok(())), Arc::new(AtomicI64::new(0)));
+        let telling = Arc::clone(&told);
+        snapshot.forget(1);
+        snapshot.tell_by(Box::new(move |tenant| _ = telling.fetch_add(tenant, Ordering::SeqCst)));
+        snapshot.forget(7);
+        snapshot.doubt(100);
+        assert_eq!(told.load(Ordering::SeqCst), 7);
+    }
 }

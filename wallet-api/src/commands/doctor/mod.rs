@@ -5,6 +5,7 @@
 //! Not here: installing anything (`scripts/setup.sh` does), a C compiler (needed to build, never to run).
 
 mod cluster;
+mod redis;
 mod transport;
 
 use std::{
@@ -15,6 +16,7 @@ use std::{
 use diesel::{Connection, PgConnection, RunQueryDsl, dsl::sql, sql_types::Integer};
 use serde::Serialize;
 
+use super::node::RedisArgs;
 use crate::platform::cluster::{ClusterError, Endpoint, OLDEST_MAJOR, Tools};
 
 pub use transport::Transport;
@@ -39,13 +41,16 @@ pub struct Options {
     pub allow_plaintext: bool,
     /// Whether to look at the nodes that run over the database too.
     pub cluster: bool,
+    /// The Redis that nodes would use; none leaves it out of the report.
+    pub redis: Option<RedisArgs>,
 }
 
 impl Options {
     /// Looks at this data folder and this URL, in the environment of this process.
     #[must_use]
     pub fn here(data_dir: PathBuf, database_url: Option<String>, allow_plaintext: bool) -> Self {
-        Self { data_dir, database_url, defaults: transport::environment(), allow_plaintext, cluster: false }
+        let defaults = transport::environment();
+        Self { data_dir, database_url, defaults, allow_plaintext, cluster: false, redis: None }
     }
 }
 
@@ -155,6 +160,7 @@ pub fn examine(options: &Options) -> Report {
     if options.cluster {
         findings.extend(cluster::check(options));
     }
+    findings.extend(options.redis.as_ref().map(redis::check));
     Report { ok: findings.iter().all(|finding| finding.state != State::Fail), findings }
 }
 

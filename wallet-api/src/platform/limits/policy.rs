@@ -32,8 +32,8 @@ pub struct Policy {
     pub on: bool,
     /// By class of route.
     pub classes: PerClass<ClassPolicy>,
-    /// How long a money command may have to wait for the writer before new ones are turned away. Other routes give way
-    /// at a half of it, bulk at a quarter.
+    /// How long a money command may have to wait in the writer's queue before new ones are turned away; four times that
+    /// if the queue does not move at all. Other routes give way at a half of it, bulk at a quarter.
     pub patience: Duration,
 }
 
@@ -51,7 +51,7 @@ impl Default for Policy {
             setup: class(2_000, 10_000, 256),
             bulk: class(50, 200, 32),
         };
-        Self { on: true, classes, patience: Duration::from_secs(1) }
+        Self { on: true, classes, patience: Duration::from_millis(500) }
     }
 }
 

@@ -11,7 +11,7 @@ use crate::platform::text::Lang;
 const CLASSES: Classes = &[("POST", "/pay", Class::Money)];
 
 fn limits(policy: &str) -> Limits {
-    Limits::new(policy.parse().unwrap(), CLASSES, Arc::new(|| Writer { queued: 0, committed: 0 }))
+    Limits::new(policy.parse().unwrap(), CLASSES, Arc::new(Writer::default))
 }
 
 /// A caller by a header, so that no directory is needed: `tenant/client`.
@@ -88,7 +88,7 @@ async fn off_is_off_health_is_free_and_an_app_without_limits_has_none() {
 
 #[actix_web::test]
 async fn a_queue_that_stands_turns_requests_away_with_the_words_for_it() {
-    let standing = Limits::new(Policy::default(), CLASSES, Arc::new(|| Writer { queued: 9, committed: 0 }));
+    let standing = Limits::new(Policy::default(), CLASSES, Arc::new(|| Writer { queued: 9, ..Writer::default() }));
     let standing = standing.with_policy("patience-ms=1".parse().unwrap());
     assert_eq!(status(&standing, "POST", "/pay", "1/1").await, 200, "nothing is known yet");
     actix_web::rt::time::sleep(load::LOOK_EVERY * 2).await;
