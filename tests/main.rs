@@ -11,5 +11,6 @@ mod money;
 mod nodes;
 mod openapi;
 mod plans;
+mod ship;
 mod tidy;
 mod verify;

@@ -13,6 +13,7 @@ pub mod import;
 mod keys;
 pub mod node;
 mod serve;
+mod systemd;
 mod verify;
 
 use std::io::{self, Write};
@@ -117,6 +118,15 @@ pub fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => fail(&error),
     }
+}
+
+/// Whether the command line would take these words after the program's name: for the files we ship, which name its
+/// commands and flags.
+///
+/// # Errors
+/// What it would say.
+pub fn check_usage(words: &[&str]) -> Result<(), clap::Error> {
+    Cli::try_parse_from(std::iter::once("tessera").chain(words.iter().copied())).map(|_| ())
 }
 
 fn run(command: Command) -> anyhow::Result<ExitCode> {

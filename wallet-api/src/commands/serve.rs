@@ -7,6 +7,7 @@ use anyhow::Context as _;
 
 use super::backup::{Keeper, beside};
 use super::node::{DatabaseArgs, Node, Server, Settings, asked_to_stop};
+use super::systemd;
 use crate::engagement::hooks::guard::Policy;
 use crate::platform::ids::Ids;
 
@@ -48,7 +49,9 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     let workers = args.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(2, Into::into));
     let server = Server::start(listener, &node.parts, workers)?;
     tracing::info!(address = %server.address, "serving");
+    let manager = systemd::Manager::start(node.parts.journal.clone());
     asked_to_stop().await?;
+    manager.stopping();
     tracing::info!("stopping: finishing what was accepted");
     server.stop().await;
     node.stop().await;
@@ -58,5 +61,6 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     if let Some(cluster) = database.cluster {
         cluster.stop()?;
     }
+    drop(manager); // alive until everything has ended
     Ok(())
 }
