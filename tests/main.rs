@@ -11,6 +11,7 @@ mod money;
 mod nodes;
 mod openapi;
 mod plans;
+mod reference;
 mod ship;
 mod tidy;
 mod verify;

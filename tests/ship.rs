@@ -119,7 +119,10 @@ fn the_image_runs_a_command_that_the_binary_takes_as_nobody() {
     assert!(read("wallet-api/Cargo.toml").contains(&format!("\n{} = ", line("ARG FEATURES="))), "the feature exists");
     let entry: Vec<String> = serde_json::from_str(&line("ENTRYPOINT ")).unwrap();
     assert!(dockerfile.contains(&format!("COPY --from=build /src/target/release/tessera {}", entry[0])));
-    assert!(!dockerfile.lines().any(|line| line.starts_with("ADD ")), "nothing is fetched beside base images and crates");
+    assert!(
+        !dockerfile.lines().any(|line| line.starts_with("ADD ")),
+        "nothing is fetched beside base images and crates"
+    );
 }
 
 /// The sections of a unit, each key with its values.

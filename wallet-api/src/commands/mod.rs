@@ -22,6 +22,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::app;
+use crate::platform::http::reference;
 use crate::platform::telemetry;
 use node::DatabaseArgs;
 
@@ -90,7 +91,11 @@ enum Command {
         what: bench::BenchCommand,
     },
     /// Print the OpenAPI document of the API, as YAML.
-    Openapi,
+    Openapi {
+        /// Print requests to try instead, as a .http file.
+        #[arg(long)]
+        http: bool,
+    },
     /// Print completions for a shell.
     Completions {
         /// Which shell.
@@ -153,7 +158,10 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Keys { what } => keys::keys(what, out)?,
         Command::Clock(args) => on_runtime(clock::clock(args))?,
         Command::Bench { what } => on_runtime(bench::bench(what))?,
-        Command::Openapi => write!(out, "{}", app::openapi().to_yaml()?)?,
+        Command::Openapi { http: false } => write!(out, "{}", app::openapi().to_yaml()?)?,
+        Command::Openapi { http: true } => {
+            write!(out, "{}", reference::collection(&serde_json::to_value(app::openapi())?))?;
+        }
         Command::Completions { shell } => clap_complete::generate(shell, &mut Cli::command(), "tessera", out),
     }
     Ok(ExitCode::SUCCESS)
