@@ -267,6 +267,7 @@ fn f47_what_is_no_whole_backup_of_this_database_is_refused_with_a_remedy() {
         &["holds backups of database", "another folder"],
     );
     refused(&["restore", &backups, "--data-dir", &data], &["restore into an empty folder"]);
+    refused(&["backup", &place.named("data/backups"), "--data-dir", &data], &["would be lost with it"]);
     refused(&["backup", &backups, "--database-url", "postgresql://a@/b?host=/x"], &["pg_basebackup", "begin-fork"]);
 
     let label = fs::read_to_string(base.join("label.json")).unwrap();
