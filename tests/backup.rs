@@ -7,6 +7,9 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use diesel::sql_types::{Text, Timestamptz};
+use diesel::{Connection, PgConnection};
+use ledger::JournalId;
+use ledger::follow::Span;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tessera_tests::{
@@ -120,6 +123,10 @@ fn lose(data_dir: &Path, mut node: NodeProcess) {
     fs::rename(data_dir, data_dir.with_extension("lost")).unwrap();
 }
 
+fn fork_of(heads: &[Vec<Option<String>>]) -> Uuid {
+    heads[0][1].as_deref().unwrap().parse().unwrap()
+}
+
 /// F47, R1, R2, R7: base backup, continuous log, loss of the disk, restore. What was archived is back to the last cent, what
 /// was lost is named by its seqs, no node leads before somebody accepts it, and the new history cannot be taken for the old.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -164,6 +171,13 @@ async fn f47_a_restore_brings_back_what_was_archived_and_names_what_was_lost() {
     // The heads that were known before are no loss any more: they were accepted.
     let after = await_known(&place, kept + 1);
     assert_eq!(after["system_id"], before["system_id"]);
+
+    // What was told before is told under the same ids, what is written now under others: the fork is a part of them.
+    let (old_fork, new_fork) = (fork_of(&old_fork), fork_of(&rows(&world.url, forks)));
+    let mut conn = PgConnection::establish(&world.url).unwrap();
+    let span = Span { journal: JournalId(world.tenant), fork: new_fork, from: 0, upto: kept + 1 };
+    let lines = ledger::follow::page(&mut conn, span).unwrap().lines;
+    assert_eq!((lines.of(1), lines.of(kept), lines.of(kept + 1)), (old_fork, old_fork, new_fork));
 
     // One former line says otherwise: the digests tell.
     run_sql(&url(&new, Role::Super), "UPDATE journal.former_fork SET last_seq = last_seq - 1");
@@ -253,6 +267,7 @@ fn f47_what_is_no_whole_backup_of_this_database_is_refused_with_a_remedy() {
         &["holds backups of database", "another folder"],
     );
     refused(&["restore", &backups, "--data-dir", &data], &["restore into an empty folder"]);
+    refused(&["backup", &place.named("data/backups"), "--data-dir", &data], &["would be lost with it"]);
     refused(&["backup", &backups, "--database-url", "postgresql://a@/b?host=/x"], &["pg_basebackup", "begin-fork"]);
 
     let label = fs::read_to_string(base.join("label.json")).unwrap();
@@ -326,4 +341,27 @@ fn a_data_folder_of_another_layout_is_refused_and_an_older_database_is_brought_u
     run(&["verify", "--data-dir", &data]);
     in_database("INSERT INTO __diesel_schema_migrations (version) VALUES ('9999')");
     refused(&["serve", "--data-dir", &data], &["newer than this binary", "9999", "run the newer binary"]);
+}
+
+/// F15: a page that the disk has changed is an error where it is read, never a row; a backup does not take it for whole, and
+/// the one made before brings it back.
+#[test]
+fn f15_a_bit_that_flipped_on_disk_is_found_and_restored_from_the_backup() {
+    let place = Place::new();
+    let data = place.named("data");
+    run(&["tenant", "create", "acme", "--data-dir", &data]);
+    run(&["backup", &place.named("backups"), "--data-dir", &data]);
+    let page = {
+        let cluster = Cluster::start(&place.path("data")).unwrap();
+        let url = cluster.url(Role::Owner, "tessera");
+        cluster.data_dir().join(scalar::<Text, String>(&url, "pg_relation_filepath('journal.asset')"))
+    };
+    let mut bytes = fs::read(&page).unwrap();
+    bytes[8_100] ^= 4;
+    fs::write(&page, bytes).unwrap();
+    refused(&["verify", "--data-dir", &data], &["invalid page"]);
+    refused(&["backup", &place.named("later"), "--data-dir", &data], &["checksum"]);
+    refused(&["check-backup", &place.named("later")], &["no finished backup", "1 cut short"]);
+    assert!(place.restore("new", &["--accept-loss"]).status.success());
+    run(&["verify", "--data-dir", &place.named("new")]);
 }

@@ -15,5 +15,7 @@ mod nodes;
 mod observe;
 mod openapi;
 mod plans;
+mod reference;
+mod ship;
 mod tidy;
 mod verify;

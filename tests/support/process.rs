@@ -116,15 +116,16 @@ impl NodeProcess {
     pub fn start(db: &TestDb<'_>, env: &[(&str, &str)]) -> Self {
         let (url, owner_url) = (db.url(), db.owner_url());
         let database = [("DATABASE_URL", url.as_str()), ("DATABASE_OWNER_URL", owner_url.as_str())];
-        Self::start_over(&[&database[..], env].concat())
+        Self::start_env(&[&database[..], env].concat())
     }
 
     /// Starts a node on the private database of a data folder and waits until it listens.
     pub fn start_private(data_dir: &Path, env: &[(&str, &str)]) -> Self {
-        Self::start_over(&[&[("TESSERA_DATA_DIR", data_dir.to_str().unwrap())][..], env].concat())
+        Self::start_env(&[&[("TESSERA_DATA_DIR", data_dir.to_str().unwrap())][..], env].concat())
     }
 
-    fn start_over(env: &[(&str, &str)]) -> Self {
+    /// Starts a node that knows this environment only and waits until it listens.
+    pub fn start_env(env: &[(&str, &str)]) -> Self {
         let folder = scratch_dir();
         let log = folder.join("log");
         let mut command = tessera_in(&folder, &["serve", "--listen", "127.0.0.1:0", "--workers", "2"]);

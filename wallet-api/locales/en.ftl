@@ -172,3 +172,26 @@ explain-reward-too-small = You earned nothing here: { $paid } is too little for 
 explain-reward-budget-exhausted = You did not earn { $amount } on { $paid } ({ $rule }): what is left of the budget of “{ $campaign }” does not cover it (version { $version } of its rule). The payment stands.
 explain-reward-paused = You did not earn { $amount } on { $paid } ({ $rule }): “{ $campaign }” is paused (version { $version } of its rule). The payment stands.
 explain-reward-not-possible = You did not earn { $amount } on { $paid } ({ $rule }): the account that would receive it cannot take it (“{ $campaign }”, version { $version } of its rule). The payment stands.
+
+## The API reference's chrome
+
+reference-skip = Skip to the content
+reference-language = Language
+reference-contents = Contents
+reference-document = OpenAPI document
+reference-collection = Requests to try (.http)
+reference-operations = Operations
+reference-schemas = Schemas
+reference-parameters = Parameters
+reference-members = Members
+reference-answers = Answers
+reference-name = Name
+reference-where = Where
+reference-type = Type
+reference-meaning = Meaning
+reference-status = Status
+reference-body = Body
+reference-example = Example
+reference-empty = no content
+reference-required = required
+reference-list-of = list of

@@ -171,3 +171,26 @@ explain-reward-too-small = Qui non hai ottenuto nulla: un pagamento di { $paid }
 explain-reward-budget-exhausted = Non hai ottenuto { $amount } su { $paid } ({ $rule }): quel che resta del budget di «{ $campaign }» non basta (versione { $version } della regola). Il pagamento resta valido.
 explain-reward-paused = Non hai ottenuto { $amount } su { $paid } ({ $rule }): «{ $campaign }» è in pausa (versione { $version } della regola). Il pagamento resta valido.
 explain-reward-not-possible = Non hai ottenuto { $amount } su { $paid } ({ $rule }): il conto di destinazione non può accogliere altro («{ $campaign }», versione { $version } della regola). Il pagamento resta valido.
+
+## La cornice del riferimento dell'API
+
+reference-skip = Vai al contenuto
+reference-language = Lingua
+reference-contents = Indice
+reference-document = Documento OpenAPI
+reference-collection = Richieste da provare (.http)
+reference-operations = Operazioni
+reference-schemas = Schemi
+reference-parameters = Parametri
+reference-members = Campi
+reference-answers = Risposte
+reference-name = Nome
+reference-where = Dove
+reference-type = Tipo
+reference-meaning = Significato
+reference-status = Stato
+reference-body = Corpo
+reference-example = Esempio
+reference-empty = nessun contenuto
+reference-required = obbligatorio
+reference-list-of = elenco di

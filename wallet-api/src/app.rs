@@ -1,6 +1,6 @@
 //! The application: every slice's routes over one platform, as an actix app and as the OpenAPI document they write.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use actix_web::{HttpResponse, get, web};
 use ledger::{Journal, Role};
@@ -16,6 +16,7 @@ use crate::engagement::hooks;
 use crate::loyalty::Programmes;
 use crate::payments::{Payments, Refusals};
 use crate::platform::Platform;
+use crate::platform::http::reference::{self, Reference};
 use crate::platform::http::{ReadyCheck, common};
 use crate::platform::keyring::{Caller, Scope};
 use crate::platform::limits::{Class, Classes, Limits, Look, Policy, Writer};
@@ -139,6 +140,7 @@ pub fn configure(parts: &Parts) -> impl FnOnce(&mut web::ServiceConfig) + use<> 
             .route("/metrics", web::get().to(get_metrics));
         common(ready)(config);
         link::routes(link)(config);
+        reference::routes(written_reference)(config);
         routes(&mut ServiceConfig::new(config));
     }
 }
@@ -160,6 +162,12 @@ fn routes(config: &mut ServiceConfig) {
 #[must_use]
 pub fn openapi() -> Document {
     actix_web::App::new().into_utoipa_app().openapi(Api::openapi()).configure(routes).split_for_parts().1
+}
+
+/// The API reference, written when somebody first reads it.
+fn written_reference() -> &'static Reference {
+    static REFERENCE: LazyLock<Reference> = LazyLock::new(|| Reference::of(&openapi()));
+    &REFERENCE
 }
 
 #[derive(OpenApi)]

@@ -14,6 +14,7 @@ pub mod import;
 mod keys;
 pub mod node;
 mod serve;
+mod systemd;
 mod verify;
 
 use std::io::{self, Write};
@@ -24,6 +25,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::app;
 use crate::platform::clock::Clock;
+use crate::platform::http::reference;
 use crate::platform::{metrics, telemetry};
 use node::{DatabaseArgs, RedisArgs};
 
@@ -105,7 +107,11 @@ enum Command {
         what: bench::BenchCommand,
     },
     /// Print the OpenAPI document of the API, as YAML.
-    Openapi,
+    Openapi {
+        /// Print requests to try instead, as a .http file.
+        #[arg(long)]
+        http: bool,
+    },
     /// Print completions for a shell.
     Completions {
         /// Which shell.
@@ -140,6 +146,15 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Whether the command line would take these words after the program's name: for the files we ship, which name its
+/// commands and flags.
+///
+/// # Errors
+/// What it would say.
+pub fn check_usage(words: &[&str]) -> Result<(), clap::Error> {
+    Cli::try_parse_from(std::iter::once("tessera").chain(words.iter().copied())).map(|_| ())
+}
+
 fn run(command: Command, configured: &config::Configured) -> anyhow::Result<ExitCode> {
     let out = &mut io::stdout().lock();
     match command {
@@ -166,7 +181,10 @@ fn run(command: Command, configured: &config::Configured) -> anyhow::Result<Exit
         Command::Keys { what } => keys::keys(what, out)?,
         Command::Clock(args) => on_runtime(clock::clock(args))?,
         Command::Bench { what } => on_runtime(bench::bench(what))?,
-        Command::Openapi => write!(out, "{}", app::openapi().to_yaml()?)?,
+        Command::Openapi { http: false } => write!(out, "{}", app::openapi().to_yaml()?)?,
+        Command::Openapi { http: true } => {
+            write!(out, "{}", reference::collection(&serde_json::to_value(app::openapi())?))?;
+        }
         Command::Completions { shell } => clap_complete::generate(shell, &mut Cli::command(), "tessera", out),
     }
     Ok(ExitCode::SUCCESS)

@@ -7,6 +7,7 @@ use anyhow::Context as _;
 
 use super::backup::{Keeper, beside};
 use super::node::{DatabaseArgs, Node, RedisArgs, Server, Settings, asked_to_stop};
+use super::systemd;
 use crate::engagement::hooks::guard::Policy;
 use crate::platform::ids::Ids;
 use crate::platform::limits;
@@ -67,7 +68,9 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
         tracing::info!(address = %metrics.address, "serving metrics");
     }
     tracing::info!(address = %server.address, "serving");
+    let manager = systemd::Manager::start(node.parts.journal.clone());
     asked_to_stop().await?;
+    manager.stopping();
     tracing::info!("stopping: finishing what was accepted");
     server.stop().await;
     drop(link);
@@ -82,6 +85,7 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     if let Some(cluster) = database.cluster {
         cluster.stop()?;
     }
+    drop(manager); // alive until everything has ended
     Ok(())
 }
 

@@ -48,6 +48,8 @@ pub struct BackupArgs {
 pub fn backup(args: &BackupArgs, out: &mut dyn Write) -> anyhow::Result<()> {
     anyhow::ensure!(args.database.database_url.is_none(), "{EXTERNAL}");
     let to = made(&args.to)?;
+    let inside = fs::canonicalize(&args.database.data_dir).is_ok_and(|data_dir| to.starts_with(data_dir));
+    anyhow::ensure!(!inside, "{} is in the data folder, and would be lost with it: name another folder", to.display());
     let _running = args.database.join()?; // keeps the server up when it is ours
     let source = Source::of_running(&args.database.data_dir)?;
     let conn = &mut PgConnection::establish(&source.url(Role::Super, DATABASE))?;

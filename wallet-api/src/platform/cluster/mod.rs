@@ -14,6 +14,7 @@
 mod copies;
 mod error;
 mod launch;
+mod layout;
 mod place;
 mod process;
 #[cfg(test)]

@@ -22,13 +22,6 @@ use super::ClusterError;
 const FALLBACK: &str = "/var/lib/tessera";
 /// The note in the data folder that names a home elsewhere.
 const LOCATION: &str = "location";
-/// The file beside the database that says how the home is laid out.
-const LAYOUT: &str = "layout";
-/// How this build lays a home out. Another number means that files have other places or meanings: a later build that
-/// changes them brings an older home up to date, and this one refuses a newer.
-const LAYOUT_KNOWN: u32 = 1;
-/// The file that is there while a database is being restored.
-const RESTORING: &str = "restoring";
 /// How the name of every runtime folder begins.
 const RUNTIME_PREFIX: &str = "tessera-pg-";
 /// Accounts that a package may have made for PostgreSQL, then the account that is in no group and owns nothing.
@@ -155,48 +148,6 @@ impl Home {
                 Err(ClusterError::Unreachable { folder: folder.to_path_buf(), closed, account })
             }
         }
-    }
-
-    /// Refuses a home that a later build laid out. One without a mark is older than the mark, and laid out as number 1.
-    pub(super) fn check_layout(&self) -> Result<(), ClusterError> {
-        let path = self.folder.join(LAYOUT);
-        let Ok(text) = fs::read_to_string(&path) else { return Ok(()) };
-        match text.trim().parse::<u32>() {
-            Ok(LAYOUT_KNOWN) => Ok(()),
-            Ok(found) if found > LAYOUT_KNOWN => Err(ClusterError::NewerLayout { folder: self.folder.clone(), found }),
-            Ok(_) | Err(_) => Err(ClusterError::BadLayout { path, text: text.trim().chars().take(40).collect() }),
-        }
-    }
-
-    /// Marks the home as laid out by this build.
-    pub(super) fn write_layout(&self) -> Result<(), ClusterError> {
-        let path = self.folder.join(LAYOUT);
-        if path.exists() {
-            return Ok(());
-        }
-        fs::write(&path, format!("{LAYOUT_KNOWN}\n")).map_err(ClusterError::io("write", path))
-    }
-
-    /// Refuses a home whose restore has not ended.
-    pub(super) fn must_be_whole(&self) -> Result<(), ClusterError> {
-        if self.folder.join(RESTORING).exists() {
-            return Err(ClusterError::HalfRestored { folder: self.folder.clone() });
-        }
-        Ok(())
-    }
-
-    pub(super) fn begin_restore(&self) -> Result<(), ClusterError> {
-        let path = self.folder.join(RESTORING);
-        fs::write(&path, "").map_err(ClusterError::io("write", path))
-    }
-
-    /// The database is whole: so says the folder, on disk.
-    pub(super) fn end_restore(&self) -> Result<(), ClusterError> {
-        self.write_layout()?;
-        let path = self.folder.join(RESTORING);
-        fs::remove_file(&path).map_err(ClusterError::io("remove", path))?;
-        let sync = File::open(&self.folder).and_then(|folder| folder.sync_all());
-        sync.map_err(ClusterError::io("write", &self.folder))
     }
 
     pub(super) fn account(&self) -> Option<&Account> {

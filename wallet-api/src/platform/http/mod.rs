@@ -11,6 +11,7 @@ mod body;
 mod cursor;
 mod edge;
 mod idempotency;
+pub mod reference;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,0 +1,8 @@
+-- The two roles of a Tessera database, run once by the administrator: psql reads the passwords from the environment.
+-- The app role is a member of tessera_app, which may add rows and may not change or delete those of the past.
+\getenv owner_password TESSERA_OWNER_PASSWORD
+\getenv app_password TESSERA_APP_PASSWORD
+CREATE ROLE tessera_app NOLOGIN;
+CREATE ROLE tessera_owner LOGIN PASSWORD :'owner_password';
+CREATE ROLE tessera LOGIN PASSWORD :'app_password' IN ROLE tessera_app;
+CREATE DATABASE tessera OWNER tessera_owner;
