@@ -3,6 +3,7 @@
 mod config;
 mod database;
 mod edge;
+mod hooks;
 mod idempotency;
 mod import;
 mod journal;

@@ -8,6 +8,7 @@ mod client;
 mod clock;
 mod demo;
 pub mod doctor;
+mod hooks;
 pub mod import;
 mod keys;
 pub mod node;
@@ -72,6 +73,11 @@ enum Command {
     },
     /// The clock of a sandbox.
     Clock(clock::ClockArgs),
+    /// Hooks: receive them here, have one sent, have some told again.
+    Hooks {
+        #[command(subcommand)]
+        what: hooks::HooksCommand,
+    },
     /// Measure this machine against pgbench.
     Bench {
         #[command(subcommand)]
@@ -126,6 +132,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Tenant { what } => keys::tenant(what, out)?,
         Command::Keys { what } => keys::keys(what, out)?,
         Command::Clock(args) => on_runtime(clock::clock(args))?,
+        Command::Hooks { what } => on_runtime(hooks::hooks(what))?,
         Command::Bench { what } => on_runtime(bench::bench(what))?,
         Command::Openapi => write!(out, "{}", app::openapi().to_yaml()?)?,
         Command::Completions { shell } => clap_complete::generate(shell, &mut Cli::command(), "tessera", out),

@@ -6,6 +6,7 @@
 //! Not here: another machine's load, TLS, anything but loopback.
 
 pub mod histogram;
+pub mod hooks;
 pub mod load;
 pub mod open_files;
 pub mod payments;
@@ -32,6 +33,21 @@ pub enum BenchCommand {
         /// Seconds of the open loop.
         #[arg(long, default_value_t = 30)]
         open_seconds: u32,
+    },
+    /// Hooks to many endpoints, all of them living and then with dead ones among them.
+    Hooks {
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+        /// Seconds of each run.
+        #[arg(long, default_value_t = 20)]
+        seconds: u32,
+        /// Hooks a second of the open loops, to all endpoints together.
+        #[arg(long, default_value_t = 2_000)]
+        rate: u32,
+        /// Endpoints; of every twenty one is dead in the last run.
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(20..=100))]
+        endpoints: u32,
     },
     /// One-transfer transactions through the journal.
     Posting {
@@ -63,6 +79,16 @@ pub async fn bench(what: BenchCommand) -> anyhow::Result<()> {
                     "{payments_per_s} payments/s with hooks ({ratio} x pgbench, {ratio_no_hooks} x without)"
                 )?;
                 writeln!(out, "at half of that: p99 {p99_ms} ms, hook p99 {hook_p99_ms} ms; server {rss_mb} MB")?;
+            }
+        }
+        BenchCommand::Hooks { json, seconds, rate, endpoints } => {
+            let hooks = hooks::hooks(seconds, rate, endpoints).await?;
+            if json {
+                writeln!(out, "{}", serde_json::to_string(&hooks)?)?;
+            } else {
+                let hooks::Hooks { events_per_s, p50_ms, p99_ms, p99_with_dead_ms, .. } = hooks;
+                writeln!(out, "{events_per_s} hooks/s; at {rate}/s: p50 {p50_ms} ms, p99 {p99_ms} ms")?;
+                writeln!(out, "p99 of the living with 5 % dead endpoints {p99_with_dead_ms} ms")?;
             }
         }
         BenchCommand::Posting { json, seconds } => {

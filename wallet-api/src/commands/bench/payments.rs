@@ -96,7 +96,7 @@ pub struct Run {
     pub acknowledged: u64,
 }
 
-type Moments = Arc<Mutex<HashMap<Uuid, Instant>>>;
+pub(super) type Moments = Arc<Mutex<HashMap<Uuid, Instant>>>;
 
 /// Runs the bench; each contender takes `seconds`, the open loop `open_seconds`.
 ///
@@ -106,11 +106,7 @@ pub async fn payments(seconds: u32, open_seconds: u32) -> anyhow::Result<Payment
     open_files::allow(8_192)?;
     let mut stage = Stage::set(seconds)?;
     let tenant = stage.tenant()?;
-    let key = {
-        let conn = &mut PgConnection::establish(&stage.url())?;
-        let wish = NewKey { tenant: tenant.id, name: "bench".into(), scopes: vec![Scope::Admin], client: None };
-        identity::create_key(conn, &Ids::system(), Clock::System.now(), &wish)?.key.reveal().to_owned()
-    };
+    let key = admin_key(&stage.url(), tenant.id)?;
     let server = Server::start(&stage.url()).await?;
     let shop = Shop::open(&server, &key).await?;
     stage.settle()?;
@@ -169,18 +165,25 @@ pub async fn payments(seconds: u32, open_seconds: u32) -> anyhow::Result<Payment
     })
 }
 
-fn ms(histogram: &Histogram, per_mille: u32) -> Decimal {
+/// A key of the tenant that may do everything.
+pub(super) fn admin_key(url: &str, tenant: i64) -> anyhow::Result<String> {
+    let conn = &mut PgConnection::establish(url)?;
+    let wish = NewKey { tenant, name: "bench".into(), scopes: vec![Scope::Admin], client: None };
+    Ok(identity::create_key(conn, &Ids::system(), Clock::System.now(), &wish)?.key.reveal().to_owned())
+}
+
+pub(super) fn ms(histogram: &Histogram, per_mille: u32) -> Decimal {
     Decimal::new(i64::from(histogram.quantile_us(per_mille)), 3)
 }
 
 /// The server, as a process of its own.
-struct Server {
+pub(super) struct Server {
     child: Child,
     address: SocketAddr,
 }
 
 impl Server {
-    async fn start(url: &str) -> anyhow::Result<Self> {
+    pub(super) async fn start(url: &str) -> anyhow::Result<Self> {
         // A port that was free a moment ago: the bench starts one server, and says so if the port was taken since.
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let child = Command::new(std::env::current_exe()?)
@@ -199,7 +202,7 @@ impl Server {
         Ok(server)
     }
 
-    fn stop(mut self) -> anyhow::Result<()> {
+    pub(super) fn stop(mut self) -> anyhow::Result<()> {
         let pid = Pid::from_raw(i32::try_from(self.child.id())?).context("no such process")?;
         kill_process(pid, Signal::TERM)?;
         let status = self.child.wait()?;
@@ -216,9 +219,9 @@ impl Drop for Server {
 }
 
 /// What is paid at: a merchant with a funded campaign, customers with full wallets.
-struct Shop {
-    client: Client,
-    address: SocketAddr,
+pub(super) struct Shop {
+    pub(super) client: Client,
+    pub(super) address: SocketAddr,
     authorization: Arc<str>,
     merchant: Uuid,
     customers: Arc<[Uuid]>,
@@ -226,7 +229,7 @@ struct Shop {
 }
 
 impl Shop {
-    async fn open(server: &Server, key: &str) -> anyhow::Result<Self> {
+    pub(super) async fn open(server: &Server, key: &str) -> anyhow::Result<Self> {
         let client = Client::new(&format!("http://{}", server.address), key)?;
         let post = async |path: &str, body: Value| -> anyhow::Result<Value> {
             client.post(path, Ids::system().uuid_v7(Clock::System.now()), &body).await?.done()
@@ -263,7 +266,7 @@ impl Shop {
     }
 
     /// A payment, as the bytes of a request.
-    fn payment(&self, run: Uuid) -> impl Fn(u64, &mut Vec<u8>) + Send + Sync + 'static {
+    pub(super) fn payment(&self, run: Uuid) -> impl Fn(u64, &mut Vec<u8>) + Send + Sync + 'static {
         let (customers, merchant, authorization) =
             (Arc::clone(&self.customers), self.merchant, Arc::clone(&self.authorization));
         move |number, out| {
@@ -318,37 +321,37 @@ impl Shop {
     }
 }
 
-fn all_answered(report: &LoadReport) -> anyhow::Result<()> {
+pub(super) fn all_answered(report: &LoadReport) -> anyhow::Result<()> {
     let clean = report.refused.is_empty() && report.errors == 0;
     anyhow::ensure!(clean, "{} errors, refusals by status: {:?}", report.errors, report.refused);
     Ok(())
 }
 
-async fn receive(arrived: &Moments) -> anyhow::Result<Receiver> {
+pub(super) async fn receive(arrived: &Moments) -> anyhow::Result<Receiver> {
     let arrived = Arc::clone(arrived);
     Ok(Receiver::start(move |delivery| note(&arrived, field(delivery.body, b"\"payment\":\""), delivery.arrived))
         .await?)
 }
 
 /// Notes the first moment of a payment.
-fn note(moments: &Moments, payment: Option<Uuid>, at: Instant) {
+pub(super) fn note(moments: &Moments, payment: Option<Uuid>, at: Instant) {
     if let Some(payment) = payment {
         moments.lock().unwrap_or_else(PoisonError::into_inner).entry(payment).or_insert(at);
     }
 }
 
 /// The UUID that follows `name` in a body: a parser for each of thousands a second would cost the cores we measure.
-fn field(body: &[u8], name: &[u8]) -> Option<Uuid> {
+pub(super) fn field(body: &[u8], name: &[u8]) -> Option<Uuid> {
     let start = body.windows(name.len()).position(|window| window == name)?.checked_add(name.len())?;
     Uuid::try_parse_ascii(body.get(start..start.checked_add(36)?)?).ok()
 }
 
-fn count(moments: &Moments) -> u64 {
+pub(super) fn count(moments: &Moments) -> u64 {
     u64::try_from(moments.lock().unwrap_or_else(PoisonError::into_inner).len()).unwrap_or(u64::MAX)
 }
 
 /// Waits until so many hooks are here, and tells how long that took.
-async fn drained(arrived: &Moments, due: u64, patience: Duration) -> anyhow::Result<u64> {
+pub(super) async fn drained(arrived: &Moments, due: u64, patience: Duration) -> anyhow::Result<u64> {
     let started = Instant::now();
     while count(arrived) < due {
         let late = due.saturating_sub(count(arrived));
