@@ -26,8 +26,8 @@ async fn a_dead_endpoint_is_asked_seldom_and_told_everything_once_it_is_back() {
     let living = Inbox::start(|_, _| Answer::Status(200)).await;
     let (endpoint, _) = world.add(&inbox.url, &["*"]).await;
     world.add(&living.url, &["*"]).await;
-    let hooks =
-        world.hooks(Settings { schedule: |made, at, _, _| (made < 40).then(|| at + TimeDelta::seconds(1)), ..quick() });
+    let schedule: Schedule = |made, at, _, _| (made < 40).then(|| at + TimeDelta::seconds(1));
+    let hooks = world.hooks(Settings { schedule, hold: Duration::from_secs(5), ..quick() });
     let mut committed = world.pay(100).await;
     eventually(|| world.count(endpoint, DeliveryStatus::Pending) == 100).await;
     inbox.clear();
