@@ -10,6 +10,7 @@ mod clock;
 mod config;
 mod demo;
 pub mod doctor;
+mod hooks;
 pub mod import;
 mod keys;
 pub mod node;
@@ -101,6 +102,11 @@ enum Command {
     },
     /// The clock of a sandbox.
     Clock(clock::ClockArgs),
+    /// Hooks: receive them here, have one sent, have some told again.
+    Hooks {
+        #[command(subcommand)]
+        what: hooks::HooksCommand,
+    },
     /// Measure this machine against pgbench.
     Bench {
         #[command(subcommand)]
@@ -180,6 +186,7 @@ fn run(command: Command, configured: &config::Configured) -> anyhow::Result<Exit
         Command::Tenant { what } => keys::tenant(what, out)?,
         Command::Keys { what } => keys::keys(what, out)?,
         Command::Clock(args) => on_runtime(clock::clock(args))?,
+        Command::Hooks { what } => on_runtime(hooks::hooks(what))?,
         Command::Bench { what } => on_runtime(bench::bench(what))?,
         Command::Openapi { http: false } => write!(out, "{}", app::openapi().to_yaml()?)?,
         Command::Openapi { http: true } => {

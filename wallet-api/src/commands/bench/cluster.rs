@@ -19,14 +19,12 @@ use tokio::task::JoinSet;
 
 use super::load::{Plan, closed_loop, open_loop};
 use super::open_files;
-use super::payments::{Server, Shop, all_answered, ms};
+use super::payments::{Server, Shop, admin_key, all_answered, ms};
 use super::pgbench::ratio;
 use super::reference::{Reference, Stage};
 use crate::commands::client::Client;
-use crate::identity::{self, NewKey};
 use crate::platform::clock::Clock;
 use crate::platform::ids::Ids;
-use crate::platform::keyring::Scope;
 
 /// Connections, over all nodes.
 const CONNECTIONS: usize = 256;
@@ -77,12 +75,8 @@ pub async fn cluster(seconds: u32) -> anyhow::Result<Cluster> {
     open_files::allow(8_192)?;
     let mut stage = Stage::set(seconds)?;
     let tenant = stage.tenant()?;
-    let key = {
-        let conn = &mut PgConnection::establish(&stage.url())?;
-        let wish = NewKey { tenant: tenant.id, name: "bench".into(), scopes: vec![Scope::Admin], client: None };
-        identity::create_key(conn, &Ids::system(), Clock::System.now(), &wish)?.key.reveal().to_owned()
-    };
     let url = stage.url();
+    let key = admin_key(&url, tenant.id)?;
     let first = Server::start(&url).await?;
     let shop = Shop::open(&first, &key).await?;
     stage.settle()?;

@@ -7,6 +7,7 @@
 
 pub mod cluster;
 pub mod histogram;
+pub mod hooks;
 pub mod load;
 pub mod open_files;
 pub mod payments;
@@ -42,6 +43,21 @@ pub enum BenchCommand {
         /// Seconds of each contender; figures count from ten on.
         #[arg(long, default_value_t = 10)]
         seconds: u32,
+    },
+    /// Hooks to many endpoints, all of them living and then with dead ones among them.
+    Hooks {
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+        /// Seconds of each run.
+        #[arg(long, default_value_t = 20)]
+        seconds: u32,
+        /// Hooks a second of the open loops, to all endpoints together.
+        #[arg(long, default_value_t = 2_000)]
+        rate: u32,
+        /// Endpoints; of every twenty one is dead in the last run.
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(20..=100))]
+        endpoints: u32,
     },
     /// One-transfer transactions through the journal.
     Posting {
@@ -84,6 +100,16 @@ pub async fn bench(what: BenchCommand) -> anyhow::Result<()> {
                     cluster;
                 writeln!(out, "one node {one_node_per_s} payments/s, two {two_nodes_per_s}/s")?;
                 writeln!(out, "forwarded p99 {forwarded_p99_ms} ms; worst take-over {takeover_worst_s} s")?;
+            }
+        }
+        BenchCommand::Hooks { json, seconds, rate, endpoints } => {
+            let hooks = hooks::hooks(seconds, rate, endpoints).await?;
+            if json {
+                writeln!(out, "{}", serde_json::to_string(&hooks)?)?;
+            } else {
+                let hooks::Hooks { events_per_s, p50_ms, p99_ms, p99_with_dead_ms, .. } = hooks;
+                writeln!(out, "{events_per_s} hooks/s; at {rate}/s: p50 {p50_ms} ms, p99 {p99_ms} ms")?;
+                writeln!(out, "p99 of the living with 5 % dead endpoints {p99_with_dead_ms} ms")?;
             }
         }
         BenchCommand::Posting { json, seconds } => {

@@ -96,7 +96,7 @@ pub struct Run {
     pub acknowledged: u64,
 }
 
-type Moments = Arc<Mutex<HashMap<Uuid, Instant>>>;
+pub(super) type Moments = Arc<Mutex<HashMap<Uuid, Instant>>>;
 
 /// Runs the bench; each contender takes `seconds`, the open loop `open_seconds`.
 ///
@@ -106,11 +106,7 @@ pub async fn payments(seconds: u32, open_seconds: u32) -> anyhow::Result<Payment
     open_files::allow(8_192)?;
     let mut stage = Stage::set(seconds)?;
     let tenant = stage.tenant()?;
-    let key = {
-        let conn = &mut PgConnection::establish(&stage.url())?;
-        let wish = NewKey { tenant: tenant.id, name: "bench".into(), scopes: vec![Scope::Admin], client: None };
-        identity::create_key(conn, &Ids::system(), Clock::System.now(), &wish)?.key.reveal().to_owned()
-    };
+    let key = admin_key(&stage.url(), tenant.id)?;
     let server = Server::start(&stage.url()).await?;
     let shop = Shop::open(&server, &key).await?;
     stage.settle()?;
@@ -169,6 +165,13 @@ pub async fn payments(seconds: u32, open_seconds: u32) -> anyhow::Result<Payment
     })
 }
 
+/// A key of the tenant that may do everything.
+pub(super) fn admin_key(url: &str, tenant: i64) -> anyhow::Result<String> {
+    let conn = &mut PgConnection::establish(url)?;
+    let wish = NewKey { tenant, name: "bench".into(), scopes: vec![Scope::Admin], client: None };
+    Ok(identity::create_key(conn, &Ids::system(), Clock::System.now(), &wish)?.key.reveal().to_owned())
+}
+
 pub(super) fn ms(histogram: &Histogram, per_mille: u32) -> Decimal {
     Decimal::new(i64::from(histogram.quantile_us(per_mille)), 3)
 }
@@ -225,8 +228,8 @@ impl Drop for Server {
 
 /// What is paid at: a merchant with a funded campaign, customers with full wallets.
 pub(super) struct Shop {
-    client: Client,
-    address: SocketAddr,
+    pub(super) client: Client,
+    pub(super) address: SocketAddr,
     authorization: Arc<str>,
     pub(super) merchant: Uuid,
     pub(super) customers: Arc<[Uuid]>,
@@ -332,31 +335,31 @@ pub(super) fn all_answered(report: &LoadReport) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn receive(arrived: &Moments) -> anyhow::Result<Receiver> {
+pub(super) async fn receive(arrived: &Moments) -> anyhow::Result<Receiver> {
     let arrived = Arc::clone(arrived);
     Ok(Receiver::start(move |delivery| note(&arrived, field(delivery.body, b"\"payment\":\""), delivery.arrived))
         .await?)
 }
 
 /// Notes the first moment of a payment.
-fn note(moments: &Moments, payment: Option<Uuid>, at: Instant) {
+pub(super) fn note(moments: &Moments, payment: Option<Uuid>, at: Instant) {
     if let Some(payment) = payment {
         moments.lock().unwrap_or_else(PoisonError::into_inner).entry(payment).or_insert(at);
     }
 }
 
 /// The UUID that follows `name` in a body: a parser for each of thousands a second would cost the cores we measure.
-fn field(body: &[u8], name: &[u8]) -> Option<Uuid> {
+pub(super) fn field(body: &[u8], name: &[u8]) -> Option<Uuid> {
     let start = body.windows(name.len()).position(|window| window == name)?.checked_add(name.len())?;
     Uuid::try_parse_ascii(body.get(start..start.checked_add(36)?)?).ok()
 }
 
-fn count(moments: &Moments) -> u64 {
+pub(super) fn count(moments: &Moments) -> u64 {
     u64::try_from(moments.lock().unwrap_or_else(PoisonError::into_inner).len()).unwrap_or(u64::MAX)
 }
 
 /// Waits until so many hooks are here, and tells how long that took.
-async fn drained(arrived: &Moments, due: u64, patience: Duration) -> anyhow::Result<u64> {
+pub(super) async fn drained(arrived: &Moments, due: u64, patience: Duration) -> anyhow::Result<u64> {
     let started = Instant::now();
     while count(arrived) < due {
         let late = due.saturating_sub(count(arrived));

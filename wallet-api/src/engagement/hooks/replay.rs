@@ -281,9 +281,12 @@ pub(super) enum Step {
 /// [`HookError`] of the database.
 pub(super) fn step(conn: &mut PgConnection, now: DateTime<Utc>, replay: &Replay) -> Result<Step, HookError> {
     let (tenant, endpoint) = (replay.tenant, replay.endpoint);
-    if enabled(conn, tenant, endpoint).is_err() {
-        replays::cancel(conn, tenant, replay.id, now)?;
-        return Ok(Step::Ended);
+    match enabled(conn, tenant, endpoint) {
+        Err(HookError::Disabled | HookError::Unknown) => {
+            replays::cancel(conn, tenant, replay.id, now)?;
+            return Ok(Step::Ended);
+        }
+        known => known?,
     }
     if replays::waiting(conn, tenant, endpoint, WAITING)? >= WAITING {
         return Ok(Step::Paused);

@@ -8,7 +8,6 @@ use chrono::DateTime;
 use diesel::{PgConnection, QueryResult};
 use ledger::follow::{self, Span};
 use tokio::sync::watch;
-use uuid::Uuid;
 
 use super::attempt::Done;
 use super::flights::{Flight, Landing, Told};
@@ -18,7 +17,7 @@ use super::lanes::Kind;
 use super::{Engine, EngineError};
 use crate::engagement::hooks::model::{DeliveryStatus, DisableReason};
 use crate::engagement::hooks::notice::{self, Notice};
-use crate::engagement::hooks::store::bulk::{self, NewDelivery, NewEvent, Outcome};
+use crate::engagement::hooks::store::bulk::{self, NewDelivery, NewEvent, Outcome, Waits};
 use crate::engagement::hooks::switch_off;
 use crate::platform::problem::Chain;
 
@@ -190,7 +189,7 @@ fn delivery_row(landing: &Landing) -> NewDelivery {
 }
 
 /// The turns of these deliveries, each once.
-fn turns<'a>(waiting: impl Iterator<Item = (&'a bulk::Place, i64)>) -> Vec<(i64, Uuid, i64)> {
+fn turns<'a>(waiting: impl Iterator<Item = (&'a bulk::Place, i64)>) -> Vec<Waits> {
     let all: BTreeSet<_> = waiting.map(|(place, turn)| (place.tenant, place.endpoint, turn)).collect();
     all.into_iter().collect()
 }
@@ -198,7 +197,7 @@ fn turns<'a>(waiting: impl Iterator<Item = (&'a bulk::Place, i64)>) -> Vec<(i64,
 /// Does what adds or ends deliveries of these turns, and lets the first of each go. Without turns it only does it.
 fn in_turn(
     conn: &mut PgConnection,
-    turns: &[(i64, Uuid, i64)],
+    turns: &[Waits],
     work: impl FnOnce(&mut PgConnection) -> QueryResult<()>,
 ) -> QueryResult<()> {
     if turns.is_empty() {

@@ -89,6 +89,7 @@ impl Pruning {
         let work = move |conn: &mut _| {
             let mut pruned = Vec::new();
             for journal in ledger::journals(conn)? {
+                tend::prune_replays(conn, journal.0, before, PRUNE)?;
                 let from = done.get(&journal.0).copied().unwrap_or(i64::MIN);
                 let piece = bulk::in_bulk(conn, |conn| tend::prune(conn, journal.0, from, before, PRUNE))?;
                 pruned.extend(piece.map(|(upto, is_all)| (journal.0, upto, is_all)));

@@ -1,4 +1,6 @@
+mod again;
 mod support;
+mod trouble;
 
 use std::collections::BTreeSet;
 use std::sync::Mutex as StdMutex;

@@ -400,6 +400,9 @@ pub(crate) fn release(conn: &mut PgConnection, places: &[Place], now: DateTime<U
     .map(drop)
 }
 
+/// Whose turn: a tenant, an ordered endpoint of it, and the number of a subject.
+pub(crate) type Waits = (i64, Uuid, i64);
+
 /// Until when a delivery that waits for its turn is hidden from the poll.
 pub(crate) fn turn_comes() -> DateTime<Utc> {
     // The year 9999, written as PostgreSQL and we both can.
@@ -410,7 +413,7 @@ pub(crate) fn turn_comes() -> DateTime<Utc> {
 ///
 /// Whoever adds, ends or replays a delivery with a turn calls this after it, in the same transaction, with the endpoints
 /// locked by [`lock`] from before: of two who do so at once the second then sees what the first did.
-pub(crate) fn line_up(conn: &mut PgConnection, turns: &[(i64, Uuid, i64)], now: DateTime<Utc>) -> QueryResult<()> {
+pub(crate) fn line_up(conn: &mut PgConnection, turns: &[Waits], now: DateTime<Utc>) -> QueryResult<()> {
     const TEXT: &str = "UPDATE hook_delivery d SET next_at = ? WHERE d.next_at = ? AND d.ctid = ANY (ARRAY( \
         SELECT p.place FROM (SELECT unnest(?) AS tenant, unnest(?) AS endpoint, unnest(?) AS turn) q \
         CROSS JOIN LATERAL (SELECT ctid AS place FROM hook_delivery WHERE tenant = q.tenant AND endpoint = q.endpoint \

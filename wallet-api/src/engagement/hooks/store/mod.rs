@@ -170,13 +170,16 @@ pub(super) fn disable(
     Ok(diesel::update(enabled).set(columns).execute(conn)? > 0)
 }
 
+/// A secret that was replaced, and until when it still signs.
+pub(super) type OldSecret = (Vec<u8>, DateTime<Utc>);
+
 /// The secret in force and those before it that still sign at `now`, newest first, each with its end; locks the row.
 pub(super) fn secrets(
     conn: &mut PgConnection,
     tenant: i64,
     id: Uuid,
     now: DateTime<Utc>,
-) -> QueryResult<Option<(Vec<u8>, Vec<(Vec<u8>, DateTime<Utc>)>)>> {
+) -> QueryResult<Option<(Vec<u8>, Vec<OldSecret>)>> {
     type Row = (Vec<u8>, Vec<Vec<u8>>, Vec<DateTime<Utc>>);
     let columns = (hook_endpoint::secret, hook_endpoint::old_secrets, hook_endpoint::old_until);
     let row = hook_endpoint::table.find((tenant, id)).select(columns).for_update().first::<Row>(conn).optional()?;
@@ -189,7 +192,7 @@ pub(super) fn set_secrets(
     tenant: i64,
     id: Uuid,
     secret: &[u8],
-    old: Vec<(Vec<u8>, DateTime<Utc>)>,
+    old: Vec<OldSecret>,
 ) -> QueryResult<Endpoint> {
     let (old, until): (Vec<_>, Vec<_>) = old.into_iter().unzip();
     let columns =

@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Integer, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid};
 use uuid::Uuid;
 
-use super::bulk::{Keys, Place, lane, turn_comes};
+use super::bulk::{Keys, Place, Waits, lane, turn_comes};
 use super::hook_event;
 use super::statement::statement;
 use crate::engagement::hooks::replay::Replay;
@@ -151,7 +151,7 @@ pub(in super::super) fn mark(
     conn: &mut PgConnection,
     places: &[Place],
     now: DateTime<Utc>,
-) -> QueryResult<(usize, Vec<(i64, Uuid, i64)>)> {
+) -> QueryResult<(usize, Vec<Waits>)> {
     const TEXT: &str = "UPDATE hook_delivery d SET status = 0, replayed = attempts, \
             next_at = CASE WHEN turn IS NULL THEN ? ELSE ? END WHERE d.ctid = ANY (ARRAY( \
         SELECT p.place FROM (SELECT unnest(?) AS tenant, unnest(?) AS endpoint, unnest(?) AS seq, unnest(?) AS ordinal) q \

@@ -53,6 +53,20 @@ pub(in super::super) fn line_up_all(
     statement::<()>(TEXT, &args).execute(conn).map(drop)
 }
 
+/// Deletes a tenant's orders to tell again that ended before a time, some at a time.
+pub(in super::super) fn prune_replays(
+    conn: &mut PgConnection,
+    tenant: i64,
+    before: DateTime<Utc>,
+    at_most: i64,
+) -> QueryResult<()> {
+    const TEXT: &str = "DELETE FROM hook_replay WHERE ctid = ANY (ARRAY( \
+        SELECT ctid FROM hook_replay WHERE tenant = ? AND ended_at < ? LIMIT ?))";
+    let args: [super::statement::Arg<'_>; 3] =
+        [&tenant.into_sql::<BigInt>(), &before.into_sql::<Timestamptz>(), &at_most.into_sql::<BigInt>()];
+    statement::<()>(TEXT, &args).execute(conn).map(drop)
+}
+
 /// Deletes a tenant's oldest events after a seq that were written down before a time, with all that names them, some at a
 /// time. Gives the last seq deleted, and whether nothing as old is left; none when there was nothing.
 ///
@@ -75,7 +89,7 @@ pub(in super::super) fn prune(
     // All events of a seq or none: a piece ends before the first that is young, or before the last, which may be cut.
     let last = oldest.last().map(|(seq, _)| *seq);
     let end = young.or(last.filter(|_| is_full)).or(last.map(|seq| seq.saturating_add(1)));
-    let whole = oldest.iter().map(|(seq, _)| *seq).filter(|seq| Some(*seq) < end).next_back();
+    let whole = oldest.iter().map(|(seq, _)| *seq).rfind(|seq| Some(*seq) < end);
     let first = oldest.first().map(|(seq, _)| *seq);
     // More events at one seq than a piece has: they go as one.
     let Some(upto) = whole.or(first.filter(|_| young.is_none())) else { return Ok(None) };

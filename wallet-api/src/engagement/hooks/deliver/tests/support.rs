@@ -92,7 +92,7 @@ fn paid_plainly(page: &Page) -> Result<Vec<Event>, StoreError> {
 pub(super) struct World {
     pub(super) platform: Platform,
     journal: Journal,
-    tenant: i64,
+    pub(super) tenant: i64,
     asset: AssetId,
     answered: StdMutexMap,
     events: EventSource,
@@ -329,7 +329,7 @@ pub(super) struct Received {
 }
 
 impl Received {
-    fn sequence(&self) -> String {
+    pub(super) fn sequence(&self) -> String {
         let body: serde_json::Value = serde_json::from_slice(&self.body).unwrap();
         body["sequence"].as_str().unwrap().to_owned()
     }
