@@ -27,7 +27,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 use crate::app;
 use crate::platform::clock::Clock;
 use crate::platform::http::reference;
-use crate::platform::{metrics, telemetry};
+use crate::platform::metrics;
+use crate::platform::telemetry::{self, TelemetryError};
 use node::{DatabaseArgs, RedisArgs};
 
 /// A wallet that pays, rewards and proves its books.
@@ -40,8 +41,23 @@ struct Cli {
     /// The configuration file; without it tessera.toml of the current folder, if there is one.
     #[arg(long, global = true, value_name = "FILE", env = "TESSERA_CONFIG")]
     config: Option<PathBuf>,
+    /// A collector of OpenTelemetry traces, `http://host:port`; without it no traces are told.
+    #[cfg(feature = "otlp")]
+    #[arg(long, global = true, value_name = "URL", env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
+    otlp_endpoint: Option<String>,
     #[command(subcommand)]
     command: Command,
+}
+
+impl Cli {
+    fn start_telemetry(&self) -> Result<telemetry::Running, TelemetryError> {
+        let log = self.log.as_deref().or(self.command.usual_log());
+        #[cfg(feature = "otlp")]
+        if let Some(collector) = &self.otlp_endpoint {
+            return telemetry::init_with_traces(log, collector);
+        }
+        telemetry::init(log)
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -139,9 +155,10 @@ pub fn main() -> ExitCode {
         Ok(parsed) => parsed,
         Err(refused) => return refused,
     };
-    if let Err(error) = telemetry::init(cli.log.as_deref().or(cli.command.usual_log())) {
-        return fail(&error.into());
-    }
+    let _telemetry = match cli.start_telemetry() {
+        Ok(telemetry) => telemetry,
+        Err(error) => return fail(&error.into()),
+    };
     telemetry::log_panics();
     metrics::began(Clock::System.now());
     // One crypto provider for all of TLS; a second installation is the same one.

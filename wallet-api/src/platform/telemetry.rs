@@ -4,17 +4,21 @@
 //! Promise: no personal data and no secret, at any level. Ours is not to log them; libraries, which at finer levels log
 //! what passes through them (a path, a header), are held at `info`; of a panic only words that stand in the source are
 //! told. Each line has its spans, the request's id among them.
-//! Not here: metrics and traces to other systems.
+//! With the feature `otlp`, spans go to an OpenTelemetry collector as well, under the same promise.
+//! Not here: metrics.
+
+#[cfg(feature = "otlp")]
+mod otlp;
 
 use std::any::Any;
 use std::io::IsTerminal;
 use std::panic::PanicHookInfo;
 
 use tracing::{Level, Metadata};
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::filter_fn;
-use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::filter::{FilterFn, filter_fn};
+use tracing_subscriber::layer::{Identity, Layered, SubscriberExt};
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+use tracing_subscriber::{EnvFilter, Layer, Registry};
 
 /// What the targets of our own crates begin with.
 const OURS: [&str; 3] = ["wallet_api", "ledger", "psd2_connector"];
@@ -25,6 +29,10 @@ pub enum TelemetryError {
     /// The filter cannot be read; it is shown.
     #[error("log filter {0:?} cannot be read; try info, or wallet_api=debug,info")]
     Filter(String, #[source] tracing_subscriber::filter::ParseError),
+    /// The collector's address cannot be used.
+    #[cfg(feature = "otlp")]
+    #[error("the collector of traces is http://host:port, on this machine or a network of one's own")]
+    Collector,
     /// Somebody else logs already.
     #[error("a log is set up already")]
     AlreadySet(#[from] TryInitError),
@@ -34,19 +42,42 @@ pub enum TelemetryError {
 ///
 /// # Errors
 /// [`TelemetryError`]; nothing is logged then.
-pub fn init(chosen: Option<&str>) -> Result<(), TelemetryError> {
+pub fn init(chosen: Option<&str>) -> Result<Running, TelemetryError> {
+    start(chosen, Identity::new())?;
+    Ok(Running::default())
+}
+
+/// Log and traces of this process. Keep it as long as there is something to tell.
+#[derive(Debug, Default)]
+pub struct Running {
+    #[cfg(feature = "otlp")]
+    _traces: Option<otlp::Traces>,
+}
+
+/// The same, and tells spans to an OpenTelemetry collector too. Dropping what is returned tells the last of them.
+///
+/// # Errors
+/// [`TelemetryError`]; nothing is logged or told then.
+#[cfg(feature = "otlp")]
+pub fn init_with_traces(chosen: Option<&str>, collector: &str) -> Result<Running, TelemetryError> {
+    let traces = otlp::Traces::to(collector)?;
+    start(chosen, traces.layer())?;
+    Ok(Running { _traces: Some(traces) })
+}
+
+/// What every layer sees: the chosen, as far as it may be told.
+type Chosen = Layered<FilterFn<fn(&Metadata<'_>) -> bool>, Layered<EnvFilter, Registry>>;
+
+fn start(chosen: Option<&str>, traces: impl Layer<Chosen> + Send + Sync) -> Result<(), TelemetryError> {
     let filter = filter(chosen, std::env::var("RUST_LOG").ok())?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let may_be_told: fn(&Metadata<'_>) -> bool = may_be_logged;
+    let chosen = tracing_subscriber::registry().with(filter).with(filter_fn(may_be_told));
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     if std::io::stderr().is_terminal() {
-        log.finish().with(filter_fn(may_be_logged)).try_init()?;
+        chosen.with(traces).with(lines).try_init()?;
     } else {
-        log.json()
-            .flatten_event(true)
-            .with_current_span(false)
-            .with_span_list(true)
-            .finish()
-            .with(filter_fn(may_be_logged))
-            .try_init()?;
+        let lines = lines.json().flatten_event(true).with_current_span(false).with_span_list(true);
+        chosen.with(traces).with(lines).try_init()?;
     }
     Ok(())
 }
