@@ -51,13 +51,15 @@ struct Inbox {
     url: String,
     hooks: Arc<Mutex<Vec<Hook>>>,
     status: Arc<Mutex<u16>>,
+    /// What it answers to the question whose hooks it takes.
+    allows: Arc<Mutex<&'static str>>,
 }
 
 impl Inbox {
     async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/hooks", listener.local_addr().unwrap());
-        let inbox = Self { url, hooks: Arc::default(), status: Arc::new(Mutex::new(204)) };
+        let inbox = Self { url, hooks: Arc::default(), status: Arc::new(Mutex::new(204)), allows: Arc::default() };
         let taking = inbox.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -88,7 +90,11 @@ impl Inbox {
 async fn take(inbox: Inbox, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     let (parts, body) = request.into_parts();
     let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
-    let answer = Response::builder().status(*inbox.status.lock().unwrap()).body(Full::default()).unwrap();
+    let answer = Response::builder()
+        .status(*inbox.status.lock().unwrap())
+        .header("webhook-allowed-origin", *inbox.allows.lock().unwrap())
+        .body(Full::default())
+        .unwrap();
     inbox.hooks.lock().unwrap().push(Hook { method: parts.method, headers: parts.headers, body });
     Ok(answer)
 }
@@ -289,8 +295,17 @@ async fn an_address_may_be_asked_first_and_has_to_agree() {
     let app = TestApp::start();
     let inbox = Inbox::start().await;
     let body = json!({"url": inbox.url, "event_types": ["*"], "handshake": true});
-    let problem = ask(&app.api(), "/v1/hook-endpoints", &body).await.expect_problem(422, "endpoint-refused");
-    assert_eq!(problem["errors"][0]["code"], "handshake", "it answered, and did not agree");
+    for (status, allows) in [(204, ""), (204, "somebody.else"), (403, "tessera"), (302, "*")] {
+        inbox.answer(status);
+        *inbox.allows.lock().unwrap() = allows;
+        let problem = ask(&app.api(), "/v1/hook-endpoints", &body).await.expect_problem(422, "endpoint-refused");
+        assert_eq!(problem["errors"][0]["code"], "handshake", "{status} {allows}: it answered, and did not agree");
+    }
+    inbox.answer(200);
+    for allows in ["*", "Tessera"] {
+        *inbox.allows.lock().unwrap() = allows;
+        ask(&app.api(), "/v1/hook-endpoints", &body).await.expect(201);
+    }
     let asked = inbox.hooks().remove(0);
     assert_eq!((asked.method.as_str(), asked.header("webhook-request-origin").as_str()), ("OPTIONS", "tessera"));
 }

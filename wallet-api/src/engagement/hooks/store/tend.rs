@@ -78,14 +78,14 @@ pub(in super::super) fn prune(
     before: DateTime<Utc>,
     at_most: i64,
 ) -> QueryResult<Option<(i64, bool)>> {
-    let oldest: Vec<(i64, DateTime<Utc>)> = hook_event::table
-        .filter(hook_event::tenant.eq(tenant).and(hook_event::seq.gt(from)))
-        .order((hook_event::seq, hook_event::ordinal))
-        .limit(at_most)
-        .select((hook_event::seq, hook_event::created_at))
-        .load(conn)?;
+    // As a rule the very first is young: that is one row, not a page of them.
+    let is_young = |(_, at): &(i64, DateTime<Utc>)| *at >= before;
+    if oldest(conn, tenant, from, 1)?.first().is_none_or(is_young) {
+        return Ok(None);
+    }
+    let oldest = oldest(conn, tenant, from, at_most)?;
     let is_full = i64::try_from(oldest.len()).is_ok_and(|found| found >= at_most);
-    let young = oldest.iter().find(|(_, at)| *at >= before).map(|(seq, _)| *seq);
+    let young = oldest.iter().find(|event| is_young(event)).map(|(seq, _)| *seq);
     // All events of a seq or none: a piece ends before the first that is young, or before the last, which may be cut.
     let last = oldest.last().map(|(seq, _)| *seq);
     let end = young.or(last.filter(|_| is_full)).or(last.map(|seq| seq.saturating_add(1)));
@@ -95,6 +95,16 @@ pub(in super::super) fn prune(
     let Some(upto) = whole.or(first.filter(|_| young.is_none())) else { return Ok(None) };
     delete(conn, tenant, from, upto)?;
     Ok(Some((upto, young.is_some() || !is_full)))
+}
+
+/// A tenant's first events after a seq: each its seq, and when it was written down.
+fn oldest(conn: &mut PgConnection, tenant: i64, from: i64, limit: i64) -> QueryResult<Vec<(i64, DateTime<Utc>)>> {
+    hook_event::table
+        .filter(hook_event::tenant.eq(tenant).and(hook_event::seq.gt(from)))
+        .order((hook_event::seq, hook_event::ordinal))
+        .limit(limit)
+        .select((hook_event::seq, hook_event::created_at))
+        .load(conn)
 }
 
 fn delete(conn: &mut PgConnection, tenant: i64, from: i64, upto: i64) -> QueryResult<()> {
