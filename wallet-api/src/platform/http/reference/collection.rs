@@ -15,12 +15,20 @@ const HEAD: &str = "# The wallet API, one request after another. Put a key of a 
     # Written from the OpenAPI document by `tessera openapi --http`. JetBrains spells {{$guid}} as {{$uuid}}.\n\n\
     @base = http://127.0.0.1:8080\n@key = tsk_\n";
 
+/// Stands for what no request of the collection gives an id to.
+const NOBODYS: &str = "00000000-0000-8000-8000-000000000001";
+
 /// Writes the collection of a document.
 #[must_use]
 pub fn collection(document: &Value) -> String {
-    let mut out = HEAD.to_owned();
-    for operation in in_order(document) {
-        out.push_str(&request(document, &operation));
+    let (mut out, ordered) = (HEAD.to_owned(), in_order(document));
+    let makeable: BTreeSet<String> = ordered.iter().filter_map(made).collect();
+    for operation in &ordered {
+        let mut request = request(document, operation);
+        for name in needs(document, operation).difference(&makeable) {
+            request = request.replace(&format!("{{{{{name}}}}}"), NOBODYS);
+        }
+        out.push_str(&request);
     }
     out
 }
@@ -67,14 +75,14 @@ fn needs(document: &Value, operation: &Operation<'_>) -> BTreeSet<String> {
     parts.map(str::to_owned).collect()
 }
 
-/// `/v1/customers/{id}/card` as `/v1/customers/{{customer}}/card`; another parameter goes by its own name.
+/// `/v1/customers/{id}/card` as `/v1/customers/{{customer}}/card`; what nobody makes is somebody's that does not exist.
 fn path(operation: &Operation<'_>) -> String {
     let (mut last, mut written) = ("", Vec::new());
     for piece in operation.path.split('/') {
         written.push(match piece.strip_prefix('{').and_then(|piece| piece.strip_suffix('}')) {
             Some("id") => format!("{{{{{}}}}}", singular(last)),
             Some("sequence") => "1".to_owned(), // numbers within what is named before: the first
-            Some(other) => format!("{{{{{}}}}}", other.replace('-', "_")),
+            Some(_) => NOBODYS.to_owned(),
             None => piece.to_owned(),
         });
         last = piece;
@@ -93,6 +101,7 @@ fn body(document: &Value, operation: &Operation<'_>) -> Option<String> {
 
 fn request(document: &Value, operation: &Operation<'_>) -> String {
     let Operation { method, id, summary, .. } = operation;
+    let summary = summary.split_whitespace().collect::<Vec<_>>().join(" "); // a title is one line
     let mut out = format!("\n### {summary}\n# @name {id}\n{method} {{{{base}}}}{}\n", path(operation));
     out.push_str("Authorization: Bearer {{key}}\n");
     let keyed = operation.parameters.iter().any(|one| document::string(one, "name") == "Idempotency-Key");
