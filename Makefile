@@ -14,14 +14,14 @@ DEMO_FLAGS := $(if $(filter-out 0 no false,$(ONCE)),--once)
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)$$/  make \1	\2/p' $(MAKEFILE_LIST)
 
-setup: ## find PostgreSQL and a C compiler, install what is missing
+setup: ## find PostgreSQL, redis-server and a C compiler, install what is missing
 	@sh scripts/setup.sh
 
 demo: setup ## build, start, seed, play the story, serve until Ctrl-C (ONCE=1: end after the story)
 	$(CARGO) build --release --locked -p wallet-api
 	@exec "$(TESSERA)" demo $(DEMO_FLAGS)
 
-test: setup ## run every test against a private PostgreSQL
+test: setup ## run every test against a private PostgreSQL and Redis
 	$(CARGO) build --workspace --bins --locked
 	$(CARGO) test --workspace --locked
 
