@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use tessera_tests::{
@@ -14,13 +15,16 @@ use tessera_tests::{
 use tokio::task::JoinHandle;
 use wallet_api::platform::keyring::Scope;
 
-/// F8: nobody waits longer than this for a Redis that stands still.
-const UNBLOCKED: Duration = Duration::from_millis(50);
+/// F8: nobody waits longer than this for a Redis that stands still, on a machine that has other work; who waited for it
+/// would wait a second and more. By itself the guard takes microseconds.
+const UNBLOCKED: Duration = Duration::from_millis(250);
 /// How soon a node finds out how its Redis is.
 const NOTICED: Duration = Duration::from_secs(10);
 /// Reads a second and at once of a client, where a test needs a limit that can be reached.
 const READS: &str = "read=40:40,tenant.read=100000";
 const PER_S: u32 = 40;
+/// Requests that a greedy client has in hand at once.
+const HANDS: usize = 8;
 
 /// Two nodes over one database, the first leading, and load on both.
 struct Pair {
@@ -105,22 +109,9 @@ impl Greedy {
         let stop = Arc::<AtomicBool>::default();
         let stopping = Arc::clone(&stop);
         let task = tokio::spawn(async move {
-            let (mut passed, mut refused) = (0, 0);
-            while !stopping.load(Ordering::SeqCst) {
-                match api.get("/v1/hook-endpoints").await {
-                    reply if reply.status == 200 => passed += 1,
-                    // A machine that is busy otherwise: the pool is for those who pay.
-                    reply if reply.code() == "database-busy" => {}
-                    reply => {
-                        let told = reply.headers.contains_key("retry-after") && reply.headers.contains_key("ratelimit");
-                        reply.expect_problem(429, "rate-limited");
-                        assert!(told, "a refusal says when to come back");
-                        refused += 1;
-                        tokio::time::sleep(Duration::from_millis(5)).await;
-                    }
-                }
-            }
-            (passed, refused)
+            // Several at once, so that a slow machine reaches the limit too.
+            let all = join_all((0..HANDS).map(|_| grab(&api, &stopping))).await;
+            all.into_iter().fold((0, 0), |(passed, refused), one| (passed + one.0, refused + one.1))
         });
         Self { stop, task, began: Instant::now() }
     }
@@ -133,6 +124,26 @@ impl Greedy {
         let flowed_in = u32::try_from(self.began.elapsed().as_millis()).unwrap() * PER_S / 1_000;
         (passed, PER_S + flowed_in + 1)
     }
+}
+
+/// Asks until told to stop; says how often that passed and how often it was refused.
+async fn grab(api: &Api, stopping: &AtomicBool) -> (u32, u32) {
+    let (mut passed, mut refused) = (0, 0);
+    while !stopping.load(Ordering::SeqCst) {
+        match api.get("/v1/hook-endpoints").await {
+            reply if reply.status == 200 => passed += 1,
+            // A machine that is busy otherwise: the pool is for those who pay.
+            reply if reply.code() == "database-busy" => {}
+            reply => {
+                let told = reply.headers.contains_key("retry-after") && reply.headers.contains_key("ratelimit");
+                reply.expect_problem(429, "rate-limited");
+                assert!(told, "a refusal says when to come back");
+                refused += 1;
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+    }
+    (passed, refused)
 }
 
 /// How long requests to both nodes take, the slowest of a hundred left out.
@@ -163,7 +174,7 @@ async fn f08_a_redis_that_stands_still_blocks_no_request() {
     let away = p99(&pair).await;
     load.more(100, Duration::from_secs(20)).await;
     // On a machine that is busy by itself, no slower than it was.
-    assert!(stopped.max(away) <= UNBLOCKED.max(usual * 2), "{usual:?}, then {stopped:?} and {away:?}");
+    assert!(stopped.max(away) <= UNBLOCKED.max(usual * 3), "{usual:?}, then {stopped:?} and {away:?}");
 
     redis.signal(Signal::CONT);
     pair.redis_is("up").await;
