@@ -16,8 +16,8 @@ use tokio::task::JoinHandle;
 use wallet_api::platform::keyring::Scope;
 
 /// F8: nobody waits longer than this for a Redis that stands still, on a machine that has other work; who waited for it
-/// would wait a second and more. By itself the guard takes microseconds.
-const UNBLOCKED: Duration = Duration::from_millis(250);
+/// would wait a quarter of a second.
+const UNBLOCKED: Duration = Duration::from_millis(200);
 /// How soon a node finds out how its Redis is.
 const NOTICED: Duration = Duration::from_secs(10);
 /// Reads a second and at once of a client, where a test needs a limit that can be reached.
