@@ -3,7 +3,7 @@
 //!
 //! The server archives each finished segment of its log itself, by a shell command that copies, flushes, then renames:
 //! a segment has its name only when it is whole and on disk, and one that is there already must be the same
-//! (docs/adr/0006). Where nobody asked for an archive the command does nothing, so that asking needs no restart.
+//! (docs/adr/0003). Where nobody asked for an archive the command does nothing, so that asking needs no restart.
 //! Not here: what a backup is called, what is written beside it, whether it is the right one.
 //! Source: the PostgreSQL manual, chapter "Backup and Restore", section 26.3 of version 15.
 
