@@ -60,6 +60,10 @@ pub struct Hooks {
     pub reference: Reference,
 }
 
+/// How long everybody pays as fast as they can. Payments are told to all endpoints and outrun their hooks: what is left over
+/// when this ends has to be delivered within a minute.
+const PEAK: Duration = Duration::from_secs(3);
+
 /// An endpoint that lives: when the hook of each payment came.
 struct Living {
     id: String,
@@ -87,7 +91,7 @@ pub async fn hooks(seconds: u32, rate: u32, endpoints: u32) -> anyhow::Result<Ho
     let time = Duration::from_secs(u64::from(seconds));
     let payments = NonZeroU32::new(rate.checked_div(endpoints).unwrap_or(0)).context("less than a payment a second")?;
     let mut told = 0;
-    let events_per_s = peak(&shop, &living, time, &mut told).await?;
+    let events_per_s = peak(&shop, &living, time.min(PEAK), &mut told).await?;
     let all = open(&shop, &living, payments, time, &mut told).await?;
     let dead = endpoints.checked_div(DEAD_ONE_OF).unwrap_or(0);
     let mut graves = Vec::new();
