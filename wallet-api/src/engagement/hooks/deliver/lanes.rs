@@ -2,8 +2,8 @@
 //!
 //! An endpoint has three lanes, each with its own room and its own workers: first attempts, retries, replays; none of
 //! them waits behind another. Before all three stands the endpoint's [`Breaker`].
-//! A delivery is held from the moment it is taken into memory until its outcome is written or given up, so that the poll, should it
-//! find it due meanwhile, does not send it a second time.
+//! A delivery is held from the moment it is taken into memory until its outcome is written or given up, so that the poll,
+//! should it find it due meanwhile, does not send it a second time.
 
 use std::borrow::Cow;
 use std::collections::hash_map::{Entry, HashMap};

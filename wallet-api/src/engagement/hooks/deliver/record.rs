@@ -89,20 +89,22 @@ async fn land(engine: &Engine, flights: Vec<Flight>) -> Result<(), EngineError> 
     let (flights, changes) = (Arc::new(flights), Arc::new(changes));
     let shared = Arc::clone(&flights);
     let outcome = engine.run(move |conn| write_pages(conn, &shared, span, epoch, &changes)).await;
+    let Err(error) = &outcome else {
+        written(engine, &flights);
+        return outcome;
+    };
     let (journal, from) = (span.journal.0, span.from);
-    match (&outcome, Arc::try_unwrap(flights)) {
-        (Ok(()), Ok(flights)) => written(engine, &flights),
-        (Ok(()), Err(flights)) => written(engine, &flights),
-        (Err(EngineError::Moved), Ok(flights)) => {
+    match (error, Arc::try_unwrap(flights)) {
+        (EngineError::Moved, Ok(flights)) => {
             tracing::warn!(journal, from, "another node has told these hooks, or will");
             forget(engine, &flights);
         }
-        (Err(error), Ok(flights)) => {
+        (error, Ok(flights)) => {
             tracing::warn!(error = %Chain(error), journal, from, "hooks were told and not written down; trying again");
             engine.flights().give_back(flights);
         }
         // A call that was given up still goes on somewhere: where the cursor stands will tell what came of it.
-        (Err(error), Err(flights)) => {
+        (error, Err(flights)) => {
             tracing::warn!(error = %Chain(error), journal, from, "it is not known whether hooks were written down");
             forget(engine, &flights);
         }
