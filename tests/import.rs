@@ -74,7 +74,7 @@ fn assert_same(what: &str, one: &Table, other: &Table) {
 /// Freezes an account's credits, as its merchant's own bank would ask.
 fn freeze_credits(db: &TestDb<'_>, account: Uuid) {
     let journal = Journal::start(Config::new(db.url(), fresh_key(), "test".into())).unwrap();
-    eventually("the journal is led", Duration::from_secs(20), || journal.is_leading().then_some(()));
+    eventually("the journal is led", Duration::from_secs(20), || journal.leads_all().then_some(()));
     let id = scalar::<diesel::sql_types::BigInt, i64>(&db.url(), "(SELECT journal FROM journal.head)");
     let key = Key { scope: Scope(-9), key: account, fingerprint: account };
     let command = Ask::Freeze { account, debits: false, credits: true };

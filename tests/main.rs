@@ -18,5 +18,6 @@ mod openapi;
 mod plans;
 mod reference;
 mod ship;
+mod slots;
 mod tidy;
 mod verify;

@@ -8,7 +8,7 @@
 //! writer) makes it durable and answers, [`read`] and [`follow`] tell others, [`verify`] proves.
 //!
 //! Not here: HTTP, people, campaigns, banks, and which accounts a wallet has. Not yet here: holds, lots, reversals,
-//! quotas, the Merkle log (the rows have their columns already), more than one slot, pipelined commits.
+//! quotas, the Merkle log (the rows have their columns already), pipelined commits.
 
 mod account;
 mod amount;
@@ -35,5 +35,6 @@ pub use amount::{Amount, AmountError, Asset, AssetId, MAX_AMOUNT};
 pub use histogram::{COUNTS, Histogram, LATENCY_US, Spread};
 pub use record::{Body, Dropped, Posted, Record, Refusal, RowKind, Side};
 pub use request::{Claim, Command, Companion, Group, Invalid, JournalId, Key, Limits, Request, Scope, Transfer};
+pub use store::lease::set_slots;
 pub use store::{StoreError, create_journal, define_asset, journals};
 pub use writer::{Answer, Carried, Config, Journal, JournalError, Lost, Measures, Role, Status, Transport};

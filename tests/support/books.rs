@@ -26,7 +26,7 @@ pub fn new_books(db: &TestDb<'_>) {
 /// A journal that leads.
 pub fn lead(db: &TestDb<'_>) -> Journal {
     let journal = Journal::start(Config::new(db.url(), fresh_key(), "here".into())).unwrap();
-    eventually("the journal is led", PATIENCE, || journal.is_leading().then_some(()));
+    eventually("the journal is led", PATIENCE, || journal.leads_all().then_some(()));
     journal
 }
 

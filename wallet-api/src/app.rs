@@ -208,13 +208,11 @@ fn ready_check(parts: &Parts) -> ReadyCheck {
         let (platform, journal) = (platform.clone(), journal.clone());
         Box::pin(async move {
             platform.db.answers().await?;
-            match journal.status().role {
-                Role::Leading { .. } | Role::Following { leader: Some(_) } => Ok(()),
-                Role::Following { leader: None } => {
-                    let detail = "No node leads the journal yet; try again in a moment.";
-                    Err(Problem::new(503, "no-leader", "Nobody writes yet", detail).retry_after(1))
-                }
+            if journal.status().is_led() {
+                return Ok(());
             }
+            let detail = "No node leads the journal yet; try again in a moment.";
+            Err(Problem::new(503, "no-leader", "Nobody writes yet", detail).retry_after(1))
         })
     })
 }
@@ -225,10 +223,14 @@ struct NodeBody {
     /// `leading` or `following`.
     #[schema(example = "leading")]
     role: &'static str,
-    /// The epoch it leads under.
+    /// The latest epoch it leads under.
     epoch: Option<i64>,
-    /// Where the leader is, if this node is not it.
+    /// Where the first slot is led, if this node leads none.
     leader: Option<String>,
+    /// Into how many slots the journals are spread; each has one writer.
+    slots: usize,
+    /// How many of them this node leads.
+    slots_led: usize,
     /// Requests waiting for the writer.
     queued: usize,
     /// Batches committed.
@@ -274,6 +276,8 @@ async fn get_node(
         role,
         epoch,
         leader,
+        slots: status.slots,
+        slots_led: status.slots_led,
         queued: status.queued,
         batches: status.batches,
         records: status.records,

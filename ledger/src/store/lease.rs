@@ -35,7 +35,8 @@ pub(crate) fn own_session(conn: &mut PgConnection) -> Result<Session, StoreError
 type LeaseRow = (SqlUuid, Text, BigInt, Bool, Array<Integer>, Array<Timestamptz>);
 type LeaseValues = (Uuid, String, i64, bool, Vec<i32>, Vec<DateTime<Utc>>);
 
-/// Takes the lease of a slot if it is free, expired or already this holder's, raising its epoch.
+/// Takes the lease of a slot if it is free, expired or already this holder's, under an epoch that no slot had before:
+/// also while the number of slots changes, no two terms have the same.
 pub(crate) fn ask(
     conn: &mut PgConnection,
     slot: i32,
@@ -44,15 +45,17 @@ pub(crate) fn ask(
     sessions: &[Session],
     ttl_ms: i64,
 ) -> Result<Asked, StoreError> {
+    // All rows, because the epoch comes from all of them: it is decided by one at a time. From the heads too: the lease
+    // of a slot that is no more is gone, the epoch it left in the heads is not.
+    const LOCK: &str = "SELECT slot FROM journal.lease ORDER BY slot FOR UPDATE";
     const READ: &str = "SELECT holder, address, epoch, expires_at > clock_timestamp(), session_pids, session_starts \
-        FROM journal.lease WHERE slot = ? FOR UPDATE";
-    const FIRST: &str = "INSERT INTO journal.lease (slot, holder, address, epoch, expires_at, session_pids, session_starts) \
-        VALUES (?, ?, '', 0, '-infinity', '{}', '{}') ON CONFLICT DO NOTHING";
-    const TAKE: &str = "UPDATE journal.lease SET holder = ?, address = ?, epoch = epoch + 1, \
+        FROM journal.lease WHERE slot = ?";
+    const TAKE: &str = "UPDATE journal.lease SET holder = ?, address = ?, \
+        epoch = 1 + greatest((SELECT max(epoch) FROM journal.lease), (SELECT max(epoch) FROM journal.head)), \
         expires_at = clock_timestamp() + ? * interval '1 millisecond', session_pids = ?, session_starts = ? \
         WHERE slot = ? RETURNING epoch, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
-    statement::<()>(FIRST, &[Arg::Int4(slot), Arg::Uuid(holder)]).execute(conn)?;
     conn.transaction(|conn| {
+        statement::<(Integer,)>(LOCK, &[]).load::<(i32,)>(conn)?;
         let rows = statement::<LeaseRow>(READ, &[Arg::Int4(slot)]).load::<LeaseValues>(conn)?;
         let lease = rows.into_iter().next().ok_or(diesel::result::Error::NotFound)?;
         let (held_by, held_at, _, alive, pids, starts) = lease;
@@ -76,11 +79,49 @@ pub(crate) fn ask(
     })
 }
 
-/// The address of whoever holds the lease of a slot, if somebody does.
-pub(crate) fn holder(conn: &mut PgConnection, slot: i32) -> Result<Option<String>, StoreError> {
-    const TEXT: &str = "SELECT address FROM journal.lease WHERE slot = ? AND expires_at > clock_timestamp()";
-    let rows = statement::<(Text,)>(TEXT, &[Arg::Int4(slot)]).load::<(String,)>(conn)?;
-    Ok(rows.into_iter().next().map(|(address,)| address))
+/// Of every slot, in order, the address of whoever leads it, if somebody does.
+pub(crate) fn holders(conn: &mut PgConnection) -> Result<Vec<Option<String>>, StoreError> {
+    const TEXT: &str = "SELECT address, expires_at > clock_timestamp() FROM journal.lease ORDER BY slot";
+    let rows = statement::<(Text, Bool)>(TEXT, &[]).load::<(String, bool)>(conn)?;
+    Ok(rows.into_iter().map(|(address, holds)| holds.then_some(address)).collect())
+}
+
+/// Says that this node would lead, and tells how many were seen within `ttl_ms`.
+pub(crate) fn attend(conn: &mut PgConnection, holder: Uuid, address: &str, ttl_ms: i64) -> Result<usize, StoreError> {
+    const SEEN: &str = "INSERT INTO journal.node (holder, address, seen_at) VALUES (?, ?, clock_timestamp()) \
+        ON CONFLICT (holder) DO UPDATE SET seen_at = excluded.seen_at";
+    // A node comes back under another name: what is long gone never does.
+    const FORGET: &str = "DELETE FROM journal.node WHERE seen_at < clock_timestamp() - interval '1 day'";
+    const COUNT: &str =
+        "SELECT count(*) FROM journal.node WHERE seen_at > clock_timestamp() - ? * interval '1 millisecond'";
+    statement::<()>(SEEN, &[Arg::Uuid(holder), Arg::Text(address)]).execute(conn)?;
+    statement::<()>(FORGET, &[]).execute(conn)?;
+    let rows = statement::<(BigInt,)>(COUNT, &[Arg::Int(ttl_ms)]).load::<(i64,)>(conn)?;
+    Ok(rows.first().and_then(|(count,)| usize::try_from(*count).ok()).unwrap_or(1))
+}
+
+/// Says that this node leads no more.
+pub(crate) fn leave(conn: &mut PgConnection, holder: Uuid) -> Result<(), StoreError> {
+    statement::<()>("DELETE FROM journal.node WHERE holder = ?", &[Arg::Uuid(holder)]).execute(conn)?;
+    Ok(())
+}
+
+/// Makes this many slots, as the owner of the database. Nodes that run see it within a second: they give up what they
+/// lead and begin anew, and nothing that was acknowledged is touched.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn set_slots(conn: &mut PgConnection, slots: i32) -> Result<(), StoreError> {
+    const ADD: &str = "INSERT INTO journal.lease (slot, holder, address, epoch, expires_at, session_pids, session_starts) \
+        SELECT slot, gen_random_uuid(), '', 0, '-infinity', '{}', '{}' FROM generate_series(0, ? - 1) AS slot \
+        ON CONFLICT DO NOTHING";
+    const REMOVE: &str = "DELETE FROM journal.lease WHERE slot >= ?";
+    conn.transaction(|conn| {
+        statement::<(Integer,)>("SELECT slot FROM journal.lease ORDER BY slot FOR UPDATE", &[]).load::<(i32,)>(conn)?;
+        statement::<()>(ADD, &[Arg::Int4(slots)]).execute(conn)?;
+        statement::<()>(REMOVE, &[Arg::Int4(slots)]).execute(conn)?;
+        Ok(())
+    })
 }
 
 /// Renews the lease and tells the database's time in microseconds; none when it is no longer ours.
@@ -118,12 +159,15 @@ pub(crate) fn terminate(conn: &mut PgConnection, sessions: &[Session]) -> Result
     Ok(())
 }
 
-/// Raises the epoch in every head and watermark of the slot: from here on nothing decided under an older one commits.
-pub(crate) fn raise_epochs(conn: &mut PgConnection, epoch: i64) -> Result<(), StoreError> {
-    let args = [Arg::Int(epoch), Arg::Int(epoch)];
+/// Raises the epoch in the heads and watermarks of these journals: from here on nothing decided under an older one
+/// commits.
+pub(crate) fn raise_epochs(conn: &mut PgConnection, journals: &[i64], epoch: i64) -> Result<(), StoreError> {
+    const HEADS: &str = "UPDATE journal.head SET epoch = ? WHERE journal = ANY(?) AND epoch < ?";
+    const WATERMARKS: &str = "UPDATE journal.watermark SET epoch = ? WHERE journal = ANY(?) AND epoch < ?";
+    let args = [Arg::Int(epoch), Arg::Ints(journals), Arg::Int(epoch)];
     conn.transaction(|conn| {
-        statement::<()>("UPDATE journal.head SET epoch = ? WHERE epoch < ?", &args).execute(conn)?;
-        statement::<()>("UPDATE journal.watermark SET epoch = ? WHERE epoch < ?", &args).execute(conn)?;
+        statement::<()>(HEADS, &args).execute(conn)?;
+        statement::<()>(WATERMARKS, &args).execute(conn)?;
         Ok(())
     })
 }

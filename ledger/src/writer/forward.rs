@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use super::{Answer, Journal, JournalError};
-use crate::Request;
+use crate::{JournalId, Request};
 
 /// From one try to the next, while the lead is between two nodes.
 const TRY_EVERY: Duration = Duration::from_millis(25);
@@ -46,11 +46,12 @@ impl Journal {
         let _place = Place::take(&self.0.forwarding, self.0.config.queue).ok_or(JournalError::QueueFull)?;
         let mut asked = Asked::Nobody;
         loop {
-            let answer = match self.leader().filter(|leader| *leader != self.0.config.address) {
+            let leader = self.leader(request.journal);
+            let answer = match leader.filter(|leader| *leader != self.0.config.address) {
                 Some(leader) => tokio::select! {
                     answer = transport.carry(&leader, &request, deadline) => answer,
                     // Whoever leads no more may never answer; the next one knows what became of it.
-                    () = self.leaves(&leader) => Err(Lost::Unanswered),
+                    () = self.leaves(request.journal, &leader) => Err(Lost::Unanswered),
                 },
                 None => Ok(self.submit_here(Arc::clone(&request), deadline).await),
             };
@@ -61,7 +62,8 @@ impl Journal {
             }
             // A request that only asks what its key did has no time to lose and gets one try like any other.
             if deadline.saturating_duration_since(Instant::now()) <= TRY_EVERY {
-                return Err(asked.judge(self.not_leader()));
+                let leader = self.leader(request.journal);
+                return Err(asked.judge(JournalError::NotLeader { leader }));
             }
             tokio::time::sleep(TRY_EVERY).await;
         }
@@ -69,10 +71,15 @@ impl Journal {
 }
 
 impl Journal {
-    /// Waits until another node than the one at `leader` leads, or none.
-    async fn leaves(&self, leader: &str) {
+    /// Where the node is that leads a journal, as far as this one knows.
+    fn leader(&self, journal: JournalId) -> Option<String> {
+        self.0.slots.of(journal)?.leader()
+    }
+
+    /// Waits until another node than the one at `leader` leads the journal, or none.
+    async fn leaves(&self, journal: JournalId, leader: &str) {
         let mut changes = self.changes();
-        while self.leader().is_some_and(|now| now == leader) {
+        while self.leader(journal).is_some_and(|now| now == leader) {
             if changes.changed().await.is_err() {
                 return;
             }

@@ -4,16 +4,19 @@
 //! passes the head row under its epoch; an answer is given only after its batch is durable; a request is answered
 //! within its deadline plus the time a commit may stay unknown; nothing waits in an unbounded queue.
 //!
-//! One thread supervises: it takes the lease, opens a [`term`] and watches over it. A term has a writer thread, a keeper
-//! that renews the lease and a checkpointer. Whatever goes wrong ends the term; the next one starts from the rows.
-//! A node that does not lead sends its requests on to the one that does ([`Transport`]). Not here yet: several slots,
-//! pipelined commits, eviction of accounts.
+//! One thread supervises: it sees which of the [`slots`] are free and has them taken. Each that is led has a thread that
+//! takes its lease, opens a [`term`] and watches over it ([`lead`]), and a term has a writer thread, a keeper that renews
+//! the lease and a checkpointer. Whatever goes wrong ends the term; the next one starts from the rows. A node that does
+//! not lead a journal sends its requests on to the one that does ([`Transport`]). Not here yet: pipelined commits,
+//! eviction of accounts.
 
 mod batch;
 mod book;
 mod forward;
+mod lead;
 mod queue;
 mod session;
+mod slots;
 mod supervisor;
 mod term;
 
@@ -28,7 +31,7 @@ use crate::apply::Map;
 use crate::{COUNTS, Histogram, Invalid, JournalId, LATENCY_US, Record, Request};
 pub use forward::{Carried, Lost, Transport};
 use queue::Ticket;
-use term::Term;
+use slots::Slots;
 
 /// How a node writes.
 #[derive(Debug, Clone)]
@@ -114,14 +117,14 @@ pub enum JournalError {
 /// What this node is to the journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Role {
-    /// It writes.
+    /// It writes the journals of at least one slot.
     Leading {
-        /// Under this epoch.
+        /// Under this epoch, the latest of them.
         epoch: i64,
     },
-    /// Another one writes, or none yet.
+    /// Others write, or none yet.
     Following {
-        /// Where, if known.
+        /// Where the first slot is led, if known.
         leader: Option<String>,
     },
 }
@@ -129,8 +132,14 @@ pub enum Role {
 /// How the writer fares; counters since the process started.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Status {
-    /// Leading or following.
+    /// Leading, if it leads any slot, or following.
     pub role: Role,
+    /// How many slots there are; zero before the database was asked.
+    pub slots: usize,
+    /// How many of them this node leads.
+    pub slots_led: usize,
+    /// How many of them somebody leads, as far as this node knows.
+    pub slots_held: usize,
     /// Requests waiting.
     pub queued: usize,
     /// Batches committed.
@@ -143,6 +152,14 @@ pub struct Status {
     pub unknown_batches: u64,
     /// Terms begun.
     pub terms: u64,
+}
+
+impl Status {
+    /// True while every journal can be written, here or at another node.
+    #[must_use]
+    pub fn is_led(&self) -> bool {
+        self.slots > 0 && self.slots == self.slots_held
+    }
 }
 
 /// How the commits of this process spread.
@@ -167,10 +184,8 @@ pub struct Journal(Arc<Inner>);
 #[derive(Debug)]
 pub(crate) struct Inner {
     config: Config,
-    term: Mutex<Option<Arc<Term>>>,
-    leader: Mutex<Option<String>>,
+    slots: Slots,
     acknowledged: Mutex<Map<JournalId, (Uuid, i64)>>,
-    commits: watch::Sender<u64>,
     /// Requests under way to another node.
     forwarding: AtomicUsize,
     counters: Counters,
@@ -201,10 +216,8 @@ impl Journal {
     pub fn start(config: Config) -> std::io::Result<Self> {
         let inner = Arc::new(Inner {
             config,
-            term: Mutex::default(),
-            leader: Mutex::default(),
+            slots: Slots::new(),
             acknowledged: Mutex::default(),
-            commits: watch::Sender::new(0),
             forwarding: AtomicUsize::new(0),
             counters: Counters::default(),
             measures: Measures::default(),
@@ -259,29 +272,22 @@ impl Journal {
         deadline: Instant,
     ) -> Result<oneshot::Receiver<Result<Answer, JournalError>>, JournalError> {
         request.check()?;
-        let term = lock(&self.0.term).clone().ok_or_else(|| self.not_leader())?;
+        let slot = self.0.slots.of(request.journal);
+        let not_leader = || JournalError::NotLeader { leader: slot.as_ref().and_then(|slot| slot.leader()) };
+        let term = slot.as_ref().and_then(|slot| slot.term()).ok_or_else(not_leader)?;
         let (reply, answer) = oneshot::channel();
         term.queue
             .push(Ticket { request, deadline, reply })
-            .map_err(|full| if full { JournalError::QueueFull } else { self.not_leader() })?;
+            .map_err(|full| if full { JournalError::QueueFull } else { not_leader() })?;
         Ok(answer)
     }
 
-    fn not_leader(&self) -> JournalError {
-        JournalError::NotLeader { leader: self.leader() }
-    }
-
-    /// Where the node is that leads, as far as this one knows.
-    fn leader(&self) -> Option<String> {
-        lock(&self.0.leader).clone()
-    }
-
-    /// Waits until this node leads, or the time is over; true when it leads.
+    /// Waits until this node leads every slot, or the time is over; true when it does.
     pub async fn wait_until_leading(&self, timeout: Duration) -> bool {
-        let mut commits = self.0.commits.subscribe();
+        let mut news = self.changes();
         let leads = async {
-            while !self.is_leading() {
-                if commits.changed().await.is_err() {
+            while !self.leads_all() {
+                if news.changed().await.is_err() {
                     return false;
                 }
             }
@@ -290,37 +296,54 @@ impl Journal {
         tokio::time::timeout(timeout, leads).await.unwrap_or(false)
     }
 
-    /// True while this node writes.
+    /// True while this node leads every slot.
     #[must_use]
-    pub fn is_leading(&self) -> bool {
-        self.leading_epoch().is_some()
+    pub fn leads_all(&self) -> bool {
+        let all = self.0.slots.all();
+        !all.is_empty() && all.iter().all(|slot| slot.leads())
     }
 
-    /// The epoch this node writes under, while it does.
+    /// True while this node leads a slot.
     #[must_use]
-    pub fn leading_epoch(&self) -> Option<i64> {
-        lock(&self.0.term).as_ref().map(|term| term.epoch)
+    pub fn leads_any(&self) -> bool {
+        self.0.slots.all().iter().any(|slot| slot.leads())
+    }
+
+    /// True while this node leads the first slot: what is to be done once, by any node, whichever leads, is its.
+    #[must_use]
+    pub fn leads_first(&self) -> bool {
+        self.0.slots.all().first().is_some_and(|slot| slot.leads())
+    }
+
+    /// The epoch this node writes a journal under, while it leads its slot.
+    #[must_use]
+    pub fn leading_epoch(&self, journal: JournalId) -> Option<i64> {
+        Some(self.0.slots.of(journal)?.term()?.epoch)
     }
 
     /// Changes whenever something was committed here, or another node leads, or none does.
     #[must_use]
     pub fn changes(&self) -> watch::Receiver<u64> {
-        self.0.commits.subscribe()
+        self.0.slots.news.subscribe()
     }
 
     /// How the writer fares.
     #[must_use]
     pub fn status(&self) -> Status {
-        let term = lock(&self.0.term).clone();
-        let role = match &term {
-            Some(term) => Role::Leading { epoch: term.epoch },
-            None => Role::Following { leader: self.leader() },
+        let all = self.0.slots.all();
+        let led: Vec<_> = all.iter().filter_map(|slot| slot.term()).collect();
+        let role = match led.iter().map(|term| term.epoch).max() {
+            Some(epoch) => Role::Leading { epoch },
+            None => Role::Following { leader: all.first().and_then(|slot| slot.leader()) },
         };
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let Counters { batches, records, fenced, unknown, terms } = &self.0.counters;
         Status {
             role,
-            queued: term.map_or(0, |term| term.queue.len()),
+            slots: all.len(),
+            slots_led: led.len(),
+            slots_held: all.iter().filter(|slot| slot.leader().is_some()).count(),
+            queued: led.iter().fold(0, |sum, term| sum.saturating_add(term.queue.len())),
             batches: count(batches),
             records: count(records),
             fenced_batches: count(fenced),
@@ -350,16 +373,8 @@ impl Inner {
         counter(&self.counters).fetch_add(by, Ordering::Relaxed);
     }
 
-    /// Notes where the leader is; whoever waits for an answer from another one hears of it.
-    fn set_leader(&self, leader: Option<String>) {
-        let former = std::mem::replace(&mut *lock(&self.leader), leader.clone());
-        if former != leader {
-            self.notify();
-        }
-    }
-
     fn notify(&self) {
-        self.commits.send_modify(|changes| *changes = changes.wrapping_add(1));
+        slots::tell(&self.slots.news);
     }
 
     fn is_stopping(&self) -> bool {

@@ -1,4 +1,8 @@
-//! Takes the lease, opens a term, watches over it, and starts again when it ends.
+//! Looks at who leads what, takes the slots that are free, and starts again whatever ends.
+//!
+//! Promises: a free slot is taken within a quarter of a second by a node that has not its share of them, and within two
+//! seconds by any; a node that has more than its share gives one up after the other. Nodes that disagree, also about how
+//! many slots there are, do no harm: the epoch in each head is the fence. Not here: leading ([`lead`](super::lead)).
 
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -6,223 +10,162 @@ use std::time::{Duration, Instant};
 
 use diesel::PgConnection;
 
-use super::term::{Dirty, LEASE_TTL, RENEW_EVERY, Term};
-use super::{Inner, JournalError, batch, lock, session};
-use crate::JournalId;
-use crate::boot_clock;
-use crate::store::lease::{self, Asked};
-use crate::store::{self, StoreError};
+use super::slots::Slot;
+use super::{Inner, lead, session};
+use crate::store::StoreError;
+use crate::store::lease;
 
-/// The one slot there is so far.
-const SLOT: i32 = 0;
-const WATCH_EVERY: Duration = Duration::from_millis(20);
-const ASK_EVERY: Duration = Duration::from_millis(200);
-const CHECKPOINT_EVERY: Duration = Duration::from_secs(5);
-/// Accounts in one of its transactions.
-const CHECKPOINT_CHUNK: usize = 200;
-
-/// The sessions of a term, open before it begins, so that the lease can name them to whoever comes after.
-struct Sessions {
-    writer: PgConnection,
-    keeper: PgConnection,
-    checkpointer: PgConnection,
-}
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// How often nodes say that they are there, while there is more than one slot to share.
+const ATTEND_EVERY: Duration = Duration::from_secs(1);
+/// How long a free slot is left to those that have not their share.
+const LEFT_TO_OTHERS: Duration = Duration::from_secs(2);
+/// After a slot was taken that nobody else wanted, none is given up for so long.
+const KEPT: Duration = Duration::from_secs(60);
 
 pub(super) fn run(inner: &Arc<Inner>) {
-    // One session to look with: whoever waits for a lease asks five times a second, perhaps for months.
-    let mut looking = None;
+    let mut supervisor = Supervisor::new(inner);
     while !inner.is_stopping() {
-        match look(inner, &mut looking).and_then(|free| if free { take_over(inner) } else { Ok(None) }) {
-            Ok(Some((term, sessions))) => lead(inner, &Arc::new(term), sessions),
-            Ok(None) => thread::sleep(ASK_EVERY),
-            Err(error) => {
-                looking = None;
-                tracing::warn!(%error, "cannot ask for the journal's lease");
-                thread::sleep(ASK_EVERY);
+        if let Err(error) = supervisor.turn() {
+            supervisor.looking = None;
+            tracing::warn!(%error, "cannot ask for the journals' leases");
+        }
+        let until = Instant::now() + LOOK_EVERY;
+        while !inner.is_stopping() && Instant::now() < until {
+            thread::sleep(lead::WATCH_EVERY);
+        }
+    }
+    supervisor.stop();
+}
+
+struct Supervisor<'a> {
+    inner: &'a Arc<Inner>,
+    /// One session to look with: whoever waits for a lease asks five times a second, perhaps for months.
+    looking: Option<PgConnection>,
+    places: Vec<Place>,
+    attended_at: Option<Instant>,
+    /// Slots that are this node's share.
+    share: usize,
+    keeps_until: Option<Instant>,
+}
+
+/// A slot as the supervisor sees it.
+struct Place {
+    slot: Arc<Slot>,
+    /// Takes the lease and leads, and ends when it does neither any more.
+    leading: Option<JoinHandle<()>>,
+    free_since: Option<Instant>,
+}
+
+impl<'a> Supervisor<'a> {
+    fn new(inner: &'a Arc<Inner>) -> Self {
+        Self { inner, looking: None, places: Vec::new(), attended_at: None, share: 1, keeps_until: None }
+    }
+
+    fn turn(&mut self) -> Result<(), StoreError> {
+        let conn = match &mut self.looking {
+            Some(conn) => conn,
+            None => self.looking.insert(session::open(&self.inner.config.url)?),
+        };
+        let holders = lease::holders(conn)?;
+        if holders.len() != self.places.len() {
+            self.remake(holders.len());
+        }
+        self.attend()?;
+        for (place, holder) in self.places.iter_mut().zip(holders) {
+            place.note(holder);
+        }
+        self.take();
+        self.give_up();
+        Ok(())
+    }
+
+    /// Another number of slots: every journal may be in another one now, so all are given up and begun anew.
+    fn remake(&mut self, slots: usize) {
+        self.retire_all();
+        self.inner.slots.set(slots);
+        let all = self.inner.slots.all();
+        self.places = all.iter().map(|slot| Place::new(Arc::clone(slot))).collect();
+        (self.share, self.attended_at) = (slots.max(1), None);
+    }
+
+    /// Where there is something to share, says that this node is there, and learns among how many it is shared.
+    fn attend(&mut self) -> Result<(), StoreError> {
+        let is_due = self.attended_at.is_none_or(|at| at.elapsed() >= ATTEND_EVERY);
+        let Some(conn) = self.looking.as_mut().filter(|_| is_due && self.places.len() > 1) else { return Ok(()) };
+        let nodes = lease::attend(conn, self.inner.config.holder, &self.inner.config.address, lead::ttl_ms())?;
+        self.share = self.places.len().div_ceil(nodes.max(1));
+        self.attended_at = Some(Instant::now());
+        Ok(())
+    }
+
+    fn take(&mut self) {
+        let mut mine = self.places.iter().filter(|place| place.leading.is_some()).count();
+        for place in &mut self.places {
+            let Some(since) = place.free_since.filter(|_| place.leading.is_none()) else { continue };
+            let nobody_else_does = since.elapsed() >= LEFT_TO_OTHERS;
+            if mine < self.share || nobody_else_does {
+                if mine >= self.share {
+                    self.keeps_until = Instant::now().checked_add(KEPT);
+                }
+                mine = mine.saturating_add(1);
+                place.leading = lead::start(self.inner, &place.slot);
             }
         }
     }
-}
 
-/// True when the lease is free to ask for; else who holds it is noted.
-fn look(inner: &Inner, looking: &mut Option<PgConnection>) -> Result<bool, StoreError> {
-    let conn = match looking {
-        Some(conn) => conn,
-        None => looking.insert(session::open(&inner.config.url)?),
-    };
-    let holder = lease::holder(conn, SLOT)?;
-    let free = holder.is_none();
-    inner.set_leader(holder);
-    Ok(free)
-}
-
-fn ttl_ms() -> i64 {
-    i64::try_from(LEASE_TTL.as_millis()).unwrap_or(i64::MAX)
-}
-
-/// Takes the lease if it is free, ends whatever the former holder left, and fences it off.
-///
-/// The books themselves are opened on first use, by the same steps at start and after a fault.
-fn take_over(inner: &Inner) -> Result<Option<(Term, Sessions)>, StoreError> {
-    let url = &inner.config.url;
-    let mut sessions =
-        Sessions { writer: session::open(url)?, keeper: session::open(url)?, checkpointer: session::open(url)? };
-    let own = [
-        lease::own_session(&mut sessions.writer)?,
-        lease::own_session(&mut sessions.keeper)?,
-        lease::own_session(&mut sessions.checkpointer)?,
-    ];
-    let asked = boot_clock::now();
-    let conn = &mut sessions.keeper;
-    match lease::ask(conn, SLOT, inner.config.holder, &inner.config.address, &own, ttl_ms())? {
-        Asked::HeldBy { address } => {
-            inner.set_leader(Some(address));
-            Ok(None)
-        }
-        Asked::Taken { epoch, former, database_us } => {
-            lease::terminate(conn, &former)?;
-            lease::raise_epochs(conn, epoch)?;
-            let term = Term::new(epoch, inner.config.queue, asked, database_us);
-            Ok(Some((term, sessions)))
-        }
-    }
-}
-
-/// Leads until the term ends; then everybody who waits has been answered.
-fn lead(inner: &Arc<Inner>, term: &Arc<Term>, sessions: Sessions) {
-    tracing::info!(epoch = term.epoch, "leading the journal");
-    inner.count(|c| &c.terms, 1);
-    inner.set_leader(Some(inner.config.address.clone()));
-    let Sessions { writer, keeper, checkpointer } = sessions;
-    let writer = spawn(inner, term, "journal-writer", move |inner, term| batch::run(inner, term, writer));
-    let keeper = spawn(inner, term, "journal-keeper", move |inner, term| keep(inner, term, keeper));
-    let checkpointer =
-        spawn(inner, term, "journal-checkpointer", move |_, term| checkpoint_until_end(term, checkpointer));
-    *lock(&inner.term) = Some(Arc::clone(term));
-    inner.notify();
-    let threads = [writer, keeper, checkpointer];
-    watch(inner, term, &threads);
-    *lock(&inner.term) = None;
-    inner.set_leader(None);
-    if term.abandon(&JournalError::NotLeader { leader: None }) {
-        inner.count(|c| &c.unknown, 1);
-        tracing::warn!(epoch = term.epoch, "a commit was left unknown");
-    }
-    inner.notify();
-    tracing::info!(epoch = term.epoch, "no longer leading the journal");
-    // A thread stuck in a database call cannot be ended; it finds the term over when the call returns, and goes.
-    for thread in threads.into_iter().flatten().filter(JoinHandle::is_finished) {
-        _ = thread.join();
-    }
-}
-
-type Thread = Option<JoinHandle<()>>;
-
-fn spawn(
-    inner: &Arc<Inner>,
-    term: &Arc<Term>,
-    name: &str,
-    work: impl FnOnce(&Inner, &Term) + Send + 'static,
-) -> Thread {
-    let (inner, term) = (Arc::clone(inner), Arc::clone(term));
-    // Whatever way a thread goes, by return or by panic, the term ends with it: state is rebuilt, never patched.
-    let body = move || {
-        let ending = EndOnDrop(&term);
-        work(&inner, ending.0);
-    };
-    thread::Builder::new().name(name.into()).spawn(body).inspect_err(|error| tracing::error!(%error, "no thread")).ok()
-}
-
-struct EndOnDrop<'a>(&'a Term);
-
-impl Drop for EndOnDrop<'_> {
-    fn drop(&mut self) {
-        self.0.end();
-    }
-}
-
-/// The watchdog: returns when the term is over, for whatever reason.
-fn watch(inner: &Inner, term: &Term, threads: &[Thread]) {
-    if threads.iter().any(Option::is_none) {
-        term.end();
-    }
-    while !term.has_ended() && term.holds_lease() && !term.is_overdue() {
-        if inner.is_stopping() {
-            return finish(inner, term, threads);
-        }
-        thread::sleep(WATCH_EVERY);
-    }
-}
-
-/// Stops in good order: what was accepted is answered, what was changed is checkpointed, the lease is free at once.
-fn finish(inner: &Inner, term: &Term, threads: &[Thread]) {
-    term.queue.close();
-    let done = || threads.iter().flatten().all(JoinHandle::is_finished);
-    while !done() && term.holds_lease() && !term.is_overdue() {
-        thread::sleep(WATCH_EVERY);
-    }
-    let released = session::open(&inner.config.url)
-        .and_then(|mut conn| lease::release(&mut conn, SLOT, inner.config.holder, term.epoch));
-    if let Err(error) = released {
-        tracing::warn!(%error, "the lease was not given up; it runs out by itself");
-    }
-}
-
-/// Renews the lease each second while the term lasts.
-fn keep(inner: &Inner, term: &Term, mut conn: PgConnection) {
-    while !term.has_ended() {
-        let asked = boot_clock::now();
-        match lease::renew(&mut conn, SLOT, inner.config.holder, term.epoch, ttl_ms()) {
-            Ok(Some(database_us)) => term.renewed(asked, database_us),
-            Ok(None) => return tracing::warn!(epoch = term.epoch, "the lease is another's"),
-            Err(error) => return tracing::warn!(%error, "the lease cannot be renewed"),
-        }
-        sleep_unless_ended(term, RENEW_EVERY);
-    }
-}
-
-fn sleep_unless_ended(term: &Term, time: Duration) {
-    let until = boot_clock::now().saturating_add(time);
-    while !term.has_ended() && boot_clock::now() < until {
-        thread::sleep(WATCH_EVERY.min(time));
-    }
-}
-
-/// Writes checkpoints beside the batches, and the last ones when the term ends in good order.
-fn checkpoint_until_end(term: &Term, mut conn: PgConnection) {
-    let mut began = Instant::now();
-    loop {
-        sleep_unless_ended(term, CHECKPOINT_EVERY.saturating_sub(began.elapsed()));
-        began = Instant::now();
-        let ended = term.has_ended();
-        // A statement of its own: in the loop's head the lock would be held to its end, and the writer would wait for it.
-        let dirty = std::mem::take(&mut *lock(&term.dirty));
-        for (journal, dirty) in dirty {
-            if let Err(error) = checkpoint(term, &mut conn, journal, dirty) {
-                return tracing::warn!(%error, "checkpoint failed; the rows since the last one will be replayed");
+    /// One slot more than its share is given up, in good order, when others are there to take it.
+    fn give_up(&mut self) {
+        let keeps = self.keeps_until.is_some_and(|until| Instant::now() < until);
+        let led = || self.places.iter().filter(|place| place.slot.leads());
+        if led().count() > self.share && !keeps && !led().any(|place| place.slot.is_retired()) {
+            if let Some(place) = led().last() {
+                tracing::info!(slot = place.slot.number, "giving a slot to another node");
+                place.slot.retire();
             }
         }
-        if ended {
-            return;
+    }
+
+    fn retire_all(&mut self) {
+        for place in &self.places {
+            place.slot.retire();
+        }
+        for thread in self.places.drain(..).filter_map(|place| place.leading) {
+            if thread.join().is_err() {
+                tracing::error!("a slot's thread panicked");
+            }
+        }
+    }
+
+    fn stop(mut self) {
+        let shared = self.places.len() > 1;
+        self.retire_all();
+        let left = self.looking.as_mut().filter(|_| shared).map(|conn| lease::leave(conn, self.inner.config.holder));
+        if let Some(Err(error)) = left {
+            tracing::warn!(%error, "the others were not told that this node goes; they see it in three seconds");
         }
     }
 }
 
-/// One journal's checkpoints, a few accounts at a time with a rest between: done in one go, payments would wait for the
-/// cores. In the order of their ids, which is also the order of a batch's freezes: two sessions that lock the same rows
-/// never wait for each other.
-fn checkpoint(term: &Term, conn: &mut PgConnection, journal: JournalId, dirty: Dirty) -> Result<(), StoreError> {
-    let mut standings: Vec<_> = dirty.standings.into_values().collect();
-    standings.sort_unstable_by_key(|standing| standing.id);
-    let chunks = standings.chunks(CHECKPOINT_CHUNK);
-    // However many they are, rests take no longer than the time between two checkpoints.
-    let share = CHECKPOINT_EVERY.checked_div(u32::try_from(chunks.len()).unwrap_or(u32::MAX));
-    let rest = share.map_or(WATCH_EVERY, |share| share.min(WATCH_EVERY));
-    for (place, chunk) in chunks.enumerate() {
-        if place > 0 {
-            sleep_unless_ended(term, rest);
-        }
-        store::checkpoint(conn, journal, chunk)?;
+impl Place {
+    fn new(slot: Arc<Slot>) -> Self {
+        Self { slot, leading: None, free_since: None }
     }
-    store::move_watermark(conn, journal, term.epoch, dirty.seq)
+
+    /// Takes note of who holds the lease.
+    fn note(&mut self, holder: Option<String>) {
+        if let Some(ended) = self.leading.take_if(|thread| thread.is_finished())
+            && ended.join().is_err()
+        {
+            tracing::error!("a slot's thread panicked");
+        }
+        if self.leading.is_some() {
+            return; // it knows better
+        }
+        self.free_since = match holder {
+            Some(_) => None,
+            None => self.free_since.or_else(|| Some(Instant::now())),
+        };
+        self.slot.set_leader(holder);
+    }
 }

@@ -15,6 +15,7 @@ pub mod import;
 mod keys;
 pub mod node;
 mod serve;
+mod slots;
 mod systemd;
 mod verify;
 
@@ -76,6 +77,8 @@ enum Command {
         #[command(flatten)]
         database: DatabaseArgs,
     },
+    /// Tell which node leads which slot of journals, or set how many slots there are.
+    Slots(slots::SlotsArgs),
     /// Derive the books again from their rows, and name the first row that does not follow.
     Verify(verify::VerifyArgs),
     /// Copy the private database, and archive its log from then on.
@@ -188,6 +191,7 @@ fn run(command: Command, configured: &config::Configured) -> anyhow::Result<Exit
             database.open()?;
             writeln!(out, "the database is up to date")?;
         }
+        Command::Slots(args) => slots::slots(&args, out)?,
         Command::Verify(args) => return verify::verify(&args, out),
         Command::Doctor { database, redis, cluster, json } => {
             let here = doctor::Options::here(database.data_dir, database.database_url, database.allow_plaintext);

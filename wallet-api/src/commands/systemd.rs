@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use ledger::{Journal, Role};
+use ledger::Journal;
 use sd_notify::NotifyState;
 use tokio::task::JoinHandle;
 
@@ -19,12 +19,12 @@ pub struct Manager {
 }
 
 impl Manager {
-    /// Says that the node is ready once somebody leads, then that it is alive, as often as was asked for. Needs a tokio
+    /// Says that the node is ready once every journal is led, then that it is alive, as often as was asked for. Needs a tokio
     /// runtime.
     #[must_use]
     pub fn start(journal: Journal) -> Self {
         let task = tokio::spawn(async move {
-            while matches!(journal.status().role, Role::Following { leader: None }) {
+            while !journal.status().is_led() {
                 tokio::time::sleep(LOOK_EVERY).await;
             }
             tell(NotifyState::Ready);

@@ -1,7 +1,7 @@
 //! Followers: whoever does something after a commit, each with its own cursor in the journal.
 //!
 //! A follower's effect and its cursor's move are one transaction, so an effect happens once for each record, whatever
-//! is killed in between. Followers run on the node that leads; two that run at once do no harm, because one of them
+//! is killed in between. A journal is followed on the node that leads it; two that run at once do no harm, because one of them
 //! finds the cursor moved and rolls back. Not here: what a follower does.
 
 use std::sync::Arc;
@@ -39,7 +39,7 @@ pub struct Follower {
 }
 
 impl Follower {
-    /// Follows every journal under `name`, from where it last was, while this node leads.
+    /// Follows every journal under `name`, from where it last was, while this node leads its slot.
     ///
     /// Needs a tokio runtime.
     #[must_use]
@@ -51,9 +51,9 @@ impl Follower {
             while !stopping.load(Ordering::SeqCst) {
                 changes.mark_unchanged();
                 let began = Instant::now();
-                let turn = match journal.leading_epoch() {
-                    Some(epoch) => step(name, &db, epoch, effect).await,
-                    None => Turn::Done { pace: PACE },
+                let turn = match journal.leads_any() {
+                    true => step(name, &db, &journal, effect).await,
+                    false => Turn::Done { pace: PACE },
                 };
                 match turn {
                     Turn::More => {}
@@ -88,9 +88,9 @@ enum Turn {
     Troubled,
 }
 
-async fn step(name: &'static str, db: &Db, epoch: i64, effect: Effect) -> Turn {
-    let db = db.clone();
-    let done = tokio::task::spawn_blocking(move || db.blocking(|conn| pages(conn, name, epoch, effect))).await;
+async fn step(name: &'static str, db: &Db, journal: &Journal, effect: Effect) -> Turn {
+    let (db, journal) = (db.clone(), journal.clone());
+    let done = tokio::task::spawn_blocking(move || db.blocking(|conn| pages(conn, name, &journal, effect))).await;
     match done {
         Ok(Ok(turn)) => turn,
         Ok(Err(error)) => {
@@ -117,9 +117,10 @@ impl From<SqlError> for FollowError {
     }
 }
 
-fn pages(conn: &mut PgConnection, name: &'static str, epoch: i64, effect: Effect) -> Result<Turn, FollowError> {
+fn pages(conn: &mut PgConnection, name: &'static str, led: &Journal, effect: Effect) -> Result<Turn, FollowError> {
     let (mut most, mut troubled) = (0, false);
     for journal in ledger::journals(conn)? {
+        let Some(epoch) = led.leading_epoch(journal) else { continue };
         match page(conn, name, journal, epoch, effect) {
             Ok(records) => most = records.max(most),
             // One tenant's trouble is not another's, but that it takes its turns more slowly.

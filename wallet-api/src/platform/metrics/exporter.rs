@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use diesel::{PgConnection, QueryResult};
 use ledger::health::{self, Lag, Lease};
-use ledger::{Journal, Role, StoreError};
+use ledger::{Journal, StoreError};
 
 use super::text::{Seconds, Text};
 use super::{HOOKS, HTTP, process};
@@ -83,8 +83,7 @@ impl Exporter {
 
     fn write_journal(&self, text: &mut Text) {
         let (status, measures) = (self.journal.status(), self.journal.measures());
-        let leads = matches!(status.role, Role::Leading { .. });
-        text.gauge("tessera_journal_leading", "1 while this node writes the journals.", u8::from(leads));
+        text.gauge("tessera_journal_leading", "How many slots of journals this node writes.", status.slots_led);
         text.counter("tessera_journal_terms_total", "How often this node began to lead.", status.terms);
         text.gauge("tessera_journal_queue_length", "Requests that wait for the writer.", status.queued);
         text.counter("tessera_journal_batches_total", "Batches committed.", status.batches);

@@ -242,9 +242,9 @@ impl Flights {
         self.tracks.remove(&journal).map(|track| track.flights.into()).unwrap_or_default()
     }
 
-    /// Forgets the journals of which nothing is under way.
-    pub(super) fn forget_landed(&mut self) {
-        self.tracks.retain(|_, track| track.weight > 0);
+    /// Forgets those of these journals of which nothing is under way.
+    pub(super) fn forget_landed(&mut self, is_one: impl Fn(JournalId) -> bool) {
+        self.tracks.retain(|journal, track| track.weight > 0 || !is_one(*journal));
     }
 
     /// Whether pages wait for attempts.
@@ -388,7 +388,7 @@ mod tests {
     fn a_change_of_leadership_reads_the_cursor_again_once_all_is_written() {
         let mut flights = under_way(&[(0, 1)]);
         assert_eq!(flights.position(JOURNAL, FORK, 2), Position::Landing);
-        flights.forget_landed();
+        flights.forget_landed(|_| true);
         assert_eq!(flights.position(JOURNAL, FORK, 2), Position::Landing, "it is still under way");
         let taken = flights.take(true).journals.remove(0);
         flights.written(&taken);

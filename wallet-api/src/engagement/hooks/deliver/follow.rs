@@ -48,11 +48,11 @@ pub(super) async fn run(engine: Arc<Engine>, mut stopping: watch::Receiver<bool>
     while !*stopping.borrow_and_update() {
         changes.mark_unchanged();
         let started = Instant::now();
-        let pause = if let Some(epoch) = engine.journal.leading_epoch() {
-            turn(&engine, epoch, &mut troubled).await
+        // Where another one leads, it moves the cursors now, and sends what is left.
+        engine.flights().forget_landed(|journal| engine.journal.leading_epoch(journal).is_none());
+        let pause = if engine.journal.leads_any() {
+            turn(&engine, &mut troubled).await
         } else {
-            // Another one moves the cursors now, and sends what is left.
-            engine.flights().forget_landed();
             engine.lanes().keep_only(&HashSet::new());
             Pause { at_least: SILENT, for_news: true }
         };
@@ -70,11 +70,11 @@ pub(super) async fn run(engine: Arc<Engine>, mut stopping: watch::Receiver<bool>
 }
 
 /// One turn over all journals; those in trouble are left alone until their time.
-async fn turn(engine: &Arc<Engine>, epoch: i64, troubled: &mut HashMap<JournalId, Instant>) -> Pause {
+async fn turn(engine: &Arc<Engine>, troubled: &mut HashMap<JournalId, Instant>) -> Pause {
     troubled.retain(|_, until| *until > Instant::now());
     let skipped: HashSet<JournalId> = troubled.keys().copied().collect();
     let shared = Arc::clone(engine);
-    let (looks, is_all) = match engine.run(move |conn| look(conn, &shared, epoch, &skipped)).await {
+    let (looks, is_all) = match engine.run(move |conn| look(conn, &shared, &skipped)).await {
         Ok(looked) => looked,
         Err(error) => {
             tracing::warn!(error = %Chain(&error), "hooks could not follow the journals; trying again");
@@ -84,7 +84,7 @@ async fn turn(engine: &Arc<Engine>, epoch: i64, troubled: &mut HashMap<JournalId
     let mut pause = Pause { at_least: if is_all { SILENT } else { TELLING }, for_news: is_all };
     for (journal, look) in looks {
         match look {
-            Ok(look) => pause = pause.min(begin(engine, epoch, look)),
+            Ok(look) => pause = pause.min(begin(engine, look)),
             Err(error) => {
                 tracing::warn!(error = %Chain(&error), journal = journal.0, "hooks could not follow a journal; trying again");
                 troubled.insert(journal, Instant::now() + TROUBLED);
@@ -96,10 +96,10 @@ async fn turn(engine: &Arc<Engine>, epoch: i64, troubled: &mut HashMap<JournalId
 }
 
 /// Takes up what was read. Here and not where it is read: a call that was given up may still go on there.
-fn begin(engine: &Arc<Engine>, epoch: i64, look: Look) -> Pause {
+fn begin(engine: &Arc<Engine>, look: Look) -> Pause {
     let Look { stands, flight, jobs, next } = look;
     if let Some(ahead) = stands {
-        engine.flights().stands(ahead, epoch);
+        engine.flights().stands(ahead, flight.epoch);
     }
     if engine.begin(flight) {
         attempt::take(engine, jobs);
@@ -129,6 +129,8 @@ struct Look {
 
 /// What was recorded and not read yet.
 struct Unread {
+    /// The leadership it is read under.
+    epoch: i64,
     stands: Option<Span>,
     span: Span,
     /// How much of it may be read.
@@ -139,22 +141,16 @@ struct Unread {
 type Looks = (Vec<(JournalId, Result<Look, EngineError>)>, bool);
 
 /// Reads the next page of every journal that has one, the journals in turn where there are too many for one call.
-fn look(
-    conn: &mut PgConnection,
-    engine: &Engine,
-    epoch: i64,
-    skipped: &HashSet<JournalId>,
-) -> Result<Looks, EngineError> {
+fn look(conn: &mut PgConnection, engine: &Engine, skipped: &HashSet<JournalId>) -> Result<Looks, EngineError> {
     // The heads first, then who listens, then nothing past those heads: whoever was added before a record was written is
     // among the listeners by the time the record is read.
     let heads = read::heads(conn)?;
     let mut news = Vec::new();
     let mut is_all = true;
-    // A head that a later leader has taken is not ours to tell of.
-    for (journal, head) in heads.into_iter().filter(|(_, head)| head.epoch <= epoch) {
-        if skipped.contains(&journal) {
-            continue;
-        }
+    for (journal, head) in heads.into_iter().filter(|(journal, _)| !skipped.contains(journal)) {
+        // A head that a later leader has taken is not ours to tell of.
+        let led = engine.journal.leading_epoch(journal).filter(|epoch| head.epoch <= *epoch);
+        let Some(epoch) = led else { continue };
         match unread(conn, engine, journal, &head, epoch) {
             Ok(Some(unread)) if unread.room == 0 => is_all = false,
             Ok(Some(unread)) => news.push((journal, Ok(unread))),
@@ -176,7 +172,7 @@ fn look(
             break;
         }
         let rows = listeners.iter().filter(|row| row.tenant == journal.0).cloned().collect();
-        let look = unread.and_then(|unread| next_page(conn, engine, unread, epoch, rows));
+        let look = unread.and_then(|unread| next_page(conn, engine, unread, rows));
         read = read.saturating_add(look.as_ref().map_or(0, |look| look.flight.weight()));
         looks.push((journal, look));
     }
@@ -196,13 +192,13 @@ fn unread(
         Position::After { seq, .. } if seq >= head.seq => Ok(None),
         Position::After { seq, room } => {
             let span = Span { journal, fork: head.fork, from: seq, upto: head.seq };
-            Ok(Some(Unread { stands: None, span, room }))
+            Ok(Some(Unread { epoch, stands: None, span, room }))
         }
         Position::Unknown => {
             let Some(ahead) = follow::ahead(conn, NAME, journal)? else { return Ok(None) };
             // Not past the head that was seen before the listeners are.
             let span = Span { upto: head.seq.max(ahead.from), ..ahead };
-            Ok(Some(Unread { stands: Some(ahead), span, room: PAGE }))
+            Ok(Some(Unread { epoch, stands: Some(ahead), span, room: PAGE }))
         }
     }
 }
@@ -210,8 +206,7 @@ fn unread(
 fn next_page(
     conn: &mut PgConnection,
     engine: &Engine,
-    Unread { stands, span: unread, room }: Unread,
-    epoch: i64,
+    Unread { epoch, stands, span: unread, room }: Unread,
     rows: Vec<Listener>,
 ) -> Result<Look, EngineError> {
     let now = engine.platform.clock.now();

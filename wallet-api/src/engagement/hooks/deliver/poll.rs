@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ledger::JournalId;
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -26,7 +27,7 @@ const SWEEP: i64 = 1_000;
 pub(super) async fn run(engine: Arc<Engine>, mut stopping: watch::Receiver<bool>) {
     let mut swept_at: Option<Instant> = None;
     while !*stopping.borrow_and_update() {
-        if engine.journal.is_leading() {
+        if engine.journal.leads_any() {
             let sweeps = swept_at.is_none_or(|at| at.elapsed() >= SWEEP_EVERY);
             match poll(&engine, sweeps).await {
                 Ok(()) if sweeps => swept_at = Some(Instant::now()),
@@ -49,7 +50,8 @@ pub(super) async fn run(engine: Arc<Engine>, mut stopping: watch::Receiver<bool>
 }
 
 async fn poll(engine: &Arc<Engine>, sweeps: bool) -> Result<(), EngineError> {
-    let rows = engine.run(|conn| Ok(bulk::listeners(conn, None)?)).await?;
+    let mut rows = engine.run(|conn| Ok(bulk::listeners(conn, None)?)).await?;
+    rows.retain(|row| engine.journal.leading_epoch(JournalId(row.tenant)).is_some());
     let enabled: HashSet<Key> = rows.iter().map(|row| (row.tenant, row.id)).collect();
     let rooms = {
         let mut lanes = engine.lanes();

@@ -28,7 +28,7 @@ pub(super) async fn run(engine: Arc<Engine>, mut stopping: watch::Receiver<bool>
     let mut pruning = Pruning::default();
     while !*stopping.borrow_and_update() {
         let mut pause = EVERY;
-        if engine.journal.is_leading() {
+        if engine.journal.leads_first() {
             match turn(&engine, &mut pruning).await {
                 Ok(true) => pause = BUSY,
                 Ok(false) => {}

@@ -1,0 +1,217 @@
+//! Leading a slot: takes its lease, opens a term, watches over it, and ends it in good order or at once.
+
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use diesel::PgConnection;
+
+use super::slots::{self, Slot};
+use super::term::{Dirty, LEASE_TTL, RENEW_EVERY, Term};
+use super::{Inner, JournalError, batch, lock, session};
+use crate::JournalId;
+use crate::boot_clock;
+use crate::store::lease::{self, Asked};
+use crate::store::{self, StoreError};
+
+pub(super) const WATCH_EVERY: Duration = Duration::from_millis(20);
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(5);
+/// Accounts in one of its transactions.
+const CHECKPOINT_CHUNK: usize = 200;
+
+/// The sessions of a term, open before it begins, so that the lease can name them to whoever comes after.
+struct Sessions {
+    writer: PgConnection,
+    keeper: PgConnection,
+    checkpointer: PgConnection,
+}
+
+/// Starts a thread that takes the slot's lease if it is free, and leads until that is over.
+pub(super) fn start(inner: &Arc<Inner>, slot: &Arc<Slot>) -> Option<JoinHandle<()>> {
+    let (inner, slot) = (Arc::clone(inner), Arc::clone(slot));
+    slot.resume();
+    let body = move || match take_over(&inner, &slot) {
+        Ok(Some((term, sessions))) => lead(&inner, &slot, &Arc::new(term), sessions),
+        Ok(None) => {}
+        Err(error) => tracing::warn!(slot = slot.number, %error, "cannot take the lease"),
+    };
+    let thread = thread::Builder::new().name("journal-slot".into());
+    thread.spawn(body).inspect_err(|error| tracing::error!(%error, "no thread")).ok()
+}
+
+pub(super) fn ttl_ms() -> i64 {
+    i64::try_from(LEASE_TTL.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// Takes the lease if it is free, ends whatever the former holder left, and fences it off.
+///
+/// The books themselves are opened on first use, by the same steps at start and after a fault.
+fn take_over(inner: &Inner, slot: &Slot) -> Result<Option<(Term, Sessions)>, StoreError> {
+    let url = &inner.config.url;
+    let mut sessions =
+        Sessions { writer: session::open(url)?, keeper: session::open(url)?, checkpointer: session::open(url)? };
+    let own = [
+        lease::own_session(&mut sessions.writer)?,
+        lease::own_session(&mut sessions.keeper)?,
+        lease::own_session(&mut sessions.checkpointer)?,
+    ];
+    let asked = boot_clock::now();
+    let conn = &mut sessions.keeper;
+    match lease::ask(conn, slot.number, inner.config.holder, &inner.config.address, &own, ttl_ms())? {
+        Asked::HeldBy { address } => {
+            slot.set_leader(Some(address));
+            Ok(None)
+        }
+        Asked::Taken { epoch, former, database_us } => {
+            lease::terminate(conn, &former)?;
+            let slots = inner.slots.all().len();
+            let mut journals: Vec<i64> = store::journals(conn)?.into_iter().map(|journal| journal.0).collect();
+            journals.retain(|journal| slots::number(JournalId(*journal), slots) == usize::try_from(slot.number).ok());
+            lease::raise_epochs(conn, &journals, epoch)?;
+            // However many slots there are, together they let no more wait than one would.
+            let queue = inner.config.queue.div_ceil(slots.max(1));
+            let term = Term::new(epoch, queue, asked, database_us);
+            Ok(Some((term, sessions)))
+        }
+    }
+}
+
+/// Leads until the term ends; then everybody who waits has been answered.
+fn lead(inner: &Arc<Inner>, slot: &Slot, term: &Arc<Term>, sessions: Sessions) {
+    tracing::info!(slot = slot.number, epoch = term.epoch, "leading");
+    inner.count(|c| &c.terms, 1);
+    slot.set_leader(Some(inner.config.address.clone()));
+    let Sessions { writer, keeper, checkpointer } = sessions;
+    let writer = spawn(inner, term, "journal-writer", move |inner, term| batch::run(inner, term, writer));
+    let keeper = spawn(inner, term, "journal-keeper", {
+        let slot = slot.number;
+        move |inner, term| keep(inner, slot, term, keeper)
+    });
+    let checkpointer =
+        spawn(inner, term, "journal-checkpointer", move |_, term| checkpoint_until_end(term, checkpointer));
+    slot.set_term(Some(Arc::clone(term)));
+    let threads = [writer, keeper, checkpointer];
+    watch(inner, slot, term, &threads);
+    slot.set_leader(None);
+    slot.set_term(None);
+    if term.abandon(&JournalError::NotLeader { leader: None }) {
+        inner.count(|c| &c.unknown, 1);
+        tracing::warn!(slot = slot.number, epoch = term.epoch, "a commit was left unknown");
+    }
+    tracing::info!(slot = slot.number, epoch = term.epoch, "no longer leading");
+    // A thread stuck in a database call cannot be ended; it finds the term over when the call returns, and goes.
+    for thread in threads.into_iter().flatten().filter(JoinHandle::is_finished) {
+        _ = thread.join();
+    }
+}
+
+type Thread = Option<JoinHandle<()>>;
+
+fn spawn(
+    inner: &Arc<Inner>,
+    term: &Arc<Term>,
+    name: &str,
+    work: impl FnOnce(&Inner, &Term) + Send + 'static,
+) -> Thread {
+    let (inner, term) = (Arc::clone(inner), Arc::clone(term));
+    // Whatever way a thread goes, by return or by panic, the term ends with it: state is rebuilt, never patched.
+    let body = move || {
+        let ending = EndOnDrop(&term);
+        work(&inner, ending.0);
+    };
+    thread::Builder::new().name(name.into()).spawn(body).inspect_err(|error| tracing::error!(%error, "no thread")).ok()
+}
+
+struct EndOnDrop<'a>(&'a Term);
+
+impl Drop for EndOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
+/// The watchdog: returns when the term is over, for whatever reason.
+fn watch(inner: &Inner, slot: &Slot, term: &Term, threads: &[Thread]) {
+    if threads.iter().any(Option::is_none) {
+        term.end();
+    }
+    while !term.has_ended() && term.holds_lease() && !term.is_overdue() {
+        if slot.is_retired() {
+            return finish(inner, slot, term, threads);
+        }
+        thread::sleep(WATCH_EVERY);
+    }
+}
+
+/// Stops in good order: what was accepted is answered, what was changed is checkpointed, the lease is free at once.
+fn finish(inner: &Inner, slot: &Slot, term: &Term, threads: &[Thread]) {
+    term.queue.close();
+    let done = || threads.iter().flatten().all(JoinHandle::is_finished);
+    while !done() && term.holds_lease() && !term.is_overdue() {
+        thread::sleep(WATCH_EVERY);
+    }
+    let released = session::open(&inner.config.url)
+        .and_then(|mut conn| lease::release(&mut conn, slot.number, inner.config.holder, term.epoch));
+    if let Err(error) = released {
+        tracing::warn!(%error, "the lease was not given up; it runs out by itself");
+    }
+}
+
+/// Renews the lease each second while the term lasts.
+fn keep(inner: &Inner, slot: i32, term: &Term, mut conn: PgConnection) {
+    while !term.has_ended() {
+        let asked = boot_clock::now();
+        match lease::renew(&mut conn, slot, inner.config.holder, term.epoch, ttl_ms()) {
+            Ok(Some(database_us)) => term.renewed(asked, database_us),
+            Ok(None) => return tracing::warn!(epoch = term.epoch, "the lease is another's"),
+            Err(error) => return tracing::warn!(%error, "the lease cannot be renewed"),
+        }
+        sleep_unless_ended(term, RENEW_EVERY);
+    }
+}
+
+fn sleep_unless_ended(term: &Term, time: Duration) {
+    let until = boot_clock::now().saturating_add(time);
+    while !term.has_ended() && boot_clock::now() < until {
+        thread::sleep(WATCH_EVERY.min(time));
+    }
+}
+
+/// Writes checkpoints beside the batches, and the last ones when the term ends in good order.
+fn checkpoint_until_end(term: &Term, mut conn: PgConnection) {
+    let mut began = Instant::now();
+    loop {
+        sleep_unless_ended(term, CHECKPOINT_EVERY.saturating_sub(began.elapsed()));
+        began = Instant::now();
+        let ended = term.has_ended();
+        // A statement of its own: in the loop's head the lock would be held to its end, and the writer would wait for it.
+        let dirty = std::mem::take(&mut *lock(&term.dirty));
+        for (journal, dirty) in dirty {
+            if let Err(error) = checkpoint(term, &mut conn, journal, dirty) {
+                return tracing::warn!(%error, "checkpoint failed; the rows since the last one will be replayed");
+            }
+        }
+        if ended {
+            return;
+        }
+    }
+}
+
+/// One journal's checkpoints, a few accounts at a time with a rest between: done in one go, payments would wait for the
+/// cores. In the order of their ids, which is also the order of a batch's freezes: two sessions that lock the same rows
+/// never wait for each other.
+fn checkpoint(term: &Term, conn: &mut PgConnection, journal: JournalId, dirty: Dirty) -> Result<(), StoreError> {
+    let mut standings: Vec<_> = dirty.standings.into_values().collect();
+    standings.sort_unstable_by_key(|standing| standing.id);
+    let chunks = standings.chunks(CHECKPOINT_CHUNK);
+    // However many they are, rests take no longer than the time between two checkpoints.
+    let share = CHECKPOINT_EVERY.checked_div(u32::try_from(chunks.len()).unwrap_or(u32::MAX));
+    let rest = share.map_or(WATCH_EVERY, |share| share.min(WATCH_EVERY));
+    for (place, chunk) in chunks.enumerate() {
+        if place > 0 {
+            sleep_unless_ended(term, rest);
+        }
+        store::checkpoint(conn, journal, chunk)?;
+    }
+    store::move_watermark(conn, journal, term.epoch, dirty.seq)
+}
