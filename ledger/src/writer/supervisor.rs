@@ -116,13 +116,14 @@ impl<'a> Supervisor<'a> {
 
     /// One slot more than its share is given up, in good order, when others are there to take it.
     fn give_up(&mut self) {
+        let led: Vec<_> = self.places.iter().map(|place| &place.slot).filter(|slot| slot.leads()).collect();
         let keeps = self.keeps_until.is_some_and(|until| Instant::now() < until);
-        let led = || self.places.iter().filter(|place| place.slot.leads());
-        if led().count() > self.share && !keeps && !led().any(|place| place.slot.is_retired()) {
-            if let Some(place) = led().last() {
-                tracing::info!(slot = place.slot.number, "giving a slot to another node");
-                place.slot.retire();
-            }
+        if keeps || led.len() <= self.share || led.iter().any(|slot| slot.is_retired()) {
+            return;
+        }
+        if let Some(slot) = led.last() {
+            tracing::info!(slot = slot.number, "giving a slot to another node");
+            slot.retire();
         }
     }
 
