@@ -12,9 +12,9 @@
 //! Not here: sessions and any other truth, and waking hooks: they are sent by the node that leads, which is the first to
 //! know of a commit. Keys in Redis begin with the prefix of the [`Settings`]: installations that share a Redis need one each.
 
-mod link;
 mod news;
 mod spent;
+mod task;
 
 use std::fmt;
 use std::sync::Arc;
@@ -23,8 +23,8 @@ use std::time::Duration;
 
 use redis::ConnectionAddr;
 
-pub use link::Link;
 pub use news::News;
+pub use task::Task;
 
 /// How often nodes tell each other what was spent.
 pub const EXCHANGE: Duration = Duration::from_millis(100);
