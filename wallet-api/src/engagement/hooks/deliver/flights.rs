@@ -15,7 +15,7 @@ use ledger::follow::Span;
 use uuid::Uuid;
 
 use super::attempt::Done;
-use super::lanes::Key;
+use super::receiver::Key;
 use crate::engagement::hooks::store::bulk::Place;
 
 /// How long a page waits for the first attempts of all its hooks.

@@ -12,7 +12,9 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::flights::{Flight, Landing, Position, Told};
-use super::lanes::{Job, Key, Kind, Receiver};
+use super::lane::Lane;
+use super::outbox::Job;
+use super::receiver::{Key, Receiver};
 use super::{Engine, EngineError, attempt};
 use crate::engagement::hooks::store::bulk::{self, Listener, Place};
 use crate::engagement::hooks::{message, notice};
@@ -252,7 +254,7 @@ fn plan(
     let mut rooms: Vec<usize> = {
         let now = std::time::Instant::now();
         let lanes = engine.lanes();
-        receivers.iter().map(|receiver| lanes.room(&receiver.key, Kind::First, now)).collect()
+        receivers.iter().map(|receiver| lanes.room(&receiver.key, Lane::First, now)).collect()
     };
     let held_until = engine.held_until(flight.read_at);
     let mut jobs = Vec::new();

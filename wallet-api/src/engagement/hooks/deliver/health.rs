@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::{PgConnection, QueryResult};
 
-use super::lanes::Key;
+use super::receiver::Key;
 use crate::engagement::hooks::model::{DeliveryStatus, DisableReason, HookError};
 use crate::engagement::hooks::notice::{self, Notice};
 use crate::engagement::hooks::store::bulk::Outcome;

@@ -13,16 +13,19 @@
 //! that has failed for days is disabled, and the others are told: [`health`].
 //!
 //! Limits: an endpoint is told what is recorded after it was added. Order is not promised but to an endpoint that asked
-//! for it, by subject, a tenth of a second later than the others; `sequence` lets a receiver restore it. Memory holds [`lanes::PLACES`] deliveries for each endpoint and [`lanes::MAX_BYTES`] in all; what is
-//! beyond waits in the table.
+//! for it, by subject, a tenth of a second later than the others; `sequence` lets a receiver restore it. Memory holds
+//! [`lane::PLACES`] deliveries for each endpoint and [`lanes::MAX_BYTES`] in all; what is beyond waits in the table.
 
 mod attempt;
 mod breaker;
 mod flights;
 mod follow;
 mod health;
+mod lane;
 mod lanes;
+mod outbox;
 mod poll;
+mod receiver;
 mod record;
 mod tend;
 
@@ -37,7 +40,7 @@ use ledger::{Journal, StoreError};
 use tokio::sync::{Notify, watch};
 
 use self::flights::{Flight, Flights};
-pub use self::lanes::Concurrency;
+pub use self::lane::{Concurrency, PerLane};
 use self::lanes::Lanes;
 use super::guard::Policy;
 use super::model::HookError;
@@ -161,7 +164,8 @@ impl Hooks {
         events: EventSource,
         mut settings: Settings,
     ) -> Result<Self, StartError> {
-        settings.limits.idle_per_server = settings.limits.idle_per_server.max(settings.concurrency.sum());
+        let at_once = settings.concurrency.sum(|one| (*one).max(1));
+        settings.limits.idle_per_server = settings.limits.idle_per_server.max(at_once);
         let sender = Sender::new(settings.policy.clone(), settings.limits.clone())?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let engine = Engine {

@@ -13,7 +13,7 @@ use super::attempt::Done;
 use super::flights::{Flight, Landing, Told};
 use super::follow::NAME;
 use super::health::{self, Change};
-use super::lanes::Kind;
+use super::lane::Lane;
 use super::{Engine, EngineError};
 use crate::engagement::hooks::model::{DeliveryStatus, DisableReason};
 use crate::engagement::hooks::notice::{self, Notice};
@@ -117,7 +117,7 @@ fn written(engine: &Engine, flights: &[Flight]) {
     let_go(engine, flights);
     let overflowed = flights.iter().flat_map(|flight| &flight.overflowed);
     let mut lanes = engine.lanes();
-    overflowed.for_each(|key| lanes.set_overflowed(key, Kind::First, true));
+    overflowed.for_each(|key| lanes.set_overflowed(key, Lane::First, true));
     if landings(flights).any(|landing| landing.turn.is_some()) {
         engine.hungry.notify_one();
     }
