@@ -47,6 +47,8 @@ use notice::Notice;
 use send::{FailReason, Limits, Sender, ShakeError};
 use sign::Secret;
 
+use crate::platform::metrics::HookBacklog;
+
 /// How long a host's addresses may take to be found when an endpoint is registered.
 const RESOLVE: Duration = Duration::from_secs(3);
 
@@ -206,12 +208,16 @@ pub fn test(
     })
 }
 
-/// How many deliveries of all tenants are pending, counted up to `most`, and when the first of those was or will be due.
+/// What is left to deliver and how many endpoints there are, of all tenants, each counted up to `most`.
 ///
 /// # Errors
 /// The database's.
-pub fn backlog(conn: &mut PgConnection, most: i64) -> QueryResult<(i64, Option<DateTime<Utc>>)> {
-    store::backlog::backlog(conn, most)
+pub fn backlog(conn: &mut PgConnection, most: i64) -> QueryResult<HookBacklog> {
+    let (pending, due) = store::backlog::pending(conn, most)?;
+    let counted = store::backlog::endpoints(conn, most)?;
+    let count = |state: &str| counted.iter().find(|(of, _)| of == state).map_or(0, |(_, count)| *count);
+    let states = [store::backlog::ENABLED].into_iter().chain(DisableReason::ALL.map(DisableReason::word));
+    Ok(HookBacklog { pending, due, endpoints: states.map(|state| (state, count(state))).collect() })
 }
 
 /// The attempts to deliver the event at (seq, ordinal) to an endpoint, first to last.

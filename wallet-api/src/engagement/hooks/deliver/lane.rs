@@ -42,6 +42,15 @@ impl Lane {
         }
     }
 
+    /// Its name in figures.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::First => "first",
+            Self::Retry => "retry",
+            Self::Replay => "replay",
+        }
+    }
+
     /// Its number in the table's index: see `bulk::lane`.
     pub(super) fn code(self) -> i32 {
         match self {

@@ -15,6 +15,7 @@ use super::outbox::{Job, Outbox, Turn};
 use super::receiver::{Key, Receiver};
 use crate::engagement::hooks::guard::Policy;
 use crate::engagement::hooks::store::bulk::{Listener, Place, Room};
+use crate::platform::metrics::{HookLoad, LaneLoad};
 
 /// Bytes of bodies in memory, all endpoints together.
 pub(super) const MAX_BYTES: usize = 32 * 1024 * 1024;
@@ -141,6 +142,21 @@ impl Lanes {
     /// Since when an endpoint has been failing, as far as is known, and how many notices of it were given.
     pub(super) fn failing(&self, key: &Key) -> (Option<DateTime<Utc>>, i16) {
         self.by_endpoint.get(key).map_or((None, 0), |outbox| outbox.receiver.failing())
+    }
+
+    /// What is in memory, in figures.
+    pub(super) fn load(&self) -> HookLoad {
+        let breakers_open = self.by_endpoint.values().filter(|outbox| outbox.is_asked_seldom()).count();
+        HookLoad { lanes: Lane::ALL.map(|lane| self.load_of(lane)).into(), breakers_open }
+    }
+
+    fn load_of(&self, lane: Lane) -> LaneLoad {
+        let loads = self.by_endpoint.values().map(|outbox| outbox.load(lane));
+        let add = |(waiting, under_way): (usize, usize), load: (usize, usize)| {
+            (waiting.saturating_add(load.0), under_way.saturating_add(load.1))
+        };
+        let (waiting, under_way) = loads.fold((0, 0), add);
+        LaneLoad { lane: lane.word(), waiting, under_way }
     }
 
     /// Everything in memory that is not done.

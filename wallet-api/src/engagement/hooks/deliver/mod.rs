@@ -51,6 +51,7 @@ use crate::platform::Platform;
 use crate::platform::db::DbError;
 use crate::platform::events::Event;
 use crate::platform::ids::Ids;
+use crate::platform::metrics::HookLoad;
 
 /// Makes events of a page of the journal. Pure: the same page always gives the same events.
 pub type EventSource = fn(&Page) -> Result<Vec<Event>, StoreError>;
@@ -110,6 +111,7 @@ pub enum StartError {
 /// The running engine.
 pub struct Hooks {
     stop: watch::Sender<bool>,
+    lanes: Arc<Mutex<Lanes>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -122,7 +124,7 @@ struct Engine {
     sender: Sender,
     /// Not the platform's: a demo's seeded stream must not depend on when hooks fail.
     dice: Ids,
-    lanes: Mutex<Lanes>,
+    lanes: Arc<Mutex<Lanes>>,
     /// Says that the table has deliveries for which there is room again.
     hungry: Notify,
     flights: Mutex<Flights>,
@@ -168,6 +170,7 @@ impl Hooks {
         settings.limits.idle_per_server = settings.limits.idle_per_server.max(at_once);
         let sender = Sender::new(settings.policy.clone(), settings.limits.clone())?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let lanes = Arc::<Mutex<Lanes>>::default();
         let engine = Engine {
             platform,
             journal,
@@ -175,7 +178,7 @@ impl Hooks {
             settings,
             sender,
             dice: Ids::system(),
-            lanes: Mutex::default(),
+            lanes: Arc::clone(&lanes),
             hungry: Notify::new(),
             flights: Mutex::default(),
             turns: AtomicUsize::new(0),
@@ -186,14 +189,20 @@ impl Hooks {
         let thread = std::thread::Builder::new()
             .name("hooks".into())
             .spawn(move || runtime.block_on(run(Arc::new(engine), stopping)))?;
-        Ok(Self { stop, thread: Mutex::new(Some(thread)) })
+        Ok(Self { stop, lanes, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Looks at what memory holds, whenever it is called; that is nothing on a node that does not lead.
+    pub fn look(&self) -> impl Fn() -> HookLoad + Send + Sync + use<> {
+        let lanes = Arc::clone(&self.lanes);
+        move || lock(&lanes).load()
     }
 
     /// Begins nothing new, lets attempts under way end (for 2 s at most), writes down what came of them, and makes the
     /// rest due at once for whoever comes next. Blocks. Before the journal and the database stop.
     pub fn stop(&self) {
         self.stop.send_replace(true);
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let thread = lock(&self.thread).take();
         if thread.is_some_and(|thread| thread.join().is_err()) {
             tracing::error!("the hooks' thread panicked");
         }
@@ -237,15 +246,18 @@ fn finished(task: &'static str, end: Result<(), tokio::task::JoinError>) {
     }
 }
 
+/// A panic elsewhere leaves lanes and flights usable: at worst a delivery is held that nobody sends, until a restart.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Engine {
-    /// A panic elsewhere leaves the lanes usable: at worst a delivery is held that nobody sends, until a restart.
     fn lanes(&self) -> MutexGuard<'_, Lanes> {
-        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.lanes)
     }
 
-    /// As with the lanes, a panic elsewhere leaves them usable.
     fn flights(&self) -> MutexGuard<'_, Flights> {
-        self.flights.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.flights)
     }
 
     /// Takes up a page, before its first hook is sent; false when it will be read again.

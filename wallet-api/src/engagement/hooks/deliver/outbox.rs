@@ -162,6 +162,17 @@ impl Outbox {
         self.queues.sum(|queue| queue.workers) == 0
     }
 
+    /// How many deliveries of a lane wait, and how many attempts are under way.
+    pub(super) fn load(&self, lane: Lane) -> (usize, usize) {
+        let queue = self.queues.of(lane);
+        (queue.waiting.len(), queue.workers)
+    }
+
+    /// Whether its breaker is open: it is asked seldom.
+    pub(super) fn is_asked_seldom(&self) -> bool {
+        self.breaker.is_open()
+    }
+
     /// Everything in memory that is not done.
     pub(super) fn held(&self) -> impl Iterator<Item = Place> + '_ {
         let (tenant, endpoint) = self.receiver.key;
