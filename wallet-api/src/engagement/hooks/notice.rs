@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::message;
 use super::model::{DeliveryStatus, HookError};
 use super::store::bulk::{self, NewDelivery, Place};
-use super::store::notices;
+use super::store::{notices, turns};
 use crate::platform::events::Event;
 use crate::platform::ids::derived;
 
@@ -143,21 +143,21 @@ fn deliver(conn: &mut PgConnection, now: DateTime<Utc>, notice: &Notice, event: 
     let turn = turn_of(&event.subject);
     let ordered: BTreeSet<_> =
         receivers.iter().filter(|(_, is_ordered)| *is_ordered).map(|(id, _)| (notice.tenant, *id)).collect();
-    bulk::lock(conn, &ordered)?;
+    turns::lock(conn, &ordered)?;
     let rows: Vec<_> = receivers
         .iter()
         .map(|(endpoint, is_ordered)| NewDelivery {
             place: Place { tenant: event.tenant, endpoint: *endpoint, seq: event.seq, ordinal: event.ordinal },
             status: DeliveryStatus::Pending,
             attempts: 0,
-            next_at: Some(if *is_ordered { bulk::turn_comes() } else { now }),
+            next_at: Some(if *is_ordered { turns::turn_comes() } else { now }),
             turn: is_ordered.then_some(turn),
         })
         .collect();
     bulk::insert_deliveries(conn, &rows)?;
     let turns: Vec<_> = ordered.iter().map(|(tenant, endpoint)| (*tenant, *endpoint, turn)).collect();
     if !turns.is_empty() {
-        bulk::line_up(conn, &turns, now)?;
+        turns::line_up(conn, &turns, now)?;
     }
     Ok(())
 }

@@ -18,6 +18,7 @@
 
 mod attempt;
 mod breaker;
+mod flight;
 mod flights;
 mod follow;
 mod health;
@@ -39,7 +40,8 @@ use ledger::follow::Page;
 use ledger::{Journal, StoreError};
 use tokio::sync::{Notify, watch};
 
-use self::flights::{Flight, Flights};
+use self::flight::Flight;
+use self::flights::Flights;
 pub use self::lane::{Concurrency, PerLane};
 use self::lanes::Lanes;
 use super::guard::Policy;
