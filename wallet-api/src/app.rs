@@ -22,7 +22,7 @@ use crate::platform::keyring::{Caller, Scope};
 use crate::platform::limits::{Class, Classes, Limits, Look, Policy, Writer};
 use crate::platform::link::{self, LinkEnd};
 use crate::platform::metrics::{Exporter, get_metrics};
-use crate::platform::problem::{Problem, ProblemBody};
+use crate::platform::problem::{Problem, ProblemBody, Problems4xx};
 use crate::platform::redis::{self, News};
 use crate::profile::Customers;
 use crate::{billers, loyalty, payments, profile, requests, sandbox};
@@ -178,6 +178,7 @@ fn written_reference() -> &'static Reference {
             minor units in strings. Every POST that moves money needs an Idempotency-Key. Refusals are RFC 9457 problems.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
+    components(schemas(ProblemBody)),
     modifiers(&ApiKey),
     tags(
         (name = "payments", description = "Payments, top-ups, quotes"),
@@ -254,8 +255,7 @@ struct NodeBody {
 
 /// Tells how this node fares.
 #[utoipa::path(tag = "node", security(("key" = [])), responses(
-    (status = 200, body = NodeBody),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
+    (status = 200, body = NodeBody), Problems4xx,
 ))]
 #[get("/v1/node")]
 async fn get_node(
