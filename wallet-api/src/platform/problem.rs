@@ -2,7 +2,8 @@
 //!
 //! A problem has a stable `code` (its `type` is `/problems/<code>`), a title and a remedy in English, and members of its
 //! own. The middleware in [`http`](super::http) writes it in the language of the request: catalogue ids are
-//! `problem-<code>` and `problem-<code>-detail`, its own members are their values, and the English given here is the fallback.
+//! `problem-<code>` and `problem-<code>-detail`, its own members are their values, and the English given here is the
+//! fallback.
 //! The same problem is the same bytes each time: the request id travels in a header (JOURNAL 32).
 //! Not here: the text of causes. They go to the log, once, and never to the caller.
 

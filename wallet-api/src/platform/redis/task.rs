@@ -1,4 +1,8 @@
 //! The one task of a node that talks to Redis.
+//!
+//! It tells what was spent here and hears what was spent elsewhere, tells news and hears news, each call with a timeout.
+//! After any call that fails or is late it drops both connections, forgets what it had still to tell, and starts over.
+//! Limits: news waiting to be told and news believed are bounded, and what is beyond is dropped; see the module above.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
