@@ -1,4 +1,5 @@
-//! Payments over HTTP: quote, make, look at, explain. In [`top_ups`] money from outside, in [`accounts`] what a customer has.
+//! Payments over HTTP: quote, make, look at, explain. In [`top_ups`] money from outside, in [`accounts`] what a customer
+//! has.
 
 mod accounts;
 mod top_ups;

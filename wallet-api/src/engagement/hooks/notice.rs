@@ -3,7 +3,8 @@
 //! These events have no record of the journal. They take the place that its head has at that moment, with ordinals from
 //! [`FIRST_ORDINAL`] on, which no record's events reach; so they have a `sequence`, an id and deliveries like all others.
 //! A notice of an endpoint goes to the tenant's *other* endpoints that listen to its type; a test goes to the endpoint.
-//! Promise: an event and its deliveries are written in the caller's transaction. Not here: when to tell (tend.rs).
+//! Promise: an event and its deliveries are written in the caller's transaction. Not here: when to tell
+//! (`deliver`).
 
 use std::collections::BTreeSet;
 
