@@ -34,7 +34,9 @@ lint: setup ## check format, lints, and where cargo-deny is installed licences a
 		echo "skipped: cargo-deny is not installed"; \
 	fi
 
-bench: setup ## measure payments and posting against pgbench, one JSON object each
+bench: setup ## measure posting, payments, cluster and hooks beside pgbench, one JSON object each
 	$(CARGO) build --release --locked -p wallet-api
 	@"$(TESSERA)" bench posting --json
 	@"$(TESSERA)" bench payments --json
+	@"$(TESSERA)" bench cluster --json
+	@"$(TESSERA)" bench hooks --json

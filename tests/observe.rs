@@ -303,6 +303,41 @@ async fn the_figures_are_well_formed_and_count_what_happened() {
     assert!(total(&all, "process_resident_memory_bytes", &[]) > 1e6);
 }
 
+/// What memory holds of hooks lane by lane, who is asked seldom, and who is told no more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_figures_tell_how_hooks_fare_by_lane_breaker_and_endpoint() {
+    let db = Ground::fast().database();
+    let (_node, world) = node(&db, &[("TESSERA_ALLOW_PRIVATE_HOOKS", "true")]).await;
+    let hangs = TcpListener::bind("127.0.0.1:0").unwrap();
+    let refuses = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap(); // and is closed at once
+    let hanging = test_hooks(&world, hangs.local_addr().unwrap(), 1).await;
+    test_hooks(&world, refuses, 10).await;
+    let told =
+        eventually_async("one hook hangs, and one endpoint is asked seldom", Duration::from_secs(20), async || {
+            let all = figures(&world.api).await;
+            let under_way = [("lane", "first"), ("state", "under_way")];
+            let hangs = total(&all, "tessera_hook_lane_deliveries", &under_way) == 1.0;
+            (hangs && total(&all, "tessera_hook_breakers_open", &[]) == 1.0).then_some(all)
+        });
+    let all = told.await;
+    assert_eq!(all["tessera_hook_lane_deliveries"].samples.len(), 6, "three lanes, waiting and under way");
+    world.api.send(Method::DELETE, &hanging, &[], Default::default()).await.unwrap().expect(204);
+    let all = figures(&world.api).await;
+    let endpoints = |state| total(&all, "tessera_hook_endpoints", &[("state", state)]);
+    assert_eq!(["enabled", "requested", "gone", "failing"].map(endpoints), [1.0, 1.0, 0.0, 0.0]);
+}
+
+/// Adds an endpoint and sends it so many test events; gives its path.
+async fn test_hooks(world: &World, address: SocketAddr, count: usize) -> String {
+    let endpoint = json!({"url": format!("http://{address}/hooks"), "event_types": ["payment.cleared.v1"]});
+    let added = world.api.post("/v1/hook-endpoints", &endpoint).await.expect(201);
+    let path = format!("/v1/hook-endpoints/{}", added["id"].as_str().unwrap());
+    for _ in 0..count {
+        world.api.post(&format!("{path}/test"), &json!({})).await.expect(202);
+    }
+    path
+}
+
 fn assert_histogram(name: &str, family: &Family) {
     let mut series: BTreeMap<BTreeMap<String, String>, Vec<(f64, f64)>> = BTreeMap::new();
     for (_, labels, value) in family.samples.iter().filter(|(sample, ..)| sample.ends_with("_bucket")) {

@@ -22,8 +22,8 @@ use crate::platform::keyring::{Caller, Scope};
 use crate::platform::limits::{Class, Classes, Limits, Look, Policy, Writer};
 use crate::platform::link::{self, LinkEnd};
 use crate::platform::metrics::{Exporter, get_metrics};
-use crate::platform::problem::{Problem, ProblemBody};
-use crate::platform::redis::{self, Link, News};
+use crate::platform::problem::{Problem, ProblemBody, Problems4xx};
+use crate::platform::redis::{self, News};
 use crate::profile::Customers;
 use crate::{billers, loyalty, payments, profile, requests, sandbox};
 
@@ -98,9 +98,9 @@ impl Parts {
 }
 
 impl Parts {
-    /// Links this node with the others by Redis, until the link is dropped. Needs a tokio runtime.
+    /// Lets this node and the others tell each other things by Redis, until the task is dropped. Needs a tokio runtime.
     #[must_use]
-    pub fn join_redis(&self, settings: redis::Settings) -> Link {
+    pub fn join_redis(&self, settings: redis::Settings) -> redis::Task {
         let keyring = self.platform.keyring.clone();
         let (programmes, merchants) = (Arc::clone(&self.payments.programmes), Arc::clone(&self.payments.merchants));
         let heed = move |news: &News| match news {
@@ -110,12 +110,12 @@ impl Parts {
                 merchants.doubt(*tenant);
             }
         };
-        let link = Link::start(settings, self.redis.clone(), self.limits.clone(), Arc::new(heed));
-        let tell = link.teller();
+        let task = redis::Task::start(settings, self.redis.clone(), self.limits.clone(), Arc::new(heed));
+        let tell = task.teller();
         self.payments.programmes.tell_by(Box::new(move |tenant| tell(News::Config(tenant))));
-        let tell = link.teller();
+        let tell = task.teller();
         self.payments.merchants.tell_by(Box::new(move |tenant| tell(News::Config(tenant))));
-        link
+        task
     }
 }
 
@@ -178,6 +178,7 @@ fn written_reference() -> &'static Reference {
             minor units in strings. Every POST that moves money needs an Idempotency-Key. Refusals are RFC 9457 problems.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
+    components(schemas(ProblemBody)),
     modifiers(&ApiKey),
     tags(
         (name = "payments", description = "Payments, top-ups, quotes"),
@@ -256,8 +257,7 @@ struct NodeBody {
 
 /// Tells how this node fares.
 #[utoipa::path(tag = "node", security(("key" = [])), responses(
-    (status = 200, body = NodeBody),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
+    (status = 200, body = NodeBody), Problems4xx,
 ))]
 #[get("/v1/node")]
 async fn get_node(

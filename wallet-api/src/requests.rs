@@ -22,7 +22,7 @@ use crate::platform::books::{Paper, ask, journal_of, refusal_code};
 use crate::platform::fields::field;
 use crate::platform::http::IdempotencyKey;
 use crate::platform::keyring::{Caller, Scope};
-use crate::platform::problem::{Problem, ProblemBody};
+use crate::platform::problem::{Problem, Problems4xx, Problems5xx};
 
 /// How often to ask again while the key is used in the very batch that resolves it.
 const TRIES: u32 = 5;
@@ -70,8 +70,7 @@ impl RequestBody {
 /// 404 says that it has not happened so far, which is not final: resolve it for that.
 #[utoipa::path(tag = "node", security(("key" = [])),
     params(("key" = String, Path, description = "The Idempotency-Key it was sent with")), responses(
-    (status = 200, body = RequestBody),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
+    (status = 200, body = RequestBody), Problems4xx,
 ))]
 #[get("/v1/requests/{key}")]
 async fn get_request(
@@ -95,9 +94,7 @@ async fn get_request(
 /// again is told `request-abandoned`. Asking again gives the same answer.
 #[utoipa::path(tag = "node", security(("key" = [])),
     params(("key" = String, Path, description = "The Idempotency-Key it was sent with")), responses(
-    (status = 200, body = RequestBody),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
-    (status = "5XX", body = ProblemBody, content_type = "application/problem+json"),
+    (status = 200, body = RequestBody), Problems4xx, Problems5xx,
 ))]
 #[post("/v1/requests/{key}/resolve")]
 async fn resolve_request(

@@ -18,7 +18,7 @@ use crate::platform::books::{Paper, ask, journal_of, request_key};
 use crate::platform::fields::field;
 use crate::platform::http::{IdempotencyKey, Json, not_found};
 use crate::platform::keyring::{Caller, Scope};
-use crate::platform::problem::{Problem, ProblemBody};
+use crate::platform::problem::{Problem, Problems4xx, Problems5xx};
 use crate::platform::snapshot::touch;
 
 /// Adds this slice's routes.
@@ -49,8 +49,7 @@ struct ClockBody {
 
 /// Tells the tenant's time.
 #[utoipa::path(tag = "sandbox", security(("key" = [])), responses(
-    (status = 200, body = ClockBody),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
+    (status = 200, body = ClockBody), Problems4xx,
 ))]
 #[get("/v1/sandbox/clock")]
 async fn get_clock(caller: Caller, platform: web::Data<Platform>) -> Result<HttpResponse, Problem> {
@@ -63,9 +62,7 @@ async fn get_clock(caller: Caller, platform: web::Data<Platform>) -> Result<Http
 /// Moves a sandbox's clock forward, for good. A production tenant's does not move.
 #[utoipa::path(tag = "sandbox", request_body = Advance, security(("key" = [])),
     params(("Idempotency-Key" = String, Header, description = "A new UUID for each intent")), responses(
-    (status = 201, body = ClockBody),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
-    (status = "5XX", body = ProblemBody, content_type = "application/problem+json"),
+    (status = 201, body = ClockBody), Problems4xx, Problems5xx,
 ))]
 #[post("/v1/sandbox/clock/advance")]
 async fn advance_clock(

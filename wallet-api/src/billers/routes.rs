@@ -12,7 +12,7 @@ use crate::platform::fields::text;
 use crate::platform::http::Json;
 use crate::platform::keyring::{Caller, Scope};
 
-use crate::platform::problem::{Problem, ProblemBody};
+use crate::platform::problem::{Problem, Problems4xx};
 
 /// Adds this slice's routes.
 pub fn routes(config: &mut ServiceConfig) {
@@ -50,8 +50,7 @@ impl From<Merchant> for MerchantBody {
 
 /// Adds a merchant. Adding one of the same reference again gives the one there is.
 #[utoipa::path(tag = "merchants", request_body = NewMerchant, security(("key" = [])), responses(
-    (status = 201, body = MerchantBody),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
+    (status = 201, body = MerchantBody), Problems4xx,
 ))]
 #[post("/v1/merchants")]
 async fn add_merchant(
@@ -70,8 +69,7 @@ async fn add_merchant(
 
 /// Tells of a merchant.
 #[utoipa::path(tag = "merchants", security(("key" = [])), responses(
-    (status = 200, body = MerchantBody),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
+    (status = 200, body = MerchantBody), Problems4xx,
 ))]
 #[get("/v1/merchants/{id}")]
 async fn get_merchant(

@@ -26,7 +26,7 @@ use crate::platform::http::edge;
 use crate::platform::ids::Ids;
 use crate::platform::keyring::Keyring;
 use crate::platform::link::{self, Link, LinkEnd, Seal};
-use crate::platform::metrics::{self, Exporter};
+use crate::platform::metrics::{self, Exporter, HookView};
 use crate::platform::redis;
 use crate::{identity, payments, profile};
 
@@ -205,8 +205,9 @@ impl Node {
         let end = LinkEnd { seal, address, journal: journal.clone() };
         let followers = Db::open(&url, FOLLOWER_CONNECTIONS)?;
         let pools = vec![("requests", platform.db.clone()), ("hooks", hook_db), ("followers", followers.clone())];
-        let (asks, clock, backlog) = (followers.clone(), platform.clock.clone(), hooks::backlog);
-        let exporter = Exporter { journal: journal.clone(), pools, asks, backlog, clock };
+        let view = HookView { load: Arc::new(hooks.look()), backlog: hooks::backlog };
+        let (asks, clock) = (followers.clone(), platform.clock.clone());
+        let exporter = Exporter { journal: journal.clone(), pools, asks, hooks: view, clock };
         let parts = Parts::new(platform, journal.clone(), hook_policy, end, exporter);
         let card = Follower::start(profile::CARD, followers, journal, profile::follow_payments);
         Ok(Self { parts, card, hooks })

@@ -59,7 +59,7 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     let settings = Settings { url: database.url.clone(), address, ids: Ids::system(), hook_policy };
     let mut node = Node::start(settings)?;
     node.parts.limits = node.parts.limits.with_policy(args.limits);
-    let link = redis.map(|settings| node.parts.join_redis(settings));
+    let sharing = redis.map(|settings| node.parts.join_redis(settings));
     let workers = args.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(2, Into::into));
     tracing::debug!(workers, allow_private_hooks = allow, "starting the server");
     let server = Server::start(listener, &node.parts, workers)?;
@@ -73,7 +73,7 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     manager.stopping();
     tracing::info!("stopping: finishing what was accepted");
     server.stop().await;
-    drop(link);
+    drop(sharing);
     node.stop().await;
     // Last, so that a node which takes long to stop can be seen stopping.
     if let Some(metrics) = metrics {

@@ -1,36 +1,31 @@
-//! Programmes and campaigns over HTTP.
+//! Programmes and campaigns over HTTP: add, publish a rule, look at. In [`budget`] what the journal records of them.
+
+mod budget;
 
 use actix_web::{HttpResponse, get, post, web};
 use chrono::{DateTime, Utc};
-use ledger::{Body, Command, Journal, Key};
+use ledger::Journal;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 use uuid::Uuid;
 
-use super::{Campaign, Programme, Programmes, RewardKind, Rule, funding, open_budgets, store};
+use super::{Campaign, Programme, Programmes, Rule, open_budgets, store};
 use crate::platform::Platform;
-use crate::platform::books::{Paper, ask, describe_refusal, journal_of, request_key};
+use crate::platform::books::journal_of;
 use crate::platform::chart::Purpose;
 use crate::platform::fields::{field, text};
-use crate::platform::http::{IdempotencyKey, Json};
+use crate::platform::http::{Json, not_found};
 use crate::platform::ids::derived;
 use crate::platform::keyring::{Caller, Scope};
-use crate::platform::money::{EUR, Money};
-use crate::platform::problem::{Problem, ProblemBody};
+use crate::platform::money::Money;
+use crate::platform::problem::{Problem, Problems4xx, Problems5xx};
 use crate::platform::snapshot::touch;
 
 /// Adds this slice's routes.
 pub fn routes(config: &mut ServiceConfig) {
-    config
-        .service(add_programme)
-        .service(add_campaign)
-        .service(publish_rule)
-        .service(fund_campaign)
-        .service(pause_campaign)
-        .service(resume_campaign)
-        .service(get_campaign);
+    config.service(add_programme).service(add_campaign).service(publish_rule).service(get_campaign);
+    budget::routes(config);
 }
 
 /// A programme to add.
@@ -123,21 +118,6 @@ struct CampaignBody {
     as_of_seq: i64,
 }
 
-/// An amount to put into a campaign's budget: money, or the programme's points.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct Funding {
-    /// How much.
-    amount: Money,
-}
-
-/// A change the journal has recorded.
-#[derive(Debug, Serialize, ToSchema)]
-struct Recorded {
-    /// The record's seq.
-    seq: i64,
-}
-
 impl RuleBody {
     fn into_rule(self, version: i32) -> Result<Rule, Problem> {
         let Self { cashback_bps, cashback_cap_minor: cashback_cap, points_per_euro: points_per_unit } = self;
@@ -162,8 +142,7 @@ impl From<Rule> for RuleBody {
 
 /// Adds a loyalty programme. Adding one of the same code again gives the one there is.
 #[utoipa::path(tag = "loyalty", request_body = NewProgramme, security(("key" = [])), responses(
-    (status = 201, body = ProgrammeBody),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
+    (status = 201, body = ProgrammeBody), Problems4xx,
 ))]
 #[post("/v1/programmes")]
 async fn add_programme(
@@ -195,17 +174,14 @@ async fn add_programme(
         .await?;
     programmes.forget(tenant);
     let config = programmes.config(&platform, tenant).await?;
-    let stored =
-        config.programmes.iter().find(|one| one.code == wanted).ok_or_else(crate::platform::http::not_found)?;
+    let stored = config.programmes.iter().find(|one| one.code == wanted).ok_or_else(not_found)?;
     let (asset, code, name) = (stored.asset_code(), stored.code.clone(), stored.name.clone());
     Ok(HttpResponse::Created().json(ProgrammeBody { id: stored.id, code, name, asset }))
 }
 
 /// Adds a campaign with the first version of its rule. Its budgets are empty until funded.
 #[utoipa::path(tag = "loyalty", request_body = NewCampaign, security(("key" = [])), responses(
-    (status = 201, body = CampaignBody),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
-    (status = "5XX", body = ProblemBody, content_type = "application/problem+json"),
+    (status = 201, body = CampaignBody), Problems4xx, Problems5xx,
 ))]
 #[post("/v1/campaigns")]
 async fn add_campaign(
@@ -249,8 +225,7 @@ async fn add_campaign(
 
 /// Publishes the next version of a campaign's rule. Payments decided before keep the version they were decided under.
 #[utoipa::path(tag = "loyalty", request_body = RuleBody, security(("key" = [])), responses(
-    (status = 201, body = CampaignBody),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
+    (status = 201, body = CampaignBody), Problems4xx,
 ))]
 #[post("/v1/campaigns/{id}/rules")]
 async fn publish_rule(
@@ -280,118 +255,9 @@ async fn publish_rule(
     Ok(HttpResponse::Created().json(view(&caller, &platform, &programmes, id).await?))
 }
 
-/// Puts money or points into a campaign's budget.
-#[utoipa::path(tag = "loyalty", request_body = Funding, security(("key" = [])),
-    params(("Idempotency-Key" = String, Header, description = "A new UUID for each intent")), responses(
-    (status = 201, body = Recorded),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
-    (status = "5XX", body = ProblemBody, content_type = "application/problem+json"),
-))]
-#[post("/v1/campaigns/{id}/fund")]
-async fn fund_campaign(
-    caller: Caller,
-    key: IdempotencyKey,
-    platform: web::Data<Platform>,
-    journal: web::Data<Journal>,
-    programmes: web::Data<Programmes>,
-    id: web::Path<Uuid>,
-    body: Json<Funding>,
-) -> Result<HttpResponse, Problem> {
-    caller.require(Scope::LoyaltyWrite)?;
-    let (tenant, id) = (caller.tenant.id, id.into_inner());
-    let config = programmes.config(&platform, tenant).await?;
-    let campaign = config.campaign(id).ok_or_else(unknown_campaign)?;
-    let minor = body.amount.positive("/amount")?;
-    let kind = match body.amount.asset.as_str() {
-        EUR => RewardKind::Cashback,
-        points if points == campaign.points_code => RewardKind::Points,
-        _ => return Err(field("/amount/asset", "EUR, or the points of the campaign's programme.")),
-    };
-    let key = request_key(&caller, &key, &format!("/v1/campaigns/{id}/fund"), &body.canonical());
-    let command = funding(tenant, &config, campaign, kind, minor, platform.ids.uuid_v7(platform.clock.now()));
-    let paper = Paper { meta: json!({"kind": "funding", "campaign": id}), ..Paper::default() };
-    recorded(ask(&journal, &caller.tenant, key, command, paper).await?)
-}
-
-/// Pauses a campaign: from the answered seq on, on every node, it gives nothing. Payments go on and say why.
-#[utoipa::path(tag = "loyalty", security(("key" = [])),
-    params(("Idempotency-Key" = String, Header, description = "A new UUID for each intent")), responses(
-    (status = 201, body = Recorded),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
-    (status = "5XX", body = ProblemBody, content_type = "application/problem+json"),
-))]
-#[post("/v1/campaigns/{id}/pause")]
-async fn pause_campaign(
-    caller: Caller,
-    key: IdempotencyKey,
-    journal: web::Data<Journal>,
-    platform: web::Data<Platform>,
-    programmes: web::Data<Programmes>,
-    id: web::Path<Uuid>,
-) -> Result<HttpResponse, Problem> {
-    freeze(&caller, &key, &journal, &platform, &programmes, id.into_inner(), true).await
-}
-
-/// Lets a paused campaign give again.
-#[utoipa::path(tag = "loyalty", security(("key" = [])),
-    params(("Idempotency-Key" = String, Header, description = "A new UUID for each intent")), responses(
-    (status = 201, body = Recorded),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
-    (status = "5XX", body = ProblemBody, content_type = "application/problem+json"),
-))]
-#[post("/v1/campaigns/{id}/resume")]
-async fn resume_campaign(
-    caller: Caller,
-    key: IdempotencyKey,
-    journal: web::Data<Journal>,
-    platform: web::Data<Platform>,
-    programmes: web::Data<Programmes>,
-    id: web::Path<Uuid>,
-) -> Result<HttpResponse, Problem> {
-    freeze(&caller, &key, &journal, &platform, &programmes, id.into_inner(), false).await
-}
-
-async fn freeze(
-    caller: &Caller,
-    key: &IdempotencyKey,
-    journal: &Journal,
-    platform: &Platform,
-    programmes: &Programmes,
-    id: Uuid,
-    debits: bool,
-) -> Result<HttpResponse, Problem> {
-    caller.require(Scope::LoyaltyWrite)?;
-    let config = programmes.config(platform, caller.tenant.id).await?;
-    config.campaign(id).ok_or_else(unknown_campaign)?;
-    let path = format!("/v1/campaigns/{id}/{}", if debits { "pause" } else { "resume" });
-    let client_key = request_key(caller, key, &path, b"");
-    let mut last = None;
-    // Two accounts, two records: each under a key made from the client's, so that a retry finishes what is missing.
-    for purpose in [Purpose::Budget(id), Purpose::PointsBudget(id)] {
-        let account = purpose.account(caller.tenant.id);
-        let key = Key { key: derived("freeze", &[client_key.key.as_bytes(), account.as_bytes()]), ..client_key };
-        let command = Command::Freeze { account, debits, credits: false };
-        let paper = Paper { meta: json!({"kind": "freeze", "campaign": id}), ..Paper::default() };
-        last = Some(ask(journal, &caller.tenant, key, command, paper).await?);
-    }
-    recorded(last.ok_or_else(unknown_campaign)?)
-}
-
-fn recorded(answer: ledger::Answer) -> Result<HttpResponse, Problem> {
-    if let Body::Refused { refusal } = &answer.record.body {
-        return Err(describe_refusal(refusal, answer.record.seq));
-    }
-    let mut response = HttpResponse::Created();
-    if answer.replayed {
-        response.insert_header(("idempotent-replayed", "true"));
-    }
-    Ok(response.json(Recorded { seq: answer.record.seq }))
-}
-
 /// Tells of a campaign, its rule and what its budgets still hold.
 #[utoipa::path(tag = "loyalty", security(("key" = [])), responses(
-    (status = 200, body = CampaignBody),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
+    (status = 200, body = CampaignBody), Problems4xx,
 ))]
 #[get("/v1/campaigns/{id}")]
 async fn get_campaign(

@@ -22,6 +22,7 @@ pub mod metrics;
 pub mod money;
 pub mod problem;
 pub mod redis;
+pub mod reply;
 #[cfg(test)]
 pub(crate) mod scratch;
 pub mod snapshot;

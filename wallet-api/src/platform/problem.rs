@@ -2,11 +2,13 @@
 //!
 //! A problem has a stable `code` (its `type` is `/problems/<code>`), a title and a remedy in English, and members of its
 //! own. The middleware in [`http`](super::http) writes it in the language of the request: catalogue ids are
-//! `problem-<code>` and `problem-<code>-detail`, its own members are their values, and the English given here is the fallback.
+//! `problem-<code>` and `problem-<code>-detail`, its own members are their values, and the English given here is the
+//! fallback.
 //! The same problem is the same bytes each time: the request id travels in a header (JOURNAL 32).
 //! Not here: the text of causes. They go to the log, once, and never to the caller.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt;
 
@@ -14,6 +16,8 @@ use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
 use serde::Serialize;
 use serde_json::Value;
+use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
+use utoipa::{IntoResponses, ToSchema};
 
 use super::text::{self, Arg, Lang};
 
@@ -45,7 +49,7 @@ struct Parts {
 }
 
 /// What is wrong with one field of the request.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct FieldError {
     /// JSON pointer (RFC 6901) to the field in the request's body; empty for the body as a whole.
     pub pointer: String,
@@ -66,11 +70,14 @@ impl FieldError {
     }
 }
 
+/// The media type of problems (RFC 9457).
+const PROBLEM_JSON: &str = "application/problem+json";
+
 /// The members every problem has; [`Problem::with`] takes none of these names.
 const STANDARD_MEMBERS: [&str; 6] = ["type", "title", "status", "detail", "code", "errors"];
 
 /// A problem as it is sent; a problem's own members follow these.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Problem)]
 pub struct ProblemBody {
     /// Names the kind of problem: `/problems/<code>`.
@@ -91,6 +98,31 @@ pub struct ProblemBody {
     #[serde(flatten)]
     #[schema(additional_properties)]
     pub members: serde_json::Map<String, Value>,
+}
+
+/// In the API's description: the refusals that a caller causes, 4xx.
+pub struct Problems4xx;
+
+/// In the API's description: the refusals that a caller does not cause, 5xx.
+pub struct Problems5xx;
+
+impl IntoResponses for Problems4xx {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        described("4XX")
+    }
+}
+
+impl IntoResponses for Problems5xx {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        described("5XX")
+    }
+}
+
+fn described(statuses: &str) -> BTreeMap<String, RefOr<Response>> {
+    let schema = Ref::from_schema_name(ProblemBody::name());
+    let content = ContentBuilder::new().schema(Some(schema)).build();
+    let response = ResponseBuilder::new().content(PROBLEM_JSON, content).build();
+    BTreeMap::from([(statuses.to_owned(), response.into())])
 }
 
 impl Problem {
@@ -188,7 +220,7 @@ impl Problem {
             builder.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
         }
         let mut response = builder.json(self.body(lang));
-        let problem_json = header::HeaderValue::from_static("application/problem+json");
+        let problem_json = header::HeaderValue::from_static(PROBLEM_JSON);
         response.headers_mut().insert(header::CONTENT_TYPE, problem_json);
         response.extensions_mut().insert(self.clone());
         response

@@ -1,4 +1,7 @@
 //! `tessera check-backup`: whether a backup can be relied on, as far as that can be told without restoring it.
+//!
+//! Promise: it reads and changes nothing, and says what it could not tell. Not here: what the rows say, which only a
+//! restore and `verify` can.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,8 @@
 //! `tessera backup`: a base backup of the private database, and from then on its log.
+//!
+//! Promise: a backup has its name only once it is whole and checked against its manifest; one that was cut short is named
+//! `….part` and counts for nothing. The command succeeds once the server is seen to archive its log, or was not to.
+//! Not here: encryption, upload, removing old backups, databases of one's own.
 
 use std::fs;
 use std::io::Write;
@@ -19,7 +23,7 @@ use crate::platform::cluster::{Role, Source, verify_backup};
 const ARCHIVED_WITHIN: Duration = Duration::from_secs(60);
 
 /// What to do with a database that is not ours to copy.
-const EXTERNAL: &str = "DATABASE_URL names a server of your own, and its files are not on this machine's hands: use \
+const EXTERNAL: &str = "DATABASE_URL names a server of your own, and its files are not ours to copy: use \
     its own backup (pg_basebackup and archive_command, or your provider's), keep the file of known heads that `tessera \
     serve --heads-file` writes, and after a restore run `tessera begin-fork`; docs/operations/backup.md has the steps";
 

@@ -1,4 +1,5 @@
-//! Whether there is a Redis, and whether it answers. It never fails the report: every node runs without it.
+//! Whether there is a Redis, and whether it answers. One that is away fails no report, since every node runs without
+//! it; a `REDIS_URL` that `serve` would refuse does.
 
 use std::path::PathBuf;
 

@@ -1,13 +1,13 @@
 //! Hooks: what happened, told to other systems over HTTP, at least once.
 //!
-//! A hook is one POST of a CloudEvents body to an endpoint that the operator registered, signed as Standard Webhooks
+//! A hook is one POST of a CloudEvents body to an endpoint that a tenant registered, signed as Standard Webhooks
 //! 1.0 says, signed afresh at each attempt, tried ten times over three days, and never sent to a private address unless
 //! the operator allows it. The id is the same at every attempt, so that a receiver can tell a repeat from news.
 //!
 //! Some parts decide or send one thing each and know no database: [`sign`] makes and checks signatures, [`schedule`] says
 //! when to try again, [`guard`] says where a hook may go, [`message`] what it says, [`catalogue`] what there is to say,
 //! [`send`] makes one attempt. Over the tables, [`deliver`] is the engine, [`replay`] orders to tell again, [`notice`] what
-//! is told of endpoints themselves, and the functions here are what an operator may do with endpoints.
+//! is told of endpoints themselves, and the functions here are what a tenant may do with its endpoints.
 //!
 //! Promise: an attempt costs at most its total timeout and 20,000 bytes of answer, whatever the receiver does.
 //! Not here: which events exist and what they say (the slices that raise them), asymmetric signatures (`whpk_` keys).
@@ -46,6 +46,8 @@ use model::MAX_OLD_SECRETS;
 use notice::Notice;
 use send::{FailReason, Limits, Sender, ShakeError};
 use sign::Secret;
+
+use crate::platform::metrics::HookBacklog;
 
 /// How long a host's addresses may take to be found when an endpoint is registered.
 const RESOLVE: Duration = Duration::from_secs(3);
@@ -206,12 +208,16 @@ pub fn test(
     })
 }
 
-/// How many deliveries of all tenants are pending, counted up to `most`, and when the first of those was or will be due.
+/// What is left to deliver and how many endpoints there are, of all tenants, each counted up to `most`.
 ///
 /// # Errors
 /// The database's.
-pub fn backlog(conn: &mut PgConnection, most: i64) -> QueryResult<(i64, Option<DateTime<Utc>>)> {
-    store::backlog::backlog(conn, most)
+pub fn backlog(conn: &mut PgConnection, most: i64) -> QueryResult<HookBacklog> {
+    let (pending, due) = store::backlog::pending(conn, most)?;
+    let counted = store::backlog::endpoints(conn, most)?;
+    let count = |state: &str| counted.iter().find(|(of, _)| of == state).map_or(0, |(_, count)| *count);
+    let states = [store::backlog::ENABLED].into_iter().chain(DisableReason::ALL.map(DisableReason::word));
+    Ok(HookBacklog { pending, due, endpoints: states.map(|state| (state, count(state))).collect() })
 }
 
 /// The attempts to deliver the event at (seq, ordinal) to an endpoint, first to last.

@@ -110,6 +110,9 @@ pub enum DisableReason {
 }
 
 impl DisableReason {
+    /// Every reason.
+    pub const ALL: [Self; 3] = [Self::Requested, Self::Gone, Self::Failing];
+
     /// Its stable name.
     #[must_use]
     pub fn word(self) -> &'static str {

@@ -3,7 +3,8 @@
 //! These events have no record of the journal. They take the place that its head has at that moment, with ordinals from
 //! [`FIRST_ORDINAL`] on, which no record's events reach; so they have a `sequence`, an id and deliveries like all others.
 //! A notice of an endpoint goes to the tenant's *other* endpoints that listen to its type; a test goes to the endpoint.
-//! Promise: an event and its deliveries are written in the caller's transaction. Not here: when to tell (tend.rs).
+//! Promise: an event and its deliveries are written in the caller's transaction. Not here: when to tell
+//! (`deliver`).
 
 use std::collections::BTreeSet;
 
@@ -16,7 +17,7 @@ use uuid::Uuid;
 use super::message;
 use super::model::{DeliveryStatus, HookError};
 use super::store::bulk::{self, NewDelivery, Place};
-use super::store::notices;
+use super::store::{notices, turns};
 use crate::platform::events::Event;
 use crate::platform::ids::derived;
 
@@ -143,21 +144,21 @@ fn deliver(conn: &mut PgConnection, now: DateTime<Utc>, notice: &Notice, event: 
     let turn = turn_of(&event.subject);
     let ordered: BTreeSet<_> =
         receivers.iter().filter(|(_, is_ordered)| *is_ordered).map(|(id, _)| (notice.tenant, *id)).collect();
-    bulk::lock(conn, &ordered)?;
+    turns::lock(conn, &ordered)?;
     let rows: Vec<_> = receivers
         .iter()
         .map(|(endpoint, is_ordered)| NewDelivery {
             place: Place { tenant: event.tenant, endpoint: *endpoint, seq: event.seq, ordinal: event.ordinal },
             status: DeliveryStatus::Pending,
             attempts: 0,
-            next_at: Some(if *is_ordered { bulk::turn_comes() } else { now }),
+            next_at: Some(if *is_ordered { turns::turn_comes() } else { now }),
             turn: is_ordered.then_some(turn),
         })
         .collect();
     bulk::insert_deliveries(conn, &rows)?;
     let turns: Vec<_> = ordered.iter().map(|(tenant, endpoint)| (*tenant, *endpoint, turn)).collect();
     if !turns.is_empty() {
-        bulk::line_up(conn, &turns, now)?;
+        turns::line_up(conn, &turns, now)?;
     }
     Ok(())
 }

@@ -17,8 +17,8 @@ use uuid::Uuid;
 
 use super::message::webhook_id;
 use super::model::{DeliveryStatus, EventTypes, HookError, MAX_DEPTH, MAX_REPLAYS};
-use super::store::bulk::{self, Place};
-use super::store::{self, notices, replays, replays::hook_replay};
+use super::store::bulk::Place;
+use super::store::{self, notices, replays, replays::hook_replay, turns};
 
 /// Deliveries looked at in one transaction.
 const PAGE: i64 = 1_000;
@@ -237,10 +237,10 @@ fn enabled(conn: &mut PgConnection, tenant: i64, endpoint: Uuid) -> Result<(), H
 /// Makes deliveries of one endpoint due again; says how many there were.
 fn again(conn: &mut PgConnection, places: &[Place], now: DateTime<Utc>) -> QueryResult<usize> {
     // For ordered endpoints only, but one lock a page costs less than to ask.
-    bulk::lock(conn, &places.iter().map(|place| (place.tenant, place.endpoint)).collect::<BTreeSet<_>>())?;
+    turns::lock(conn, &places.iter().map(|place| (place.tenant, place.endpoint)).collect::<BTreeSet<_>>())?;
     let (count, turns) = replays::mark(conn, places, now)?;
     if !turns.is_empty() {
-        bulk::line_up(conn, &turns, now)?;
+        turns::line_up(conn, &turns, now)?;
     }
     Ok(count)
 }

@@ -20,7 +20,7 @@ use super::store;
 use crate::platform::Platform;
 use crate::platform::http::{Cursor, Json, Page, PageQuery};
 use crate::platform::keyring::{Caller, Scope};
-use crate::platform::problem::{Problem, ProblemBody};
+use crate::platform::problem::{Problem, Problems4xx};
 
 /// Attempts at one event of an ordered endpoint, when nobody says: two and a half hours.
 const SKIP_AFTER: i16 = 5;
@@ -181,8 +181,7 @@ impl From<AttemptMade> for HookAttempt {
 
 /// Adds an endpoint, and shows its secret once.
 #[utoipa::path(tag = "hooks", request_body = NewHookEndpoint, security(("key" = [])), responses(
-    (status = 201, body = AddedHookEndpoint),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
+    (status = 201, body = AddedHookEndpoint), Problems4xx,
 ))]
 #[post("/v1/hook-endpoints")]
 async fn add_hook_endpoint(
@@ -221,8 +220,7 @@ fn ordering(ordered: bool, skip_after: Option<i16>) -> Result<Option<i16>, HookE
 
 /// Lists endpoints, disabled ones included, in the order they were added.
 #[utoipa::path(tag = "hooks", params(PageQuery), security(("key" = [])), responses(
-    (status = 200, body = Page<HookEndpoint>),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
+    (status = 200, body = Page<HookEndpoint>), Problems4xx,
 ))]
 #[get("/v1/hook-endpoints")]
 async fn list_hook_endpoints(
@@ -254,8 +252,7 @@ fn uuid_of(Cursor([high, low]): Cursor<2>) -> Uuid {
 
 /// Tells of an endpoint.
 #[utoipa::path(tag = "hooks", security(("key" = [])), responses(
-    (status = 200, body = HookEndpoint),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
+    (status = 200, body = HookEndpoint), Problems4xx,
 ))]
 #[get("/v1/hook-endpoints/{id}")]
 async fn get_hook_endpoint(
@@ -271,8 +268,7 @@ async fn get_hook_endpoint(
 
 /// Disables an endpoint. It stays listed, what was sent there stays readable, and it can be enabled again.
 #[utoipa::path(tag = "hooks", security(("key" = [])), responses(
-    (status = 204),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
+    (status = 204), Problems4xx,
 ))]
 #[delete("/v1/hook-endpoints/{id}")]
 async fn disable_hook_endpoint(
@@ -302,8 +298,7 @@ struct DeliveryQuery {
 
 /// Lists what an endpoint was told or is to be told, newest first.
 #[utoipa::path(tag = "hooks", params(DeliveryQuery), security(("key" = [])), responses(
-    (status = 200, body = Page<HookDelivery>),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
+    (status = 200, body = Page<HookDelivery>), Problems4xx,
 ))]
 #[get("/v1/hook-endpoints/{id}/deliveries")]
 async fn list_hook_deliveries(
@@ -347,8 +342,7 @@ struct HookAttempts {
 
 /// Lists the attempts made to tell an endpoint one event, named by the `sequence` of its body.
 #[utoipa::path(tag = "hooks", security(("key" = [])), responses(
-    (status = 200, body = HookAttempts),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
+    (status = 200, body = HookAttempts), Problems4xx,
 ))]
 #[get("/v1/hook-endpoints/{id}/deliveries/{sequence}/attempts")]
 async fn list_hook_attempts(

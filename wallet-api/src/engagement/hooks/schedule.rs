@@ -5,8 +5,8 @@
 //! met by everything that failed while it was away in the same second, and a receiver may count on the published gaps as
 //! the shortest. An endpoint that asks for more time with `Retry-After` gets up to twice the gap and never less than it.
 //!
-//! Pure: the time and the random number are inputs. Not here: what counts as a failure (send.rs), and when an endpoint
-//! that fails for days is switched off.
+//! Pure: the time and the random number are inputs. Not here: what counts as a failure (`send`), and when an endpoint
+//! that fails for days is disabled (`deliver::health`).
 //! Source: Standard Webhooks 1.0, "Deliverability and reliability".
 
 use std::time::Duration;

@@ -5,7 +5,7 @@
 //! learn one by measuring how long a wrong one takes (`ring` compares in constant time).
 //!
 //! Limits: a signature older or newer than the tolerance is refused, but a repeat inside it is not noticed here: the
-//! receiver keeps the ids it has seen for twice the tolerance. Not here: keeping secrets (the vault), ed25519 (`v1a`).
+//! receiver keeps the ids it has seen for twice the tolerance. Not here: keeping secrets (`store`), ed25519 (`v1a`).
 //! Source: Standard Webhooks 1.0, "Signature scheme".
 
 use std::fmt;

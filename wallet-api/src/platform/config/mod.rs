@@ -10,20 +10,24 @@
 //! is an error, with the nearest known one. Not here: what values mean together, which their command knows.
 
 mod file;
+mod origin;
 mod secret;
+mod setting;
 mod value;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fmt;
 use std::path::{Path, PathBuf};
 
-use clap::builder::BoolishValueParser;
 use clap::parser::ValueSource;
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use clap::{Arg, ArgMatches, Command};
 
+pub use origin::{Fault, Origin};
 pub use secret::redact;
+pub use setting::{Setting, with_all_settings};
 pub use value::Value;
+
+use setting::{each_setting, is_argument_of, settings, switch};
 
 /// The file that is read when none is named, if it is there.
 pub const USUAL_FILE: &str = "tessera.toml";
@@ -36,119 +40,6 @@ const OURS: &str = "TESSERA_";
 const SERVICE_LINKS: [&str; 2] = ["TESSERA_SERVICE_", "TESSERA_PORT"];
 /// Variables of builds that tests may stop at will.
 const FAULTS: Option<&str> = if cfg!(feature = "faults") { Some("TESSERA_STOP_") } else { None };
-
-/// One thing that can be set.
-#[derive(Debug, Clone)]
-pub struct Setting {
-    /// Its key in the file.
-    pub key: String,
-    /// Its flag, without the dashes.
-    pub flag: String,
-    /// Its environment variable.
-    pub variable: String,
-    /// What holds when nobody sets it; empty when its help says so in words.
-    pub default: String,
-    /// What it is for, in one sentence or two.
-    pub help: String,
-    /// Never shown, and may be named as a file that holds it.
-    pub is_secret: bool,
-    /// May be set to several values.
-    pub is_list: bool,
-    /// Is true or false.
-    pub is_switch: bool,
-}
-
-impl Setting {
-    /// The setting that an argument is, if it is one.
-    fn of(arg: &Arg) -> Option<Self> {
-        let (flag, variable) = (arg.get_long()?, arg.get_env()?.to_str()?);
-        if arg.get_id() == FILE_ARG {
-            return None;
-        }
-        let default = arg.get_default_values().iter().filter_map(|value| value.to_str()).collect::<Vec<_>>().join(", ");
-        Some(Self {
-            key: flag.replace('-', "_"),
-            flag: flag.to_owned(),
-            variable: variable.to_owned(),
-            default,
-            help: arg.get_help().map(ToString::to_string).unwrap_or_default(),
-            is_secret: arg.is_hide_env_values_set(),
-            is_list: matches!(arg.get_action(), ArgAction::Append),
-            is_switch: matches!(arg.get_action(), ArgAction::SetTrue),
-        })
-    }
-
-    /// The key that names a file which holds this secret.
-    #[must_use]
-    pub fn file_key(&self) -> String {
-        format!("{}_file", self.key)
-    }
-
-    /// The variable that does.
-    #[must_use]
-    pub fn file_variable(&self) -> String {
-        format!("{}_FILE", self.variable)
-    }
-}
-
-/// Where a value stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origin {
-    /// On the command line.
-    Flag(String),
-    /// In this environment variable.
-    Variable(String),
-    /// On this line of the file, counted from 1.
-    File(PathBuf, usize),
-    /// In this file of its own, which was named there.
-    Secret(PathBuf, Box<Origin>),
-    /// Nobody set it.
-    Default,
-}
-
-impl Origin {
-    fn is_in_file(&self) -> bool {
-        match self {
-            Self::File(..) => true,
-            Self::Secret(_, named) => named.is_in_file(),
-            Self::Flag(_) | Self::Variable(_) | Self::Default => false,
-        }
-    }
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Flag(flag) => write!(f, "--{flag}"),
-            Self::Variable(variable) => f.write_str(variable),
-            Self::File(path, line) => write!(f, "{}:{line}", path.display()),
-            Self::Secret(path, named) => write!(f, "{} (named by {named})", path.display()),
-            Self::Default => f.write_str("default"),
-        }
-    }
-}
-
-/// Something that is wrong with the configuration. It never tells what a secret is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
-    /// Where.
-    pub origin: String,
-    /// What.
-    pub wrong: String,
-}
-
-impl Fault {
-    /// A fault found there.
-    pub fn new(origin: impl fmt::Display, wrong: impl Into<String>) -> Self {
-        Self { origin: origin.to_string(), wrong: wrong.into() }
-    }
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.origin, self.wrong)
-    }
-}
 
 /// What is set below the command line and its variables.
 struct Offer {
@@ -309,72 +200,6 @@ impl Configuration {
             Err(wrong) => self.faults.push(Fault::new(&origin, wrong)),
         }
     }
-}
-
-impl Setting {
-    fn key_names(&self) -> Vec<String> {
-        if self.is_secret { vec![self.key.clone(), self.file_key()] } else { vec![self.key.clone()] }
-    }
-
-    fn variable_names(&self) -> Vec<String> {
-        if self.is_secret { vec![self.variable.clone(), self.file_variable()] } else { vec![self.variable.clone()] }
-    }
-}
-
-/// Gives a command all settings of a command line as arguments of its own, none of them required: for commands that show
-/// or check the configuration.
-#[must_use]
-pub fn with_all_settings(command: Command, cli: &Command, first: &str) -> Command {
-    let args = arguments(cli, first).into_iter().filter(|arg| !arg.is_global_set());
-    command.args(args.map(|arg| arg.required(false)))
-}
-
-/// All arguments that are settings, each key once, the root's and those of `first` before any other.
-fn arguments(cli: &Command, first: &str) -> Vec<Arg> {
-    let mut found: BTreeMap<String, Arg> = BTreeMap::new();
-    let mut commands: Vec<&Command> = vec![cli];
-    commands.extend(cli.find_subcommand(first));
-    let mut rest: Vec<&Command> = cli.get_subcommands().collect();
-    while let Some(command) = rest.pop() {
-        rest.extend(command.get_subcommands());
-        commands.push(command);
-    }
-    for arg in commands.into_iter().flat_map(Command::get_arguments) {
-        if let Some(setting) = Setting::of(arg) {
-            found.entry(setting.key).or_insert_with(|| arg.clone());
-        }
-    }
-    found.into_values().collect()
-}
-
-fn settings(cli: &Command, first: &str) -> Vec<Setting> {
-    arguments(cli, first).iter().filter_map(Setting::of).collect()
-}
-
-fn is_argument_of(arg: &Arg, setting: &Setting) -> bool {
-    arg.get_long() == Some(&setting.flag) && arg.get_env().is_some()
-}
-
-/// Changes the arguments of a command and of those below it that are settings.
-fn each_setting(command: Command, change: &impl Fn(Arg, &Setting) -> Arg) -> Command {
-    let command = command.mut_args(|arg| match Setting::of(&arg) {
-        Some(setting) => change(arg, &setting),
-        None => arg,
-    });
-    command.mut_subcommands(|command| each_setting(command, change))
-}
-
-/// A switch that can also be turned off, against a variable or the file: `--flag=false`.
-fn switch(arg: Arg) -> Arg {
-    arg.action(ArgAction::Set)
-        .num_args(0..=1)
-        .require_equals(true)
-        .value_name("BOOL")
-        .value_parser(BoolishValueParser::new())
-        .hide_possible_values(true)
-        .default_missing_value("true")
-        .default_value("false")
-        .hide_default_value(true)
 }
 
 /// The file that flag or variable names, whatever else is wrong with the command line.

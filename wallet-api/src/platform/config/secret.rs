@@ -1,4 +1,4 @@
-//! Secrets: read from files of their own, and shown as far as they are none.
+//! Secrets: read from files of their own, and shown without what is secret in them.
 
 use std::path::Path;
 

@@ -1,6 +1,8 @@
 use std::fs;
 use std::net::SocketAddr;
 
+use clap::ArgAction;
+
 use super::*;
 
 /// A command line of the kind that ours is: a setting that two commands have, a switch, a list, a secret, and what is none.

@@ -1,6 +1,7 @@
 use diesel::prelude::*;
 use diesel::sql_query;
 
+use super::places::STANDING_WAIT;
 use super::*;
 use crate::platform::limits;
 use crate::platform::scratch::Scratch;

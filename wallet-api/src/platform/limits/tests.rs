@@ -107,27 +107,3 @@ async fn what_a_request_awaits_knows_whether_money_goes_before_it() {
     assert_eq!(ask(&limits, "GET", "/livez", "1/1").await.2, false);
     assert!(!may_wait_behind_money(), "and what is no request goes as before");
 }
-
-/// What the guards cost a request that passes all of them; run it by hand, in a release build.
-#[test]
-#[ignore = "prints a figure"]
-fn cost() {
-    let limits = limits("default");
-    let tenant = Tenant {
-        id: 1,
-        slug: String::new(),
-        name: String::new(),
-        sandbox: true,
-        zone: Rome,
-        locale: Lang::It,
-        secret: TenantSecret::new(&[1; 32]),
-    };
-    let caller = Caller::new(Arc::new(tenant), Actor::Client(1), []);
-    let (started, times) = (Instant::now(), 50_000);
-    for _ in 0..times {
-        let class = Class::of(CLASSES, &actix_web::http::Method::POST, "/pay").unwrap();
-        let _pass = limits.enter(class).unwrap();
-        limits.charge(&caller, class).unwrap();
-    }
-    println!("{} ns for each request", started.elapsed().as_nanos() / times);
-}

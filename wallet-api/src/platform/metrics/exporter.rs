@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use diesel::{PgConnection, QueryResult};
+use diesel::PgConnection;
 use ledger::health::{self, Lag, Lease};
 use ledger::{Journal, StoreError};
 
+use super::hooks::{self, HookBacklog, HookView};
 use super::text::{Seconds, Text};
-use super::{HOOKS, HTTP, process};
+use super::{HTTP, process};
 use crate::platform::clock::Clock;
 use crate::platform::db::Db;
 
@@ -18,12 +19,9 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const LAGS: i64 = 200;
 /// Slots that are told.
 const LEASES: i64 = 256;
-/// Pending deliveries that are counted.
-const DELIVERIES: i64 = 10_000;
+/// Pending deliveries that are counted, and endpoints.
+const COUNTED: i64 = 10_000;
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
-
-/// Tells how many deliveries are pending, up to so many, and when the first of them was or will be due.
-pub type Backlog = fn(&mut PgConnection, i64) -> QueryResult<(i64, Option<DateTime<Utc>>)>;
 
 /// Whom to ask.
 #[derive(Clone)]
@@ -34,8 +32,8 @@ pub struct Exporter {
     pub pools: Vec<(&'static str, Db)>,
     /// Which of them to ask the database through: one that neither requests nor hooks wait for.
     pub asks: Db,
-    /// What hooks have left to deliver.
-    pub backlog: Backlog,
+    /// How hooks fare.
+    pub hooks: HookView,
     /// To compare with the database's.
     pub clock: Clock,
 }
@@ -45,8 +43,7 @@ struct Sample {
     clock_us: i64,
     leases: Vec<Lease>,
     lags: Vec<Lag>,
-    pending: i64,
-    due: Option<DateTime<Utc>>,
+    hooks: HookBacklog,
 }
 
 impl Exporter {
@@ -59,7 +56,8 @@ impl Exporter {
         self.write_journal(&mut text);
         self.write_pools(&mut text);
         write_http(&mut text);
-        write_hooks(&mut text);
+        hooks::write_counts(&mut text);
+        hooks::write_load(&mut text, &(self.hooks.load)());
         let sample = self.sample().await;
         text.gauge("tessera_database_up", "1 when the database answered this scrape.", u8::from(sample.is_some()));
         if let Some(sample) = sample {
@@ -69,13 +67,13 @@ impl Exporter {
     }
 
     async fn sample(&self) -> Option<Sample> {
-        let backlog = self.backlog;
+        let backlog = self.hooks.backlog;
         let ask = move |conn: &mut PgConnection| {
             let (leases, lags) = (health::leases(conn, LEASES)?, health::lags(conn, LAGS)?);
-            let (pending, due) = backlog(conn, DELIVERIES)?;
+            let hooks = backlog(conn, COUNTED)?;
             // Last, so that it is compared with ours as soon as it is read.
             let clock_us = health::database_clock(conn)?;
-            Ok::<_, StoreError>(Sample { clock_us, leases, lags, pending, due })
+            Ok::<_, StoreError>(Sample { clock_us, leases, lags, hooks })
         };
         // No word to the log: whoever looks sees it, and looks again.
         self.asks.with_deadline(PATIENCE).try_run(ask).await.ok()?.ok()
@@ -144,22 +142,6 @@ fn write_http(text: &mut Text) {
     }
 }
 
-fn write_hooks(text: &mut Text) {
-    let name = "tessera_hook_attempts_total";
-    text.family(name, "counter", "Attempts to send a hook, by what came of them.");
-    for (outcome, count) in HOOKS.attempts().read() {
-        text.sample(name, &[("outcome", outcome)], count);
-    }
-    let name = "tessera_hook_deliveries_total";
-    text.family(name, "counter", "Deliveries that have ended, by how.");
-    for (status, count) in HOOKS.deliveries().read() {
-        text.sample(name, &[("status", status)], count);
-    }
-    let name = "tessera_hook_attempt_seconds";
-    text.family(name, "histogram", "How long an attempt took.");
-    text.times(name, &[], HOOKS.took_us());
-}
-
 fn write_sample(text: &mut Text, sample: &Sample, now: DateTime<Utc>) {
     let skew = now.timestamp_micros().saturating_sub(sample.clock_us);
     text.gauge("tessera_clock_skew_seconds", "This node's clock less the database's.", Seconds(skew));
@@ -180,10 +162,5 @@ fn write_sample(text: &mut Text, sample: &Sample, now: DateTime<Utc>) {
         let journal = lag.journal.0.to_string();
         text.sample(name, &[("follower", &lag.follower), ("journal", &journal)], lag.records);
     }
-    let help = "Hooks that wait for an attempt; more than 10000 are told as 10000.";
-    text.gauge("tessera_hook_pending", help, sample.pending);
-    // What memory holds is due later than now, so a delivery that is overdue is one that nobody takes up.
-    let overdue = sample.due.map_or(0, |due| now.signed_duration_since(due).num_microseconds().unwrap_or(i64::MAX));
-    let help = "How long the first of them has been due; 0 when none is.";
-    text.gauge("tessera_hook_overdue_seconds", help, Seconds(overdue.max(0)));
+    hooks::write_backlog(text, &sample.hooks, COUNTED, now);
 }

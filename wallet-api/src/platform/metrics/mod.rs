@@ -11,6 +11,7 @@
 
 mod counts;
 mod exporter;
+mod hooks;
 mod process;
 mod text;
 
@@ -18,7 +19,8 @@ use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 
 pub use counts::{HookCounts, HttpCounts, method_name};
-pub use exporter::{Backlog, Exporter};
+pub use exporter::Exporter;
+pub use hooks::{HookBacklog, HookLoad, HookView, LaneLoad};
 
 use super::http::not_found;
 use super::problem::Problem;

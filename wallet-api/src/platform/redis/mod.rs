@@ -4,17 +4,19 @@
 //! request touches memory only; one task per node talks to Redis, with timeouts, and starts over on a new connection
 //! after any answer that is late or makes no sense (a manager that repairs the old one would trust it too long).
 //! - **Spent**: every [`EXCHANGE`] what clients spent here is added to counters, and what others added is charged to the
-//!   buckets here ([`Limits::spent_elsewhere`](super::limits::Limits::spent_elsewhere): a quarter always stays). Without Redis each node counts for itself, so a
-//!   client may have its limit once per node. What was spent while Redis was away is not told later.
+//!   buckets here, of which a quarter always stays ([`Limits::spent_elsewhere`](super::limits::Limits::spent_elsewhere)).
+//!   Without Redis each node counts for itself, so a client may have its limit once per node. What was spent while Redis
+//!   was away is not told later.
 //! - **News** ([`News`]): a key was revoked, a configuration changed; others look it up again at once. Without Redis they
 //!   find out by themselves: keys within [`keyring::FRESH`](super::keyring::FRESH), configurations within a second.
 //!
 //! Not here: sessions and any other truth, and waking hooks: they are sent by the node that leads, which is the first to
-//! know of a commit. Keys in Redis begin with the prefix of the [`Settings`]: installations that share a Redis need one each.
+//! know of a commit. Keys in Redis begin with the prefix of the [`Settings`]: installations that share a Redis need one
+//! each.
 
-mod link;
 mod news;
 mod spent;
+mod task;
 
 use std::fmt;
 use std::sync::Arc;
@@ -23,8 +25,8 @@ use std::time::Duration;
 
 use redis::ConnectionAddr;
 
-pub use link::Link;
 pub use news::News;
+pub use task::Task;
 
 /// How often nodes tell each other what was spent.
 pub const EXCHANGE: Duration = Duration::from_millis(100);

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 
-use super::lanes::{Job, Key, Kind, Receiver, Turn};
+use super::lane::Lane;
+use super::outbox::{Job, Turn};
+use super::receiver::{Key, Receiver};
 use super::{Engine, Schedule};
 use crate::engagement::hooks::message;
 use crate::engagement::hooks::model::DeliveryStatus;
@@ -26,17 +28,17 @@ pub(super) struct Done {
 pub(super) fn take(engine: &Arc<Engine>, jobs: Vec<Job>) {
     let now = Instant::now();
     for job in jobs {
-        let (key, kind) = ((job.place.tenant, job.place.endpoint), job.kind());
+        let (key, lane) = ((job.place.tenant, job.place.endpoint), Lane::of(&job));
         if engine.lanes().push(job, engine.settings.concurrency, now) {
-            tokio::spawn(work(Arc::clone(engine), key, kind));
+            tokio::spawn(work(Arc::clone(engine), key, lane));
         }
     }
 }
 
 /// Sends to one endpoint, one after the other, while there is something to send.
-async fn work(engine: Arc<Engine>, key: Key, kind: Kind) {
+async fn work(engine: Arc<Engine>, key: Key, lane: Lane) {
     loop {
-        let next = engine.lanes().next(&key, kind);
+        let next = engine.lanes().next(&key, lane);
         let Some(Turn { receiver, job, on_trial }) = next else { return };
         let done = send(&engine, &receiver, &job).await;
         match done.outcome.status {

@@ -2,24 +2,19 @@
 //!
 //! A hook is sent as soon as its record is read; what came of it is written together with its event when the cursor moves
 //! past it. That is one commit which no hook waits for. A crash before it leaves the cursor where it was, and the same
-//! hooks are sent again under the same ids. A page that is not told whole within [`HOLD`] is written as far as it came,
-//! the rest of it as pending: an endpoint that hangs does not hold the cursor.
+//! hooks are sent again under the same ids. What may be told and not written is bounded ([`MAX_WEIGHT`]).
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, Utc};
-use hyper::body::Bytes;
 use ledger::JournalId;
 use ledger::follow::Span;
 use uuid::Uuid;
 
 use super::attempt::Done;
-use super::lanes::Key;
+use super::flight::Flight;
 use crate::engagement::hooks::store::bulk::Place;
 
-/// How long a page waits for the first attempts of all its hooks.
-const HOLD: Duration = Duration::from_millis(100);
 /// What one journal may have told and not written, in records or, where these are more, in deliveries: what a crash sends
 /// twice.
 const MAX_WEIGHT: i64 = 2_000;
@@ -27,81 +22,6 @@ const MAX_WEIGHT: i64 = 2_000;
 const FULL: usize = 4_000;
 /// How long a journal rests whose pages could not be written, or whose cursor somebody else moved.
 const REST: Duration = Duration::from_millis(500);
-
-/// An event that somebody is told.
-pub(super) struct Told {
-    pub(super) seq: i64,
-    pub(super) ordinal: i32,
-    pub(super) id: Uuid,
-    pub(super) kind: &'static str,
-    pub(super) body: Bytes,
-}
-
-/// A delivery of a page.
-pub(super) struct Landing {
-    pub(super) place: Place,
-    /// From when the poll may take it, if it has not ended by then.
-    pub(super) next_at: DateTime<Utc>,
-    /// Its first attempt, once made.
-    pub(super) done: Option<Done>,
-    /// At an ordered endpoint, whose turn it waits for.
-    pub(super) turn: Option<i64>,
-}
-
-impl Landing {
-    /// What the deliveries of a page are in order of.
-    pub(super) fn order(&self) -> (i64, i32, Uuid) {
-        (self.place.seq, self.place.ordinal, self.place.endpoint)
-    }
-}
-
-/// A page that is being told.
-pub(super) struct Flight {
-    pub(super) span: Span,
-    /// The leadership it was read under.
-    pub(super) epoch: i64,
-    pub(super) read_at: DateTime<Utc>,
-    pub(super) events: Vec<Told>,
-    /// By [`Landing::order`].
-    pub(super) deliveries: Vec<Landing>,
-    /// Endpoints some of whose deliveries wait in the table, because memory has no room for them.
-    pub(super) overflowed: Vec<Key>,
-    /// First attempts under way or waiting.
-    pub(super) missing: usize,
-    pub(super) began: Instant,
-}
-
-impl Flight {
-    /// A page, or records that nobody is told: `missing` of its deliveries are in memory.
-    pub(super) fn new(span: Span, epoch: i64, read_at: DateTime<Utc>) -> Self {
-        let (events, deliveries, overflowed) = Default::default();
-        Self { span, epoch, read_at, events, deliveries, overflowed, missing: 0, began: Instant::now() }
-    }
-
-    /// Its records, or its deliveries where these are more.
-    pub(super) fn weight(&self) -> i64 {
-        i64::try_from(self.deliveries.len()).unwrap_or(i64::MAX).max(self.span.len())
-    }
-
-    fn is_due(&self) -> bool {
-        self.missing == 0 || self.began.elapsed() >= HOLD
-    }
-
-    /// Notes an outcome, unless it is none of this page's first attempts.
-    fn land(&mut self, done: Done) -> Option<Done> {
-        let Place { endpoint, seq, ordinal, .. } = done.outcome.place;
-        let found = self.deliveries.binary_search_by_key(&(seq, ordinal, endpoint), Landing::order);
-        let landing = found.ok().and_then(|at| self.deliveries.get_mut(at));
-        match landing.filter(|landing| landing.done.is_none() && done.outcome.attempt == 1) {
-            Some(landing) => {
-                landing.done = Some(done);
-                self.missing = self.missing.saturating_sub(1);
-                None
-            }
-            None => Some(done),
-        }
-    }
-}
 
 /// How far one journal has been read, under one leadership.
 struct Track {
@@ -255,7 +175,10 @@ impl Flights {
 
 #[cfg(test)]
 mod tests {
+    use chrono::DateTime;
+
     use super::*;
+    use crate::engagement::hooks::deliver::flight::{HOLD, Landing};
     use crate::engagement::hooks::model::DeliveryStatus;
     use crate::engagement::hooks::store::bulk::Outcome;
 

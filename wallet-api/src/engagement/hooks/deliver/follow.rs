@@ -11,10 +11,14 @@ use ledger::{JournalId, read};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::flights::{Flight, Landing, Position, Told};
-use super::lanes::{Job, Key, Kind, Receiver};
+use super::flight::{Flight, Landing, Told};
+use super::flights::Position;
+use super::lane::Lane;
+use super::outbox::Job;
+use super::receiver::{Key, Receiver};
 use super::{Engine, EngineError, attempt};
 use crate::engagement::hooks::store::bulk::{self, Listener, Place};
+use crate::engagement::hooks::store::turns;
 use crate::engagement::hooks::{message, notice};
 use crate::platform::events::Event;
 use crate::platform::problem::Chain;
@@ -247,7 +251,7 @@ fn plan(
     let mut rooms: Vec<usize> = {
         let now = std::time::Instant::now();
         let lanes = engine.lanes();
-        receivers.iter().map(|receiver| lanes.room(&receiver.key, Kind::First, now)).collect()
+        receivers.iter().map(|receiver| lanes.room(&receiver.key, Lane::First, now)).collect()
     };
     let held_until = engine.held_until(flight.read_at);
     let mut jobs = Vec::new();
@@ -259,7 +263,7 @@ fn plan(
             let mut landing = Landing { place, next_at: flight.read_at, done: None, turn: None };
             if receiver.ordered().is_some() {
                 // Told from the table, where the one before it can be seen, also after a restart.
-                (landing.turn, landing.next_at) = (Some(notice::turn_of(&event.subject)), bulk::turn_comes());
+                (landing.turn, landing.next_at) = (Some(notice::turn_of(&event.subject)), turns::turn_comes());
             } else if *room > 0 {
                 *room = room.saturating_sub(1);
                 landing.next_at = held_until;

@@ -5,14 +5,14 @@
 //! an endpoint is known to be comes from memory, so that a success costs nothing and neither does one failure more.
 //! Limits: without hooks to send nobody knows, and nothing is disabled. A success just after the first failure may go
 //! unnoticed; the next one does not.
-//! Source: domain note 3.5.
+//! After: Standard Webhooks 1.0, "Deliverability and reliability"; the times are ours.
 
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::{PgConnection, QueryResult};
 
-use super::lanes::Key;
+use super::receiver::Key;
 use crate::engagement::hooks::model::{DeliveryStatus, DisableReason, HookError};
 use crate::engagement::hooks::notice::{self, Notice};
 use crate::engagement::hooks::store::bulk::Outcome;

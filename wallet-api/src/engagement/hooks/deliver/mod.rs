@@ -13,16 +13,20 @@
 //! that has failed for days is disabled, and the others are told: [`health`].
 //!
 //! Limits: an endpoint is told what is recorded after it was added. Order is not promised but to an endpoint that asked
-//! for it, by subject, a tenth of a second later than the others; `sequence` lets a receiver restore it. Memory holds [`lanes::PLACES`] deliveries for each endpoint and [`lanes::MAX_BYTES`] in all; what is
-//! beyond waits in the table.
+//! for it, by subject, a tenth of a second later than the others; `sequence` lets a receiver restore it. Memory holds
+//! [`lane::PLACES`] deliveries for each endpoint and [`lanes::MAX_BYTES`] in all; what is beyond waits in the table.
 
 mod attempt;
 mod breaker;
+mod flight;
 mod flights;
 mod follow;
 mod health;
+mod lane;
 mod lanes;
+mod outbox;
 mod poll;
+mod receiver;
 mod record;
 mod tend;
 
@@ -36,8 +40,9 @@ use ledger::follow::Page;
 use ledger::{Journal, StoreError};
 use tokio::sync::{Notify, watch};
 
-use self::flights::{Flight, Flights};
-pub use self::lanes::Concurrency;
+use self::flight::Flight;
+use self::flights::Flights;
+pub use self::lane::{Concurrency, PerLane};
 use self::lanes::Lanes;
 use super::guard::Policy;
 use super::model::HookError;
@@ -48,6 +53,7 @@ use crate::platform::Platform;
 use crate::platform::db::DbError;
 use crate::platform::events::Event;
 use crate::platform::ids::Ids;
+use crate::platform::metrics::HookLoad;
 
 /// Makes events of a page of the journal. Pure: the same page always gives the same events.
 pub type EventSource = fn(&Page) -> Result<Vec<Event>, StoreError>;
@@ -107,6 +113,7 @@ pub enum StartError {
 /// The running engine.
 pub struct Hooks {
     stop: watch::Sender<bool>,
+    lanes: Arc<Mutex<Lanes>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -119,7 +126,7 @@ struct Engine {
     sender: Sender,
     /// Not the platform's: a demo's seeded stream must not depend on when hooks fail.
     dice: Ids,
-    lanes: Mutex<Lanes>,
+    lanes: Arc<Mutex<Lanes>>,
     /// Says that the table has deliveries for which there is room again.
     hungry: Notify,
     flights: Mutex<Flights>,
@@ -161,9 +168,11 @@ impl Hooks {
         events: EventSource,
         mut settings: Settings,
     ) -> Result<Self, StartError> {
-        settings.limits.idle_per_server = settings.limits.idle_per_server.max(settings.concurrency.sum());
+        let at_once = settings.concurrency.sum(|one| (*one).max(1));
+        settings.limits.idle_per_server = settings.limits.idle_per_server.max(at_once);
         let sender = Sender::new(settings.policy.clone(), settings.limits.clone())?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let lanes = Arc::<Mutex<Lanes>>::default();
         let engine = Engine {
             platform,
             journal,
@@ -171,7 +180,7 @@ impl Hooks {
             settings,
             sender,
             dice: Ids::system(),
-            lanes: Mutex::default(),
+            lanes: Arc::clone(&lanes),
             hungry: Notify::new(),
             flights: Mutex::default(),
             turns: AtomicUsize::new(0),
@@ -182,14 +191,20 @@ impl Hooks {
         let thread = std::thread::Builder::new()
             .name("hooks".into())
             .spawn(move || runtime.block_on(run(Arc::new(engine), stopping)))?;
-        Ok(Self { stop, thread: Mutex::new(Some(thread)) })
+        Ok(Self { stop, lanes, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Looks at what memory holds, whenever it is called; that is nothing on a node that does not lead.
+    pub fn look(&self) -> impl Fn() -> HookLoad + Send + Sync + use<> {
+        let lanes = Arc::clone(&self.lanes);
+        move || lock(&lanes).load()
     }
 
     /// Begins nothing new, lets attempts under way end (for 2 s at most), writes down what came of them, and makes the
     /// rest due at once for whoever comes next. Blocks. Before the journal and the database stop.
     pub fn stop(&self) {
         self.stop.send_replace(true);
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let thread = lock(&self.thread).take();
         if thread.is_some_and(|thread| thread.join().is_err()) {
             tracing::error!("the hooks' thread panicked");
         }
@@ -233,15 +248,18 @@ fn finished(task: &'static str, end: Result<(), tokio::task::JoinError>) {
     }
 }
 
+/// A panic elsewhere leaves lanes and flights usable: at worst a delivery is held that nobody sends, until a restart.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Engine {
-    /// A panic elsewhere leaves the lanes usable: at worst a delivery is held that nobody sends, until a restart.
     fn lanes(&self) -> MutexGuard<'_, Lanes> {
-        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.lanes)
     }
 
-    /// As with the lanes, a panic elsewhere leaves them usable.
     fn flights(&self) -> MutexGuard<'_, Flights> {
-        self.flights.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.flights)
     }
 
     /// Takes up a page, before its first hook is sent; false when it will be read again.

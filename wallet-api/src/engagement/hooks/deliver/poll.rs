@@ -8,7 +8,9 @@ use ledger::JournalId;
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use super::lanes::{Job, Key, Kind};
+use super::lane::Lane;
+use super::outbox::Job;
+use super::receiver::Key;
 use super::{Engine, EngineError, attempt};
 use crate::engagement::hooks::store::bulk;
 
@@ -82,14 +84,14 @@ fn take(engine: &Arc<Engine>, asked: &Asked, due: Vec<bulk::Due>) {
     let mut jobs: Vec<Job> = due.into_iter().map(job).collect();
     let mut got = Asked::new();
     for job in &jobs {
-        let count = got.entry((job.place.tenant, job.place.endpoint, job.kind().code())).or_default();
+        let count = got.entry((job.place.tenant, job.place.endpoint, Lane::of(job).code())).or_default();
         *count = count.saturating_add(1);
     }
     {
         let mut lanes = engine.lanes();
-        for (place @ (tenant, endpoint, lane), places) in asked {
-            if let Some(kind) = Kind::from_code(*lane) {
-                lanes.set_overflowed(&(*tenant, *endpoint), kind, got.get(place) == Some(places));
+        for (place @ (tenant, endpoint, code), places) in asked {
+            if let Some(lane) = Lane::from_code(*code) {
+                lanes.set_overflowed(&(*tenant, *endpoint), lane, got.get(place) == Some(places));
             }
         }
     }

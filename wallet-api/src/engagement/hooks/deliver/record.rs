@@ -10,14 +10,15 @@ use ledger::follow::{self, Span};
 use tokio::sync::watch;
 
 use super::attempt::Done;
-use super::flights::{Flight, Landing, Told};
+use super::flight::{Flight, Landing, Told};
 use super::follow::NAME;
 use super::health::{self, Change};
-use super::lanes::Kind;
+use super::lane::Lane;
 use super::{Engine, EngineError};
 use crate::engagement::hooks::model::{DeliveryStatus, DisableReason};
 use crate::engagement::hooks::notice::{self, Notice};
-use crate::engagement::hooks::store::bulk::{self, NewDelivery, NewEvent, Outcome, Waits};
+use crate::engagement::hooks::store::bulk::{self, NewDelivery, NewEvent, Outcome};
+use crate::engagement::hooks::store::turns::{self, Waits};
 use crate::engagement::hooks::switch_off;
 use crate::platform::problem::Chain;
 
@@ -117,7 +118,7 @@ fn written(engine: &Engine, flights: &[Flight]) {
     let_go(engine, flights);
     let overflowed = flights.iter().flat_map(|flight| &flight.overflowed);
     let mut lanes = engine.lanes();
-    overflowed.for_each(|key| lanes.set_overflowed(key, Kind::First, true));
+    overflowed.for_each(|key| lanes.set_overflowed(key, Lane::First, true));
     if landings(flights).any(|landing| landing.turn.is_some()) {
         engine.hungry.notify_one();
     }
@@ -153,7 +154,7 @@ fn write_pages(
     let events: Vec<_> = flights.iter().flat_map(|flight| flight.events.iter().map(event_row(flight))).collect();
     let deliveries: Vec<_> = landings(flights).map(delivery_row).collect();
     let outcomes: Vec<_> = landings(flights).filter_map(|landing| Some(&landing.done.as_ref()?.outcome)).collect();
-    let turns = turns(deliveries.iter().filter_map(|row| Some((&row.place, row.turn?))));
+    let turns = turns_of(deliveries.iter().filter_map(|row| Some((&row.place, row.turn?))));
     bulk::in_bulk(conn, |conn| {
         // The cursor first: of two engines the second waits here, and then finds it moved.
         if !follow::advance(conn, NAME, span, epoch)? {
@@ -191,7 +192,7 @@ fn delivery_row(landing: &Landing) -> NewDelivery {
 }
 
 /// The turns of these deliveries, each once.
-fn turns<'a>(waiting: impl Iterator<Item = (&'a bulk::Place, i64)>) -> Vec<Waits> {
+fn turns_of<'a>(waiting: impl Iterator<Item = (&'a bulk::Place, i64)>) -> Vec<Waits> {
     let all: BTreeSet<_> = waiting.map(|(place, turn)| (place.tenant, place.endpoint, turn)).collect();
     all.into_iter().collect()
 }
@@ -205,10 +206,10 @@ fn in_turn(
     if turns.is_empty() {
         return work(conn);
     }
-    bulk::lock(conn, &turns.iter().map(|(tenant, endpoint, _)| (*tenant, *endpoint)).collect())?;
+    turns::lock(conn, &turns.iter().map(|(tenant, endpoint, _)| (*tenant, *endpoint)).collect())?;
     work(conn)?;
     // Due at once, whatever anybody's clock says.
-    bulk::line_up(conn, turns, DateTime::UNIX_EPOCH)
+    turns::line_up(conn, turns, DateTime::UNIX_EPOCH)
 }
 
 /// Moves deliveries on that are in the table.
@@ -222,7 +223,7 @@ async fn settle(engine: &Engine, late: Vec<Done>, drained: &watch::Receiver<bool
     let write = move |conn: &mut PgConnection| {
         let outcomes: Vec<_> = shared.iter().map(|done| &done.outcome).collect();
         let over = outcomes.iter().copied().filter(ended);
-        let turns = turns(over.filter_map(|outcome| Some((&outcome.place, outcome.turn?))));
+        let turns = turns_of(over.filter_map(|outcome| Some((&outcome.place, outcome.turn?))));
         bulk::in_bulk(conn, |conn| {
             in_turn(conn, &turns, |conn| bulk::settle(conn, &outcomes))?;
             tell(conn, &outcomes, &changes)

@@ -196,7 +196,7 @@ async fn more_than_memory_holds_is_told_in_the_end() {
     let world = World::new().await;
     let inbox = Inbox::start(|_, _| Answer::Status(200)).await;
     let (endpoint, _) = world.add(&inbox.url, &["*"]).await;
-    let count = lanes::PLACES + 1_000;
+    let count = lane::PLACES.first + 1_000;
     let committed = world.pay(count).await; // before the engine runs: it meets them all at once
     let hooks = world.hooks(quick());
     eventually(|| world.count(endpoint, DeliveryStatus::Delivered) == i64::try_from(count).unwrap()).await;

@@ -9,7 +9,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use crate::engagement::hooks::catalogue::{EVENT_TYPES, EventType};
 use crate::engagement::hooks::model::HookError;
 use crate::platform::keyring::{Caller, Scope};
-use crate::platform::problem::{Problem, ProblemBody};
+use crate::platform::problem::{Problem, Problems4xx};
 
 pub(super) fn routes(config: &mut ServiceConfig) {
     config.service(list_event_types).service(get_event_type);
@@ -51,8 +51,7 @@ fn summary(kind: &EventType) -> EventTypeSummary {
 
 /// Lists every type of event there is.
 #[utoipa::path(tag = "hooks", security(("key" = [])), responses(
-    (status = 200, body = EventTypeList),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
+    (status = 200, body = EventTypeList), Problems4xx,
 ))]
 #[get("/v1/event-types")]
 async fn list_event_types(caller: Caller) -> Result<HttpResponse, Problem> {
@@ -62,8 +61,7 @@ async fn list_event_types(caller: Caller) -> Result<HttpResponse, Problem> {
 
 /// Tells of a type of event, with the JSON schema of its body.
 #[utoipa::path(tag = "hooks", security(("key" = [])), responses(
-    (status = 200, body = EventTypeDetail),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
+    (status = 200, body = EventTypeDetail), Problems4xx,
 ))]
 #[get("/v1/event-types/{name}")]
 async fn get_event_type(caller: Caller, name: web::Path<String>) -> Result<HttpResponse, Problem> {

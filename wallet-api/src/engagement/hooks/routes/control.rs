@@ -20,7 +20,7 @@ use crate::engagement::hooks::sign::Secret;
 use crate::platform::Platform;
 use crate::platform::http::Json;
 use crate::platform::keyring::{Caller, Scope};
-use crate::platform::problem::{Problem, ProblemBody};
+use crate::platform::problem::{Problem, Problems4xx};
 
 /// How long an old secret signs beside the new one, when nobody says: a day.
 const OVERLAP_S: i64 = 86_400;
@@ -51,8 +51,7 @@ pub(super) fn depth(request: &HttpRequest) -> i16 {
 
 /// Enables a disabled endpoint: it is told what happens from then on. What ended as `gone` can be replayed.
 #[utoipa::path(tag = "hooks", security(("key" = [])), responses(
-    (status = 200, body = HookEndpoint),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
+    (status = 200, body = HookEndpoint), Problems4xx,
 ))]
 #[post("/v1/hook-endpoints/{id}/enable")]
 async fn enable_hook_endpoint(
@@ -79,8 +78,7 @@ pub(super) struct SecretRotation {
 /// Replaces the secret of an endpoint, and shows the new one once. Until the overlap is over, every hook carries a
 /// signature of each; within a second or so on every node.
 #[utoipa::path(tag = "hooks", request_body = Option<SecretRotation>, security(("key" = [])), responses(
-    (status = 200, body = AddedHookEndpoint),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
+    (status = 200, body = AddedHookEndpoint), Problems4xx,
 ))]
 #[post("/v1/hook-endpoints/{id}/rotate-secret")]
 async fn rotate_hook_secret(
@@ -119,8 +117,7 @@ pub(super) struct HookTest {
 /// Sends an endpoint a test event, `endpoint.test.v1`, whatever types it listens to. It is signed, retried and listed like
 /// every other. A call made because of a hook carries that hook's `tessera-hook-depth` on; past 8 it is refused.
 #[utoipa::path(tag = "hooks", security(("key" = [])), responses(
-    (status = 202, body = HookTest),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
+    (status = 202, body = HookTest), Problems4xx,
 ))]
 #[post("/v1/hook-endpoints/{id}/test")]
 async fn test_hook_endpoint(

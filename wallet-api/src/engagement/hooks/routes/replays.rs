@@ -17,7 +17,7 @@ use crate::engagement::hooks::store;
 use crate::platform::Platform;
 use crate::platform::http::{Cursor, Page, PageQuery};
 use crate::platform::keyring::{Caller, Scope};
-use crate::platform::problem::{Problem, ProblemBody};
+use crate::platform::problem::{Problem, Problems4xx};
 
 pub(super) fn routes(config: &mut ServiceConfig) {
     config
@@ -147,8 +147,7 @@ fn bound(
 
 /// Tells an endpoint one event again, at once, under the same ids.
 #[utoipa::path(tag = "hooks", security(("key" = [])), responses(
-    (status = 202),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
+    (status = 202), Problems4xx,
 ))]
 #[post("/v1/hook-endpoints/{id}/deliveries/{sequence}/replay")]
 async fn replay_hook_delivery(
@@ -169,8 +168,7 @@ async fn replay_hook_delivery(
 ///
 /// The leader walks through it in pages, beside everything else; the order says how far it is, and can be cancelled.
 #[utoipa::path(tag = "hooks", request_body = Option<NewHookReplay>, security(("key" = [])), responses(
-    (status = 202, body = HookReplay),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
+    (status = 202, body = HookReplay), Problems4xx,
 ))]
 #[post("/v1/hook-endpoints/{id}/replays")]
 async fn replay_hooks(
@@ -193,8 +191,7 @@ async fn replay_hooks(
 
 /// Lists the orders to tell an endpoint again, newest first.
 #[utoipa::path(tag = "hooks", params(PageQuery), security(("key" = [])), responses(
-    (status = 200, body = Page<HookReplay>),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
+    (status = 200, body = Page<HookReplay>), Problems4xx,
 ))]
 #[get("/v1/hook-endpoints/{id}/replays")]
 async fn list_hook_replays(
@@ -219,8 +216,7 @@ async fn list_hook_replays(
 
 /// Tells how far an order to tell again is.
 #[utoipa::path(tag = "hooks", security(("key" = [])), responses(
-    (status = 200, body = HookReplay),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
+    (status = 200, body = HookReplay), Problems4xx,
 ))]
 #[get("/v1/hook-replays/{id}")]
 async fn get_hook_replay(
@@ -236,8 +232,7 @@ async fn get_hook_replay(
 
 /// Ends an order to tell again where it is. What it made due is still sent.
 #[utoipa::path(tag = "hooks", security(("key" = [])), responses(
-    (status = 204),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
+    (status = 204), Problems4xx,
 ))]
 #[delete("/v1/hook-replays/{id}")]
 async fn cancel_hook_replay(

@@ -3,8 +3,6 @@
 //! Every transaction is durable before it answers, like everything in the house: the cursor and the deliveries it wrote
 //! are one commit, so a crash can only make what was sent be sent again under the same ids.
 //!
-//! Arrays of rows are unnested in the select list, in step: in FROM, PostgreSQL would first store each of them.
-//!
 //! Plans: the tables grow by millions of rows while a prepared plan lives, so every look-up is an index probe per row
 //! asked for, and [`in_bulk`] forbids the plans that would be right for a small table only. No update joins an array:
 //! a planner that thinks the table small would read it whole for each element. Rows are found by `LATERAL … LIMIT 1`
@@ -12,14 +10,13 @@
 //! `next_at IS NOT NULL` and not `status = 0`, which means the same: the latter would let PostgreSQL read all that is
 //! pending at the endpoint, through the index of what is due, for each row.
 
-use std::collections::BTreeSet;
-
 use chrono::{DateTime, Utc};
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Binary, Integer, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{BigInt, Binary, Integer, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid};
 use uuid::Uuid;
 
+use super::columns::Columns;
 use super::hook_endpoint;
 use super::statement::statement;
 use crate::engagement::hooks::model::DeliveryStatus;
@@ -98,50 +95,15 @@ pub(crate) struct NewEvent<'a> {
 
 /// Keeps events of one tenant.
 pub(crate) fn insert_events(conn: &mut PgConnection, tenant: i64, events: &[NewEvent<'_>]) -> QueryResult<()> {
-    const TEXT: &str = "INSERT INTO hook_event (tenant, seq, ordinal, id, kind, body, created_at) \
-        SELECT ?, unnest(?), unnest(?), unnest(?), unnest(?), unnest(?), unnest(?)";
-    let seqs: Vec<_> = events.iter().map(|event| event.seq).collect();
-    let ordinals: Vec<_> = events.iter().map(|event| event.ordinal).collect();
-    let ids: Vec<_> = events.iter().map(|event| event.id).collect();
-    let kinds: Vec<_> = events.iter().map(|event| event.kind).collect();
-    let bodies: Vec<_> = events.iter().map(|event| event.body).collect();
-    let times: Vec<_> = events.iter().map(|event| event.created_at).collect();
-    statement::<()>(
-        TEXT,
-        &[
-            &tenant.into_sql::<BigInt>(),
-            &seqs.into_sql::<Array<BigInt>>(),
-            &ordinals.into_sql::<Array<Integer>>(),
-            &ids.into_sql::<Array<SqlUuid>>(),
-            &kinds.into_sql::<Array<Text>>(),
-            &bodies.into_sql::<Array<Binary>>(),
-            &times.into_sql::<Array<Timestamptz>>(),
-        ],
-    )
-    .execute(conn)
-    .map(drop)
-}
-
-/// The keys of deliveries as columns.
-#[derive(Default)]
-pub(super) struct Keys {
-    pub(super) tenants: Vec<i64>,
-    pub(super) endpoints: Vec<Uuid>,
-    pub(super) seqs: Vec<i64>,
-    pub(super) ordinals: Vec<i32>,
-}
-
-impl Keys {
-    pub(super) fn of(places: impl Iterator<Item = Place>) -> Self {
-        let mut keys = Self::default();
-        for Place { tenant, endpoint, seq, ordinal } in places {
-            keys.tenants.push(tenant);
-            keys.endpoints.push(endpoint);
-            keys.seqs.push(seq);
-            keys.ordinals.push(ordinal);
-        }
-        keys
-    }
+    const TEXT: &str = "INSERT INTO hook_event (tenant, seq, ordinal, id, kind, body, created_at) SELECT ?, ?";
+    let columns = Columns::of(events)
+        .with::<BigInt, _>(|event| event.seq)
+        .with::<Integer, _>(|event| event.ordinal)
+        .with::<SqlUuid, _>(|event| event.id)
+        .with::<Text, _>(|event| event.kind)
+        .with::<Binary, _>(|event| event.body)
+        .with::<Timestamptz, _>(|event| event.created_at);
+    statement::<()>(TEXT, &[&tenant.into_sql::<BigInt>(), &columns]).execute(conn).map(drop)
 }
 
 /// A delivery as it is first written.
@@ -159,28 +121,15 @@ pub(crate) struct NewDelivery {
 
 /// Adds deliveries.
 pub(crate) fn insert_deliveries(conn: &mut PgConnection, deliveries: &[NewDelivery]) -> QueryResult<()> {
-    const TEXT: &str = "INSERT INTO hook_delivery (tenant, endpoint, seq, ordinal, status, attempts, next_at, turn) \
-        SELECT unnest(?), unnest(?), unnest(?), unnest(?), unnest(?), unnest(?), unnest(?), unnest(?)";
-    let Keys { tenants, endpoints, seqs, ordinals } = Keys::of(deliveries.iter().map(|delivery| delivery.place));
-    let statuses: Vec<_> = deliveries.iter().map(|delivery| delivery.status.code()).collect();
-    let attempts: Vec<_> = deliveries.iter().map(|delivery| delivery.attempts).collect();
-    let times: Vec<_> = deliveries.iter().map(|delivery| delivery.next_at).collect();
-    let turns: Vec<_> = deliveries.iter().map(|delivery| delivery.turn).collect();
-    statement::<()>(
-        TEXT,
-        &[
-            &tenants.into_sql::<Array<BigInt>>(),
-            &endpoints.into_sql::<Array<SqlUuid>>(),
-            &seqs.into_sql::<Array<BigInt>>(),
-            &ordinals.into_sql::<Array<Integer>>(),
-            &statuses.into_sql::<Array<SmallInt>>(),
-            &attempts.into_sql::<Array<Integer>>(),
-            &times.into_sql::<Array<Nullable<Timestamptz>>>(),
-            &turns.into_sql::<Array<Nullable<BigInt>>>(),
-        ],
-    )
-    .execute(conn)
-    .map(drop)
+    const TEXT: &str =
+        "INSERT INTO hook_delivery (tenant, endpoint, seq, ordinal, status, attempts, next_at, turn) SELECT ?";
+    let columns = Columns::of(deliveries)
+        .with_key(|delivery| delivery.place)
+        .with::<SmallInt, _>(|delivery| delivery.status.code())
+        .with::<Integer, _>(|delivery| delivery.attempts)
+        .with::<Nullable<Timestamptz>, _>(|delivery| delivery.next_at)
+        .with::<Nullable<BigInt>, _>(|delivery| delivery.turn);
+    statement::<()>(TEXT, &[&columns]).execute(conn).map(drop)
 }
 
 /// A delivery that came due, with what is needed to send it.
@@ -225,7 +174,7 @@ pub(crate) fn claim(
 ) -> QueryResult<Vec<Due>> {
     const TEXT: &str = concat!(
         "WITH taken AS (UPDATE hook_delivery d SET next_at = ? WHERE d.ctid = ANY (ARRAY( \
-            SELECT p.place FROM (SELECT unnest(?) AS tenant, unnest(?) AS endpoint, unnest(?) AS lane, unnest(?) AS places) q \
+            SELECT p.place FROM (SELECT ?) q (tenant, endpoint, lane, places) \
             CROSS JOIN LATERAL (SELECT ctid AS place FROM hook_delivery \
                 WHERE tenant = q.tenant AND endpoint = q.endpoint AND status = 0 AND next_at <= ? AND ",
         lane!(),
@@ -238,22 +187,13 @@ pub(crate) fn claim(
     type Row =
         (BigInt, SqlUuid, BigInt, Integer, Integer, Nullable<Integer>, Nullable<BigInt>, SqlUuid, Binary, SmallInt);
     type Values = (i64, Uuid, i64, i32, i32, Option<i32>, Option<i64>, Uuid, Vec<u8>, i16);
-    let tenants: Vec<_> = rooms.iter().map(|room| room.tenant).collect();
-    let endpoints: Vec<_> = rooms.iter().map(|room| room.endpoint).collect();
-    let lanes: Vec<_> = rooms.iter().map(|room| room.lane).collect();
-    let places: Vec<_> = rooms.iter().map(|room| room.places).collect();
-    let rows = statement::<Row>(
-        TEXT,
-        &[
-            &until.into_sql::<Timestamptz>(),
-            &tenants.into_sql::<Array<BigInt>>(),
-            &endpoints.into_sql::<Array<SqlUuid>>(),
-            &lanes.into_sql::<Array<Integer>>(),
-            &places.into_sql::<Array<BigInt>>(),
-            &now.into_sql::<Timestamptz>(),
-        ],
-    )
-    .load::<Values>(conn)?;
+    let rooms = Columns::of(rooms)
+        .with::<BigInt, _>(|room| room.tenant)
+        .with::<SqlUuid, _>(|room| room.endpoint)
+        .with::<Integer, _>(|room| room.lane)
+        .with::<BigInt, _>(|room| room.places);
+    let (now, until) = (now.into_sql::<Timestamptz>(), until.into_sql::<Timestamptz>());
+    let rows = statement::<Row>(TEXT, &[&until, &rooms, &now]).load::<Values>(conn)?;
     let read = |(tenant, endpoint, seq, ordinal, attempts, replayed, turn, event, body, depth): Values| Due {
         place: Place { tenant, endpoint, seq, ordinal },
         attempts,
@@ -288,35 +228,15 @@ pub(crate) struct Outcome {
 /// Writes attempts down whose deliveries are written as they leave them, in the same transaction.
 pub(crate) fn insert_attempts(conn: &mut PgConnection, outcomes: &[&Outcome]) -> QueryResult<()> {
     const TEXT: &str = "INSERT INTO hook_attempt \
-            (tenant, endpoint, seq, ordinal, attempt, at, status, reason, duration_ms, response) \
-        SELECT unnest(?), unnest(?), unnest(?), unnest(?), unnest(?), unnest(?), unnest(?), unnest(?), unnest(?), unnest(?)";
-    let Keys { tenants, endpoints, seqs, ordinals } = Keys::of(outcomes.iter().map(|outcome| outcome.place));
-    let Made { attempts, times, answers, reasons, durations, responses } = Made::of(outcomes);
-    statement::<()>(
-        TEXT,
-        &[
-            &tenants.into_sql::<Array<BigInt>>(),
-            &endpoints.into_sql::<Array<SqlUuid>>(),
-            &seqs.into_sql::<Array<BigInt>>(),
-            &ordinals.into_sql::<Array<Integer>>(),
-            &attempts.into_sql::<Array<Integer>>(),
-            &times.into_sql::<Array<Timestamptz>>(),
-            &answers.into_sql::<Array<Nullable<Integer>>>(),
-            &reasons.into_sql::<Array<Nullable<Text>>>(),
-            &durations.into_sql::<Array<Integer>>(),
-            &responses.into_sql::<Array<Nullable<Text>>>(),
-        ],
-    )
-    .execute(conn)
-    .map(drop)
+        (tenant, endpoint, seq, ordinal, attempt, at, status, reason, duration_ms, response) SELECT ?";
+    statement::<()>(TEXT, &[&columns_of(outcomes)]).execute(conn).map(drop)
 }
 
 /// Writes attempts down and moves their deliveries on, each at most once among them. An attempt that was written before
 /// changes nothing, nor does one at a delivery that is not there: its page was not written, and will be told again.
 pub(crate) fn settle(conn: &mut PgConnection, outcomes: &[&Outcome]) -> QueryResult<()> {
     const TEXT: &str = "WITH said (tenant, endpoint, seq, ordinal, attempt, at, http_status, reason, duration_ms, response, \
-            status, next_at) AS MATERIALIZED (SELECT unnest(?), unnest(?), unnest(?), unnest(?), unnest(?), unnest(?), \
-            unnest(?), unnest(?), unnest(?), unnest(?), unnest(?), unnest(?)), \
+            status, next_at) AS MATERIALIZED (SELECT ?), \
         made AS MATERIALIZED (SELECT said.* FROM said CROSS JOIN LATERAL (SELECT 1 FROM hook_delivery \
             WHERE tenant = said.tenant AND endpoint = said.endpoint AND seq = said.seq AND ordinal = said.ordinal LIMIT 1) d), \
         moved AS (INSERT INTO hook_delivery AS d (tenant, endpoint, seq, ordinal, status, attempts, next_at) \
@@ -327,121 +247,33 @@ pub(crate) fn settle(conn: &mut PgConnection, outcomes: &[&Outcome]) -> QueryRes
         INSERT INTO hook_attempt (tenant, endpoint, seq, ordinal, attempt, at, status, reason, duration_ms, response) \
         SELECT tenant, endpoint, seq, ordinal, attempt, at, http_status, reason, duration_ms, response FROM made \
         ON CONFLICT DO NOTHING";
-    let Keys { tenants, endpoints, seqs, ordinals } = Keys::of(outcomes.iter().map(|outcome| outcome.place));
-    let Made { attempts, times, answers, reasons, durations, responses } = Made::of(outcomes);
-    let statuses: Vec<_> = outcomes.iter().map(|outcome| outcome.status.code()).collect();
-    let nexts: Vec<_> = outcomes.iter().map(|outcome| outcome.next_at).collect();
-    statement::<()>(
-        TEXT,
-        &[
-            &tenants.into_sql::<Array<BigInt>>(),
-            &endpoints.into_sql::<Array<SqlUuid>>(),
-            &seqs.into_sql::<Array<BigInt>>(),
-            &ordinals.into_sql::<Array<Integer>>(),
-            &attempts.into_sql::<Array<Integer>>(),
-            &times.into_sql::<Array<Timestamptz>>(),
-            &answers.into_sql::<Array<Nullable<Integer>>>(),
-            &reasons.into_sql::<Array<Nullable<Text>>>(),
-            &durations.into_sql::<Array<Integer>>(),
-            &responses.into_sql::<Array<Nullable<Text>>>(),
-            &statuses.into_sql::<Array<SmallInt>>(),
-            &nexts.into_sql::<Array<Nullable<Timestamptz>>>(),
-        ],
-    )
-    .execute(conn)
-    .map(drop)
+    let columns = columns_of(outcomes)
+        .with::<SmallInt, _>(|outcome| outcome.status.code())
+        .with::<Nullable<Timestamptz>, _>(|outcome| outcome.next_at);
+    statement::<()>(TEXT, &[&columns]).execute(conn).map(drop)
 }
 
-/// Attempts as columns.
-#[derive(Default)]
-struct Made<'a> {
-    attempts: Vec<i32>,
-    times: Vec<DateTime<Utc>>,
-    answers: Vec<Option<i32>>,
-    reasons: Vec<Option<&'static str>>,
-    durations: Vec<i32>,
-    responses: Vec<Option<&'a str>>,
-}
-
-impl<'a> Made<'a> {
-    fn of(outcomes: &[&'a Outcome]) -> Self {
-        let mut made = Self::default();
-        for outcome in outcomes {
-            made.attempts.push(outcome.attempt);
-            made.times.push(outcome.at);
-            made.answers.push(outcome.http_status);
-            made.reasons.push(outcome.reason);
-            made.durations.push(outcome.duration_ms);
-            made.responses.push(outcome.response.as_deref());
-        }
-        made
-    }
+/// Attempts as the table has them.
+fn columns_of<'a>(outcomes: &'a [&Outcome]) -> Columns<'a, &'a Outcome> {
+    Columns::of(outcomes)
+        .with_key(|outcome| outcome.place)
+        .with::<Integer, _>(|outcome| outcome.attempt)
+        .with::<Timestamptz, _>(|outcome| outcome.at)
+        .with::<Nullable<Integer>, _>(|outcome| outcome.http_status)
+        .with::<Nullable<Text>, _>(|outcome| outcome.reason)
+        .with::<Integer, _>(|outcome| outcome.duration_ms)
+        .with::<Nullable<Text>, _>(|outcome| outcome.response.as_deref())
 }
 
 /// Makes deliveries that were claimed and not tried due again. One that another session moves at this very moment stays
 /// as that session leaves it.
 pub(crate) fn release(conn: &mut PgConnection, places: &[Place], now: DateTime<Utc>) -> QueryResult<()> {
     const TEXT: &str = "UPDATE hook_delivery d SET next_at = ? WHERE d.ctid = ANY (ARRAY( \
-        SELECT p.place FROM (SELECT unnest(?) AS tenant, unnest(?) AS endpoint, unnest(?) AS seq, unnest(?) AS ordinal) q \
+        SELECT p.place FROM (SELECT ?) q (tenant, endpoint, seq, ordinal) \
         CROSS JOIN LATERAL (SELECT ctid AS place FROM hook_delivery WHERE tenant = q.tenant AND endpoint = q.endpoint \
             AND seq = q.seq AND ordinal = q.ordinal AND next_at IS NOT NULL LIMIT 1 FOR UPDATE) p))";
-    let Keys { tenants, endpoints, seqs, ordinals } = Keys::of(places.iter().copied());
-    statement::<()>(
-        TEXT,
-        &[
-            &now.into_sql::<Timestamptz>(),
-            &tenants.into_sql::<Array<BigInt>>(),
-            &endpoints.into_sql::<Array<SqlUuid>>(),
-            &seqs.into_sql::<Array<BigInt>>(),
-            &ordinals.into_sql::<Array<Integer>>(),
-        ],
-    )
-    .execute(conn)
-    .map(drop)
-}
-
-/// Whose turn: a tenant, an ordered endpoint of it, and the number of a subject.
-pub(crate) type Waits = (i64, Uuid, i64);
-
-/// Until when a delivery that waits for its turn is hidden from the poll.
-pub(crate) fn turn_comes() -> DateTime<Utc> {
-    // The year 9999, written as PostgreSQL and we both can.
-    DateTime::from_timestamp(253_370_764_800, 0).unwrap_or(DateTime::<Utc>::MAX_UTC)
-}
-
-/// At ordered endpoints, makes the first pending delivery of each of these turns due, if it waits for its turn.
-///
-/// Whoever adds, ends or replays a delivery with a turn calls this after it, in the same transaction, with the endpoints
-/// locked by [`lock`] from before: of two who do so at once the second then sees what the first did.
-pub(crate) fn line_up(conn: &mut PgConnection, turns: &[Waits], now: DateTime<Utc>) -> QueryResult<()> {
-    const TEXT: &str = "UPDATE hook_delivery d SET next_at = ? WHERE d.next_at = ? AND d.ctid = ANY (ARRAY( \
-        SELECT p.place FROM (SELECT unnest(?) AS tenant, unnest(?) AS endpoint, unnest(?) AS turn) q \
-        CROSS JOIN LATERAL (SELECT ctid AS place FROM hook_delivery WHERE tenant = q.tenant AND endpoint = q.endpoint \
-            AND turn = q.turn AND status = 0 ORDER BY seq, ordinal LIMIT 1) p))";
-    let tenants: Vec<_> = turns.iter().map(|(tenant, _, _)| *tenant).collect();
-    let endpoints: Vec<_> = turns.iter().map(|(_, endpoint, _)| *endpoint).collect();
-    let numbers: Vec<_> = turns.iter().map(|(_, _, turn)| *turn).collect();
-    statement::<()>(
-        TEXT,
-        &[
-            &now.into_sql::<Timestamptz>(),
-            &turn_comes().into_sql::<Timestamptz>(),
-            &tenants.into_sql::<Array<BigInt>>(),
-            &endpoints.into_sql::<Array<SqlUuid>>(),
-            &numbers.into_sql::<Array<BigInt>>(),
-        ],
-    )
-    .execute(conn)
-    .map(drop)
-}
-
-/// Locks endpoints until the end of the transaction, in the order of their keys.
-pub(crate) fn lock(conn: &mut PgConnection, endpoints: &BTreeSet<(i64, Uuid)>) -> QueryResult<()> {
-    for (tenant, endpoint) in endpoints {
-        let row = hook_endpoint::table.find((*tenant, *endpoint)).select(hook_endpoint::id);
-        row.for_no_key_update().first::<Uuid>(conn).optional()?;
-    }
-    Ok(())
+    let places = Columns::of(places).with_key(|place| *place);
+    statement::<()>(TEXT, &[&now.into_sql::<Timestamptz>(), &places]).execute(conn).map(drop)
 }
 
 /// Ends what is still pending at disabled endpoints, some of it at a time; says how much.

@@ -5,10 +5,12 @@
 
 pub(super) mod backlog;
 pub(super) mod bulk;
+mod columns;
 pub(super) mod notices;
 pub(super) mod replays;
 mod statement;
 pub(super) mod tend;
+pub(super) mod turns;
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
@@ -257,7 +259,7 @@ pub(super) fn deliveries(
         kind,
         status: DeliveryStatus::from_code(status),
         attempts,
-        next_at: next_at.filter(|at| *at < bulk::turn_comes()),
+        next_at: next_at.filter(|at| *at < turns::turn_comes()),
         created_at,
     };
     Ok(rows.into_iter().map(read).collect())

@@ -2,12 +2,14 @@
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Integer, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{BigInt, Integer, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid};
 use uuid::Uuid;
 
-use super::bulk::{Keys, Place, Waits, lane, turn_comes};
+use super::bulk::{Place, lane};
+use super::columns::Columns;
 use super::hook_event;
 use super::statement::statement;
+use super::turns::{Waits, turn_comes};
 use crate::engagement::hooks::replay::Replay;
 
 diesel::table! {
@@ -154,22 +156,16 @@ pub(in super::super) fn mark(
 ) -> QueryResult<(usize, Vec<Waits>)> {
     const TEXT: &str = "UPDATE hook_delivery d SET status = 0, replayed = attempts, \
             next_at = CASE WHEN turn IS NULL THEN ? ELSE ? END WHERE d.ctid = ANY (ARRAY( \
-        SELECT p.place FROM (SELECT unnest(?) AS tenant, unnest(?) AS endpoint, unnest(?) AS seq, unnest(?) AS ordinal) q \
+        SELECT p.place FROM (SELECT ?) q (tenant, endpoint, seq, ordinal) \
         CROSS JOIN LATERAL (SELECT ctid AS place FROM hook_delivery WHERE tenant = q.tenant AND endpoint = q.endpoint \
             AND seq = q.seq AND ordinal = q.ordinal LIMIT 1 FOR UPDATE) p)) RETURNING d.tenant, d.endpoint, d.turn";
-    let Keys { tenants, endpoints, seqs, ordinals } = Keys::of(places.iter().copied());
-    let rows = statement::<(BigInt, SqlUuid, Nullable<BigInt>)>(
-        TEXT,
-        &[
-            &now.into_sql::<Timestamptz>(),
-            &turn_comes().into_sql::<Timestamptz>(),
-            &tenants.into_sql::<Array<BigInt>>(),
-            &endpoints.into_sql::<Array<SqlUuid>>(),
-            &seqs.into_sql::<Array<BigInt>>(),
-            &ordinals.into_sql::<Array<Integer>>(),
-        ],
-    )
-    .load::<(i64, Uuid, Option<i64>)>(conn)?;
+    let places = Columns::of(places).with_key(|place| *place);
+    let (now, turn_comes) = (now.into_sql::<Timestamptz>(), turn_comes().into_sql::<Timestamptz>());
+    let rows = statement::<(BigInt, SqlUuid, Nullable<BigInt>)>(TEXT, &[&now, &turn_comes, &places]).load::<(
+        i64,
+        Uuid,
+        Option<i64>,
+    )>(conn)?;
     let mut turns: Vec<_> =
         rows.iter().filter_map(|(tenant, endpoint, turn)| Some((*tenant, *endpoint, (*turn)?))).collect();
     turns.sort_unstable();

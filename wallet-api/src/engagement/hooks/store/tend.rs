@@ -5,8 +5,8 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Timestamptz, Uuid as SqlUuid};
 use uuid::Uuid;
 
-use super::bulk::turn_comes;
 use super::statement::statement;
+use super::turns::turn_comes;
 use super::{hook_endpoint, hook_event};
 
 /// Notes the first failure of an endpoint since its last success.

@@ -1,4 +1,8 @@
 //! The one task of a node that talks to Redis.
+//!
+//! It tells what was spent here and hears what was spent elsewhere, tells news and hears news, each call with a timeout.
+//! After any call that fails or is late it drops both connections, forgets what it had still to tell, and starts over.
+//! Limits: news waiting to be told and news believed are bounded, and what is beyond is dropped; see the module above.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -28,15 +32,15 @@ const AGAIN: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(1)
 /// What a node does about news.
 pub type Heed = Arc<dyn Fn(&News) + Send + Sync>;
 
-/// A node's link to Redis; it ends with the value.
+/// What keeps a node and Redis talking; it ends with the value.
 #[derive(Debug)]
-pub struct Link {
+pub struct Task {
     outbox: mpsc::Sender<News>,
-    task: JoinHandle<()>,
+    handle: JoinHandle<()>,
 }
 
-impl Link {
-    /// Starts the link. It tells `state` how it is, shares what `limits` say, and hands news to `heed`.
+impl Task {
+    /// Starts it. It tells `state` how it is, shares what `limits` say, and hands news to `heed`.
     ///
     /// Needs a tokio runtime; waits for nothing.
     #[must_use]
@@ -44,7 +48,7 @@ impl Link {
         let (outbox, news) = mpsc::channel(OUTBOX);
         state.set(State::DOWN);
         let side = Side { settings, state, limits, heed, seen: Seen::default(), news };
-        Self { outbox, task: tokio::spawn(side.run()) }
+        Self { outbox, handle: tokio::spawn(side.run()) }
     }
 
     /// Tells other nodes something as soon as may be, or never: it does not wait.
@@ -54,9 +58,9 @@ impl Link {
     }
 }
 
-impl Drop for Link {
+impl Drop for Task {
     fn drop(&mut self) {
-        self.task.abort();
+        self.handle.abort();
     }
 }
 
