@@ -1,11 +1,14 @@
 //! A proxy that can be told to misbehave: between two nodes, or between a node and its database.
 
+use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+
+use crate::wire::{self, Point};
 
 /// The name of PostgreSQL's socket in its folder.
 const SOCKET: &str = ".s.PGSQL.5432";
@@ -34,18 +37,58 @@ pub struct Proxy {
 }
 
 #[derive(Debug, Default)]
-struct Shared {
+pub(crate) struct Shared {
     fault: AtomicU8,
     hits: AtomicU64,
+    deaths: Mutex<Deaths>,
+}
+
+/// Where a node is to die, and how often one did.
+#[derive(Debug, Default)]
+struct Deaths {
+    armed: Option<Armed>,
+    struck: BTreeMap<Point, u64>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Armed {
+    point: Point,
+    /// So often the point is passed by first.
+    passes: u32,
 }
 
 impl Shared {
-    fn fault(&self) -> Fault {
+    pub(crate) fn fault(&self) -> Fault {
         FAULTS[usize::from(self.fault.load(Ordering::SeqCst))]
     }
 
-    fn hit(&self) {
+    pub(crate) fn hit(&self) {
         self.hits.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn deaths(&self) -> MutexGuard<'_, Deaths> {
+        self.deaths.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether this is the place and time to die: true once, until it is told how that went.
+    pub(crate) fn is_due(&self, point: Point) -> bool {
+        let mut deaths = self.deaths();
+        let Some(armed) = deaths.armed.as_mut().filter(|armed| armed.point == point) else { return false };
+        let is_due = armed.passes == 0;
+        armed.passes = armed.passes.saturating_sub(1);
+        if is_due {
+            deaths.armed = None;
+        }
+        is_due
+    }
+
+    pub(crate) fn struck(&self, point: Point) {
+        *self.deaths().struck.entry(point).or_default() += 1;
+    }
+
+    /// The server refused what should have come before: the next one, then.
+    pub(crate) fn missed(&self, point: Point) {
+        self.deaths().armed = Some(Armed { point, passes: 0 });
     }
 }
 
@@ -85,10 +128,26 @@ impl Proxy {
                     continue;
                 }
                 let Ok(server) = UnixStream::connect(&to).await else { continue };
-                tokio::spawn(join(client, server, Arc::clone(&shared)));
+                let shared = Arc::clone(&shared);
+                tokio::spawn(async move { wire::converse(client, server, &shared).await });
             }
         });
         proxy
+    }
+
+    /// Kills the node that comes to this point, once, after it has passed it by so often.
+    pub fn kill_at(&self, point: Point, passes: u32) {
+        self.shared.deaths().armed = Some(Armed { point, passes });
+    }
+
+    /// Kills nobody any more.
+    pub fn spare(&self) {
+        self.shared.deaths().armed = None;
+    }
+
+    /// How often a node was killed at this point.
+    pub fn struck(&self, point: Point) -> u64 {
+        self.shared.deaths().struck.get(&point).copied().unwrap_or(0)
     }
 
     /// Misbehaves like this from here on.
