@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use tessera_tests::{Dice, Ground, HEALED, Point, Scene, run_sql};
+use tessera_tests::{Dice, Ground, HEALED, Point, Scene, eventually_async, run_sql};
 
 /// A node's lease ends by itself three seconds after its death; tests that kill many cannot wait for each.
 const LEASE_ENDS: &str = "UPDATE journal.lease SET expires_at = clock_timestamp()";
@@ -86,4 +86,18 @@ async fn kill_taking_over(scene: &mut Scene<'_>, point: Point) {
     let mut hit = door.push();
     let status = hit.wait_until_ended();
     assert_eq!(door.proxy.struck(point), 1, "{point:?}: {status}: {}", hit.log());
+}
+
+/// F34: the writer panics with a decided batch in its hands, again and again. Its state is rebuilt each time, from rows.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f34_a_writer_that_panics_is_rebuilt_from_what_is_written() {
+    let panics = [("TESSERA_STOP_BY_PANIC_EVERY", "60")];
+    let mut scene = Scene::start(Ground::fast().database(), 1, &panics).await;
+    let terms = async |scene: &Scene<'_>| Some(scene.said(0).await?["terms"].as_u64().unwrap()).filter(|terms| *terms > 3);
+    scene.load().await;
+    eventually_async("three panics", HEALED, async || terms(&scene).await).await;
+    let tally = scene.assert_laws().await;
+    let panicked = scene.nodes[0].node.log().matches("panicking before a batch is sent").count();
+    assert!(panicked >= 3 && tally.saw("503 outcome-unknown") >= 3, "{panicked} panics: {:?}", tally.others);
+    eprintln!("f34: {panicked} panics, {:?}", tally.others);
 }
