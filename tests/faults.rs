@@ -3,7 +3,7 @@
 //! Every test is loaded when it is hit, counts the hits, and fails itself when there were none.
 
 use rustix::process::Signal;
-use tessera_tests::{Fault, Ground, HEALED, Scene, eventually_async};
+use tessera_tests::{Dice, Fault, Ground, HEALED, Point, Scene, eventually_async};
 
 /// A leading node whose way to the database misbehaves until that has hit a few times; then all goes on.
 async fn strike(fault: Fault, nodes: usize) {
@@ -23,9 +23,27 @@ async fn strike(fault: Fault, nodes: usize) {
     eprintln!("{fault:?}: {} hits, {:?}", proxy.hits(), tally.others);
 }
 
-/// F22: the commit was sent, and the connection is cut before its answer.
+/// F22: the commit was sent and done, and the connection is cut before its answer. The node asks the books what became of
+/// it: whatever callers are told is true, and mostly they are told that it was done.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f22_a_commit_whose_answer_is_cut_off_is_resolved_by_its_key() {
+    let mut dice = Dice::thrown("f22");
+    let mut scene = Scene::start(Ground::fast().database(), 1, &[]).await;
+    let proxy = scene.nodes[0].proxy.clone();
+    for cuts in 1..=4 {
+        scene.load().await.more(50, HEALED).await;
+        proxy.cut_at(Point::PostingCommitted, u32::try_from(dice.below(10)).unwrap());
+        let is_cut = async || (proxy.struck(Point::PostingCommitted) == cuts).then_some(());
+        eventually_async("a commit's answer is cut off", HEALED, is_cut).await;
+    }
+    let tally = scene.assert_laws().await;
+    assert!(scene.nodes[0].node.log().contains("a batch was not acknowledged"), "the node noticed nothing");
+    eprintln!("f22: 4 commits cut off, {:?}", tally.others);
+}
+
+/// F22: the same of every answer of the database, whatever was asked.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f22_answers_that_are_cut_off_hold_nobody() {
     strike(Fault::LoseAnswers, 1).await;
 }
 

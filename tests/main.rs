@@ -19,6 +19,7 @@ mod observe;
 mod openapi;
 mod plans;
 mod reference;
+mod rounds;
 mod servers;
 mod ship;
 mod tidy;

@@ -46,7 +46,7 @@ async fn f05_an_immediate_shutdown_loses_nothing_that_was_acknowledged() {
     stop_server("f05", Signal::QUIT, 3).await;
 }
 
-async fn stop_server(name: &str, signal: Signal, rounds: u32) {
+async fn stop_server(name: &'static str, signal: Signal, rounds: u32) {
     let mut dice = Dice::thrown(name);
     let ground = Ground::own(name);
     let mut scene = Scene::start(ground.database(), 1, &[]).await;

@@ -5,8 +5,10 @@ use std::time::Duration;
 use uuid::Uuid;
 
 /// SplitMix64 (Steele, Lea, Flood 2014).
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Dice {
+    /// Who throws them.
+    test: &'static str,
     /// What everything follows from.
     pub seed: u64,
     state: u64,
@@ -14,11 +16,11 @@ pub struct Dice {
 
 impl Dice {
     /// Dice of the seed that the environment names, else of a new one; says which.
-    pub fn thrown(test: &str) -> Self {
+    pub fn thrown(test: &'static str) -> Self {
         let named = std::env::var("TESSERA_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
         let seed = named.unwrap_or_else(|| Uuid::new_v4().as_u64_pair().0 >> 32);
         eprintln!("{test}: TESSERA_TEST_SEED={seed}");
-        Self { seed, state: seed }
+        Self { test, seed, state: seed }
     }
 
     fn next(&mut self) -> u64 {
@@ -42,5 +44,13 @@ impl Dice {
     pub async fn moment(&mut self, below: Duration) {
         let micros = self.below(u64::try_from(below.as_micros()).unwrap());
         tokio::time::sleep(Duration::from_micros(micros)).await;
+    }
+}
+
+impl Drop for Dice {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{} failed with TESSERA_TEST_SEED={}", self.test, self.seed);
+        }
     }
 }

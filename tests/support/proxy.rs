@@ -40,12 +40,12 @@ pub struct Proxy {
 pub(crate) struct Shared {
     fault: AtomicU8,
     hits: AtomicU64,
-    deaths: Mutex<Deaths>,
+    strikes: Mutex<Strikes>,
 }
 
-/// Where a node is to die, and how often one did.
+/// Which point is to be struck, and how often each was.
 #[derive(Debug, Default)]
-struct Deaths {
+struct Strikes {
     armed: Option<Armed>,
     struck: BTreeMap<Point, u64>,
 }
@@ -53,8 +53,18 @@ struct Deaths {
 #[derive(Debug, Clone, Copy)]
 struct Armed {
     point: Point,
+    blow: Blow,
     /// So often the point is passed by first.
     passes: u32,
+}
+
+/// What happens at a point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Blow {
+    /// The node is killed.
+    Kill,
+    /// The connection is cut.
+    Cut,
 }
 
 impl Shared {
@@ -66,29 +76,30 @@ impl Shared {
         self.hits.fetch_add(1, Ordering::SeqCst);
     }
 
-    fn deaths(&self) -> MutexGuard<'_, Deaths> {
-        self.deaths.lock().unwrap_or_else(PoisonError::into_inner)
+    fn strikes(&self) -> MutexGuard<'_, Strikes> {
+        self.strikes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether this is the place and time to die: true once, until it is told how that went.
-    pub(crate) fn is_due(&self, point: Point) -> bool {
-        let mut deaths = self.deaths();
-        let Some(armed) = deaths.armed.as_mut().filter(|armed| armed.point == point) else { return false };
-        let is_due = armed.passes == 0;
-        armed.passes = armed.passes.saturating_sub(1);
-        if is_due {
-            deaths.armed = None;
+    /// What is to happen at this place and time: told once, and again after a miss.
+    pub(crate) fn due(&self, point: Point) -> Option<Blow> {
+        let mut strikes = self.strikes();
+        let armed = strikes.armed.as_mut().filter(|armed| armed.point == point)?;
+        let blow = armed.blow;
+        if armed.passes > 0 {
+            armed.passes -= 1;
+            return None;
         }
-        is_due
+        strikes.armed = None;
+        Some(blow)
     }
 
     pub(crate) fn struck(&self, point: Point) {
-        *self.deaths().struck.entry(point).or_default() += 1;
+        *self.strikes().struck.entry(point).or_default() += 1;
     }
 
     /// The server refused what should have come before: the next one, then.
-    pub(crate) fn missed(&self, point: Point) {
-        self.deaths().armed = Some(Armed { point, passes: 0 });
+    pub(crate) fn missed(&self, point: Point, blow: Blow) {
+        self.strikes().armed = Some(Armed { point, blow, passes: 0 });
     }
 }
 
@@ -137,17 +148,17 @@ impl Proxy {
 
     /// Kills the node that comes to this point, once, after it has passed it by so often.
     pub fn kill_at(&self, point: Point, passes: u32) {
-        self.shared.deaths().armed = Some(Armed { point, passes });
+        self.shared.strikes().armed = Some(Armed { point, blow: Blow::Kill, passes });
     }
 
-    /// Kills nobody any more.
-    pub fn spare(&self) {
-        self.shared.deaths().armed = None;
+    /// Cuts the connection that comes to this point, once, after it was passed by so often.
+    pub fn cut_at(&self, point: Point, passes: u32) {
+        self.shared.strikes().armed = Some(Armed { point, blow: Blow::Cut, passes });
     }
 
-    /// How often a node was killed at this point.
+    /// How often this point was struck.
     pub fn struck(&self, point: Point) -> u64 {
-        self.shared.deaths().struck.get(&point).copied().unwrap_or(0)
+        self.shared.strikes().struck.get(&point).copied().unwrap_or(0)
     }
 
     /// Misbehaves like this from here on.

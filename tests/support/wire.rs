@@ -1,4 +1,4 @@
-//! PostgreSQL's wire protocol, as much of it as it takes to kill a node at a chosen message.
+//! PostgreSQL's wire protocol, as much of it as it takes to strike at a chosen message.
 //!
 //! A batch is posted by one prepared statement outside any transaction of the client's, so the server opens one at its
 //! Bind, does the work at its Execute and commits at its Sync; what slices and followers do stands between a BEGIN and a
@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
-use crate::proxy::{Fault, Shared};
+use crate::proxy::{Blow, Fault, Shared};
 
 /// How long a session is kept for a dead node: its successor, or the server's own timeout, must have ended it by then.
 const ORPHANED: Duration = Duration::from_secs(60);
@@ -195,13 +195,18 @@ pub(crate) async fn converse(mut client: UnixStream, mut server: UnixStream, sha
                 while let Some(message) = Message::cut(&mut asked, place.has_started) {
                     let points = if place.has_started { place.see(&message) } else { &[] };
                     place.has_started = true;
-                    if let Some(point) = points.iter().copied().find(|point| shared.is_due(*point)) {
-                        match strike(point, node, &message, &mut client, &mut server).await {
+                    let due = points.iter().find_map(|point| Some((*point, shared.due(*point)?)));
+                    if let Some((point, blow)) = due {
+                        match strike(point, &message, &mut client, &mut server).await {
                             Some(true) => {
+                                if blow == Blow::Kill {
+                                    _ = kill_process(node, Signal::KILL);
+                                }
                                 shared.struck(point);
+                                drop(client);
                                 return if point.leaves_open() { outlive(server).await };
                             }
-                            Some(false) => shared.missed(point),
+                            Some(false) => shared.missed(point, blow),
                             None => return,
                         }
                     } else if server.write_all(&message.bytes).await.is_err() {
@@ -242,11 +247,10 @@ async fn swallow(mut client: UnixStream, mut server: UnixStream, shared: &Shared
     }
 }
 
-/// Sends of a message what is to arrive, waits for what is to be known, and kills. False when the server refused what
+/// Sends of a message what is to arrive, and waits for what is to be known. False when the server refused what
 /// was asked, which is passed on; none when the conversation ended.
 async fn strike(
     point: Point,
-    node: Pid,
     message: &Message,
     client: &mut UnixStream,
     server: &mut UnixStream,
@@ -275,7 +279,6 @@ async fn strike(
     if point == Point::PostingAnswered {
         client.write_all(&answer).await.ok()?;
     }
-    kill_process(node, Signal::KILL).ok()?;
     Some(true)
 }
 
