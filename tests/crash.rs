@@ -93,7 +93,8 @@ async fn kill_taking_over(scene: &mut Scene<'_>, point: Point) {
 async fn f34_a_writer_that_panics_is_rebuilt_from_what_is_written() {
     let panics = [("TESSERA_STOP_BY_PANIC_EVERY", "60")];
     let mut scene = Scene::start(Ground::fast().database(), 1, &panics).await;
-    let terms = async |scene: &Scene<'_>| Some(scene.said(0).await?["terms"].as_u64().unwrap()).filter(|terms| *terms > 3);
+    let terms =
+        async |scene: &Scene<'_>| Some(scene.said(0).await?["terms"].as_u64().unwrap()).filter(|terms| *terms > 3);
     scene.load().await;
     eventually_async("three panics", HEALED, async || terms(&scene).await).await;
     let tally = scene.assert_laws().await;

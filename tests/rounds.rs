@@ -70,13 +70,14 @@ async fn faults_drawn_from_a_seed() {
     while Instant::now() < until {
         let blow = dice.pick(&BLOWS);
         let (round, began) = (seen.values().sum::<u32>() + 1, Instant::now());
+        eprintln!("round {round}: {blow:?}");
         ring.strike(blow, &mut dice).await;
         ring.scene.load().await.more(100, HEALED).await;
         let tally = ring.scene.assert_laws().await;
         *seen.entry(blow).or_default() += 1;
         acknowledged += tally.acknowledged.len();
         failed += tally.others.values().sum::<u64>();
-        eprintln!("round {round}: {blow:?}, {:?}, {:?}", began.elapsed(), tally.others);
+        eprintln!("round {round}: {:?}, {:?}", began.elapsed(), tally.others);
     }
     eprintln!("rounds: seed {}, {acknowledged} acknowledged, {failed} calls failed, {seen:?}", dice.seed);
 }

@@ -77,7 +77,9 @@ impl Inbox {
 async fn take(inbox: Inbox, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     let (parts, body) = request.into_parts();
     // A body that breaks off was never told.
-    let Ok(body) = body.collect().await else { return Ok(Response::builder().status(400).body(Full::default()).unwrap()) };
+    let Ok(body) = body.collect().await else {
+        return Ok(Response::builder().status(400).body(Full::default()).unwrap());
+    };
     let body = body.to_bytes();
     let id = parts.headers.get("webhook-id").map(|id| id.to_str().unwrap().to_owned()).unwrap_or_default();
     let event: Value = serde_json::from_slice(&body).unwrap_or_default();

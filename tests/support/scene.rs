@@ -79,7 +79,8 @@ impl<'g> Scene<'g> {
         let shop = world.shop("shop", Rewards { budget: 100, ..Rewards::PLENTY }).await;
         let inbox = Inbox::start(&world).await;
         let (nodes_wanted, nodes) = (nodes, vec![first]);
-        let mut scene = Self { world, nodes, inbox, db, shop, load: None, committed: BTreeMap::new(), env, patient: false };
+        let mut scene =
+            Self { world, nodes, inbox, db, shop, load: None, committed: BTreeMap::new(), env, patient: false };
         for _ in 1..nodes_wanted {
             scene.add();
         }

@@ -249,12 +249,7 @@ async fn swallow(mut client: UnixStream, mut server: UnixStream, shared: &Shared
 
 /// Sends of a message what is to arrive, and waits for what is to be known. False when the server refused what
 /// was asked, which is passed on; none when the conversation ended.
-async fn strike(
-    point: Point,
-    message: &Message,
-    client: &mut UnixStream,
-    server: &mut UnixStream,
-) -> Option<bool> {
+async fn strike(point: Point, message: &Message, client: &mut UnixStream, server: &mut UnixStream) -> Option<bool> {
     const FLUSH: &[u8] = b"H\0\0\0\x04";
     let (sent, until): (&[u8], u8) = match point {
         Point::PostingUnsent | Point::BeginUnsent | Point::HooksUncommitted | Point::TakeoverUncommitted => (&[], 0),
