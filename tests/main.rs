@@ -2,9 +2,11 @@
 
 mod backup;
 mod config;
+mod crash;
 mod database;
 mod edge;
 mod faults;
+mod fleet;
 mod hooks;
 mod idempotency;
 mod import;
@@ -17,6 +19,8 @@ mod observe;
 mod openapi;
 mod plans;
 mod reference;
+mod rounds;
+mod servers;
 mod ship;
 mod slots;
 mod tidy;

@@ -128,10 +128,10 @@ async fn the_link_between_nodes_answers_no_stranger() {
     pair.first().post("/internal/journal", &json!({})).await.expect_problem(403, "link-refused");
 }
 
-/// JOURNAL 14: the epoch in the head row is the only write fence. A leader that is stopped with a decided batch in its
+/// F7, JOURNAL 14: the epoch in the head row is the only write fence. A leader that is stopped with a decided batch in its
 /// hands, and wakes up when another one leads, is kept out; what its callers were not told is resolved by their keys.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_leader_that_sleeps_through_its_lease_is_fenced_off() {
+async fn f07_a_leader_that_sleeps_through_its_lease_is_fenced_off() {
     let pair = Pair::start(&[("TESSERA_STOP_BEFORE_POST", LOADED)]).await;
     let load = pair.load().await;
     pair.first.wait_until_stopped(Duration::from_secs(20));

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::stream::{self, StreamExt as _};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
@@ -15,6 +16,8 @@ use crate::{Api, Reply, Shop, World, eur, eventually_async, fresh_key, rows};
 const ATTEMPT: Duration = Duration::from_secs(3);
 /// A key whose outcome is not certain by then is a failure of the house.
 const CERTAINTY: Duration = Duration::from_secs(60);
+/// How many keys are asked again at once.
+const AT_ONCE: usize = 16;
 
 /// What the clients saw.
 #[derive(Debug, Default, Clone)]
@@ -47,8 +50,8 @@ impl Load {
         let api = Api { patience: ATTEMPT, ..world.client(&[wallet_api::platform::keyring::Scope::Admin]) };
         let mut load = Self { api, nodes, tally, count, stop, clients: Vec::new() };
         let mut customers = Vec::new();
-        for number in 0..clients {
-            customers.push(world.customer(&format!("load-{number}")).await);
+        for _ in 0..clients {
+            customers.push(world.customer(&format!("load-{}", fresh_key())).await);
         }
         for (at, customer) in customers.into_iter().enumerate() {
             let body = json!({"customer": customer, "merchant": shop.merchant, "amount": eur(100),
@@ -77,6 +80,16 @@ impl Load {
     /// How many keys were acknowledged so far.
     pub fn count(&self) -> u64 {
         self.count.load(Ordering::SeqCst)
+    }
+
+    /// How many calls so far were answered otherwise than well, or not at all.
+    pub fn failed(&self) -> u64 {
+        self.tally.lock().unwrap_or_else(PoisonError::into_inner).others.values().sum()
+    }
+
+    /// How many calls so far were under way when their node broke off.
+    pub fn broken_off(&self) -> u64 {
+        self.tally.lock().unwrap_or_else(PoisonError::into_inner).broken_off()
     }
 
     /// Waits for this many more acknowledgements.
@@ -154,6 +167,23 @@ impl Tally {
         self.others.get(answer).copied().unwrap_or(0)
     }
 
+    /// How many calls were under way when their node broke off: neither answered, nor refused a connection.
+    pub fn broken_off(&self) -> u64 {
+        let was_under_way = |answer: &str| {
+            !answer.starts_with(|first: char| first.is_ascii_digit()) && !answer.starts_with("connect: ")
+        };
+        self.others.iter().filter(|(answer, _)| was_under_way(answer)).map(|(_, count)| count).sum()
+    }
+
+    /// The payments that were acknowledged, with the seq each was told.
+    pub fn payments(&self) -> BTreeMap<Uuid, i64> {
+        let payment = |bytes: &Vec<u8>| {
+            let body: Value = serde_json::from_slice(bytes).unwrap();
+            (body["id"].as_str().unwrap().parse().unwrap(), body["seq"].as_i64().unwrap())
+        };
+        self.acknowledged.values().map(payment).collect()
+    }
+
     /// Compares what the clients saw with the books, key by key: every acknowledged key is there once with the
     /// transaction that was answered, and no other key of this client is.
     pub fn assert_equals_books(&self, url: &str) {
@@ -185,15 +215,20 @@ impl Tally {
         assert_eq!(acknowledged, in_books);
     }
 
-    /// Asks this node for every key once more: the same bytes each time.
+    /// Asks this node for every key once more: the same bytes each time, if not at once.
     pub async fn assert_stable(&self, authority: &str) {
         let client = self.client.as_ref().expect("the load is over");
         let api = Api { authority: authority.to_owned(), patience: CERTAINTY, ..client.clone() };
-        for (key, bytes) in &self.acknowledged {
-            let again = api.post_as(*key, "/v1/payments", &self.asked[key]).await;
+        let asking = self.acknowledged.iter().map(async |(key, bytes)| {
+            let again = eventually_async("a stable answer", CERTAINTY, async || {
+                let again = api.try_post_as(*key, "/v1/payments", &self.asked[key]).await.ok()?;
+                (![408, 503].contains(&again.status)).then_some(again)
+            });
+            let again = again.await;
             assert_eq!(again.status, 201, "{}", String::from_utf8_lossy(&again.bytes));
             assert_eq!(again.headers["idempotent-replayed"], "true");
             assert_eq!(&again.bytes, bytes, "key {key}");
-        }
+        });
+        stream::iter(asking).buffer_unordered(AT_ONCE).collect::<()>().await;
     }
 }

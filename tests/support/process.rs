@@ -38,6 +38,11 @@ fn build() -> PathBuf {
     let mut command = Command::new(cargo);
     command.args(["build", "--quiet", "--workspace", "--bins", "--profile", &profile]).current_dir(workspace);
     command.arg("--target-dir").arg(profile_dir.parent().unwrap());
+    // What cargo told this test of its package; dependencies that look at it would be built anew, and again next time.
+    let told = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(told)) {
+        command.env_remove(name);
+    }
     let output = command.output().expect("cargo runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let kept = root().join("tessera");
@@ -126,18 +131,23 @@ impl NodeProcess {
 
     /// Starts a node that knows this environment only and waits until it listens.
     pub fn start_env(env: &[(&str, &str)]) -> Self {
-        let folder = scratch_dir();
-        let log = folder.join("log");
-        let mut command = tessera_in(&folder, &["serve", "--listen", "127.0.0.1:0", "--workers", "2"]);
-        command.envs(env.iter().copied());
-        let child = command.stdout(Stdio::null()).stderr(File::create(&log).unwrap()).spawn().unwrap();
-        let mut node = Self { child, address: SocketAddr::from(([127, 0, 0, 1], 0)), log };
+        let mut node = Self::launch_env(env);
         node.address = eventually("the node listens", START, || {
             let ended = node.child.try_wait().unwrap();
             assert!(ended.is_none(), "the node ended: {}", node.log());
             address_in(&node.log())
         });
         node
+    }
+
+    /// Starts a node that knows this environment only, and may not live to listen.
+    pub fn launch_env(env: &[(&str, &str)]) -> Self {
+        let folder = scratch_dir();
+        let log = folder.join("log");
+        let mut command = tessera_in(&folder, &["serve", "--listen", "127.0.0.1:0", "--workers", "2"]);
+        command.envs(env.iter().copied());
+        let child = command.stdout(Stdio::null()).stderr(File::create(&log).unwrap()).spawn().unwrap();
+        Self { child, address: SocketAddr::from(([127, 0, 0, 1], 0)), log }
     }
 
     /// Where it listens, as `host:port`.
@@ -176,9 +186,30 @@ impl NodeProcess {
         eventually("the process ends", END, || child.try_wait().unwrap())
     }
 
+    /// What it holds of the machine at this moment.
+    pub fn footprint(&self) -> Footprint {
+        let process = PathBuf::from(format!("/proc/{}", self.child.id()));
+        let count = |folder: &str| fs::read_dir(process.join(folder)).map_or(0, Iterator::count);
+        Footprint { files: count("fd"), threads: count("task") }
+    }
+
     fn pid(&self) -> Pid {
         Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap()
     }
+}
+
+/// What a process holds of the machine. Zero where the system does not tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Footprint {
+    /// Open files, sockets among them.
+    pub files: usize,
+    /// Threads.
+    pub threads: usize,
+}
+
+/// Sends a signal to a process by its number.
+pub fn signal_process(pid: i32, signal: Signal) {
+    kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
 }
 
 impl Drop for NodeProcess {

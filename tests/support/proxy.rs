@@ -1,11 +1,14 @@
 //! A proxy that can be told to misbehave: between two nodes, or between a node and its database.
 
+use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+
+use crate::wire::{self, Point};
 
 /// The name of PostgreSQL's socket in its folder.
 const SOCKET: &str = ".s.PGSQL.5432";
@@ -34,18 +37,69 @@ pub struct Proxy {
 }
 
 #[derive(Debug, Default)]
-struct Shared {
+pub(crate) struct Shared {
     fault: AtomicU8,
     hits: AtomicU64,
+    strikes: Mutex<Strikes>,
+}
+
+/// Which point is to be struck, and how often each was.
+#[derive(Debug, Default)]
+struct Strikes {
+    armed: Option<Armed>,
+    struck: BTreeMap<Point, u64>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Armed {
+    point: Point,
+    blow: Blow,
+    /// So often the point is passed by first.
+    passes: u32,
+}
+
+/// What happens at a point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Blow {
+    /// The node is killed.
+    Kill,
+    /// The connection is cut.
+    Cut,
 }
 
 impl Shared {
-    fn fault(&self) -> Fault {
+    pub(crate) fn fault(&self) -> Fault {
         FAULTS[usize::from(self.fault.load(Ordering::SeqCst))]
     }
 
-    fn hit(&self) {
+    pub(crate) fn hit(&self) {
         self.hits.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn strikes(&self) -> MutexGuard<'_, Strikes> {
+        self.strikes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is to happen at this place and time: told once, and again after a miss.
+    pub(crate) fn due(&self, point: Point) -> Option<Blow> {
+        let mut strikes = self.strikes();
+        let armed = strikes.armed.as_mut().filter(|armed| armed.point == point)?;
+        let blow = armed.blow;
+        if armed.passes > 0 {
+            armed.passes -= 1;
+            return None;
+        }
+        strikes.armed = None;
+        Some(blow)
+    }
+
+    pub(crate) fn struck(&self, point: Point) {
+        *self.strikes().struck.entry(point).or_default() += 1;
+    }
+
+    /// The server refused what should have come before: the next one, then.
+    pub(crate) fn missed(&self, point: Point, blow: Blow) {
+        self.strikes().armed = Some(Armed { point, blow, passes: 0 });
     }
 }
 
@@ -85,10 +139,26 @@ impl Proxy {
                     continue;
                 }
                 let Ok(server) = UnixStream::connect(&to).await else { continue };
-                tokio::spawn(join(client, server, Arc::clone(&shared)));
+                let shared = Arc::clone(&shared);
+                tokio::spawn(async move { wire::converse(client, server, &shared).await });
             }
         });
         proxy
+    }
+
+    /// Kills the node that comes to this point, once, after it has passed it by so often.
+    pub fn kill_at(&self, point: Point, passes: u32) {
+        self.shared.strikes().armed = Some(Armed { point, blow: Blow::Kill, passes });
+    }
+
+    /// Cuts the connection that comes to this point, once, after it was passed by so often.
+    pub fn cut_at(&self, point: Point, passes: u32) {
+        self.shared.strikes().armed = Some(Armed { point, blow: Blow::Cut, passes });
+    }
+
+    /// How often this point was struck.
+    pub fn struck(&self, point: Point) -> u64 {
+        self.shared.strikes().struck.get(&point).copied().unwrap_or(0)
     }
 
     /// Misbehaves like this from here on.

@@ -220,7 +220,11 @@ fn run(command: Command, configured: &config::Configured) -> anyhow::Result<Exit
 
 /// Runs a command that needs an async runtime, on actix's.
 fn on_runtime(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
-    actix_web::rt::System::new().block_on(command)
+    let system = actix_web::rt::System::new();
+    let done = system.block_on(command);
+    // Not dropped: that waits for every thread, and one that hangs in the database would keep the process for ever.
+    std::mem::forget(system);
+    done
 }
 
 #[expect(clippy::print_stderr, reason = "the one place where a command says why it ends")]

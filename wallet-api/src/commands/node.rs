@@ -38,6 +38,8 @@ const FOLLOWER_CONNECTIONS: u32 = 2;
 const HOOK_CONNECTIONS: u32 = 4;
 /// How long requests in hand may take when the server stops.
 const LAST_REQUESTS_S: u64 = 15;
+/// How long followers and hooks, and then the journal, may take: more than a database call may ([`db::DEADLINE`]).
+const LAST_CALLS: Duration = Duration::from_secs(8);
 
 /// Where the database is.
 #[derive(Debug, Clone, clap::Args)]
@@ -213,17 +215,25 @@ impl Node {
         Ok(Self { parts, card, hooks })
     }
 
-    /// Stops in order: what was accepted is finished, then followers, then the journal gives its lease up.
+    /// Stops in order: what was accepted is finished, then followers, then the journal gives its lease up. A database
+    /// session that hangs holds up neither: what waits for it is left to its time-outs, and to the end of the process.
     pub async fn stop(self) {
-        self.card.stop().await;
-        let (hooks, journal) = (self.hooks, self.parts.journal);
-        let stopping = move || {
-            hooks.stop();
-            journal.stop();
-        };
-        if tokio::task::spawn_blocking(stopping).await.is_err() {
-            tracing::error!("hooks or journal did not stop in order");
-        }
+        let Self { parts, card, hooks } = self;
+        tokio::join!(in_time("a follower", card.stop()), in_time("hooks", off_thread(move || hooks.stop())));
+        let journal = parts.journal;
+        in_time("journal", off_thread(move || journal.stop())).await;
+    }
+}
+
+async fn off_thread(stop: impl FnOnce() + Send + 'static) {
+    if tokio::task::spawn_blocking(stop).await.is_err() {
+        tracing::error!("a part of the node did not stop in order");
+    }
+}
+
+async fn in_time(what: &'static str, stopping: impl Future<Output = ()>) {
+    if tokio::time::timeout(LAST_CALLS, stopping).await.is_err() {
+        tracing::error!(what, "did not stop in time, and is left behind: the database hangs");
     }
 }
 

@@ -39,7 +39,7 @@ impl Describe for SqlError {
     fn describe(&self) -> Problem {
         use DatabaseErrorKind::{ClosedConnection, SerializationFailure, UnableToSendCommand};
         let Self::DatabaseError(kind, info) = self else { return Problem::internal(self) };
-        if matches!(kind, ClosedConnection | UnableToSendCommand) {
+        if matches!(kind, ClosedConnection | UnableToSendCommand) || is_lost(info.message()) {
             return unreachable();
         }
         if matches!(kind, SerializationFailure) {
@@ -51,6 +51,20 @@ impl Describe for SqlError {
         }
         Problem::internal(self)
     }
+}
+
+/// Whether an error says that the session is gone. By its text, since diesel takes some for errors like any other: those
+/// of a session that was dropped because another one crashed (F3).
+fn is_lost(message: &str) -> bool {
+    const LOST: [&str; 6] = [
+        "server closed the connection unexpectedly",
+        "could not receive data from server",
+        "could not send data to server",
+        "no connection to the server",
+        "terminating connection due to",
+        "terminating connection because of",
+    ];
+    LOST.iter().any(|start| message.starts_with(start))
 }
 
 fn busy() -> Problem {

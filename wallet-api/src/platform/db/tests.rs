@@ -104,6 +104,52 @@ async fn a_panic_in_the_work_is_our_fault_and_costs_nobody_else_anything() {
     db.run(one).await.unwrap();
 }
 
+/// F34: a panic in an open transaction, again and again, on both connections of a pool. Nothing is written, no session
+/// and no lock stays behind, and the pool serves on.
+#[tokio::test]
+async fn f34_a_panic_inside_a_transaction_writes_nothing_and_leaves_no_session() {
+    let scratch = Scratch::new();
+    let db = Db::open(&scratch.url, 2).unwrap();
+    db.run(|conn| conn.batch_execute("CREATE TABLE kept (at bigint PRIMARY KEY)")).await.unwrap();
+    for _ in 0..100 {
+        let panics = |conn: &mut PgConnection| -> QueryResult<()> {
+            conn.transaction(|conn| {
+                // The same row each time: whoever left the lock behind would hold up the next one.
+                sql_query("INSERT INTO kept VALUES (1)").execute(conn)?;
+                // As a panic goes, without a line in the test's output for each.
+                std::panic::resume_unwind(Box::new("on purpose"))
+            })
+        };
+        let both = tokio::join!(db.run(panics), db.run(panics));
+        for failed in [both.0, both.1] {
+            assert_eq!(failed.unwrap_err().code(), "internal");
+        }
+    }
+    let count = |text: &'static str| {
+        db.run(move |conn| diesel::select(diesel::dsl::sql::<diesel::sql_types::BigInt>(text)).get_result::<i64>(conn))
+    };
+    assert_eq!(count("(SELECT count(*) FROM kept)").await.unwrap(), 0);
+    let sessions = "(SELECT count(*) FROM pg_stat_activity WHERE datname = current_database())";
+    let began = Instant::now();
+    while count(sessions).await.unwrap() > 2 {
+        assert!(began.elapsed() < Duration::from_secs(20), "sessions stayed behind");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(db.usage().in_use, 0);
+}
+
+/// F3: what libpq says of a session that went down with another one is no fault of the request.
+#[test]
+fn f03_a_session_that_is_lost_is_said_to_be_lost_whatever_diesel_takes_it_for() {
+    let says = |text: &str| {
+        SqlError::DatabaseError(DatabaseErrorKind::Unknown, Box::new(text.to_owned())).describe().code().to_owned()
+    };
+    let lost = "server closed the connection unexpectedly\n\tThis probably means the server terminated abnormally";
+    assert_eq!(says(lost), "database-unreachable");
+    assert_eq!(says("terminating connection due to administrator command"), "database-unreachable");
+    assert_eq!(says("relation \"lost\" does not exist"), "internal");
+}
+
 #[test]
 fn a_database_that_is_not_there_is_said_so_within_the_deadline() {
     let started = Instant::now();

@@ -1,0 +1,196 @@
+//! Faults drawn from a seed, for as long as one likes: three nodes, a PostgreSQL and a Redis of their own, load and hooks.
+//! The laws are checked after each fault. `make rounds`; the seed that is printed draws the same faults again.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use tessera_tests::{Dice, Fault, Ground, HEALED, Point, Redis, Scene, eventually_async, rows, signal_process};
+
+/// What can happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Blow {
+    KillLeader,
+    KillOther,
+    KillAtPoint,
+    SleepingLeader,
+    RollingRestart,
+    KillBackend,
+    SleepingBackend,
+    KillPostmaster,
+    ImmediateShutdown,
+    CutCommit,
+    LoseAnswers,
+    Reset,
+    Blackhole,
+    KillRedis,
+    SleepingRedis,
+}
+
+const BLOWS: [Blow; 15] = [
+    Blow::KillLeader,
+    Blow::KillOther,
+    Blow::KillAtPoint,
+    Blow::SleepingLeader,
+    Blow::RollingRestart,
+    Blow::KillBackend,
+    Blow::SleepingBackend,
+    Blow::KillPostmaster,
+    Blow::ImmediateShutdown,
+    Blow::CutCommit,
+    Blow::LoseAnswers,
+    Blow::Reset,
+    Blow::Blackhole,
+    Blow::KillRedis,
+    Blow::SleepingRedis,
+];
+
+/// Where a node can be killed that already leads.
+const POINTS: [Point; 9] = [
+    Point::PostingUnsent,
+    Point::PostingBegun,
+    Point::PostingUncommitted,
+    Point::PostingCommitted,
+    Point::PostingAnswered,
+    Point::BeginUnsent,
+    Point::Begun,
+    Point::HooksUncommitted,
+    Point::HooksCommitted,
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+#[ignore = "long: make rounds"]
+async fn faults_drawn_from_a_seed() {
+    let mut dice = Dice::thrown("rounds");
+    let minutes = std::env::var("TESSERA_ROUNDS_MINUTES").ok().and_then(|minutes| minutes.parse().ok()).unwrap_or(5);
+    let until = Instant::now() + Duration::from_secs(60 * minutes);
+    let mut ring = Ring::start().await;
+    let mut seen: BTreeMap<Blow, u32> = BTreeMap::new();
+    let (mut acknowledged, mut failed) = (0, 0);
+    while Instant::now() < until {
+        let blow = dice.pick(&BLOWS);
+        let (round, began) = (seen.values().sum::<u32>() + 1, Instant::now());
+        eprintln!("round {round}: {blow:?}");
+        ring.strike(blow, &mut dice).await;
+        ring.scene.load().await.more(100, HEALED).await;
+        let tally = ring.scene.assert_laws().await;
+        *seen.entry(blow).or_default() += 1;
+        acknowledged += tally.acknowledged.len();
+        failed += tally.others.values().sum::<u64>();
+        eprintln!("round {round}: {:?}, {:?}", began.elapsed(), tally.others);
+    }
+    eprintln!("rounds: seed {}, {acknowledged} acknowledged, {failed} calls failed, {seen:?}", dice.seed);
+}
+
+/// What is struck.
+struct Ring {
+    redis: Redis,
+    scene: Scene<'static>,
+    ground: &'static Ground,
+}
+
+impl Ring {
+    async fn start() -> Self {
+        // For the rest of the process: it ends with it.
+        let ground: &Ground = Box::leak(Box::new(Ground::own("rounds")));
+        let redis = Redis::start();
+        let mut scene = Scene::start(ground.database(), 3, &[("REDIS_URL", &redis.url())]).await;
+        scene.patient = true;
+        Self { redis, scene, ground }
+    }
+
+    async fn strike(&mut self, blow: Blow, dice: &mut Dice) {
+        let failed = self.scene.load().await.failed();
+        let leader = self.scene.leader().await;
+        dice.moment(Duration::from_millis(500)).await;
+        match blow {
+            Blow::KillLeader => self.kill(leader).await,
+            Blow::KillOther => self.kill((leader + 1) % self.scene.nodes.len()).await,
+            Blow::KillAtPoint => self.kill_at(leader, dice).await,
+            Blow::SleepingLeader => self.sleep(leader).await,
+            Blow::RollingRestart => return self.restart_all().await,
+            Blow::KillBackend => self.backend(&[Signal::KILL]).await,
+            Blow::SleepingBackend => self.backend(&[Signal::STOP, Signal::CONT]).await,
+            Blow::KillPostmaster => self.server(Signal::KILL).await,
+            Blow::ImmediateShutdown => self.server(Signal::QUIT).await,
+            Blow::CutCommit => return self.cut(leader, dice).await,
+            Blow::LoseAnswers => self.proxy(leader, Fault::LoseAnswers).await,
+            Blow::Reset => self.proxy(leader, Fault::Reset).await,
+            Blow::Blackhole => self.proxy(leader, Fault::Blackhole).await,
+            Blow::KillRedis => return self.redis.kill_and_restart(),
+            Blow::SleepingRedis => return self.sleeping_redis().await,
+        }
+        assert!(self.scene.load().await.failed() > failed, "{blow:?}: the load noticed nothing");
+    }
+
+    async fn kill(&mut self, at: usize) {
+        self.scene.kill(at);
+        self.scene.failing(1).await;
+        self.scene.add();
+    }
+
+    async fn kill_at(&mut self, leader: usize, dice: &mut Dice) {
+        let point = dice.pick(&POINTS);
+        let mut hit = self.scene.part(leader);
+        hit.proxy.kill_at(point, u32::try_from(dice.below(20)).unwrap());
+        let status = hit.node.wait_until_ended();
+        assert_eq!(hit.proxy.struck(point), 1, "{point:?}: {status}: {}", hit.node.log());
+        self.scene.failing(1).await;
+        self.scene.add();
+    }
+
+    async fn sleep(&mut self, leader: usize) {
+        self.scene.nodes[leader].node.signal(Signal::STOP);
+        self.scene.leader_but(Some(leader)).await;
+        self.scene.load().await.more(50, HEALED).await;
+        self.scene.nodes[leader].node.signal(Signal::CONT);
+    }
+
+    async fn restart_all(&mut self) {
+        for _ in 0..self.scene.nodes.len() {
+            let mut going = self.scene.part(0);
+            going.node.signal(Signal::TERM);
+            assert!(going.node.wait_until_ended().success(), "{}", going.node.log());
+            self.scene.add();
+            self.scene.load().await.more(20, HEALED).await;
+        }
+    }
+
+    async fn backend(&mut self, signals: &[Signal]) {
+        let found = rows(&self.scene.db.super_url(), "SELECT session_pids[1] AS pid FROM journal.lease");
+        let pid = found[0][0].as_ref().unwrap().parse().unwrap();
+        for signal in signals {
+            signal_process(pid, *signal);
+            self.scene.failing(1).await;
+        }
+    }
+
+    async fn server(&mut self, signal: Signal) {
+        signal_process(i32::try_from(self.ground.cluster().pid()).unwrap(), signal);
+        self.scene.failing(1).await;
+        self.ground.cluster().restart().unwrap();
+    }
+
+    async fn cut(&mut self, leader: usize, dice: &mut Dice) {
+        let proxy = self.scene.nodes[leader].proxy.clone();
+        let struck = proxy.struck(Point::PostingCommitted);
+        proxy.cut_at(Point::PostingCommitted, u32::try_from(dice.below(20)).unwrap());
+        let is_struck = async || (proxy.struck(Point::PostingCommitted) > struck).then_some(());
+        eventually_async("a commit's answer is cut off", HEALED, is_struck).await;
+    }
+
+    async fn proxy(&mut self, leader: usize, fault: Fault) {
+        let proxy = self.scene.nodes[leader].proxy.clone();
+        let hits = proxy.hits();
+        proxy.set(fault);
+        eventually_async("the fault strikes", HEALED, async || (proxy.hits() >= hits + 4).then_some(())).await;
+        self.scene.failing(1).await;
+        proxy.set(Fault::None);
+    }
+
+    async fn sleeping_redis(&mut self) {
+        self.redis.signal(Signal::STOP);
+        self.scene.load().await.more(100, HEALED).await;
+        self.redis.signal(Signal::CONT);
+    }
+}

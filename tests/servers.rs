@@ -1,0 +1,125 @@
+//! A PostgreSQL that dies, or falls asleep, under nodes that live on. Each test has a durable server of its own to kill.
+
+use std::time::Duration;
+
+use rustix::process::Signal;
+use tessera_tests::{Dice, Fault, Ground, HEALED, Run, Scene, eventually_async, rows, signal_process};
+
+/// The longest a request may take while the database hangs: its turn (5 s), and its other database work (5 s each).
+const OUTER_DEADLINE: Duration = Duration::from_secs(20);
+
+/// The session of the writer that leads, as PostgreSQL knows it.
+fn writers_backend(scene: &Scene<'_>) -> i32 {
+    let found = rows(&scene.db.super_url(), "SELECT session_pids[1] AS pid FROM journal.lease");
+    found[0][0].as_ref().unwrap().parse().unwrap()
+}
+
+/// F3: one backend is killed, and PostgreSQL drops all sessions and recovers.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f03_a_killed_backend_costs_every_session_and_no_payment() {
+    let ground = Ground::own("f03");
+    let mut scene = Scene::start(ground.database(), 1, &[]).await;
+    scene.load().await;
+    let mut before = None;
+    for _ in 0..3 {
+        let failed = scene.load().await.failed();
+        signal_process(writers_backend(&scene), Signal::KILL);
+        scene.failing(1).await;
+        scene.load().await.more(100, HEALED).await;
+        assert!(scene.load().await.failed() > failed);
+        before = before.or(Some(scene.footprint(0)));
+    }
+    let tally = scene.assert_laws().await;
+    scene.assert_no_growth(0, before.unwrap()).await;
+    eprintln!("f03: 3 backends killed, {:?}", tally.others);
+}
+
+/// F4: the postmaster is killed, and somebody starts it again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f04_a_killed_postmaster_comes_back_with_all_that_was_acknowledged() {
+    stop_server("f04", Signal::KILL, 2).await;
+}
+
+/// F5: PostgreSQL is told to drop everything, again and again, and recovers each time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f05_an_immediate_shutdown_loses_nothing_that_was_acknowledged() {
+    stop_server("f05", Signal::QUIT, 3).await;
+}
+
+async fn stop_server(name: &'static str, signal: Signal, rounds: u32) {
+    let mut dice = Dice::thrown(name);
+    let ground = Ground::own(name);
+    let mut scene = Scene::start(ground.database(), 1, &[]).await;
+    let mut before = None;
+    for _ in 0..rounds {
+        scene.load().await;
+        dice.moment(Duration::from_millis(300)).await;
+        let pid = i32::try_from(ground.cluster().pid()).unwrap();
+        signal_process(pid, signal);
+        scene.failing(1).await;
+        ground.cluster().restart().unwrap();
+        scene.load().await.more(100, HEALED).await;
+        before = before.or(Some(scene.footprint(0)));
+    }
+    let tally = scene.assert_laws().await;
+    scene.assert_no_growth(0, before.unwrap()).await;
+    let checked = check_pages(&ground, &scene);
+    eprintln!("{name}: {rounds} stops, {:?}; pages {checked}", tally.others);
+}
+
+/// R7, of the pages themselves: every table and index hangs together.
+fn check_pages(ground: &Ground, scene: &Scene<'_>) -> &'static str {
+    let Ok(program) = ground.cluster().tools().program("pg_amcheck") else { return "not checked: no pg_amcheck here" };
+    let offered = "SELECT 1 FROM pg_available_extensions WHERE name = 'amcheck'";
+    if rows(&scene.db.super_url(), offered).is_empty() {
+        return "not checked: the server has no amcheck";
+    }
+    let mut check = std::process::Command::new(program);
+    let done = check.args(["--install-missing", "--heapallindexed"]).arg(scene.db.super_url()).run();
+    assert!(done.status.success(), "{done:?}");
+    "checked"
+}
+
+/// F6: the writer's backend falls asleep, maybe in the middle of a commit. Callers are told within their deadline, reads
+/// are answered, and when it wakes nothing that was declared unknown has come out in two ways.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f06_a_backend_that_sleeps_holds_nobody_for_ever() {
+    let mut dice = Dice::thrown("f06");
+    let ground = Ground::own("f06");
+    let mut scene = Scene::start(ground.database(), 2, &[]).await;
+    scene.load().await;
+    let before = [scene.footprint(0), scene.footprint(1)];
+    for _ in 0..2 {
+        dice.moment(Duration::from_millis(300)).await;
+        let backend = writers_backend(&scene);
+        signal_process(backend, Signal::STOP);
+        scene.failing(1).await;
+        for at in 0..2 {
+            let read = tokio::time::timeout(OUTER_DEADLINE, scene.api(at).try_get("/v1/node")).await;
+            assert!(read.expect("an answer within the deadline").is_ok());
+        }
+        signal_process(backend, Signal::CONT);
+        scene.load().await.more(100, HEALED).await;
+    }
+    let tally = scene.assert_laws().await;
+    for (at, before) in before.into_iter().enumerate() {
+        scene.assert_no_growth(at, before).await;
+    }
+    eprintln!("f06: 2 sleeps, {:?}", tally.others);
+}
+
+/// F6: a node whose sessions all hang is asked to go. It goes, and another one leads once its lease has run out.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f06_a_node_asked_to_go_does_not_wait_for_a_database_that_hangs() {
+    let mut scene = Scene::start(Ground::fast().database(), 2, &[]).await;
+    scene.load().await;
+    let mut hanging = scene.part(0);
+    hanging.proxy.set(Fault::Blackhole);
+    let is_hanging = async || (hanging.proxy.hits() >= 4).then_some(());
+    eventually_async("its calls hang", HEALED, is_hanging).await;
+    hanging.node.signal(Signal::TERM);
+    assert!(hanging.node.wait_until_ended().success(), "{}", hanging.node.log());
+    assert!(hanging.node.log().contains("is left behind: the database hangs"), "nothing hung");
+    scene.load().await.more(100, HEALED).await;
+    scene.assert_laws().await;
+}
