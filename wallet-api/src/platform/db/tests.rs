@@ -1,4 +1,6 @@
+use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
+use diesel::result::{DatabaseErrorKind, Error as SqlError};
 use diesel::sql_query;
 
 use super::places::STANDING_WAIT;
