@@ -5,6 +5,7 @@ use diesel::sql_query;
 
 use super::places::STANDING_WAIT;
 use super::*;
+use crate::platform::problem::Describe as _;
 use crate::platform::limits;
 use crate::platform::scratch::Scratch;
 
