@@ -43,9 +43,9 @@ async fn work(engine: Arc<Engine>, key: Key, lane: Lane) {
         let done = send(&engine, &receiver, &job).await;
         match done.outcome.status {
             DeliveryStatus::Gone => engine.lanes().close(&key),
-            DeliveryStatus::Delivered => engine.lanes().landed(&key, true, on_trial, Instant::now()),
-            DeliveryStatus::Pending | DeliveryStatus::Failed => {
-                engine.lanes().landed(&key, false, on_trial, Instant::now());
+            // The reason is none when it was delivered.
+            DeliveryStatus::Delivered | DeliveryStatus::Pending | DeliveryStatus::Failed => {
+                engine.lanes().landed(&key, done.outcome.reason, on_trial, Instant::now());
             }
         }
         engine.land(done);

@@ -122,12 +122,14 @@ impl Lanes {
 
     /// Notes whether an attempt succeeded. When the breaker opens, what waits is let go of: the table has it, and it
     /// comes due by itself.
-    pub(super) fn landed(&mut self, key: &Key, succeeded: bool, on_trial: bool, now: Instant) {
+    pub(super) fn landed(&mut self, key: &Key, failure: Option<&'static str>, on_trial: bool, now: Instant) {
         let Some(outbox) = self.by_endpoint.get_mut(key) else { return };
-        if succeeded {
-            outbox.succeeded();
-        } else if outbox.failed(on_trial, now) {
-            self.bytes = self.bytes.saturating_sub(outbox.spill());
+        match failure {
+            None => outbox.succeeded(),
+            Some(reason) if outbox.failed(reason, on_trial, now) => {
+                self.bytes = self.bytes.saturating_sub(outbox.spill());
+            }
+            Some(_) => {}
         }
     }
 
@@ -264,7 +266,7 @@ mod tests {
         }
         for _ in 0..10 {
             let turn = lanes.next(&KEY, Lane::First).unwrap();
-            lanes.landed(&KEY, false, turn.on_trial, now);
+            lanes.landed(&KEY, Some("status"), turn.on_trial, now);
             lanes.let_go(&turn.job.place, 4);
         }
         assert_eq!((lanes.bytes, lanes.held().len()), (0, 0), "what waited is the table's");
@@ -275,7 +277,7 @@ mod tests {
         assert!(lanes.rooms(500, then).is_empty(), "one is on trial");
         let turn = lanes.next(&KEY, Lane::First).unwrap();
         assert!(turn.on_trial);
-        lanes.landed(&KEY, true, turn.on_trial, then);
+        lanes.landed(&KEY, None, turn.on_trial, then);
         assert_eq!(lanes.room(&KEY, Lane::First, then), PLACES.first - 1);
     }
 }

@@ -124,11 +124,12 @@ impl Outbox {
     }
 
     /// Notes that it did not; true when that opened the breaker.
-    pub(super) fn failed(&mut self, on_trial: bool, now: Instant) -> bool {
+    pub(super) fn failed(&mut self, reason: &'static str, on_trial: bool, now: Instant) -> bool {
         let opens = self.breaker.failed(now, on_trial);
         if opens {
             let (tenant, endpoint) = self.receiver.key;
-            tracing::warn!(tenant.id = tenant, endpoint.id = %endpoint, "an endpoint takes no hooks: it is asked seldom now");
+            let says = "an endpoint takes no hooks: it is asked seldom now";
+            tracing::warn!(tenant.id = tenant, endpoint.id = %endpoint, reason, "{says}");
         }
         opens
     }
