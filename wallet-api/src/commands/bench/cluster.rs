@@ -6,6 +6,7 @@
 //! first acknowledgement of a payment that was sent to the other node after it; the worst of ten rounds, in which the nodes
 //! take turns. Every round's killed node comes back before the next.
 
+use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -70,6 +71,14 @@ pub struct Cluster {
     pub reference: Reference,
 }
 
+impl fmt::Display for Cluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { one_node_per_s, two_nodes_per_s, forwarded_p99_ms, takeover_worst_s, .. } = self;
+        writeln!(f, "one node {one_node_per_s} payments/s, two {two_nodes_per_s}/s")?;
+        write!(f, "forwarded p99 {forwarded_p99_ms} ms; worst take-over {takeover_worst_s} s")
+    }
+}
+
 /// Measures.
 ///
 /// # Errors
@@ -78,59 +87,47 @@ pub async fn cluster(seconds: u32) -> anyhow::Result<Cluster> {
     open_files::allow(8_192)?;
     let mut stage = Stage::set(seconds)?;
     let tenant = stage.tenant()?;
-    let url = stage.url();
+    let (url, time) = (stage.url(), Duration::from_secs(u64::from(seconds)));
     let key = admin_key(&url, tenant.id)?;
     let first = Server::start(&url).await?;
     let shop = Shop::open(&first, &key).await?;
     stage.settle()?;
     stage.run_reference(8)?;
     let second = Server::start(&url).await?;
-    let time = Duration::from_secs(u64::from(seconds));
+    let plan = |node: &Server, share: usize| {
+        Plan::new(node.address, CONNECTIONS.checked_div(share).unwrap_or(1), shop.payment(run()))
+    };
     let turn = time.checked_div(TURNS).unwrap_or(time);
-    let half = CONNECTIONS.checked_div(2).unwrap_or(1);
     let (mut one, mut two) = (Peak::default(), Peak::default());
     for _ in 0..TURNS {
-        one.add(&[closed_loop(Plan::new(first.address, CONNECTIONS, shop.payment(run())), turn).await?])?;
-        let (here, there) = tokio::try_join!(
-            closed_loop(Plan::new(first.address, half, shop.payment(run())), turn),
-            closed_loop(Plan::new(second.address, half, shop.payment(run())), turn),
-        )?;
+        one.add(&[closed_loop(plan(&first, 1), turn).await?])?;
+        let (here, there) = tokio::try_join!(closed_loop(plan(&first, 2), turn), closed_loop(plan(&second, 2), turn))?;
         two.add(&[here, there])?;
     }
-    let two_nodes_per_s = two.per_s();
     // A quarter of what two nodes do at each of them, together half.
-    let rate = u32::try_from(two_nodes_per_s.checked_div(4).unwrap_or(0))?;
-    let rate = NonZeroU32::new(rate).context("the nodes answer nothing")?;
-    let (direct, forwarded) = tokio::try_join!(
-        open_loop(Plan::new(first.address, half, shop.payment(run())), rate, time),
-        open_loop(Plan::new(second.address, half, shop.payment(run())), rate, time),
-    )?;
+    let rate = NonZeroU32::new(u32::try_from(two.per_s().checked_div(4).unwrap_or(0))?);
+    let rate = rate.context("the nodes answer nothing")?;
+    let (direct, forwarded) =
+        tokio::try_join!(open_loop(plan(&first, 2), rate, time), open_loop(plan(&second, 2), rate, time))?;
     all_answered(&direct)?;
     all_answered(&forwarded)?;
     stage.run_reference(8)?;
-
-    let (takeovers, acknowledged_in_takeovers, uncertain) = takeovers(&url, &shop, &key, first, second).await?;
-    let conn = &mut PgConnection::establish(&url)?;
-    let report = ledger::verify::verify(conn, ledger::JournalId(tenant.id), |_, _| {})?;
-    anyhow::ensure!(report.ok, "the books do not verify: {:?}", report.broken);
-    let acknowledged = [one.ok, two.ok, direct.ok, forwarded.ok].iter().fold(0_u64, |sum, ok| sum.saturating_add(*ok));
-    let rows = report.transactions.saturating_sub(shop.transactions_before);
-    let certain = acknowledged.saturating_add(acknowledged_in_takeovers);
-    let agree = (certain..=certain.saturating_add(uncertain)).contains(&rows);
-    anyhow::ensure!(agree, "{certain} payments were acknowledged, {uncertain} not, {rows} are in the books");
-    let worst = takeovers.iter().max().copied().unwrap_or_default();
+    let rounds = takeovers(&url, &shop, &key, first, second).await?;
+    let acknowledged = [one.ok, two.ok, direct.ok, forwarded.ok].into_iter().fold(0, u64::saturating_add);
+    let rows = rows(&url, tenant.id, &shop)?;
+    rounds.must_explain(rows, acknowledged)?;
     Ok(Cluster {
         one_node_per_s: one.per_s(),
-        two_nodes_per_s,
-        two_nodes_ratio: ratio(two_nodes_per_s, Decimal::from(one.per_s())).context("one node did nothing")?,
+        two_nodes_per_s: two.per_s(),
+        two_nodes_ratio: ratio(two.per_s(), Decimal::from(one.per_s())).context("one node did nothing")?,
         forwarded_p50_ms: ms(&forwarded.latencies, 500),
         forwarded_p99_ms: ms(&forwarded.latencies, 990),
-        takeover_worst_s: seconds_of(worst),
-        takeovers_s: takeovers.into_iter().map(seconds_of).collect(),
+        takeover_worst_s: seconds_of(rounds.times.iter().max().copied().unwrap_or_default()),
+        takeovers_s: rounds.times.into_iter().map(seconds_of).collect(),
         acknowledged,
         rows,
-        acknowledged_in_takeovers,
-        verify_ok: report.ok,
+        acknowledged_in_takeovers: rounds.acknowledged,
+        verify_ok: true, // without it there are no figures
         reference: stage.close()?,
     })
 }
@@ -160,6 +157,14 @@ impl Peak {
     }
 }
 
+/// Verifies the books, and counts the transactions in them, set-up left out.
+fn rows(url: &str, tenant: i64, shop: &Shop) -> anyhow::Result<u64> {
+    let conn = &mut PgConnection::establish(url)?;
+    let report = ledger::verify::verify(conn, ledger::JournalId(tenant), |_, _| {})?;
+    anyhow::ensure!(report.ok, "the books do not verify: {:?}", report.broken);
+    Ok(report.transactions.saturating_sub(shop.transactions_before))
+}
+
 fn run() -> uuid::Uuid {
     Ids::system().uuid_v7(Clock::System.now())
 }
@@ -168,28 +173,41 @@ fn seconds_of(time: Duration) -> Decimal {
     Decimal::new(i64::try_from(time.as_millis()).unwrap_or(i64::MAX), 3)
 }
 
-/// The rounds, how many payments were acknowledged in them, and how many may have been done besides.
-async fn takeovers(
-    url: &str,
-    shop: &Shop,
-    key: &str,
-    mut leader: Server,
-    mut other: Server,
-) -> anyhow::Result<(Vec<Duration>, u64, u64)> {
-    let (mut times, mut acknowledged, mut uncertain) = (Vec::new(), 0_u64, 0_u64);
+/// What came of the rounds of take-over.
+#[derive(Default)]
+struct Rounds {
+    times: Vec<Duration>,
+    /// Payments acknowledged.
+    acknowledged: u64,
+    /// Payments that may have been done besides.
+    uncertain: u64,
+}
+
+impl Rounds {
+    /// That the books hold what was acknowledged, in the rounds and besides, and nothing that was not asked for.
+    fn must_explain(&self, rows: u64, besides: u64) -> anyhow::Result<()> {
+        let (certain, uncertain) = (besides.saturating_add(self.acknowledged), self.uncertain);
+        let agree = (certain..=certain.saturating_add(uncertain)).contains(&rows);
+        anyhow::ensure!(agree, "{certain} payments were acknowledged, {uncertain} not, {rows} are in the books");
+        Ok(())
+    }
+}
+
+async fn takeovers(url: &str, shop: &Shop, key: &str, mut leader: Server, mut other: Server) -> anyhow::Result<Rounds> {
+    let mut rounds = Rounds::default();
     for _ in 0..ROUNDS {
         let payers = Payers::start(shop, key, &other)?;
         payers.until(WARM).await?;
         let killed = leader.kill()?;
-        times.push(payers.first_after(killed).await?);
+        rounds.times.push(payers.first_after(killed).await?);
         let (done, maybe) = payers.stop().await;
-        acknowledged = acknowledged.saturating_add(done);
-        uncertain = uncertain.saturating_add(maybe);
+        rounds.acknowledged = rounds.acknowledged.saturating_add(done);
+        rounds.uncertain = rounds.uncertain.saturating_add(maybe);
         leader = std::mem::replace(&mut other, Server::start(url).await?);
     }
     leader.stop()?;
     other.stop()?;
-    Ok((times, acknowledged, uncertain))
+    Ok(rounds)
 }
 
 /// Customers who pay at one node, and when their payments were sent and acknowledged.

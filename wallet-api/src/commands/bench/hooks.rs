@@ -5,6 +5,7 @@
 //! connections and never answers. A latency is from the acknowledgement of the payment to the last byte of its hook at a
 //! living endpoint. The run is void unless every living endpoint was told of every payment, and the books verify.
 
+use std::fmt;
 use std::net::TcpListener;
 use std::num::NonZeroU32;
 use std::sync::{Arc, PoisonError};
@@ -58,6 +59,14 @@ pub struct Hooks {
     /// The other side.
     #[serde(flatten)]
     pub reference: Reference,
+}
+
+impl fmt::Display for Hooks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { events_per_s, rate, p50_ms, p99_ms, p99_with_dead_ms, .. } = self;
+        writeln!(f, "{events_per_s} hooks/s; at {rate}/s: p50 {p50_ms} ms, p99 {p99_ms} ms")?;
+        write!(f, "p99 of the living with 5 % dead endpoints {p99_with_dead_ms} ms")
+    }
 }
 
 /// How long everybody pays as fast as they can. Payments are told to all endpoints and outrun their hooks: what is left over

@@ -18,7 +18,10 @@ mod reference;
 pub mod rss;
 pub mod wire;
 
+use std::fmt::Display;
 use std::io::Write as _;
+
+use serde::Serialize;
 
 /// What to measure.
 #[derive(Debug, clap::Subcommand)]
@@ -75,53 +78,25 @@ pub enum BenchCommand {
 /// # Errors
 /// When the figures would be void.
 pub async fn bench(what: BenchCommand) -> anyhow::Result<()> {
-    let out = &mut std::io::stdout();
     match what {
         BenchCommand::Payments { json, seconds, open_seconds } => {
-            let payments = payments::payments(seconds, open_seconds).await?;
-            if json {
-                writeln!(out, "{}", serde_json::to_string(&payments)?)?;
-            } else {
-                let payments::Payments { payments_per_s, ratio, ratio_no_hooks, p99_ms, hook_p99_ms, rss_mb, .. } =
-                    payments;
-                writeln!(
-                    out,
-                    "{payments_per_s} payments/s with hooks ({ratio} x pgbench, {ratio_no_hooks} x without)"
-                )?;
-                writeln!(out, "at half of that: p99 {p99_ms} ms, hook p99 {hook_p99_ms} ms; server {rss_mb} MB")?;
-            }
+            show(json, &payments::payments(seconds, open_seconds).await?)
         }
-        BenchCommand::Cluster { json, seconds } => {
-            let cluster = cluster::cluster(seconds).await?;
-            if json {
-                writeln!(out, "{}", serde_json::to_string(&cluster)?)?;
-            } else {
-                let cluster::Cluster { one_node_per_s, two_nodes_per_s, forwarded_p99_ms, takeover_worst_s, .. } =
-                    cluster;
-                writeln!(out, "one node {one_node_per_s} payments/s, two {two_nodes_per_s}/s")?;
-                writeln!(out, "forwarded p99 {forwarded_p99_ms} ms; worst take-over {takeover_worst_s} s")?;
-            }
-        }
+        BenchCommand::Cluster { json, seconds } => show(json, &cluster::cluster(seconds).await?),
         BenchCommand::Hooks { json, seconds, rate, endpoints } => {
-            let hooks = hooks::hooks(seconds, rate, endpoints).await?;
-            if json {
-                writeln!(out, "{}", serde_json::to_string(&hooks)?)?;
-            } else {
-                let hooks::Hooks { events_per_s, p50_ms, p99_ms, p99_with_dead_ms, .. } = hooks;
-                writeln!(out, "{events_per_s} hooks/s; at {rate}/s: p50 {p50_ms} ms, p99 {p99_ms} ms")?;
-                writeln!(out, "p99 of the living with 5 % dead endpoints {p99_with_dead_ms} ms")?;
-            }
+            show(json, &hooks::hooks(seconds, rate, endpoints).await?)
         }
-        BenchCommand::Posting { json, seconds } => {
-            let posting = posting::posting(seconds).await?;
-            if json {
-                writeln!(out, "{}", serde_json::to_string(&posting)?)?;
-            } else {
-                let posting::Posting { spread_per_s, hot_per_s, spread_ratio, hot_ratio, reference, .. } = posting;
-                writeln!(out, "pgbench {} tps", reference.pgbench_tps)?;
-                writeln!(out, "spread {spread_per_s}/s ({spread_ratio} x), hot {hot_per_s}/s ({hot_ratio} x)")?;
-            }
-        }
+        BenchCommand::Posting { json, seconds } => show(json, &posting::posting(seconds).await?),
+    }
+}
+
+/// Prints all figures as one JSON object, or those that matter most in words.
+fn show(json: bool, figures: &(impl Serialize + Display)) -> anyhow::Result<()> {
+    let out = &mut std::io::stdout();
+    if json {
+        writeln!(out, "{}", serde_json::to_string(figures)?)?;
+    } else {
+        writeln!(out, "{figures}")?;
     }
     Ok(())
 }

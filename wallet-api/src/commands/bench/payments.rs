@@ -5,6 +5,7 @@
 //! committed while the endpoint was there against what was delivered. Latencies come from an open loop at half of peak.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::net::{SocketAddr, TcpListener};
 use std::num::NonZeroU32;
 use std::process::{Child, Command, Stdio};
@@ -81,6 +82,14 @@ pub struct Payments {
     /// The other side.
     #[serde(flatten)]
     pub reference: Reference,
+}
+
+impl fmt::Display for Payments {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { payments_per_s, ratio, ratio_no_hooks, p99_ms, hook_p99_ms, rss_mb, .. } = self;
+        writeln!(f, "{payments_per_s} payments/s with hooks ({ratio} x pgbench, {ratio_no_hooks} x without)")?;
+        write!(f, "at half of that: p99 {p99_ms} ms, hook p99 {hook_p99_ms} ms; server {rss_mb} MB")
+    }
 }
 
 /// One closed-loop run of ours.

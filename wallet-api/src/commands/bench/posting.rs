@@ -5,6 +5,7 @@
 //! `verify`, and with what was acknowledged held against the rows.
 
 use std::cell::Cell;
+use std::fmt;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -55,6 +56,14 @@ pub struct Posting {
     /// The other side.
     #[serde(flatten)]
     pub reference: Reference,
+}
+
+impl fmt::Display for Posting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { spread_per_s, hot_per_s, spread_ratio, hot_ratio, reference, .. } = self;
+        writeln!(f, "pgbench {} tps", reference.pgbench_tps)?;
+        write!(f, "spread {spread_per_s}/s ({spread_ratio} x), hot {hot_per_s}/s ({hot_ratio} x)")
+    }
 }
 
 /// One run of ours.

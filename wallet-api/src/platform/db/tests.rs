@@ -5,8 +5,8 @@ use diesel::sql_query;
 
 use super::places::STANDING_WAIT;
 use super::*;
-use crate::platform::problem::Describe as _;
 use crate::platform::limits;
+use crate::platform::problem::Describe as _;
 use crate::platform::scratch::Scratch;
 
 fn one(conn: &mut PgConnection) -> QueryResult<usize> {
