@@ -24,9 +24,8 @@ async fn f03_a_killed_backend_costs_every_session_and_no_payment() {
     for _ in 0..3 {
         let failed = scene.load().await.failed();
         signal_process(writers_backend(&scene), Signal::KILL);
-        scene.failing(1).await;
+        scene.noticed(failed).await;
         scene.load().await.more(100, HEALED).await;
-        assert!(scene.load().await.failed() > failed);
         before = before.or(Some(scene.footprint(0)));
     }
     let tally = scene.assert_laws().await;
@@ -54,9 +53,9 @@ async fn stop_server(name: &'static str, signal: Signal, rounds: u32) {
     for _ in 0..rounds {
         scene.load().await;
         dice.moment(Duration::from_millis(300)).await;
-        let pid = i32::try_from(ground.cluster().pid()).unwrap();
+        let (pid, failed) = (i32::try_from(ground.cluster().pid()).unwrap(), scene.load().await.failed());
         signal_process(pid, signal);
-        scene.failing(1).await;
+        scene.noticed(failed).await;
         ground.cluster().restart().unwrap();
         scene.load().await.more(100, HEALED).await;
         before = before.or(Some(scene.footprint(0)));
@@ -91,9 +90,9 @@ async fn f06_a_backend_that_sleeps_holds_nobody_for_ever() {
     let before = [scene.footprint(0), scene.footprint(1)];
     for _ in 0..2 {
         dice.moment(Duration::from_millis(300)).await;
-        let backend = writers_backend(&scene);
+        let (backend, failed) = (writers_backend(&scene), scene.load().await.failed());
         signal_process(backend, Signal::STOP);
-        scene.failing(1).await;
+        scene.noticed(failed).await;
         for at in 0..2 {
             let read = tokio::time::timeout(OUTER_DEADLINE, scene.api(at).try_get("/v1/node")).await;
             assert!(read.expect("an answer within the deadline").is_ok());
