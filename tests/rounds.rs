@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use tessera_tests::{Dice, Fault, Ground, HEALED, Point, Redis, Scene, eventually_async, rows, signal_process};
+use tessera_tests::{Dice, Fault, Ground, HEALED, Point, Proxy, Redis, Scene, eventually_async, rows, signal_process};
 
 /// A commit is declared unknown after two seconds, and a lease runs out after three.
 const LONG_ENOUGH: Duration = Duration::from_secs(5);
@@ -110,14 +110,14 @@ impl Ring {
         match blow {
             Blow::KillLeader => self.kill(leader),
             Blow::KillOther => self.kill((leader + 1) % self.scene.nodes.len()),
-            Blow::KillAtPoint => self.kill_at(leader, dice).await,
+            Blow::KillAtPoint => self.kill_at(dice).await,
             Blow::SleepingLeader => self.sleep(leader).await,
             Blow::RollingRestart => self.restart_all().await,
             Blow::KillBackend => self.backend(&[Signal::KILL]).await,
             Blow::SleepingBackend => self.backend(&[Signal::STOP, Signal::CONT]).await,
             Blow::KillPostmaster => self.server(Signal::KILL).await,
             Blow::ImmediateShutdown => self.server(Signal::QUIT).await,
-            Blow::CutCommit => self.cut(leader, dice).await,
+            Blow::CutCommit => self.cut(dice).await,
             Blow::LoseAnswers => self.proxy(leader, Fault::LoseAnswers).await,
             Blow::Reset => self.proxy(leader, Fault::Reset).await,
             Blow::Blackhole => self.proxy(leader, Fault::Blackhole).await,
@@ -136,13 +136,23 @@ impl Ring {
         self.scene.add();
     }
 
-    async fn kill_at(&mut self, leader: usize, dice: &mut Dice) {
-        let point = dice.pick(&POINTS);
-        let mut hit = self.scene.part(leader);
-        hit.proxy.kill_at(point, u32::try_from(dice.below(20)).unwrap());
-        let status = hit.node.wait_until_ended();
-        assert_eq!(hit.proxy.struck(point), 1, "{point:?}: {status}: {}", hit.node.log());
+    async fn kill_at(&mut self, dice: &mut Dice) {
+        let (point, passes) = (dice.pick(&POINTS), u32::try_from(dice.below(20)).unwrap());
+        let at = self.struck(point, |proxy| proxy.kill_at(point, passes)).await;
+        let status = self.scene.part(at).node.wait_until_ended();
+        assert!(!status.success(), "{status}");
         self.scene.add();
+    }
+
+    /// Has whichever node leads, now or in a moment, struck at a point, and says which it was.
+    async fn struck(&self, point: Point, arm: impl Fn(&Proxy)) -> usize {
+        let strikes = || self.scene.nodes.iter().map(|member| member.proxy.struck(point));
+        let before: Vec<u64> = strikes().collect();
+        self.scene.nodes.iter().for_each(|member| arm(&member.proxy));
+        let is_struck = async || strikes().zip(&before).position(|(now, before)| now > *before);
+        let at = eventually_async("a node comes to the point", HEALED, is_struck).await;
+        self.scene.nodes.iter().for_each(|member| member.proxy.spare());
+        at
     }
 
     async fn sleep(&mut self, leader: usize) {
@@ -181,12 +191,9 @@ impl Ring {
         self.ground.cluster().restart().unwrap();
     }
 
-    async fn cut(&mut self, leader: usize, dice: &mut Dice) {
-        let proxy = self.scene.nodes[leader].proxy.clone();
-        let struck = proxy.struck(Point::PostingCommitted);
-        proxy.cut_at(Point::PostingCommitted, u32::try_from(dice.below(20)).unwrap());
-        let is_struck = async || (proxy.struck(Point::PostingCommitted) > struck).then_some(());
-        eventually_async("a commit's answer is cut off", HEALED, is_struck).await;
+    async fn cut(&mut self, dice: &mut Dice) {
+        let passes = u32::try_from(dice.below(20)).unwrap();
+        self.struck(Point::PostingCommitted, |proxy| proxy.cut_at(Point::PostingCommitted, passes)).await;
     }
 
     async fn proxy(&mut self, leader: usize, fault: Fault) {
