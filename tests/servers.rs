@@ -69,7 +69,7 @@ async fn f04_a_killed_postmaster_comes_back_with_all_that_was_acknowledged() {
 /// F5: PostgreSQL is told to drop everything, again and again, and recovers each time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f05_an_immediate_shutdown_loses_nothing_that_was_acknowledged() {
-    stop_server("f05", Signal::QUIT, 3).await;
+    stop_server("f05", Signal::QUIT, 2).await;
 }
 
 async fn stop_server(name: &'static str, signal: Signal, rounds: u32) {
