@@ -79,7 +79,8 @@ async fn stop_server(name: &'static str, signal: Signal, rounds: u32) {
     while stops < rounds || batches_hit(&scene) == 0 {
         stops += 1;
         assert!(stops <= MOST_TRIES, "no batch was under way");
-        let (pid, failed) = (i32::try_from(ground.cluster().pid()).unwrap(), scene.load().await.failed());
+        let failed = scene.load().await.failed();
+        let pid = i32::try_from(ground.cluster().pid()).unwrap();
         caught_posting(&scene);
         signal_process(pid, signal);
         scene.noticed(failed).await;
