@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use tessera_tests::{Dice, Fault, Ground, HEALED, Point, Redis, Scene, eventually_async, rows, signal_process};
+use tessera_tests::{Dice, Fault, Ground, HEALED, Point, Proxy, Redis, Scene, eventually_async, rows, signal_process};
+
+/// A commit is declared unknown after two seconds, and a lease runs out after three.
+const LONG_ENOUGH: Duration = Duration::from_secs(5);
 
 /// What can happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -79,6 +82,7 @@ async fn faults_drawn_from_a_seed() {
         failed += tally.others.values().sum::<u64>();
         eprintln!("round {round}: {:?}, {:?}", began.elapsed(), tally.others);
     }
+    assert!(failed > 0, "in all these rounds no call failed: nothing was hit");
     eprintln!("rounds: seed {}, {acknowledged} acknowledged, {failed} calls failed, {seen:?}", dice.seed);
 }
 
@@ -100,43 +104,55 @@ impl Ring {
     }
 
     async fn strike(&mut self, blow: Blow, dice: &mut Dice) {
-        let failed = self.scene.load().await.failed();
+        self.scene.load().await;
         let leader = self.scene.leader().await;
         dice.moment(Duration::from_millis(500)).await;
         match blow {
-            Blow::KillLeader => self.kill(leader).await,
-            Blow::KillOther => self.kill((leader + 1) % self.scene.nodes.len()).await,
-            Blow::KillAtPoint => self.kill_at(leader, dice).await,
+            Blow::KillLeader => self.kill(leader),
+            Blow::KillOther => self.kill((leader + 1) % self.scene.nodes.len()),
+            Blow::KillAtPoint => self.kill_at(dice).await,
             Blow::SleepingLeader => self.sleep(leader).await,
-            Blow::RollingRestart => return self.restart_all().await,
+            Blow::RollingRestart => self.restart_all().await,
             Blow::KillBackend => self.backend(&[Signal::KILL]).await,
             Blow::SleepingBackend => self.backend(&[Signal::STOP, Signal::CONT]).await,
             Blow::KillPostmaster => self.server(Signal::KILL).await,
             Blow::ImmediateShutdown => self.server(Signal::QUIT).await,
-            Blow::CutCommit => return self.cut(leader, dice).await,
+            Blow::CutCommit => self.cut(dice).await,
             Blow::LoseAnswers => self.proxy(leader, Fault::LoseAnswers).await,
             Blow::Reset => self.proxy(leader, Fault::Reset).await,
             Blow::Blackhole => self.proxy(leader, Fault::Blackhole).await,
-            Blow::KillRedis => return self.redis.kill_and_restart(),
-            Blow::SleepingRedis => return self.sleeping_redis().await,
+            Blow::KillRedis => self.redis.kill_and_restart(),
+            Blow::SleepingRedis => self.sleeping_redis().await,
         }
-        assert!(self.scene.load().await.failed() > failed, "{blow:?}: the load noticed nothing");
     }
 
-    async fn kill(&mut self, at: usize) {
+    /// Lets a fault last until a call has failed of it, or long enough for one: the nodes hide from callers what they can.
+    async fn lasts(&mut self, before: u64) {
+        _ = tokio::time::timeout(LONG_ENOUGH, self.scene.noticed(before)).await;
+    }
+
+    fn kill(&mut self, at: usize) {
         self.scene.kill(at);
-        self.scene.failing(1).await;
         self.scene.add();
     }
 
-    async fn kill_at(&mut self, leader: usize, dice: &mut Dice) {
-        let point = dice.pick(&POINTS);
-        let mut hit = self.scene.part(leader);
-        hit.proxy.kill_at(point, u32::try_from(dice.below(20)).unwrap());
-        let status = hit.node.wait_until_ended();
-        assert_eq!(hit.proxy.struck(point), 1, "{point:?}: {status}: {}", hit.node.log());
-        self.scene.failing(1).await;
+    async fn kill_at(&mut self, dice: &mut Dice) {
+        let (point, passes) = (dice.pick(&POINTS), u32::try_from(dice.below(20)).unwrap());
+        let at = self.struck(point, |proxy| proxy.kill_at(point, passes)).await;
+        let status = self.scene.part(at).node.wait_until_ended();
+        assert!(!status.success(), "{status}");
         self.scene.add();
+    }
+
+    /// Has whichever node leads, now or in a moment, struck at a point, and says which it was.
+    async fn struck(&self, point: Point, arm: impl Fn(&Proxy)) -> usize {
+        let strikes = || self.scene.nodes.iter().map(|member| member.proxy.struck(point));
+        let before: Vec<u64> = strikes().collect();
+        self.scene.nodes.iter().for_each(|member| arm(&member.proxy));
+        let is_struck = async || strikes().zip(&before).position(|(now, before)| now > *before);
+        let at = eventually_async("a node comes to the point", HEALED, is_struck).await;
+        self.scene.nodes.iter().for_each(|member| member.proxy.spare());
+        at
     }
 
     async fn sleep(&mut self, leader: usize) {
@@ -160,31 +176,32 @@ impl Ring {
         let found = rows(&self.scene.db.super_url(), "SELECT session_pids[1] AS pid FROM journal.lease");
         let pid = found[0][0].as_ref().unwrap().parse().unwrap();
         for signal in signals {
+            let before = self.scene.load().await.failed();
             signal_process(pid, *signal);
-            self.scene.failing(1).await;
+            if *signal != Signal::CONT {
+                self.lasts(before).await;
+            }
         }
     }
 
     async fn server(&mut self, signal: Signal) {
+        let before = self.scene.load().await.failed();
         signal_process(i32::try_from(self.ground.cluster().pid()).unwrap(), signal);
-        self.scene.failing(1).await;
+        self.lasts(before).await;
         self.ground.cluster().restart().unwrap();
     }
 
-    async fn cut(&mut self, leader: usize, dice: &mut Dice) {
-        let proxy = self.scene.nodes[leader].proxy.clone();
-        let struck = proxy.struck(Point::PostingCommitted);
-        proxy.cut_at(Point::PostingCommitted, u32::try_from(dice.below(20)).unwrap());
-        let is_struck = async || (proxy.struck(Point::PostingCommitted) > struck).then_some(());
-        eventually_async("a commit's answer is cut off", HEALED, is_struck).await;
+    async fn cut(&mut self, dice: &mut Dice) {
+        let passes = u32::try_from(dice.below(20)).unwrap();
+        self.struck(Point::PostingCommitted, |proxy| proxy.cut_at(Point::PostingCommitted, passes)).await;
     }
 
     async fn proxy(&mut self, leader: usize, fault: Fault) {
         let proxy = self.scene.nodes[leader].proxy.clone();
-        let hits = proxy.hits();
+        let (hits, before) = (proxy.hits(), self.scene.load().await.failed());
         proxy.set(fault);
         eventually_async("the fault strikes", HEALED, async || (proxy.hits() >= hits + 4).then_some(())).await;
-        self.scene.failing(1).await;
+        self.lasts(before).await;
         proxy.set(Fault::None);
     }
 

@@ -156,6 +156,11 @@ impl Proxy {
         self.shared.strikes().armed = Some(Armed { point, blow: Blow::Cut, passes });
     }
 
+    /// Strikes at no point any more.
+    pub fn spare(&self) {
+        self.shared.strikes().armed = None;
+    }
+
     /// How often this point was struck.
     pub fn struck(&self, point: Point) -> u64 {
         self.shared.strikes().struck.get(&point).copied().unwrap_or(0)

@@ -170,11 +170,10 @@ impl<'g> Scene<'g> {
         self.load.as_ref().unwrap()
     }
 
-    /// Waits until so many more calls have failed.
-    pub async fn failing(&mut self, calls: u64) {
+    /// Waits until more calls have failed than these.
+    pub async fn noticed(&mut self, failed: u64) {
         let load = self.load().await;
-        let wanted = load.failed() + calls;
-        eventually_async("the load notices", HEALED, async || (load.failed() >= wanted).then_some(())).await;
+        eventually_async("the load notices", HEALED, async || (load.failed() > failed).then_some(())).await;
     }
 
     /// Ends the load and holds what it saw, the books, the hooks and the nodes against the laws (`domain` names them):

@@ -10,11 +10,15 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
+use tokio::time::Instant;
 
 use crate::proxy::{Blow, Fault, Shared};
 
 /// How long a session is kept for a dead node: its successor, or the server's own timeout, must have ended it by then.
 const ORPHANED: Duration = Duration::from_secs(60);
+
+/// The `tcp_user_timeout` that a node asks for.
+const USER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Where a node can be killed, to the message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -232,13 +236,16 @@ pub(crate) async fn converse(mut client: UnixStream, mut server: UnixStream, sha
     }
 }
 
-/// Passes nothing on any more, also when the silence is over elsewhere, until one of the two goes.
+/// Passes nothing on any more, also when the silence is over elsewhere, and then gives up as the node's TCP would: a unix
+/// socket has nothing that does.
 async fn swallow(mut client: UnixStream, mut server: UnixStream, shared: &Shared) {
     let (mut asked, mut answered) = ([0; 1024], [0; 1024]);
+    let until = Instant::now() + USER_TIMEOUT;
     loop {
         let read = tokio::select! {
             read = client.read(&mut asked) => read,
             read = server.read(&mut answered) => read,
+            () = tokio::time::sleep_until(until) => return,
         };
         let Ok(1..) = read else { return };
         if shared.fault() == Fault::Blackhole {
