@@ -2,6 +2,8 @@
 
 mod backup;
 mod config;
+mod consumers;
+mod contract;
 mod database;
 mod edge;
 mod faults;

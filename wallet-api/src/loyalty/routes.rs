@@ -9,15 +9,15 @@ use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 use uuid::Uuid;
 
-use super::{Campaign, Programme, Programmes, RewardKind, Rule, funding, open_budgets, store};
+use super::{AT_ONCE, Campaign, Programme, Programmes, RewardKind, Rule, funding, open_budgets, store};
 use crate::platform::Platform;
 use crate::platform::books::{Paper, ask, describe_refusal, journal_of, request_key};
 use crate::platform::chart::Purpose;
 use crate::platform::fields::{field, text};
 use crate::platform::http::{IdempotencyKey, Json};
 use crate::platform::ids::derived;
-use crate::platform::keyring::{Caller, Scope};
-use crate::platform::money::{EUR, Money};
+use crate::platform::keyring::{Caller, May, Scope};
+use crate::platform::money::{EUR, Money, ToMove};
 use crate::platform::problem::{Problem, ProblemBody};
 use crate::platform::snapshot::touch;
 
@@ -41,7 +41,12 @@ struct NewProgramme {
     #[schema(example = "club", pattern = "^[a-z0-9]{1,20}$")]
     code: String,
     /// The name people see.
-    #[schema(example = "Club")]
+    #[schema(
+        example = "Club",
+        min_length = 1,
+        max_length = 200,
+        pattern = r"^[^\x00-\x1F\x7F-\x9F]*[^\s\x00-\x1F\x7F-\x9F][^\x00-\x1F\x7F-\x9F]*$"
+    )]
     name: String,
 }
 
@@ -81,7 +86,12 @@ struct NewCampaign {
     /// Its programme's id.
     programme: Uuid,
     /// The name people see.
-    #[schema(example = "Spring")]
+    #[schema(
+        example = "Spring",
+        min_length = 1,
+        max_length = 200,
+        pattern = r"^[^\x00-\x1F\x7F-\x9F]*[^\s\x00-\x1F\x7F-\x9F][^\x00-\x1F\x7F-\x9F]*$"
+    )]
     name: String,
     /// The one merchant it is for; absent is every merchant.
     #[serde(default)]
@@ -128,6 +138,7 @@ struct CampaignBody {
 #[serde(deny_unknown_fields)]
 struct Funding {
     /// How much.
+    #[schema(value_type = ToMove)]
     amount: Money,
 }
 
@@ -161,18 +172,17 @@ impl From<Rule> for RuleBody {
 }
 
 /// Adds a loyalty programme. Adding one of the same code again gives the one there is.
-#[utoipa::path(tag = "loyalty", request_body = NewProgramme, security(("key" = [])), responses(
+#[utoipa::path(tag = "loyalty", request_body = NewProgramme, security(("key" = ["loyalty:write"])), responses(
     (status = 201, body = ProgrammeBody),
     (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
 ))]
-#[post("/v1/programmes")]
+#[post("/v1/programmes", wrap = "May(Scope::LoyaltyWrite)")]
 async fn add_programme(
     caller: Caller,
     platform: web::Data<Platform>,
     programmes: web::Data<Programmes>,
     body: Json<NewProgramme>,
 ) -> Result<HttpResponse, Problem> {
-    caller.require(Scope::LoyaltyWrite)?;
     let NewProgramme { code, name } = body.into_inner();
     let name = text(name, "/name", 1..=200)?;
     let plain = code.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
@@ -202,12 +212,12 @@ async fn add_programme(
 }
 
 /// Adds a campaign with the first version of its rule. Its budgets are empty until funded.
-#[utoipa::path(tag = "loyalty", request_body = NewCampaign, security(("key" = [])), responses(
+#[utoipa::path(tag = "loyalty", request_body = NewCampaign, security(("key" = ["loyalty:write"])), responses(
     (status = 201, body = CampaignBody),
     (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
     (status = "5XX", body = ProblemBody, content_type = "application/problem+json"),
 ))]
-#[post("/v1/campaigns")]
+#[post("/v1/campaigns", wrap = "May(Scope::LoyaltyWrite)")]
 async fn add_campaign(
     caller: Caller,
     platform: web::Data<Platform>,
@@ -216,7 +226,6 @@ async fn add_campaign(
     merchants: web::Data<crate::billers::Merchants>,
     body: Json<NewCampaign>,
 ) -> Result<HttpResponse, Problem> {
-    caller.require(Scope::LoyaltyWrite)?;
     let NewCampaign { programme, name, merchant, starts_at, ends_at, rule } = body.into_inner();
     let (tenant, now) = (caller.tenant.id, platform.clock.now());
     let name = text(name, "/name", 1..=200)?;
@@ -230,6 +239,9 @@ async fn add_campaign(
     let config = programmes.config(&platform, tenant).await?;
     let of = config.programmes.iter().find(|one| one.id == programme);
     let of = of.ok_or_else(|| field("/programme", "There is no such programme."))?;
+    if !config.has_room(now.checked_add_signed(config.clock_ahead).unwrap_or(now), merchant) {
+        return Err(too_many_campaigns());
+    }
     let (points, points_code, id) = (of.points, of.asset_code(), platform.ids.uuid_v7(now));
     let campaign = Campaign { id, programme, name, merchant, starts_at, ends_at, rule, points, points_code };
     open_budgets(&journal, &caller.tenant, config.eur, &campaign).await?;
@@ -248,11 +260,11 @@ async fn add_campaign(
 }
 
 /// Publishes the next version of a campaign's rule. Payments decided before keep the version they were decided under.
-#[utoipa::path(tag = "loyalty", request_body = RuleBody, security(("key" = [])), responses(
+#[utoipa::path(tag = "loyalty", request_body = RuleBody, security(("key" = ["loyalty:write"])), responses(
     (status = 201, body = CampaignBody),
     (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
 ))]
-#[post("/v1/campaigns/{id}/rules")]
+#[post("/v1/campaigns/{id}/rules", wrap = "May(Scope::LoyaltyWrite)")]
 async fn publish_rule(
     caller: Caller,
     platform: web::Data<Platform>,
@@ -260,7 +272,6 @@ async fn publish_rule(
     id: web::Path<Uuid>,
     body: Json<RuleBody>,
 ) -> Result<HttpResponse, Problem> {
-    caller.require(Scope::LoyaltyWrite)?;
     let (tenant, now, id) = (caller.tenant.id, platform.clock.now(), id.into_inner());
     programmes.forget(tenant);
     let config = programmes.config(&platform, tenant).await?;
@@ -281,13 +292,13 @@ async fn publish_rule(
 }
 
 /// Puts money or points into a campaign's budget.
-#[utoipa::path(tag = "loyalty", request_body = Funding, security(("key" = [])),
-    params(("Idempotency-Key" = String, Header, description = "A new UUID for each intent")), responses(
+#[utoipa::path(tag = "loyalty", request_body = Funding, security(("key" = ["loyalty:write"])),
+    params(("Idempotency-Key" = inline(IdempotencyKey), Header, description = "A new UUID for each intent")), responses(
     (status = 201, body = Recorded),
     (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
     (status = "5XX", body = ProblemBody, content_type = "application/problem+json"),
 ))]
-#[post("/v1/campaigns/{id}/fund")]
+#[post("/v1/campaigns/{id}/fund", wrap = "May(Scope::LoyaltyWrite)")]
 async fn fund_campaign(
     caller: Caller,
     key: IdempotencyKey,
@@ -297,7 +308,6 @@ async fn fund_campaign(
     id: web::Path<Uuid>,
     body: Json<Funding>,
 ) -> Result<HttpResponse, Problem> {
-    caller.require(Scope::LoyaltyWrite)?;
     let (tenant, id) = (caller.tenant.id, id.into_inner());
     let config = programmes.config(&platform, tenant).await?;
     let campaign = config.campaign(id).ok_or_else(unknown_campaign)?;
@@ -314,13 +324,13 @@ async fn fund_campaign(
 }
 
 /// Pauses a campaign: from the answered seq on, on every node, it gives nothing. Payments go on and say why.
-#[utoipa::path(tag = "loyalty", security(("key" = [])),
-    params(("Idempotency-Key" = String, Header, description = "A new UUID for each intent")), responses(
+#[utoipa::path(tag = "loyalty", security(("key" = ["loyalty:write"])),
+    params(("Idempotency-Key" = inline(IdempotencyKey), Header, description = "A new UUID for each intent")), responses(
     (status = 201, body = Recorded),
     (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
     (status = "5XX", body = ProblemBody, content_type = "application/problem+json"),
 ))]
-#[post("/v1/campaigns/{id}/pause")]
+#[post("/v1/campaigns/{id}/pause", wrap = "May(Scope::LoyaltyWrite)")]
 async fn pause_campaign(
     caller: Caller,
     key: IdempotencyKey,
@@ -333,13 +343,13 @@ async fn pause_campaign(
 }
 
 /// Lets a paused campaign give again.
-#[utoipa::path(tag = "loyalty", security(("key" = [])),
-    params(("Idempotency-Key" = String, Header, description = "A new UUID for each intent")), responses(
+#[utoipa::path(tag = "loyalty", security(("key" = ["loyalty:write"])),
+    params(("Idempotency-Key" = inline(IdempotencyKey), Header, description = "A new UUID for each intent")), responses(
     (status = 201, body = Recorded),
     (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
     (status = "5XX", body = ProblemBody, content_type = "application/problem+json"),
 ))]
-#[post("/v1/campaigns/{id}/resume")]
+#[post("/v1/campaigns/{id}/resume", wrap = "May(Scope::LoyaltyWrite)")]
 async fn resume_campaign(
     caller: Caller,
     key: IdempotencyKey,
@@ -360,7 +370,6 @@ async fn freeze(
     id: Uuid,
     debits: bool,
 ) -> Result<HttpResponse, Problem> {
-    caller.require(Scope::LoyaltyWrite)?;
     let config = programmes.config(platform, caller.tenant.id).await?;
     config.campaign(id).ok_or_else(unknown_campaign)?;
     let path = format!("/v1/campaigns/{id}/{}", if debits { "pause" } else { "resume" });
@@ -389,18 +398,17 @@ fn recorded(answer: ledger::Answer) -> Result<HttpResponse, Problem> {
 }
 
 /// Tells of a campaign, its rule and what its budgets still hold.
-#[utoipa::path(tag = "loyalty", security(("key" = [])), responses(
+#[utoipa::path(tag = "loyalty", security(("key" = ["loyalty:read"])), responses(
     (status = 200, body = CampaignBody),
     (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
 ))]
-#[get("/v1/campaigns/{id}")]
+#[get("/v1/campaigns/{id}", wrap = "May(Scope::LoyaltyRead)")]
 async fn get_campaign(
     caller: Caller,
     platform: web::Data<Platform>,
     programmes: web::Data<Programmes>,
     id: web::Path<Uuid>,
 ) -> Result<HttpResponse, Problem> {
-    caller.require(Scope::LoyaltyRead)?;
     Ok(HttpResponse::Ok().json(view(&caller, &platform, &programmes, id.into_inner()).await?))
 }
 
@@ -441,4 +449,9 @@ async fn view(
 
 fn unknown_campaign() -> Problem {
     Problem::new(404, "campaign-unknown", "There is no such campaign", "Check the campaign's id.")
+}
+
+fn too_many_campaigns() -> Problem {
+    let detail = format!("Let one end first: at most {AT_ONCE} may reward the same payment.");
+    Problem::new(409, "campaigns-too-many", "There are too many campaigns already", detail).with("most", AT_ONCE)
 }

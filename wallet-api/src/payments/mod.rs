@@ -203,7 +203,12 @@ fn transaction(tenant: i64, id: Uuid, config: &Config, wish: &PaymentWish, grant
     let (mut open, mut groups) = (Vec::from(accounts), Vec::new());
     for grant in grants.iter().filter(|grant| grant.minor > 0) {
         let (accounts, transfer) = grant.moving(tenant, wish.customer);
-        open.extend(accounts);
+        // Rewards share accounts: the customer's, and those of a campaign that gives both money and points.
+        for account in accounts {
+            if !open.iter().any(|one| one.public_id == account.public_id) {
+                open.push(account);
+            }
+        }
         groups.push(Group { transfers: vec![transfer] });
     }
     let order = wish.reference.as_ref().map(|reference| {

@@ -18,8 +18,8 @@ use crate::platform::books::{describe_refusal, journal_of, request_key};
 use crate::platform::chart::{Purpose, Rail};
 use crate::platform::fields::{field, text};
 use crate::platform::http::{Cursor, IdempotencyKey, Json, Page, PageQuery, not_found};
-use crate::platform::keyring::{Caller, Scope};
-use crate::platform::money::{EUR, Money};
+use crate::platform::keyring::{Caller, May, Scope};
+use crate::platform::money::{EUR, EuroToMove, Money};
 use crate::platform::problem::{Problem, ProblemBody};
 use crate::platform::text::Lang;
 
@@ -47,10 +47,16 @@ struct NewPayment {
     /// Who is paid.
     merchant: Uuid,
     /// How much, of EUR.
+    #[schema(value_type = EuroToMove)]
     amount: Money,
     /// With what.
     instrument: Instrument,
     /// The merchant's order, 1 to 100 characters: it can be paid once, whatever the keys.
+    #[schema(
+        min_length = 1,
+        max_length = 100,
+        pattern = r"^[^\x00-\x1F\x7F-\x9F]*[^\s\x00-\x1F\x7F-\x9F][^\x00-\x1F\x7F-\x9F]*$"
+    )]
     #[serde(default)]
     reference: Option<String>,
     /// When it happened, if not now: from 1970 to five minutes ahead.
@@ -121,13 +127,13 @@ pub struct BalanceBody {
 ///
 /// The same Idempotency-Key with the same body gives the same answer for ever; with another body it is refused. A
 /// refusal for lack of funds is final for its key.
-#[utoipa::path(tag = "payments", request_body = NewPayment, security(("key" = [])),
-    params(("Idempotency-Key" = String, Header, description = "A new UUID for each intent")), responses(
+#[utoipa::path(tag = "payments", request_body = NewPayment, security(("key" = ["payments:write"])),
+    params(("Idempotency-Key" = inline(IdempotencyKey), Header, description = "A new UUID for each intent")), responses(
     (status = 201, body = PaymentBody),
     (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
     (status = "5XX", body = ProblemBody, content_type = "application/problem+json"),
 ))]
-#[post("/v1/payments")]
+#[post("/v1/payments", wrap = "May(Scope::PaymentsWrite)")]
 async fn pay(
     caller: Caller,
     key: IdempotencyKey,
@@ -135,7 +141,6 @@ async fn pay(
     payments: web::Data<Payments>,
     body: Json<NewPayment>,
 ) -> Result<HttpResponse, Problem> {
-    caller.require(Scope::PaymentsWrite)?;
     let key = request_key(&caller, &key, "/v1/payments", &body.canonical());
     let config = payments.programmes.config(&payments.platform, caller.tenant.id).await?;
     let wish = body.into_inner().into_wish(payments.now(&config))?;
@@ -231,6 +236,7 @@ struct NewQuote {
     /// Who would be paid.
     merchant: Uuid,
     /// How much, of EUR.
+    #[schema(value_type = EuroToMove)]
     amount: Money,
 }
 
@@ -257,13 +263,12 @@ struct QuotedReward {
 }
 
 /// Tells what a payment would earn, by the very rules that would decide it. Nothing is written.
-#[utoipa::path(tag = "payments", request_body = NewQuote, security(("key" = [])), responses(
+#[utoipa::path(tag = "payments", request_body = NewQuote, security(("key" = ["loyalty:read"])), responses(
     (status = 200, body = QuoteBody),
     (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
 ))]
-#[post("/v1/quotes")]
+#[post("/v1/quotes", wrap = "May(Scope::LoyaltyRead)")]
 async fn quote(caller: Caller, payments: web::Data<Payments>, body: Json<NewQuote>) -> Result<HttpResponse, Problem> {
-    caller.require(Scope::LoyaltyRead)?;
     let minor = body.amount.positive_eur("/amount")?;
     let grants = payments.quote(&caller.tenant, body.merchant, minor).await?;
     let quoted = |(grant, funded): (crate::loyalty::Grant, bool)| QuotedReward {
@@ -283,6 +288,7 @@ struct NewTopUp {
     /// Whose wallet.
     customer: Uuid,
     /// How much, of EUR.
+    #[schema(value_type = EuroToMove)]
     amount: Money,
     /// Which way it comes.
     rail: Rail,
@@ -306,20 +312,19 @@ struct TopUpBody {
 }
 
 /// Brings money from outside into a customer's wallet.
-#[utoipa::path(tag = "payments", request_body = NewTopUp, security(("key" = [])),
-    params(("Idempotency-Key" = String, Header, description = "A new UUID for each intent")), responses(
+#[utoipa::path(tag = "payments", request_body = NewTopUp, security(("key" = ["payments:write"])),
+    params(("Idempotency-Key" = inline(IdempotencyKey), Header, description = "A new UUID for each intent")), responses(
     (status = 201, body = TopUpBody),
     (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
     (status = "5XX", body = ProblemBody, content_type = "application/problem+json"),
 ))]
-#[post("/v1/top-ups")]
+#[post("/v1/top-ups", wrap = "May(Scope::PaymentsWrite)")]
 async fn top_up(
     caller: Caller,
     key: IdempotencyKey,
     payments: web::Data<Payments>,
     body: Json<NewTopUp>,
 ) -> Result<HttpResponse, Problem> {
-    caller.require(Scope::PaymentsWrite)?;
     let amount_minor = body.amount.positive_eur("/amount")?;
     let key = request_key(&caller, &key, "/v1/top-ups", &body.canonical());
     let wish = TopUpWish { customer: body.customer, amount_minor, rail: body.rail };
@@ -347,18 +352,17 @@ async fn top_up(
 }
 
 /// Tells of a payment: the same as it was answered.
-#[utoipa::path(tag = "payments", security(("key" = [])), responses(
+#[utoipa::path(tag = "payments", security(("key" = ["payments:read"])), responses(
     (status = 200, body = PaymentBody),
     (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
 ))]
-#[get("/v1/payments/{id}")]
+#[get("/v1/payments/{id}", wrap = "May(Scope::PaymentsRead)")]
 async fn get_payment(
     caller: Caller,
     lang: Lang,
     payments: web::Data<Payments>,
     id: web::Path<Uuid>,
 ) -> Result<HttpResponse, Problem> {
-    caller.require(Scope::PaymentsRead)?;
     let (record, paper) = reading::payment(&payments.platform, journal_of(&caller.tenant), id.into_inner()).await?;
     let config = payments.programmes.config(&payments.platform, caller.tenant.id).await?;
     Ok(HttpResponse::Ok().json(payment_body(caller.tenant.id, lang, &config, &record, &paper)))
@@ -386,18 +390,17 @@ struct ExplanationLine {
 }
 
 /// Explains a payment: each posting in words, with the rule, its version and the budget.
-#[utoipa::path(tag = "payments", security(("key" = [])), responses(
+#[utoipa::path(tag = "payments", security(("key" = ["payments:read"])), responses(
     (status = 200, body = ExplanationBody),
     (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
 ))]
-#[get("/v1/payments/{id}/explanation")]
+#[get("/v1/payments/{id}/explanation", wrap = "May(Scope::PaymentsRead)")]
 async fn explain_payment(
     caller: Caller,
     lang: Lang,
     payments: web::Data<Payments>,
     id: web::Path<Uuid>,
 ) -> Result<HttpResponse, Problem> {
-    caller.require(Scope::PaymentsRead)?;
     let (tenant, platform) = (caller.tenant.id, &payments.platform);
     let (record, paper) = reading::payment(platform, journal_of(&caller.tenant), id.into_inner()).await?;
     let merchant = payments.merchants.get(platform, tenant, paper.merchant).await?;
@@ -431,19 +434,18 @@ struct BalancesBody {
 }
 
 /// Tells a customer's balances: money, cashback, points of each programme.
-#[utoipa::path(tag = "customers", security(("key" = [])), params(Freshness), responses(
+#[utoipa::path(tag = "customers", security(("key" = ["payments:read"])), params(Freshness), responses(
     (status = 200, body = BalancesBody),
     (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
     (status = "5XX", body = ProblemBody, content_type = "application/problem+json"),
 ))]
-#[get("/v1/customers/{id}/balances")]
+#[get("/v1/customers/{id}/balances", wrap = "May(Scope::PaymentsRead)")]
 async fn get_balances(
     caller: Caller,
     payments: web::Data<Payments>,
     id: web::Path<Uuid>,
     fresh: web::Query<Freshness>,
 ) -> Result<HttpResponse, Problem> {
-    caller.require(Scope::PaymentsRead)?;
     let customer = id.into_inner();
     let (as_of_seq, balances) = customer_balances(&payments, &caller, customer, fresh.min_seq).await?;
     Ok(HttpResponse::Ok().json(BalancesBody { customer, balances, as_of_seq }))
@@ -509,19 +511,18 @@ struct EntryBody {
 }
 
 /// Tells the movements of one of a customer's accounts, newest first. Balances follow from line to line.
-#[utoipa::path(tag = "customers", security(("key" = [])), params(StatementQuery), responses(
+#[utoipa::path(tag = "customers", security(("key" = ["payments:read"])), params(StatementQuery), responses(
     (status = 200, body = Page<EntryBody>),
     (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
     (status = "5XX", body = ProblemBody, content_type = "application/problem+json"),
 ))]
-#[get("/v1/customers/{id}/statement")]
+#[get("/v1/customers/{id}/statement", wrap = "May(Scope::PaymentsRead)")]
 async fn get_statement(
     caller: Caller,
     payments: web::Data<Payments>,
     id: web::Path<Uuid>,
     query: web::Query<StatementQuery>,
 ) -> Result<HttpResponse, Problem> {
-    caller.require(Scope::PaymentsRead)?;
     let (tenant, customer) = (&caller.tenant, id.into_inner());
     payments.customers.secret(&payments.platform, tenant.id, customer).await?;
     let StatementQuery { account, min_seq, cursor, limit } = query.into_inner();
