@@ -6,10 +6,12 @@ TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 TESSERA := $(TARGET_DIR)/release/tessera
 # make demo ONCE=1 ends after the story instead of serving on.
 ONCE ?=
+# make contract SEED=20260131 sends the same requests as that day.
+SEED ?=
 DEMO_FLAGS := $(if $(filter-out 0 no false,$(ONCE)),--once)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench
+.PHONY: help setup demo test contract lint bench
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)$$/  make \1	\2/p' $(MAKEFILE_LIST)
@@ -24,6 +26,10 @@ demo: setup ## build, start, seed, play the story, serve until Ctrl-C (ONCE=1: e
 test: setup ## run every test against a private PostgreSQL and Redis
 	$(CARGO) build --workspace --bins --locked
 	$(CARGO) test --workspace --locked
+
+contract: setup ## hold a node against its OpenAPI document with schemathesis (Python; SEED=n repeats a run)
+	$(CARGO) build --workspace --bins --locked
+	@TESSERA="$(TARGET_DIR)/debug/tessera" sh scripts/schemathesis.sh $(SEED)
 
 lint: setup ## check format, lints, and where cargo-deny is installed licences and bans
 	$(CARGO) fmt --all --check

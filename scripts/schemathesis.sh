@@ -67,8 +67,9 @@ export TESSERA_URL="http://$ADDRESS" TESSERA_KEY="$KEY"
 export SCHEMATHESIS_HOOKS=hooks PYTHONPATH="$PWD/scripts/contract" PYTHONDONTWRITEBYTECODE=1
 say "seed $SEED: scripts/schemathesis.sh $SEED sends the same requests again"
 FOUND=0
+# Not use_after_free: a DELETE here ends something, an endpoint or a replay, which stays to be read.
 "$TOOLS/bin/schemathesis" --config-file scripts/contract/schemathesis.toml run "$TESSERA_URL/docs/openapi.yaml" \
-    --url "$TESSERA_URL" --checks all --seed "$SEED" --max-examples "${EXAMPLES:-30}" --generation-database none \
+    --url "$TESSERA_URL" --checks all --exclude-checks use_after_free --seed "$SEED" --max-examples "${EXAMPLES:-30}" --generation-database none \
     --continue-on-failure --no-color || FOUND=$?
 
 # A server error that no answer told of is one as well.

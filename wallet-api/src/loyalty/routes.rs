@@ -238,7 +238,7 @@ async fn add_campaign(
     }
     let config = programmes.config(&platform, tenant).await?;
     let of = config.programmes.iter().find(|one| one.id == programme);
-    let of = of.ok_or_else(|| field("/programme", "There is no such programme."))?;
+    let of = of.ok_or_else(unknown_programme)?;
     if !config.has_room(now.checked_add_signed(config.clock_ahead).unwrap_or(now), merchant) {
         return Err(too_many_campaigns());
     }
@@ -449,6 +449,10 @@ async fn view(
 
 fn unknown_campaign() -> Problem {
     Problem::new(404, "campaign-unknown", "There is no such campaign", "Check the campaign's id.")
+}
+
+fn unknown_programme() -> Problem {
+    Problem::new(404, "programme-unknown", "There is no such programme", "Check the programme's id.")
 }
 
 fn too_many_campaigns() -> Problem {

@@ -12,6 +12,7 @@ use chrono::{DateTime, Utc};
 use hyper::body::Bytes;
 use ledger::JournalId;
 use ledger::follow::Span;
+use ledger::follow::parked::Unread;
 use uuid::Uuid;
 
 use super::attempt::Done;
@@ -64,6 +65,8 @@ pub(super) struct Flight {
     pub(super) events: Vec<Told>,
     /// By [`Landing::order`].
     pub(super) deliveries: Vec<Landing>,
+    /// Records that this binary cannot read.
+    pub(super) unread: Vec<Unread>,
     /// Endpoints some of whose deliveries wait in the table, because memory has no room for them.
     pub(super) overflowed: Vec<Key>,
     /// First attempts under way or waiting.
@@ -74,8 +77,8 @@ pub(super) struct Flight {
 impl Flight {
     /// A page, or records that nobody is told: `missing` of its deliveries are in memory.
     pub(super) fn new(span: Span, epoch: i64, read_at: DateTime<Utc>) -> Self {
-        let (events, deliveries, overflowed) = Default::default();
-        Self { span, epoch, read_at, events, deliveries, overflowed, missing: 0, began: Instant::now() }
+        let (events, deliveries, unread, overflowed) = Default::default();
+        Self { span, epoch, read_at, events, deliveries, unread, overflowed, missing: 0, began: Instant::now() }
     }
 
     /// Its records, or its deliveries where these are more.

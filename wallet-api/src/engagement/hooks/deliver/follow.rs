@@ -13,10 +13,11 @@ use tokio::time::Instant;
 
 use super::flights::{Flight, Landing, Position, Told};
 use super::lanes::{Job, Key, Kind, Receiver};
-use super::{Engine, EngineError, attempt};
+use super::{Engine, EngineError, attempt, parked};
 use crate::engagement::hooks::store::bulk::{self, Listener, Place};
 use crate::engagement::hooks::{message, notice};
 use crate::platform::events::Event;
+use crate::platform::follow::Reading;
 use crate::platform::problem::Chain;
 
 /// Under which name the cursors are kept.
@@ -45,10 +46,14 @@ struct Pause {
 pub(super) async fn run(engine: Arc<Engine>, mut stopping: watch::Receiver<bool>) {
     let mut changes = engine.journal.changes();
     let mut troubled = HashMap::new();
+    let mut looked_again = None;
     while !*stopping.borrow_and_update() {
         changes.mark_unchanged();
         let started = Instant::now();
         let pause = if let Some(epoch) = engine.journal.leading_epoch() {
+            if looked_again != Some(epoch) && parked::take_up(&engine).await {
+                looked_again = Some(epoch);
+            }
             turn(&engine, epoch, &mut troubled).await
         } else {
             // Another one moves the cursors now, and sends what is left.
@@ -229,7 +234,9 @@ fn next_page(
     if !span.is_empty() {
         let page = follow::page(conn, span)?;
         let receivers = engine.lanes().know(rows, &engine.settings.policy);
-        jobs = plan(&mut flight, &(engine.events)(&page)?, receivers, engine)?;
+        let Reading { read, unread } = (engine.events)(&page);
+        flight.unread = unread;
+        jobs = plan(&mut flight, &read, receivers, engine)?;
     }
     let is_all = span.upto == unread.upto;
     let at_least = match (is_all, flight.events.is_empty()) {
@@ -283,7 +290,7 @@ fn plan(
     Ok(jobs)
 }
 
-fn told(event: &Event) -> serde_json::Result<Told> {
+pub(super) fn told(event: &Event) -> serde_json::Result<Told> {
     let body = message::body(event)?.into();
     Ok(Told { seq: event.seq, ordinal: event.ordinal, id: event.id(), kind: event.kind, body })
 }

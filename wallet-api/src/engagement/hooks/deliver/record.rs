@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use chrono::DateTime;
 use diesel::{PgConnection, QueryResult};
+use ledger::JournalId;
+use ledger::follow::parked;
 use ledger::follow::{self, Span};
 use tokio::sync::watch;
 
@@ -19,6 +21,7 @@ use crate::engagement::hooks::model::{DeliveryStatus, DisableReason};
 use crate::engagement::hooks::notice::{self, Notice};
 use crate::engagement::hooks::store::bulk::{self, NewDelivery, NewEvent, Outcome, Waits};
 use crate::engagement::hooks::switch_off;
+use crate::platform::follow::tell_parked;
 use crate::platform::problem::Chain;
 
 /// How long what came first waits for what comes with it: nobody waits for it.
@@ -113,6 +116,7 @@ async fn land(engine: &Engine, flights: Vec<Flight>) -> Result<(), EngineError> 
 }
 
 fn written(engine: &Engine, flights: &[Flight]) {
+    flights.iter().for_each(|flight| tell_parked(NAME, flight.span.journal, &flight.unread));
     engine.flights().written(flights);
     let_go(engine, flights);
     let overflowed = flights.iter().flat_map(|flight| &flight.overflowed);
@@ -163,12 +167,27 @@ fn write_pages(
             bulk::insert_events(conn, span.journal.0, &events)?;
             in_turn(conn, &turns, |conn| bulk::insert_deliveries(conn, &deliveries))?;
         }
+        for flight in flights {
+            parked::park(conn, NAME, span.journal, &flight.unread)?;
+        }
         if !outcomes.is_empty() {
             bulk::insert_attempts(conn, &outcomes)?;
             tell(conn, &outcomes, changes)?;
         }
         Ok(())
     })
+}
+
+/// Writes an event that was read late down, to be told by the poll.
+pub(super) fn write_late(conn: &mut PgConnection, journal: JournalId, flight: &Flight) -> QueryResult<()> {
+    let events: Vec<_> = flight.events.iter().map(event_row(flight)).collect();
+    let deliveries: Vec<_> = flight.deliveries.iter().map(delivery_row).collect();
+    if deliveries.is_empty() {
+        return Ok(());
+    }
+    let turns = turns(deliveries.iter().filter_map(|row| Some((&row.place, row.turn?))));
+    bulk::insert_events(conn, journal.0, &events)?;
+    in_turn(conn, &turns, |conn| bulk::insert_deliveries(conn, &deliveries))
 }
 
 fn event_row(flight: &Flight) -> impl Fn(&Told) -> NewEvent<'_> {
