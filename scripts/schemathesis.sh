@@ -47,11 +47,12 @@ trap 'exit 130' INT TERM
 
 export TESSERA_DATA_DIR="$WORK/data"
 # One caller does it all, so limits are off; hooks may go where the tests send them.
-TESSERA_LIMITS=off TESSERA_ALLOW_PRIVATE_HOOKS=true RUST_LOG=warn \
-    "$TESSERA" serve --listen 127.0.0.1:0 --log info 2>"$WORK/log" &
+TESSERA_LIMITS=off TESSERA_ALLOW_PRIVATE_HOOKS=true "$TESSERA" serve --listen 127.0.0.1:0 --log info 2>"$WORK/log" &
 NODE=$!
 TRIES=0
-until ADDRESS=$(sed -n 's/.*"message":"serving".*"address":"\([0-9.:]*\)".*/\1/p; s/.*"address":"\([0-9.:]*\)".*"message":"serving".*/\1/p' "$WORK/log" | head -n 1) && [ -n "$ADDRESS" ]; do
+while true; do
+    ADDRESS=$(grep '"message":"serving"' "$WORK/log" | sed -n 's/.*"address":"\([0-9.:]*\)".*/\1/p')
+    [ -z "$ADDRESS" ] || break
     kill -0 "$NODE" 2>/dev/null || { cat "$WORK/log" >&2; stop "the node ended"; }
     TRIES=$((TRIES + 1))
     [ "$TRIES" -lt 300 ] || stop "the node does not listen"
@@ -69,8 +70,8 @@ say "seed $SEED: scripts/schemathesis.sh $SEED sends the same requests again"
 FOUND=0
 # Not use_after_free: a DELETE here ends something, an endpoint or a replay, which stays to be read.
 "$TOOLS/bin/schemathesis" --config-file scripts/contract/schemathesis.toml run "$TESSERA_URL/docs/openapi.yaml" \
-    --url "$TESSERA_URL" --checks all --exclude-checks use_after_free --seed "$SEED" --max-examples "${EXAMPLES:-30}" --generation-database none \
-    --continue-on-failure --no-color || FOUND=$?
+    --url "$TESSERA_URL" --checks all --exclude-checks use_after_free --seed "$SEED" \
+    --max-examples "${EXAMPLES:-30}" --generation-database none --continue-on-failure --no-color || FOUND=$?
 
 # A server error that no answer told of is one as well.
 # Not the HTTP parser's own, which speaks of requests that are no HTTP.

@@ -76,6 +76,7 @@ impl Payments {
         let written = PaymentPaper::of(id, wish, &grants);
         let facts = written.to_bytes();
         let meta = paper::meta("payment", wish.customer, Some(wish.merchant), Some(secret.commit(id, &facts)));
+        let meta = paper::caused(meta, wish.hook_depth);
         let paper = Paper {
             effective_us: wish.occurred_at.map(|at| at.timestamp_micros()),
             meta,

@@ -172,6 +172,21 @@ pub(super) fn meta(kind: &str, customer: Uuid, merchant: Option<Uuid>, facts: Op
     meta
 }
 
+/// Notes in a record's metadata how many hooks led to it, where any did: its own hook is one more (E68).
+pub(super) fn caused(mut meta: Value, hook_depth: i16) -> Value {
+    if let (Some(object), 1..) = (meta.as_object_mut(), hook_depth) {
+        object.insert("hook_depth".into(), json!(hook_depth));
+    }
+    meta
+}
+
+/// What of a record's metadata says why it is there.
+#[derive(Debug, Default, Deserialize)]
+struct Cause {
+    #[serde(default)]
+    hook_depth: i16,
+}
+
 /// A payment that happened, as followers see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cleared {
@@ -260,6 +275,7 @@ fn event(page: &Page, entry: &Entry, kind: &'static str, customer: Uuid, data: V
         subject: format!("customer/{customer}"),
         occurred: moment(entry.effective_us),
         recorded: moment(entry.recorded_us),
+        depth: serde_json::from_slice::<Cause>(&entry.meta).unwrap_or_default().hook_depth,
         data,
     }
 }
@@ -286,7 +302,8 @@ mod tests {
 
     fn paper() -> PaymentPaper {
         let (customer, merchant, instrument) = (Uuid::from_u128(1), Uuid::from_u128(2), Instrument::Wallet);
-        let wish = PaymentWish { customer, merchant, amount_minor: 5, instrument, reference: None, occurred_at: None };
+        let (reference, occurred_at, hook_depth) = (None, None, 0);
+        let wish = PaymentWish { customer, merchant, amount_minor: 5, instrument, reference, occurred_at, hook_depth };
         PaymentPaper::of(Uuid::from_u128(3), &wish, &[])
     }
 

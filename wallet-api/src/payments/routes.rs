@@ -16,6 +16,7 @@ use super::{Instrument, Paid, PaymentWish, Payments, TopUpWish, reading};
 use crate::loyalty::{Config, RewardKind};
 use crate::platform::books::{describe_refusal, journal_of, request_key};
 use crate::platform::chart::{Purpose, Rail};
+use crate::platform::events::Depth;
 use crate::platform::fields::{field, text};
 use crate::platform::http::{Cursor, IdempotencyKey, Json, Page, PageQuery, not_found};
 use crate::platform::keyring::{Caller, May, Scope};
@@ -126,7 +127,8 @@ pub struct BalanceBody {
 /// Makes a payment: the money and all it earns in one transaction.
 ///
 /// The same Idempotency-Key with the same body gives the same answer for ever; with another body it is refused. A
-/// refusal for lack of funds is final for its key.
+/// refusal for lack of funds is final for its key. A payment made because of a hook carries that hook's
+/// `tessera-hook-depth` on; past 8 it is refused.
 #[utoipa::path(tag = "payments", request_body = NewPayment, security(("key" = ["payments:write"])),
     params(("Idempotency-Key" = inline(IdempotencyKey), Header, description = "A new UUID for each intent")), responses(
     (status = 201, body = PaymentBody),
@@ -138,12 +140,13 @@ async fn pay(
     caller: Caller,
     key: IdempotencyKey,
     lang: Lang,
+    Depth(hook_depth): Depth,
     payments: web::Data<Payments>,
     body: Json<NewPayment>,
 ) -> Result<HttpResponse, Problem> {
     let key = request_key(&caller, &key, "/v1/payments", &body.canonical());
     let config = payments.programmes.config(&payments.platform, caller.tenant.id).await?;
-    let wish = body.into_inner().into_wish(payments.now(&config))?;
+    let wish = PaymentWish { hook_depth, ..body.into_inner().into_wish(payments.now(&config))? };
     let paid = payments.pay(&caller.tenant, key, &wish).await?;
     answer_payment(&caller, lang, &config, &paid)
 }
@@ -156,7 +159,7 @@ impl NewPayment {
         if occurred_at.is_some_and(|at| at < DateTime::UNIX_EPOCH || now.checked_add_signed(FUTURE) < Some(at)) {
             return Err(field("/occurred_at", "From 1970 to five minutes ahead of now."));
         }
-        Ok(PaymentWish { customer, merchant, amount_minor, instrument, reference, occurred_at })
+        Ok(PaymentWish { customer, merchant, amount_minor, instrument, reference, occurred_at, hook_depth: 0 })
     }
 }
 

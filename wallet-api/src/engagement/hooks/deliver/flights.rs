@@ -35,6 +35,8 @@ pub(super) struct Told {
     pub(super) ordinal: i32,
     pub(super) id: Uuid,
     pub(super) kind: &'static str,
+    /// How many hooks led to it.
+    pub(super) depth: i16,
     pub(super) body: Bytes,
 }
 

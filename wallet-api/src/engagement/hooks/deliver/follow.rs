@@ -292,10 +292,10 @@ fn plan(
 
 pub(super) fn told(event: &Event) -> serde_json::Result<Told> {
     let body = message::body(event)?.into();
-    Ok(Told { seq: event.seq, ordinal: event.ordinal, id: event.id(), kind: event.kind, body })
+    Ok(Told { seq: event.seq, ordinal: event.ordinal, id: event.id(), kind: event.kind, depth: event.depth, body })
 }
 
 fn job(told: &Told, (tenant, endpoint): Key) -> Job {
     let place = Place { tenant, endpoint, seq: told.seq, ordinal: told.ordinal };
-    Job { place, event: told.id, attempts: 0, replayed: None, turn: None, depth: 0, body: told.body.clone() }
+    Job { place, event: told.id, attempts: 0, replayed: None, turn: None, depth: told.depth, body: told.body.clone() }
 }

@@ -193,8 +193,8 @@ pub(super) fn write_late(conn: &mut PgConnection, journal: JournalId, flight: &F
 fn event_row(flight: &Flight) -> impl Fn(&Told) -> NewEvent<'_> {
     let created_at = flight.read_at;
     move |told| {
-        let Told { seq, ordinal, id, kind, body } = told;
-        NewEvent { seq: *seq, ordinal: *ordinal, id: *id, kind, body, created_at }
+        let Told { seq, ordinal, id, kind, depth, body } = told;
+        NewEvent { seq: *seq, ordinal: *ordinal, id: *id, kind, body, depth: *depth, created_at }
     }
 }
 

@@ -93,19 +93,22 @@ pub(crate) struct NewEvent<'a> {
     pub(crate) id: Uuid,
     pub(crate) kind: &'a str,
     pub(crate) body: &'a [u8],
+    /// How many hooks led to it.
+    pub(crate) depth: i16,
     pub(crate) created_at: DateTime<Utc>,
 }
 
 /// Keeps events of one tenant.
 pub(crate) fn insert_events(conn: &mut PgConnection, tenant: i64, events: &[NewEvent<'_>]) -> QueryResult<()> {
-    const TEXT: &str = "INSERT INTO hook_event (tenant, seq, ordinal, id, kind, body, created_at) \
-        SELECT ?, unnest(?), unnest(?), unnest(?), unnest(?), unnest(?), unnest(?)";
+    const TEXT: &str = "INSERT INTO hook_event (tenant, seq, ordinal, id, kind, body, created_at, depth) \
+        SELECT ?, unnest(?), unnest(?), unnest(?), unnest(?), unnest(?), unnest(?), unnest(?)";
     let seqs: Vec<_> = events.iter().map(|event| event.seq).collect();
     let ordinals: Vec<_> = events.iter().map(|event| event.ordinal).collect();
     let ids: Vec<_> = events.iter().map(|event| event.id).collect();
     let kinds: Vec<_> = events.iter().map(|event| event.kind).collect();
     let bodies: Vec<_> = events.iter().map(|event| event.body).collect();
     let times: Vec<_> = events.iter().map(|event| event.created_at).collect();
+    let depths: Vec<_> = events.iter().map(|event| event.depth).collect();
     statement::<()>(
         TEXT,
         &[
@@ -116,6 +119,7 @@ pub(crate) fn insert_events(conn: &mut PgConnection, tenant: i64, events: &[NewE
             &kinds.into_sql::<Array<Text>>(),
             &bodies.into_sql::<Array<Binary>>(),
             &times.into_sql::<Array<Timestamptz>>(),
+            &depths.into_sql::<Array<SmallInt>>(),
         ],
     )
     .execute(conn)

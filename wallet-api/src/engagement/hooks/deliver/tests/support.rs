@@ -68,6 +68,7 @@ fn paid(page: &Page) -> Reading<Event> {
         subject: "customer/1".to_owned(),
         occurred: at(record.effective_us),
         recorded: at(record.recorded_us),
+        depth: 0,
         data: page
             .companions
             .iter()
