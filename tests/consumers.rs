@@ -80,11 +80,11 @@ impl Receiver {
             let count = self.asked.fetch_add(1, Ordering::SeqCst);
             let manner = *self.manner.lock().unwrap();
             let is_taken = match manner {
-                Manner::Moody => !self.seen.lock().unwrap().insert(hook.id.clone()) || count % 2 == 1,
+                Manner::Moody => !self.seen.lock().unwrap().insert(hook.id.clone()) || !count.is_multiple_of(2),
                 Manner::Good | Manner::Endless => true,
                 Manner::Half | Manner::Slow | Manner::Reset => false,
             };
-            if manner == Manner::Moody && count % 3 == 0 {
+            if manner == Manner::Moody && count.is_multiple_of(3) {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
             if is_taken {
