@@ -6,13 +6,14 @@ TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 TESSERA := $(TARGET_DIR)/release/tessera
 # make demo ONCE=1 ends after the story instead of serving on.
 ONCE ?=
+# make contract SEED=20260131 sends the same requests as that day;
 # make rounds SEED=7 MINUTES=30 draws the faults of seed 7 for half an hour; without a seed, of a new one, which it prints.
 SEED ?=
 MINUTES ?= 10
 DEMO_FLAGS := $(if $(filter-out 0 no false,$(ONCE)),--once)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test rounds lint bench
+.PHONY: help setup demo test contract rounds lint bench
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)$$/  make \1	\2/p' $(MAKEFILE_LIST)
@@ -27,6 +28,10 @@ demo: setup ## build, start, seed, play the story, serve until Ctrl-C (ONCE=1: e
 test: setup ## run every test against a private PostgreSQL and Redis
 	$(CARGO) build --workspace --bins --locked
 	$(CARGO) test --workspace --locked
+
+contract: setup ## hold a node against its OpenAPI document with schemathesis (Python; SEED=n repeats a run)
+	$(CARGO) build --workspace --bins --locked
+	@TESSERA="$(TARGET_DIR)/debug/tessera" sh scripts/schemathesis.sh $(SEED)
 
 rounds: setup ## break three nodes, PostgreSQL and Redis again and again, as a seed draws it (SEED=, MINUTES=)
 	$(CARGO) build --workspace --bins --locked

@@ -216,6 +216,39 @@ async fn e68_a_hook_that_calls_us_back_ends_after_eight() {
     }
 }
 
+/// E68: the same where the answer to a hook is a payment, which raises the next one; refused payments raise hooks too.
+#[tokio::test]
+async fn e68_payments_that_hooks_lead_to_end_after_eight() {
+    let app = TestApp::start();
+    let (inbox, merchant) = (Inbox::start().await, app.world.merchant("shop").await);
+    let anna = app.world.customer("anna").await;
+    add(&app.api(), &inbox.url, json!({})).await;
+    let mut depth = String::new();
+    for told in 1..=9 {
+        // Every second one is refused by the wallet, which is empty.
+        let instrument =
+            if told % 2 == 0 { json!({"kind": "wallet"}) } else { json!({"kind": "external", "rail": "card"}) };
+        let body = json!({"customer": anna, "merchant": merchant, "amount": eur(1), "instrument": instrument});
+        let (key, carried) = (tessera_tests::fresh_key().to_string(), depth);
+        let mut headers = vec![("content-type", "application/json"), ("idempotency-key", key.as_str())];
+        if told > 1 {
+            headers.push(("tessera-hook-depth", &carried));
+        }
+        let paid = app.api().send(Method::POST, "/v1/payments", &headers, body.to_string().into()).await.unwrap();
+        assert_eq!(paid.status, if told % 2 == 0 { 422 } else { 201 }, "{}", paid.json());
+        let hook = inbox.wait_for(told).await.remove(told - 1);
+        assert_eq!(hook.header("tessera-hook-depth"), told.to_string());
+        depth = hook.header("tessera-hook-depth");
+        if told == 9 {
+            headers[1].1 = "another";
+            headers[2].1 = &depth;
+            let last = app.api().send(Method::POST, "/v1/payments", &headers, body.to_string().into()).await.unwrap();
+            assert_eq!(last.expect_problem(409, "hook-loop")["most"], 8);
+        }
+    }
+    app.world.assert_whole();
+}
+
 /// T53: both secrets in the overlap, one after it; too many at once are refused.
 #[tokio::test]
 async fn t53_a_secret_rotates_with_an_overlap() {

@@ -2,6 +2,8 @@
 
 mod backup;
 mod config;
+mod consumers;
+mod contract;
 mod crash;
 mod database;
 mod edge;

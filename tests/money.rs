@@ -5,6 +5,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tessera_tests::{Reply, Rewards, TestApp, eur, eventually_async, fresh_key, rows, scalar};
 use uuid::Uuid;
+use wallet_api::loyalty::AT_ONCE;
 
 fn from_wallet(customer: Uuid, merchant: Uuid, minor: i64) -> Value {
     json!({"customer": customer, "merchant": merchant, "amount": eur(minor), "instrument": {"kind": "wallet"}})
@@ -274,6 +275,35 @@ async fn whoever_is_refused_again_and_again_is_stopped_before_the_books() {
         (reply.status != 429).then_some(reply)
     });
     answered.await.expect_problem(422, "insufficient-funds");
+    app.world.assert_whole();
+}
+
+/// Rewards never stand in a payment's way, however many there are.
+#[tokio::test]
+async fn as_many_campaigns_as_may_be_reward_one_payment_and_one_more_is_refused() {
+    let app = TestApp::start();
+    let shop = app.world.shop("shop", Rewards::PLENTY).await;
+    let anna = app.world.customer("anna").await;
+    app.world.top_up(anna, 10_000).await;
+    let rule = json!({"cashback_bps": 100, "points_per_euro": 1});
+    let campaign = |programme: &Value, merchant: Value| json!({"programme": programme, "name": "One more", "merchant": merchant, "rule": rule});
+    let mut programmes = Vec::new();
+    for number in 1..AT_ONCE {
+        let body = json!({"code": format!("p{number}"), "name": "Club"});
+        let programme = app.api().post("/v1/programmes", &body).await.expect(201)["id"].clone();
+        // Half of them for every merchant: both kinds count.
+        let merchant = if number % 2 == 0 { Value::Null } else { json!(shop.merchant) };
+        app.api().post("/v1/campaigns", &campaign(&programme, merchant)).await.expect(201);
+        programmes.push(programme);
+    }
+    for merchant in [Value::Null, json!(shop.merchant)] {
+        let refused = app.api().post("/v1/campaigns", &campaign(&programmes[0], merchant)).await;
+        assert_eq!(refused.expect_problem(409, "campaigns-too-many")["most"], AT_ONCE);
+    }
+    let other = json!(app.world.merchant("other").await);
+    app.api().post("/v1/campaigns", &campaign(&programmes[0], other)).await.expect(201);
+    let paid = app.api().post("/v1/payments", &from_wallet(anna, shop.merchant, 1_000)).await.expect(201);
+    assert_eq!(paid["rewards"].as_array().unwrap().len(), 2 * AT_ONCE);
     app.world.assert_whole();
 }
 

@@ -14,7 +14,7 @@ const SLICES: [&str; 7] = ["billers", "engagement", "identity", "loyalty", "paym
 
 /// Where SQL stands outside a `store`, and why.
 const SQL_ELSEWHERE: &[(&str, &str)] = &[
-    ("ledger/src/follow.rs", "the journal's reading side is small modules, each its own store"),
+    ("ledger/src/follow", "the journal's reading side is small modules, each its own store"),
     ("ledger/src/health.rs", "the journal's reading side is small modules, each its own store"),
     ("ledger/src/forks.rs", "the journal's lines of history are one small module, its own store"),
     ("ledger/src/read.rs", "the journal's reading side is small modules, each its own store"),

@@ -5,6 +5,8 @@
 //! Two nodes that follow under one name cannot both move the cursor: the loser's transaction finds it moved, or moved
 //! under a later epoch than its own, and must roll back. Not here: events that are not money.
 
+pub mod parked;
+
 use diesel::sql_types::{BigInt, Binary, Integer, Uuid as SqlUuid};
 use diesel::{PgConnection, RunQueryDsl};
 use uuid::Uuid;

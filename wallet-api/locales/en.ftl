@@ -121,6 +121,10 @@ problem-merchant-unknown = There is no such merchant
 problem-merchant-unknown-detail = Check the merchant's id.
 problem-campaign-unknown = There is no such campaign
 problem-campaign-unknown-detail = Check the campaign's id.
+problem-programme-unknown = There is no such programme
+problem-programme-unknown-detail = Check the programme's id.
+problem-campaigns-too-many = There are too many campaigns already
+problem-campaigns-too-many-detail = Let one end first: at most { $most } may reward the same payment.
 problem-rule-superseded = Somebody has just published a version
 problem-rule-superseded-detail = Read the campaign again and decide whether yours is still wanted.
 

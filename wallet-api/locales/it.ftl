@@ -120,6 +120,10 @@ problem-merchant-unknown = Questo esercente non esiste
 problem-merchant-unknown-detail = Controlla l'identificativo dell'esercente.
 problem-campaign-unknown = Questa campagna non esiste
 problem-campaign-unknown-detail = Controlla l'identificativo della campagna.
+problem-programme-unknown = Questo programma non esiste
+problem-programme-unknown-detail = Controlla l'identificativo del programma.
+problem-campaigns-too-many = Ci sono già troppe campagne
+problem-campaigns-too-many-detail = Prima lasciane finire una: al massimo { $most } possono premiare lo stesso pagamento.
 problem-rule-superseded = Qualcuno ha appena pubblicato una versione
 problem-rule-superseded-detail = Rileggi la campagna e decidi se la tua serve ancora.
 

@@ -17,8 +17,8 @@ use crate::loyalty::Programmes;
 use crate::payments::{Payments, Refusals};
 use crate::platform::Platform;
 use crate::platform::http::reference::{self, Reference};
-use crate::platform::http::{ReadyCheck, common};
-use crate::platform::keyring::{Caller, Scope};
+use crate::platform::http::{Methods, ReadyCheck, common, contract};
+use crate::platform::keyring::{May, Scope};
 use crate::platform::limits::{Class, Classes, Limits, Look, Policy, Writer};
 use crate::platform::link::{self, LinkEnd};
 use crate::platform::metrics::{Exporter, get_metrics};
@@ -137,6 +137,7 @@ pub fn configure(parts: &Parts) -> impl FnOnce(&mut web::ServiceConfig) + use<> 
             .app_data(web::Data::new(exporter))
             .app_data(web::Data::new(limits))
             .app_data(web::Data::new(redis))
+            .app_data(methods().clone())
             .route("/metrics", web::get().to(get_metrics));
         common(ready)(config);
         link::routes(link)(config);
@@ -161,13 +162,30 @@ fn routes(config: &mut ServiceConfig) {
 /// The OpenAPI document of the routes, as `openapi/wallet.yaml` holds it.
 #[must_use]
 pub fn openapi() -> Document {
-    actix_web::App::new().into_utoipa_app().openapi(Api::openapi()).configure(routes).split_for_parts().1
+    let mut document =
+        actix_web::App::new().into_utoipa_app().openapi(Api::openapi()).configure(routes).split_for_parts().1;
+    contract::complete(&mut document);
+    document
 }
 
 /// The API reference, written when somebody first reads it.
 fn written_reference() -> &'static Reference {
     static REFERENCE: LazyLock<Reference> = LazyLock::new(|| Reference::of(&openapi()));
     &REFERENCE
+}
+
+/// What can be done at each address, for those who tried something else.
+fn methods() -> &'static Methods {
+    static METHODS: LazyLock<Methods> = LazyLock::new(|| {
+        let document = openapi();
+        let all = document
+            .paths
+            .paths
+            .iter()
+            .flat_map(|(path, item)| contract::methods(item).map(move |method| (path.as_str(), method)));
+        Methods::of(all.chain([(link::PATH, "POST")]))
+    });
+    &METHODS
 }
 
 #[derive(OpenApi)]
@@ -256,17 +274,15 @@ struct NodeBody {
 }
 
 /// Tells how this node fares.
-#[utoipa::path(tag = "node", security(("key" = [])), responses(
+#[utoipa::path(tag = "node", security(("key" = ["admin"])), responses(
     (status = 200, body = NodeBody), Problems4xx,
 ))]
-#[get("/v1/node")]
+#[get("/v1/node", wrap = "May(Scope::Admin)")]
 async fn get_node(
-    caller: Caller,
     journal: web::Data<Journal>,
     limits: web::Data<Limits>,
     redis: web::Data<redis::State>,
 ) -> Result<HttpResponse, Problem> {
-    caller.require(Scope::Admin)?;
     let (status, counts) = (journal.status(), limits.counts());
     let (role, epoch, leader) = match status.role {
         Role::Leading { epoch } => ("leading", Some(epoch), None),

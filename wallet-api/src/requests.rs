@@ -19,9 +19,8 @@ use uuid::Uuid;
 
 use crate::platform::Platform;
 use crate::platform::books::{Paper, ask, journal_of, refusal_code};
-use crate::platform::fields::field;
 use crate::platform::http::IdempotencyKey;
-use crate::platform::keyring::{Caller, Scope};
+use crate::platform::keyring::{Caller, May, Scope};
 use crate::platform::problem::{Problem, Problems4xx, Problems5xx};
 
 /// How often to ask again while the key is used in the very batch that resolves it.
@@ -68,17 +67,16 @@ impl RequestBody {
 /// Tells what became of the request with this Idempotency-Key.
 ///
 /// 404 says that it has not happened so far, which is not final: resolve it for that.
-#[utoipa::path(tag = "node", security(("key" = [])),
-    params(("key" = String, Path, description = "The Idempotency-Key it was sent with")), responses(
+#[utoipa::path(tag = "node", security(("key" = ["payments:read"])),
+    params(("key" = inline(IdempotencyKey), Path, description = "The Idempotency-Key it was sent with")), responses(
     (status = 200, body = RequestBody), Problems4xx,
 ))]
-#[get("/v1/requests/{key}")]
+#[get("/v1/requests/{key}", wrap = "May(Scope::PaymentsRead)")]
 async fn get_request(
     caller: Caller,
     platform: web::Data<Platform>,
     key: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
-    caller.require(Scope::PaymentsRead)?;
     let (journal, key) = (journal_of(&caller.tenant), key_of(&caller, &key)?);
     let record = platform.db.run(move |conn| ledger::read::answer_to(conn, journal, &key)).await?;
     let record = record.ok_or_else(|| {
@@ -92,17 +90,16 @@ async fn get_request(
 ///
 /// If it was done or refused, that is the answer. If not, its key is given up: it never happens, and whoever sends it
 /// again is told `request-abandoned`. Asking again gives the same answer.
-#[utoipa::path(tag = "node", security(("key" = [])),
-    params(("key" = String, Path, description = "The Idempotency-Key it was sent with")), responses(
+#[utoipa::path(tag = "node", security(("key" = ["payments:write"])),
+    params(("key" = inline(IdempotencyKey), Path, description = "The Idempotency-Key it was sent with")), responses(
     (status = 200, body = RequestBody), Problems4xx, Problems5xx,
 ))]
-#[post("/v1/requests/{key}/resolve")]
+#[post("/v1/requests/{key}/resolve", wrap = "May(Scope::PaymentsWrite)")]
 async fn resolve_request(
     caller: Caller,
     journal: web::Data<Journal>,
     key: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
-    caller.require(Scope::PaymentsWrite)?;
     let key = key_of(&caller, &key)?;
     let answer = resolve(&caller, &journal, key).await?;
     Ok(HttpResponse::Ok().json(RequestBody::of(&answer.record)))
@@ -123,7 +120,7 @@ async fn resolve(caller: &Caller, journal: &Journal, key: Key) -> Result<Answer,
 
 /// The journal's key. Its fingerprint stands for no body: resolving needs none.
 fn key_of(caller: &Caller, text: &str) -> Result<Key, Problem> {
-    let key = IdempotencyKey::parse(text).ok_or_else(|| field("/key", "1 to 255 visible ASCII characters."))?;
+    let key = IdempotencyKey::in_path(text)?;
     Ok(Key {
         scope: KeyScope(caller.client()),
         key: Uuid::from_bytes(key.bytes16(&caller.tenant.secret)),

@@ -17,7 +17,7 @@ use crate::platform::Platform;
 use crate::platform::books::{Paper, ask, journal_of, request_key};
 use crate::platform::fields::field;
 use crate::platform::http::{IdempotencyKey, Json, not_found};
-use crate::platform::keyring::{Caller, Scope};
+use crate::platform::keyring::{Caller, May, Scope};
 use crate::platform::problem::{Problem, Problems4xx, Problems5xx};
 use crate::platform::snapshot::touch;
 
@@ -48,23 +48,22 @@ struct ClockBody {
 }
 
 /// Tells the tenant's time.
-#[utoipa::path(tag = "sandbox", security(("key" = [])), responses(
+#[utoipa::path(tag = "sandbox", security(("key" = ["sandbox:write"])), responses(
     (status = 200, body = ClockBody), Problems4xx,
 ))]
-#[get("/v1/sandbox/clock")]
+#[get("/v1/sandbox/clock", wrap = "May(Scope::SandboxWrite)")]
 async fn get_clock(caller: Caller, platform: web::Data<Platform>) -> Result<HttpResponse, Problem> {
-    caller.require(Scope::SandboxWrite)?;
     let journal = journal_of(&caller.tenant);
     let head = platform.db.run(move |conn| ledger::read::head(conn, journal)).await?.ok_or_else(not_found)?;
     Ok(HttpResponse::Ok().json(clock(&platform, head.clock_offset_us)))
 }
 
 /// Moves a sandbox's clock forward, for good. A production tenant's does not move.
-#[utoipa::path(tag = "sandbox", request_body = Advance, security(("key" = [])),
-    params(("Idempotency-Key" = String, Header, description = "A new UUID for each intent")), responses(
+#[utoipa::path(tag = "sandbox", request_body = Advance, security(("key" = ["sandbox:write"])),
+    params(("Idempotency-Key" = inline(IdempotencyKey), Header, description = "A new UUID for each intent")), responses(
     (status = 201, body = ClockBody), Problems4xx, Problems5xx,
 ))]
-#[post("/v1/sandbox/clock/advance")]
+#[post("/v1/sandbox/clock/advance", wrap = "May(Scope::SandboxWrite)")]
 async fn advance_clock(
     caller: Caller,
     key: IdempotencyKey,
@@ -73,7 +72,6 @@ async fn advance_clock(
     programmes: web::Data<Programmes>,
     body: Json<Advance>,
 ) -> Result<HttpResponse, Problem> {
-    caller.require(Scope::SandboxWrite)?;
     let seconds = body.seconds;
     if !(1..=STEP_S).contains(&seconds) {
         return Err(field("/seconds", "1 to 31622400."));

@@ -306,7 +306,13 @@ impl Journal {
     /// True while this node leads a slot.
     #[must_use]
     pub fn leads_any(&self) -> bool {
-        self.0.slots.all().iter().any(|slot| slot.leads())
+        self.latest_epoch().is_some()
+    }
+
+    /// The latest epoch this node leads under, whatever slot: it changes with every slot that is taken.
+    #[must_use]
+    pub fn latest_epoch(&self) -> Option<i64> {
+        self.0.slots.all().iter().filter_map(|slot| slot.term()).map(|term| term.epoch).max()
     }
 
     /// True while this node leads the first slot: what is to be done once, by any node, whichever leads, is its.

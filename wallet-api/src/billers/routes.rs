@@ -10,7 +10,7 @@ use super::{Merchant, Merchants};
 use crate::platform::Platform;
 use crate::platform::fields::text;
 use crate::platform::http::Json;
-use crate::platform::keyring::{Caller, Scope};
+use crate::platform::keyring::{Caller, May, Scope};
 
 use crate::platform::problem::{Problem, Problems4xx};
 
@@ -24,10 +24,20 @@ pub fn routes(config: &mut ServiceConfig) {
 #[serde(deny_unknown_fields)]
 struct NewMerchant {
     /// Your own name for it, unique: 1 to 100 characters, no personal data.
-    #[schema(example = "shop-12")]
+    #[schema(
+        example = "shop-12",
+        min_length = 1,
+        max_length = 100,
+        pattern = r"^[^\x00-\x1F\x7F-\x9F]*[^\s\x00-\x1F\x7F-\x9F][^\x00-\x1F\x7F-\x9F]*$"
+    )]
     reference: String,
     /// The name people see: 1 to 200 characters.
-    #[schema(example = "Emporio Centrale")]
+    #[schema(
+        example = "Emporio Centrale",
+        min_length = 1,
+        max_length = 200,
+        pattern = r"^[^\x00-\x1F\x7F-\x9F]*[^\s\x00-\x1F\x7F-\x9F][^\x00-\x1F\x7F-\x9F]*$"
+    )]
     name: String,
 }
 
@@ -49,17 +59,16 @@ impl From<Merchant> for MerchantBody {
 }
 
 /// Adds a merchant. Adding one of the same reference again gives the one there is.
-#[utoipa::path(tag = "merchants", request_body = NewMerchant, security(("key" = [])), responses(
+#[utoipa::path(tag = "merchants", request_body = NewMerchant, security(("key" = ["merchants:write"])), responses(
     (status = 201, body = MerchantBody), Problems4xx,
 ))]
-#[post("/v1/merchants")]
+#[post("/v1/merchants", wrap = "May(Scope::MerchantsWrite)")]
 async fn add_merchant(
     caller: Caller,
     platform: web::Data<Platform>,
     merchants: web::Data<Merchants>,
     body: Json<NewMerchant>,
 ) -> Result<HttpResponse, Problem> {
-    caller.require(Scope::MerchantsWrite)?;
     let NewMerchant { reference, name } = body.into_inner();
     let reference = text(reference, "/reference", 1..=100)?;
     let name = text(name, "/name", 1..=200)?;
@@ -68,17 +77,16 @@ async fn add_merchant(
 }
 
 /// Tells of a merchant.
-#[utoipa::path(tag = "merchants", security(("key" = [])), responses(
+#[utoipa::path(tag = "merchants", security(("key" = ["merchants:write"])), responses(
     (status = 200, body = MerchantBody), Problems4xx,
 ))]
-#[get("/v1/merchants/{id}")]
+#[get("/v1/merchants/{id}", wrap = "May(Scope::MerchantsWrite)")]
 async fn get_merchant(
     caller: Caller,
     platform: web::Data<Platform>,
     merchants: web::Data<Merchants>,
     id: web::Path<Uuid>,
 ) -> Result<HttpResponse, Problem> {
-    caller.require(Scope::MerchantsWrite)?;
     let merchant = merchants.get(&platform, caller.tenant.id, id.into_inner()).await?;
     Ok(HttpResponse::Ok().json(MerchantBody::from(merchant)))
 }

@@ -1,10 +1,16 @@
 //! A tenant's loyalty configuration as payments read it.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use ledger::AssetId;
 use uuid::Uuid;
 
 use super::Rule;
+
+/// Most campaigns that may reward one payment. Each may need three accounts opened, and a transaction opens a hundred:
+/// what is left is for those that are added at the same moment on several nodes.
+pub const AT_ONCE: usize = 25;
 
 /// Everything at once.
 #[derive(Debug, Clone)]
@@ -71,6 +77,22 @@ impl Config {
     #[must_use]
     pub fn campaign(&self, id: Uuid) -> Option<&Campaign> {
         self.campaigns.iter().find(|campaign| campaign.id == id)
+    }
+
+    /// Whether one more campaign of this merchant, or of every merchant, can be borne by the payments it would reward.
+    #[must_use]
+    pub fn has_room(&self, now: DateTime<Utc>, merchant: Option<Uuid>) -> bool {
+        let mut of_all = 0_usize;
+        let mut of_one: BTreeMap<Uuid, usize> = BTreeMap::new();
+        for campaign in self.campaigns.iter().filter(|campaign| campaign.ends_at.is_none_or(|end| now < end)) {
+            let count = campaign.merchant.map_or(&mut of_all, |one| of_one.entry(one).or_default());
+            *count = count.saturating_add(1);
+        }
+        let most = match merchant {
+            Some(one) => of_one.get(&one).copied(),
+            None => of_one.values().max().copied(),
+        };
+        of_all.saturating_add(most.unwrap_or(0)) < AT_ONCE
     }
 
     /// The code of an asset, as the API names it.

@@ -18,7 +18,7 @@ use ledger::{Amount, AssetId, Command, Invalid, Journal, JournalError, Key, MAX_
 use serde_json::json;
 use uuid::Uuid;
 
-pub use config::{Campaign, Config, Programme};
+pub use config::{AT_ONCE, Campaign, Config, Programme};
 pub use routes::routes;
 pub use rule::{Reward, Rule, TooLarge};
 

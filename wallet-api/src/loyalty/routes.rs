@@ -10,14 +10,14 @@ use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 use uuid::Uuid;
 
-use super::{Campaign, Programme, Programmes, Rule, open_budgets, store};
+use super::{AT_ONCE, Campaign, Programme, Programmes, Rule, open_budgets, store};
 use crate::platform::Platform;
 use crate::platform::books::journal_of;
 use crate::platform::chart::Purpose;
 use crate::platform::fields::{field, text};
 use crate::platform::http::{Json, not_found};
 use crate::platform::ids::derived;
-use crate::platform::keyring::{Caller, Scope};
+use crate::platform::keyring::{Caller, May, Scope};
 use crate::platform::money::Money;
 use crate::platform::problem::{Problem, Problems4xx, Problems5xx};
 use crate::platform::snapshot::touch;
@@ -36,7 +36,12 @@ struct NewProgramme {
     #[schema(example = "club", pattern = "^[a-z0-9]{1,20}$")]
     code: String,
     /// The name people see.
-    #[schema(example = "Club")]
+    #[schema(
+        example = "Club",
+        min_length = 1,
+        max_length = 200,
+        pattern = r"^[^\x00-\x1F\x7F-\x9F]*[^\s\x00-\x1F\x7F-\x9F][^\x00-\x1F\x7F-\x9F]*$"
+    )]
     name: String,
 }
 
@@ -76,7 +81,12 @@ struct NewCampaign {
     /// Its programme's id.
     programme: Uuid,
     /// The name people see.
-    #[schema(example = "Spring")]
+    #[schema(
+        example = "Spring",
+        min_length = 1,
+        max_length = 200,
+        pattern = r"^[^\x00-\x1F\x7F-\x9F]*[^\s\x00-\x1F\x7F-\x9F][^\x00-\x1F\x7F-\x9F]*$"
+    )]
     name: String,
     /// The one merchant it is for; absent is every merchant.
     #[serde(default)]
@@ -141,17 +151,16 @@ impl From<Rule> for RuleBody {
 }
 
 /// Adds a loyalty programme. Adding one of the same code again gives the one there is.
-#[utoipa::path(tag = "loyalty", request_body = NewProgramme, security(("key" = [])), responses(
+#[utoipa::path(tag = "loyalty", request_body = NewProgramme, security(("key" = ["loyalty:write"])), responses(
     (status = 201, body = ProgrammeBody), Problems4xx,
 ))]
-#[post("/v1/programmes")]
+#[post("/v1/programmes", wrap = "May(Scope::LoyaltyWrite)")]
 async fn add_programme(
     caller: Caller,
     platform: web::Data<Platform>,
     programmes: web::Data<Programmes>,
     body: Json<NewProgramme>,
 ) -> Result<HttpResponse, Problem> {
-    caller.require(Scope::LoyaltyWrite)?;
     let NewProgramme { code, name } = body.into_inner();
     let name = text(name, "/name", 1..=200)?;
     let plain = code.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
@@ -180,10 +189,10 @@ async fn add_programme(
 }
 
 /// Adds a campaign with the first version of its rule. Its budgets are empty until funded.
-#[utoipa::path(tag = "loyalty", request_body = NewCampaign, security(("key" = [])), responses(
+#[utoipa::path(tag = "loyalty", request_body = NewCampaign, security(("key" = ["loyalty:write"])), responses(
     (status = 201, body = CampaignBody), Problems4xx, Problems5xx,
 ))]
-#[post("/v1/campaigns")]
+#[post("/v1/campaigns", wrap = "May(Scope::LoyaltyWrite)")]
 async fn add_campaign(
     caller: Caller,
     platform: web::Data<Platform>,
@@ -192,7 +201,6 @@ async fn add_campaign(
     merchants: web::Data<crate::billers::Merchants>,
     body: Json<NewCampaign>,
 ) -> Result<HttpResponse, Problem> {
-    caller.require(Scope::LoyaltyWrite)?;
     let NewCampaign { programme, name, merchant, starts_at, ends_at, rule } = body.into_inner();
     let (tenant, now) = (caller.tenant.id, platform.clock.now());
     let name = text(name, "/name", 1..=200)?;
@@ -205,7 +213,10 @@ async fn add_campaign(
     }
     let config = programmes.config(&platform, tenant).await?;
     let of = config.programmes.iter().find(|one| one.id == programme);
-    let of = of.ok_or_else(|| field("/programme", "There is no such programme."))?;
+    let of = of.ok_or_else(unknown_programme)?;
+    if !config.has_room(now.checked_add_signed(config.clock_ahead).unwrap_or(now), merchant) {
+        return Err(too_many_campaigns());
+    }
     let (points, points_code, id) = (of.points, of.asset_code(), platform.ids.uuid_v7(now));
     let campaign = Campaign { id, programme, name, merchant, starts_at, ends_at, rule, points, points_code };
     open_budgets(&journal, &caller.tenant, config.eur, &campaign).await?;
@@ -224,10 +235,10 @@ async fn add_campaign(
 }
 
 /// Publishes the next version of a campaign's rule. Payments decided before keep the version they were decided under.
-#[utoipa::path(tag = "loyalty", request_body = RuleBody, security(("key" = [])), responses(
+#[utoipa::path(tag = "loyalty", request_body = RuleBody, security(("key" = ["loyalty:write"])), responses(
     (status = 201, body = CampaignBody), Problems4xx,
 ))]
-#[post("/v1/campaigns/{id}/rules")]
+#[post("/v1/campaigns/{id}/rules", wrap = "May(Scope::LoyaltyWrite)")]
 async fn publish_rule(
     caller: Caller,
     platform: web::Data<Platform>,
@@ -235,7 +246,6 @@ async fn publish_rule(
     id: web::Path<Uuid>,
     body: Json<RuleBody>,
 ) -> Result<HttpResponse, Problem> {
-    caller.require(Scope::LoyaltyWrite)?;
     let (tenant, now, id) = (caller.tenant.id, platform.clock.now(), id.into_inner());
     programmes.forget(tenant);
     let config = programmes.config(&platform, tenant).await?;
@@ -256,17 +266,16 @@ async fn publish_rule(
 }
 
 /// Tells of a campaign, its rule and what its budgets still hold.
-#[utoipa::path(tag = "loyalty", security(("key" = [])), responses(
+#[utoipa::path(tag = "loyalty", security(("key" = ["loyalty:read"])), responses(
     (status = 200, body = CampaignBody), Problems4xx,
 ))]
-#[get("/v1/campaigns/{id}")]
+#[get("/v1/campaigns/{id}", wrap = "May(Scope::LoyaltyRead)")]
 async fn get_campaign(
     caller: Caller,
     platform: web::Data<Platform>,
     programmes: web::Data<Programmes>,
     id: web::Path<Uuid>,
 ) -> Result<HttpResponse, Problem> {
-    caller.require(Scope::LoyaltyRead)?;
     Ok(HttpResponse::Ok().json(view(&caller, &platform, &programmes, id.into_inner()).await?))
 }
 
@@ -307,4 +316,13 @@ async fn view(
 
 fn unknown_campaign() -> Problem {
     Problem::new(404, "campaign-unknown", "There is no such campaign", "Check the campaign's id.")
+}
+
+fn unknown_programme() -> Problem {
+    Problem::new(404, "programme-unknown", "There is no such programme", "Check the programme's id.")
+}
+
+fn too_many_campaigns() -> Problem {
+    let detail = format!("Let one end first: at most {AT_ONCE} may reward the same payment.");
+    Problem::new(409, "campaigns-too-many", "There are too many campaigns already", detail).with("most", AT_ONCE)
 }

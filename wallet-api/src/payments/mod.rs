@@ -76,6 +76,7 @@ impl Payments {
         let written = PaymentPaper::of(id, wish, &grants);
         let facts = written.to_bytes();
         let meta = paper::meta("payment", wish.customer, Some(wish.merchant), Some(secret.commit(id, &facts)));
+        let meta = paper::caused(meta, wish.hook_depth);
         let paper = Paper {
             effective_us: wish.occurred_at.map(|at| at.timestamp_micros()),
             meta,
@@ -203,7 +204,12 @@ fn transaction(tenant: i64, id: Uuid, config: &Config, wish: &PaymentWish, grant
     let (mut open, mut groups) = (Vec::from(accounts), Vec::new());
     for grant in grants.iter().filter(|grant| grant.minor > 0) {
         let (accounts, transfer) = grant.moving(tenant, wish.customer);
-        open.extend(accounts);
+        // Rewards share accounts: the customer's, and those of a campaign that gives both money and points.
+        for account in accounts {
+            if !open.iter().any(|one| one.public_id == account.public_id) {
+                open.push(account);
+            }
+        }
         groups.push(Group { transfers: vec![transfer] });
     }
     let order = wish.reference.as_ref().map(|reference| {

@@ -35,6 +35,8 @@ pub struct PaymentWish {
     pub reference: Option<String>,
     /// When it happened, if not now.
     pub occurred_at: Option<DateTime<Utc>>,
+    /// How many hooks led to it, one after the other.
+    pub hook_depth: i16,
 }
 
 /// A top-up to make.

@@ -5,6 +5,7 @@
 
 use chrono::{DateTime, Utc};
 use data_encoding::HEXLOWER;
+use ledger::follow::parked::Unread;
 use ledger::follow::{Entry, Page, Said, Written};
 use ledger::{Dropped, JournalId, StoreError};
 use serde::{Deserialize, Serialize};
@@ -15,6 +16,7 @@ use super::model::{Instrument, PaymentWish};
 use crate::loyalty::{Grant, RewardKind};
 use crate::platform::books::refusal_code;
 use crate::platform::events::Event;
+use crate::platform::follow::Reading;
 use crate::platform::money::{EUR, Money};
 
 /// The companion's kind.
@@ -22,6 +24,9 @@ pub const PAYMENT: i32 = 1;
 
 /// The version of papers that is written, and the only one there is.
 const VERSION: u8 = 1;
+
+/// What it is called where it cannot be read.
+const PAPER: &str = "payment's paper";
 
 /// The paper of a payment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -123,8 +128,11 @@ impl PaymentPaper {
     /// # Errors
     /// [`StoreError::Corrupt`] when they are of a version this binary does not know.
     pub fn read(journal: JournalId, companion: &Written) -> Result<Self, StoreError> {
-        let paper = serde_json::from_slice(&companion.body).ok().filter(|paper: &Self| paper.v == VERSION);
-        paper.ok_or(StoreError::Corrupt { journal: journal.0, seq: companion.seq, what: "payment's paper" })
+        Self::parse(companion).ok_or(StoreError::Corrupt { journal: journal.0, seq: companion.seq, what: PAPER })
+    }
+
+    fn parse(companion: &Written) -> Option<Self> {
+        serde_json::from_slice(&companion.body).ok().filter(|paper: &Self| paper.v == VERSION)
     }
 
     /// Each reward with what became of it, the transaction's dropped groups given.
@@ -164,6 +172,21 @@ pub(super) fn meta(kind: &str, customer: Uuid, merchant: Option<Uuid>, facts: Op
     meta
 }
 
+/// Notes in a record's metadata how many hooks led to it, where any did: its own hook is one more (E68).
+pub(super) fn caused(mut meta: Value, hook_depth: i16) -> Value {
+    if let (Some(object), 1..) = (meta.as_object_mut(), hook_depth) {
+        object.insert("hook_depth".into(), json!(hook_depth));
+    }
+    meta
+}
+
+/// What of a record's metadata says why it is there.
+#[derive(Debug, Default, Deserialize)]
+struct Cause {
+    #[serde(default)]
+    hook_depth: i16,
+}
+
 /// A payment that happened, as followers see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cleared {
@@ -179,11 +202,8 @@ pub struct Cleared {
     pub occurred: DateTime<Utc>,
 }
 
-/// The payments of a page of the journal.
-///
-/// # Errors
-/// [`StoreError::Corrupt`] for a paper this binary does not read: its follower stops before that page rather than leave it out.
-pub fn cleared(page: &Page) -> Result<Vec<Cleared>, StoreError> {
+/// The payments of a page of the journal; a paper of a version that this binary does not know is told of, not left out.
+pub fn cleared(page: &Page) -> Reading<Cleared> {
     let cleared = |(entry, paper): (&Entry, PaymentPaper)| Cleared {
         id: paper.payment,
         customer: paper.customer,
@@ -191,28 +211,26 @@ pub fn cleared(page: &Page) -> Result<Vec<Cleared>, StoreError> {
         amount_minor: paper.amount_minor,
         occurred: moment(entry.effective_us),
     };
-    papers(page).map(|paper| paper.map(cleared)).collect()
+    Reading::of(papers(page).map(|paper| paper.map(cleared)))
 }
 
 /// The events of a page of the journal: payments cleared with what they earned, and payments refused.
-///
-/// # Errors
-/// As [`cleared`].
-pub fn events(page: &Page) -> Result<Vec<Event>, StoreError> {
+pub fn events(page: &Page) -> Reading<Event> {
     let cleared = papers(page).map(|paper| paper.map(|(entry, paper)| cleared_event(page, entry, &paper)));
     let refused = page.entries.iter().filter_map(|entry| refused_event(page, entry)).map(Ok);
-    let mut events = cleared.chain(refused).collect::<Result<Vec<_>, _>>()?;
-    events.sort_by_key(|event| (event.seq, event.ordinal));
-    Ok(events)
+    let mut events = Reading::of(cleared.chain(refused));
+    events.read.sort_by_key(|event| (event.seq, event.ordinal));
+    events
 }
 
 /// The entries of a page that are payments, each with its paper.
-fn papers(page: &Page) -> impl Iterator<Item = Result<(&Entry, PaymentPaper), StoreError>> {
+fn papers(page: &Page) -> impl Iterator<Item = Result<(&Entry, PaymentPaper), Unread>> {
     let mut companions = page.companions.iter().filter(|companion| companion.kind == PAYMENT).peekable();
     page.entries.iter().filter_map(move |entry| {
         while companions.next_if(|companion| companion.seq < entry.seq).is_some() {}
         let companion = companions.next_if(|companion| companion.seq == entry.seq)?;
-        Some(PaymentPaper::read(page.span.journal, companion).map(|paper| (entry, paper)))
+        let unread = Unread { seq: companion.seq, what: PAPER };
+        Some(PaymentPaper::parse(companion).map(|paper| (entry, paper)).ok_or(unread))
     })
 }
 
@@ -257,6 +275,7 @@ fn event(page: &Page, entry: &Entry, kind: &'static str, customer: Uuid, data: V
         subject: format!("customer/{customer}"),
         occurred: moment(entry.effective_us),
         recorded: moment(entry.recorded_us),
+        depth: serde_json::from_slice::<Cause>(&entry.meta).unwrap_or_default().hook_depth,
         data,
     }
 }
@@ -283,16 +302,20 @@ mod tests {
 
     fn paper() -> PaymentPaper {
         let (customer, merchant, instrument) = (Uuid::from_u128(1), Uuid::from_u128(2), Instrument::Wallet);
-        let wish = PaymentWish { customer, merchant, amount_minor: 5, instrument, reference: None, occurred_at: None };
+        let (reference, occurred_at, hook_depth) = (None, None, 0);
+        let wish = PaymentWish { customer, merchant, amount_minor: 5, instrument, reference, occurred_at, hook_depth };
         PaymentPaper::of(Uuid::from_u128(3), &wish, &[])
     }
 
     #[test]
-    fn a_paper_of_a_version_we_do_not_know_stops_its_followers() {
+    fn a_paper_of_a_version_we_do_not_know_is_told_of_and_stops_nobody() {
         let known = page(&paper().to_bytes());
-        assert_eq!((cleared(&known).unwrap().len(), events(&known).unwrap().len()), (1, 1));
-        let unknown = page(&PaymentPaper { v: 2, ..paper() }.to_bytes());
-        assert!(matches!(cleared(&unknown), Err(StoreError::Corrupt { seq: 2, .. })));
-        assert!(events(&unknown).is_err());
+        assert_eq!((cleared(&known).read.len(), events(&known).read.len()), (1, 1));
+        assert!(cleared(&known).unread.is_empty() && events(&known).unread.is_empty());
+        for unknown in [PaymentPaper { v: 2, ..paper() }.to_bytes(), b"{}".to_vec()] {
+            let (unknown, unread) = (page(&unknown), vec![Unread { seq: 2, what: PAPER }]);
+            assert_eq!((cleared(&unknown).read, &cleared(&unknown).unread), (Vec::new(), &unread));
+            assert_eq!((events(&unknown).read.len(), events(&unknown).unread), (0, unread));
+        }
     }
 }

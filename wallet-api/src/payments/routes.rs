@@ -19,10 +19,11 @@ use super::paper::{Outcome, PaymentPaper, moment};
 use super::{Instrument, Paid, PaymentWish, Payments, reading};
 use crate::loyalty::{Config, RewardKind};
 use crate::platform::books::{journal_of, request_key};
+use crate::platform::events::Depth;
 use crate::platform::fields::{field, text};
 use crate::platform::http::{IdempotencyKey, Json, not_found};
-use crate::platform::keyring::{Caller, Scope};
-use crate::platform::money::{EUR, Money};
+use crate::platform::keyring::{Caller, May, Scope};
+use crate::platform::money::{EUR, EuroToMove, Money};
 use crate::platform::problem::{Problem, Problems4xx, Problems5xx};
 use crate::platform::reply::created;
 use crate::platform::text::Lang;
@@ -46,10 +47,16 @@ struct NewPayment {
     /// Who is paid.
     merchant: Uuid,
     /// How much, of EUR.
+    #[schema(value_type = EuroToMove)]
     amount: Money,
     /// With what.
     instrument: Instrument,
     /// The merchant's order, 1 to 100 characters: it can be paid once, whatever the keys.
+    #[schema(
+        min_length = 1,
+        max_length = 100,
+        pattern = r"^[^\x00-\x1F\x7F-\x9F]*[^\s\x00-\x1F\x7F-\x9F][^\x00-\x1F\x7F-\x9F]*$"
+    )]
     #[serde(default)]
     reference: Option<String>,
     /// When it happened, if not now: from 1970 to five minutes ahead.
@@ -109,23 +116,24 @@ struct RewardBody {
 /// Makes a payment: the money and all it earns in one transaction.
 ///
 /// The same Idempotency-Key with the same body gives the same answer for ever; with another body it is refused. A
-/// refusal for lack of funds is final for its key.
-#[utoipa::path(tag = "payments", request_body = NewPayment, security(("key" = [])),
-    params(("Idempotency-Key" = String, Header, description = "A new UUID for each intent")), responses(
+/// refusal for lack of funds is final for its key. A payment made because of a hook carries that hook's
+/// `tessera-hook-depth` on; past 8 it is refused.
+#[utoipa::path(tag = "payments", request_body = NewPayment, security(("key" = ["payments:write"])),
+    params(("Idempotency-Key" = inline(IdempotencyKey), Header, description = "A new UUID for each intent")), responses(
     (status = 201, body = PaymentBody), Problems4xx, Problems5xx,
 ))]
-#[post("/v1/payments")]
+#[post("/v1/payments", wrap = "May(Scope::PaymentsWrite)")]
 async fn pay(
     caller: Caller,
     key: IdempotencyKey,
     lang: Lang,
+    Depth(hook_depth): Depth,
     payments: web::Data<Payments>,
     body: Json<NewPayment>,
 ) -> Result<HttpResponse, Problem> {
-    caller.require(Scope::PaymentsWrite)?;
     let key = request_key(&caller, &key, "/v1/payments", &body.canonical());
     let config = payments.programmes.config(&payments.platform, caller.tenant.id).await?;
-    let wish = body.into_inner().into_wish(payments.now(&config))?;
+    let wish = PaymentWish { hook_depth, ..body.into_inner().into_wish(payments.now(&config))? };
     let paid = payments.pay(&caller.tenant, key, &wish).await?;
     answer_payment(&caller, lang, &config, &paid)
 }
@@ -138,7 +146,7 @@ impl NewPayment {
         if occurred_at.is_some_and(|at| at < DateTime::UNIX_EPOCH || now.checked_add_signed(FUTURE) < Some(at)) {
             return Err(field("/occurred_at", "From 1970 to five minutes ahead of now."));
         }
-        Ok(PaymentWish { customer, merchant, amount_minor, instrument, reference, occurred_at })
+        Ok(PaymentWish { customer, merchant, amount_minor, instrument, reference, occurred_at, hook_depth: 0 })
     }
 }
 
@@ -188,6 +196,7 @@ struct NewQuote {
     /// Who would be paid.
     merchant: Uuid,
     /// How much, of EUR.
+    #[schema(value_type = EuroToMove)]
     amount: Money,
 }
 
@@ -214,12 +223,11 @@ struct QuotedReward {
 }
 
 /// Tells what a payment would earn, by the very rules that would decide it. Nothing is written.
-#[utoipa::path(tag = "payments", request_body = NewQuote, security(("key" = [])), responses(
+#[utoipa::path(tag = "payments", request_body = NewQuote, security(("key" = ["loyalty:read"])), responses(
     (status = 200, body = QuoteBody), Problems4xx,
 ))]
-#[post("/v1/quotes")]
+#[post("/v1/quotes", wrap = "May(Scope::LoyaltyRead)")]
 async fn quote(caller: Caller, payments: web::Data<Payments>, body: Json<NewQuote>) -> Result<HttpResponse, Problem> {
-    caller.require(Scope::LoyaltyRead)?;
     let minor = body.amount.positive_eur("/amount")?;
     let grants = payments.quote(&caller.tenant, body.merchant, minor).await?;
     let quoted = |(grant, funded): (crate::loyalty::Grant, bool)| QuotedReward {
@@ -233,17 +241,16 @@ async fn quote(caller: Caller, payments: web::Data<Payments>, body: Json<NewQuot
 }
 
 /// Tells of a payment: the same as it was answered.
-#[utoipa::path(tag = "payments", security(("key" = [])), responses(
+#[utoipa::path(tag = "payments", security(("key" = ["payments:read"])), responses(
     (status = 200, body = PaymentBody), Problems4xx,
 ))]
-#[get("/v1/payments/{id}")]
+#[get("/v1/payments/{id}", wrap = "May(Scope::PaymentsRead)")]
 async fn get_payment(
     caller: Caller,
     lang: Lang,
     payments: web::Data<Payments>,
     id: web::Path<Uuid>,
 ) -> Result<HttpResponse, Problem> {
-    caller.require(Scope::PaymentsRead)?;
     let (record, paper) = reading::payment(&payments.platform, journal_of(&caller.tenant), id.into_inner()).await?;
     let config = payments.programmes.config(&payments.platform, caller.tenant.id).await?;
     Ok(HttpResponse::Ok().json(payment_body(caller.tenant.id, lang, &config, &record, &paper)))
@@ -271,17 +278,16 @@ struct ExplanationLine {
 }
 
 /// Explains a payment: each posting in words, with the rule, its version and the budget.
-#[utoipa::path(tag = "payments", security(("key" = [])), responses(
+#[utoipa::path(tag = "payments", security(("key" = ["payments:read"])), responses(
     (status = 200, body = ExplanationBody), Problems4xx,
 ))]
-#[get("/v1/payments/{id}/explanation")]
+#[get("/v1/payments/{id}/explanation", wrap = "May(Scope::PaymentsRead)")]
 async fn explain_payment(
     caller: Caller,
     lang: Lang,
     payments: web::Data<Payments>,
     id: web::Path<Uuid>,
 ) -> Result<HttpResponse, Problem> {
-    caller.require(Scope::PaymentsRead)?;
     let (tenant, platform) = (caller.tenant.id, &payments.platform);
     let (record, paper) = reading::payment(platform, journal_of(&caller.tenant), id.into_inner()).await?;
     let merchant = payments.merchants.get(platform, tenant, paper.merchant).await?;

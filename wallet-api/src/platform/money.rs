@@ -3,6 +3,10 @@
 use ledger::MAX_AMOUNT;
 use serde::{Deserialize, Serialize};
 
+use utoipa::openapi::schema::{AdditionalProperties, Type};
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
+
 use super::fields::field;
 use super::problem::Problem;
 
@@ -49,4 +53,41 @@ impl Money {
         }
         self.positive(pointer)
     }
+}
+
+/// How the API's document tells of a [`Money`] that somebody asks to move: what [`Money::positive`] takes.
+#[derive(Debug)]
+pub enum ToMove {}
+
+/// The same of what [`Money::positive_eur`] takes.
+#[derive(Debug)]
+pub enum EuroToMove {}
+
+impl ToSchema for ToMove {}
+impl ToSchema for EuroToMove {}
+
+impl PartialSchema for ToMove {
+    fn schema() -> RefOr<Schema> {
+        to_move(string().description(Some("What of: `EUR`, or the points of a programme, `PTS:club`.")))
+    }
+}
+
+impl PartialSchema for EuroToMove {
+    fn schema() -> RefOr<Schema> {
+        to_move(string().enum_values(Some([EUR])))
+    }
+}
+
+fn to_move(asset: ObjectBuilder) -> RefOr<Schema> {
+    let digits = string().pattern(Some("^([1-9][0-9]{0,14}|10{15})$")).examples(["1999"]);
+    let amount =
+        digits.description(Some("Whole minor units, as digits, from 1 to 10^15: `1999` of `EUR` is 19.99 euro."));
+    let object = ObjectBuilder::new().schema_type(Type::Object).description(Some("An amount to move."));
+    let object = object.property("amount", amount).required("amount");
+    let object = object.property("asset", asset.examples([EUR])).required("asset");
+    object.additional_properties(Some(AdditionalProperties::<Schema>::FreeForm(false))).into()
+}
+
+fn string() -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::String)
 }

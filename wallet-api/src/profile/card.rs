@@ -5,25 +5,28 @@ use std::collections::BTreeMap;
 use diesel::PgConnection;
 use ledger::StoreError;
 use ledger::follow::Page;
+use ledger::follow::parked::Unread;
 use uuid::Uuid;
 
 use super::store::{self, Additions};
 use crate::payments::{self, Cleared};
+use crate::platform::follow::Reading;
 
 /// The follower's name.
 pub const CARD: &str = "card";
 
-/// Adds a page's payments to their customers' cards.
+/// Adds a page's payments to their customers' cards; tells which it cannot read.
 ///
 /// # Errors
-/// What the database says, and a payment whose paper does not read.
-pub fn follow_payments(conn: &mut PgConnection, page: &Page) -> Result<(), StoreError> {
+/// What the database says.
+pub fn follow_payments(conn: &mut PgConnection, page: &Page) -> Result<Vec<Unread>, StoreError> {
     let mut by_customer: BTreeMap<Uuid, Vec<Cleared>> = BTreeMap::new();
-    for cleared in payments::cleared(page)? {
+    let Reading { read, unread } = payments::cleared(page);
+    for cleared in read {
         by_customer.entry(cleared.customer).or_default().push(cleared);
     }
     if by_customer.is_empty() {
-        return Ok(());
+        return Ok(unread);
     }
     let mut add = Additions::default();
     for (customer, all) in by_customer {
@@ -37,5 +40,6 @@ pub fn follow_payments(conn: &mut PgConnection, page: &Page) -> Result<(), Store
         add.last_amount_minor.push(last.amount_minor);
         add.last_at.push(last.occurred);
     }
-    Ok(store::add_to_cards(conn, page.span.journal.0, &add)?)
+    store::add_to_cards(conn, page.span.journal.0, &add)?;
+    Ok(unread)
 }

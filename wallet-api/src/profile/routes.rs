@@ -12,7 +12,7 @@ use crate::payments::{BalanceBody, Payments, customer_balances};
 use crate::platform::Platform;
 use crate::platform::fields::text;
 use crate::platform::http::Json;
-use crate::platform::keyring::{Caller, Scope};
+use crate::platform::keyring::{Caller, May, Scope};
 use crate::platform::money::{EUR, Money};
 use crate::platform::problem::{Problem, ProblemBody};
 
@@ -26,7 +26,12 @@ pub fn routes(config: &mut ServiceConfig) {
 #[serde(deny_unknown_fields)]
 struct NewCustomer {
     /// Your own opaque name for it, unique: 1 to 100 characters, no personal data.
-    #[schema(example = "c-1001")]
+    #[schema(
+        example = "c-1001",
+        min_length = 1,
+        max_length = 100,
+        pattern = r"^[^\x00-\x1F\x7F-\x9F]*[^\s\x00-\x1F\x7F-\x9F][^\x00-\x1F\x7F-\x9F]*$"
+    )]
     reference: String,
 }
 
@@ -72,31 +77,29 @@ struct LastPayment {
 }
 
 /// Adds a customer with an empty wallet. Adding one of the same reference again gives the one there is.
-#[utoipa::path(tag = "customers", request_body = NewCustomer, security(("key" = [])), responses(
+#[utoipa::path(tag = "customers", request_body = NewCustomer, security(("key" = ["customers:write"])), responses(
     (status = 201, body = CustomerBody),
     (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
 ))]
-#[post("/v1/customers")]
+#[post("/v1/customers", wrap = "May(Scope::CustomersWrite)")]
 async fn add_customer(
     caller: Caller,
     platform: web::Data<Platform>,
     customers: web::Data<Customers>,
     body: Json<NewCustomer>,
 ) -> Result<HttpResponse, Problem> {
-    caller.require(Scope::CustomersWrite)?;
     let reference = text(body.into_inner().reference, "/reference", 1..=100)?;
     let customer = customers.add(&platform, caller.tenant.id, reference).await?;
     Ok(HttpResponse::Created().json(CustomerBody { id: customer.id, reference: customer.reference }))
 }
 
 /// Tells a customer's card: what they paid, when last, what they hold.
-#[utoipa::path(tag = "customers", security(("key" = [])), responses(
+#[utoipa::path(tag = "customers", security(("key" = ["customers:read"])), responses(
     (status = 200, body = CardBody),
     (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
 ))]
-#[get("/v1/customers/{id}/card")]
+#[get("/v1/customers/{id}/card", wrap = "May(Scope::CustomersRead)")]
 async fn get_card(caller: Caller, payments: web::Data<Payments>, id: web::Path<Uuid>) -> Result<HttpResponse, Problem> {
-    caller.require(Scope::CustomersRead)?;
     let (tenant, id) = (caller.tenant.id, id.into_inner());
     let (as_of_seq, balances) = customer_balances(&payments, &caller, id, None).await?;
     let (customer, card) = payments

@@ -5,6 +5,7 @@ use std::net::ToSocketAddrs as _;
 use std::time::Duration;
 
 use diesel::{Connection, PgConnection};
+use ledger::follow::parked::{self, Parked};
 use ledger::health::{self, Lag, Lease};
 use url::Url;
 
@@ -48,6 +49,7 @@ fn ask(url: &str) -> anyhow::Result<Vec<Finding>> {
         findings.push(Finding::warn("leader", "no node has ever led here", "start one with `tessera serve`"));
     }
     findings.extend(health::lags(&mut conn, MOST)?.iter().map(lag));
+    findings.extend(parked::all(&mut conn, MOST)?.iter().map(parked_record));
     Ok(findings)
 }
 
@@ -83,6 +85,19 @@ fn lag(lag: &Lag) -> Finding {
         return Finding::ok(CHECK, detail);
     }
     Finding::warn(CHECK, detail, "look at the log of the node that leads; run this again to see whether it catches up")
+}
+
+fn parked_record(parked: &Parked) -> Finding {
+    let Parked { journal, follower, seq, what, tries } = parked;
+    let detail = format!(
+        "{follower} cannot read seq {seq} of journal {} ({what}), and went past it; tried {tries} times",
+        journal.0
+    );
+    Finding::warn(
+        "parked",
+        detail,
+        "finish the upgrade: a newer release wrote it, and the next node that leads reads it again",
+    )
 }
 
 #[cfg(test)]

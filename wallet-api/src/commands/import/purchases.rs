@@ -353,6 +353,7 @@ impl<'a> Shop<'a> {
             instrument: Instrument::External { rail: Rail::Card },
             reference: None,
             occurred_at: Some(midnight(self.tenant.zone, row.date)),
+            hook_depth: 0,
         };
         let until = tokio::time::Instant::now().checked_add(PATIENCE);
         loop {

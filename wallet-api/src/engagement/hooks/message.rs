@@ -107,6 +107,7 @@ mod tests {
             subject: "customer/1".to_owned(),
             occurred: DateTime::from_timestamp(1_700_000_000, 0).unwrap(),
             recorded: DateTime::from_timestamp(1_700_000_001, 5_000).unwrap(),
+            depth: 0,
             data: serde_json::json!({"amount": {"amount": "1999", "asset": "EUR"}}),
         }
     }

@@ -7,6 +7,8 @@ use uuid::Uuid;
 use super::guard::Refusal;
 use super::send::ShakeError;
 use super::sign::Secret;
+pub use crate::platform::events::MAX_DEPTH;
+use crate::platform::events::looped;
 use crate::platform::problem::{Describe, FieldError, Problem};
 
 /// Most endpoints a tenant may have enabled at once. Each costs memory and connections while it does not answer.
@@ -15,8 +17,6 @@ pub const MAX_ENDPOINTS: i64 = 100;
 pub const MAX_OLD_SECRETS: i16 = 4;
 /// Most replays of an endpoint that are under way at once.
 pub const MAX_REPLAYS: i64 = 5;
-/// Longest chain of hooks and calls back to us.
-pub const MAX_DEPTH: i16 = 8;
 /// Most types an endpoint may name.
 const MAX_TYPES: usize = 50;
 /// Longest name of a type, in bytes.
@@ -285,10 +285,7 @@ impl Describe for HookError {
                 let remedy = "Wait until one has ended, or cancel one.";
                 Problem::new(409, "replays-too-many", "There are too many replays", remedy).with("most", MAX_REPLAYS)
             }
-            Self::Loop => {
-                let remedy = "Do not answer a hook with what raises the same hook again.";
-                Problem::new(409, "hook-loop", "This looks like a loop of hooks", remedy).with("most", MAX_DEPTH)
-            }
+            Self::Loop => looped(),
             Self::TooMany => {
                 Problem::new(409, "endpoints-too-many", "There are too many endpoints", "Disable one first.")
                     .with("most", MAX_ENDPOINTS)

@@ -115,8 +115,9 @@ pub(super) fn tell(conn: &mut PgConnection, now: DateTime<Utc>, notice: &Notice)
         let ordinal = ordinal.map_or(FIRST_ORDINAL, |last| last.saturating_add(1).max(FIRST_ORDINAL));
         let event = event(notice, fork, (seq, ordinal), now);
         let body = message::body(&event)?;
-        let row = bulk::NewEvent { seq, ordinal, id: event.id(), kind: event.kind, body: &body, created_at: now };
-        if notices::insert_event(conn, notice.tenant, &row, notice.depth)? {
+        let (id, kind, depth) = (event.id(), event.kind, event.depth);
+        let row = bulk::NewEvent { seq, ordinal, id, kind, body: &body, depth, created_at: now };
+        if notices::insert_event(conn, notice.tenant, &row)? {
             deliver(conn, now, notice, &event)?;
             return Ok(Placed { seq, ordinal, event: event.id() });
         }
@@ -134,6 +135,7 @@ fn event(notice: &Notice, fork: Uuid, (seq, ordinal): (i64, i32), now: DateTime<
         kind: notice.kind,
         subject: format!("endpoint/{}", notice.endpoint),
         occurred: now,
+        depth: notice.depth,
         recorded: now,
         data: notice.data.clone(),
     }

@@ -19,7 +19,7 @@ use super::sign::Secret;
 use super::store;
 use crate::platform::Platform;
 use crate::platform::http::{Cursor, Json, Page, PageQuery};
-use crate::platform::keyring::{Caller, Scope};
+use crate::platform::keyring::{Caller, May, Scope};
 use crate::platform::problem::{Problem, Problems4xx};
 
 /// Attempts at one event of an ordered endpoint, when nobody says: two and a half hours.
@@ -180,17 +180,16 @@ impl From<AttemptMade> for HookAttempt {
 }
 
 /// Adds an endpoint, and shows its secret once.
-#[utoipa::path(tag = "hooks", request_body = NewHookEndpoint, security(("key" = [])), responses(
+#[utoipa::path(tag = "hooks", request_body = NewHookEndpoint, security(("key" = ["hooks:write"])), responses(
     (status = 201, body = AddedHookEndpoint), Problems4xx,
 ))]
-#[post("/v1/hook-endpoints")]
+#[post("/v1/hook-endpoints", wrap = "May(Scope::HooksWrite)")]
 async fn add_hook_endpoint(
     caller: Caller,
     platform: web::Data<Platform>,
     policy: web::Data<Policy>,
     body: Json<NewHookEndpoint>,
 ) -> Result<HttpResponse, Problem> {
-    caller.require(Scope::HooksWrite)?;
     let NewHookEndpoint { url, event_types, ordered, skip_after, handshake } = body.into_inner();
     let event_types = EventTypes::parse(event_types)?;
     let ordered = ordering(ordered, skip_after)?;
@@ -219,16 +218,15 @@ fn ordering(ordered: bool, skip_after: Option<i16>) -> Result<Option<i16>, HookE
 }
 
 /// Lists endpoints, disabled ones included, in the order they were added.
-#[utoipa::path(tag = "hooks", params(PageQuery), security(("key" = [])), responses(
+#[utoipa::path(tag = "hooks", params(PageQuery), security(("key" = ["hooks:read"])), responses(
     (status = 200, body = Page<HookEndpoint>), Problems4xx,
 ))]
-#[get("/v1/hook-endpoints")]
+#[get("/v1/hook-endpoints", wrap = "May(Scope::HooksRead)")]
 async fn list_hook_endpoints(
     caller: Caller,
     platform: web::Data<Platform>,
     query: web::Query<PageQuery>,
 ) -> Result<HttpResponse, Problem> {
-    caller.require(Scope::HooksRead)?;
     const LISTING: &str = "hook-endpoints";
     let (tenant, limit) = (&caller.tenant, query.limit()?);
     let after = query.cursor.as_deref().map(|text| Cursor::decode(&tenant.secret, LISTING, text)).transpose()?;
@@ -251,32 +249,30 @@ fn uuid_of(Cursor([high, low]): Cursor<2>) -> Uuid {
 }
 
 /// Tells of an endpoint.
-#[utoipa::path(tag = "hooks", security(("key" = [])), responses(
+#[utoipa::path(tag = "hooks", security(("key" = ["hooks:read"])), responses(
     (status = 200, body = HookEndpoint), Problems4xx,
 ))]
-#[get("/v1/hook-endpoints/{id}")]
+#[get("/v1/hook-endpoints/{id}", wrap = "May(Scope::HooksRead)")]
 async fn get_hook_endpoint(
     caller: Caller,
     platform: web::Data<Platform>,
     id: web::Path<Uuid>,
 ) -> Result<HttpResponse, Problem> {
-    caller.require(Scope::HooksRead)?;
     let (tenant, id) = (caller.tenant.id, id.into_inner());
     let endpoint = platform.db.run(move |conn| super::endpoint(conn, tenant, id)).await?;
     Ok(HttpResponse::Ok().json(HookEndpoint::of(endpoint, platform.clock.now())))
 }
 
 /// Disables an endpoint. It stays listed, what was sent there stays readable, and it can be enabled again.
-#[utoipa::path(tag = "hooks", security(("key" = [])), responses(
+#[utoipa::path(tag = "hooks", security(("key" = ["hooks:write"])), responses(
     (status = 204), Problems4xx,
 ))]
-#[delete("/v1/hook-endpoints/{id}")]
+#[delete("/v1/hook-endpoints/{id}", wrap = "May(Scope::HooksWrite)")]
 async fn disable_hook_endpoint(
     caller: Caller,
     platform: web::Data<Platform>,
     id: web::Path<Uuid>,
 ) -> Result<HttpResponse, Problem> {
-    caller.require(Scope::HooksWrite)?;
     let (tenant, now, id) = (caller.tenant.id, platform.clock.now(), id.into_inner());
     platform.db.run(move |conn| super::disable(conn, tenant, now, id)).await?;
     Ok(HttpResponse::NoContent().finish())
@@ -297,17 +293,16 @@ struct DeliveryQuery {
 }
 
 /// Lists what an endpoint was told or is to be told, newest first.
-#[utoipa::path(tag = "hooks", params(DeliveryQuery), security(("key" = [])), responses(
+#[utoipa::path(tag = "hooks", params(DeliveryQuery), security(("key" = ["hooks:read"])), responses(
     (status = 200, body = Page<HookDelivery>), Problems4xx,
 ))]
-#[get("/v1/hook-endpoints/{id}/deliveries")]
+#[get("/v1/hook-endpoints/{id}/deliveries", wrap = "May(Scope::HooksRead)")]
 async fn list_hook_deliveries(
     caller: Caller,
     platform: web::Data<Platform>,
     id: web::Path<Uuid>,
     query: web::Query<DeliveryQuery>,
 ) -> Result<HttpResponse, Problem> {
-    caller.require(Scope::HooksRead)?;
     let (tenant, endpoint) = (&caller.tenant, id.into_inner());
     let DeliveryQuery { status, cursor, limit } = query.into_inner();
     let limit = PageQuery { limit, cursor: None }.limit()?;
@@ -341,16 +336,15 @@ struct HookAttempts {
 }
 
 /// Lists the attempts made to tell an endpoint one event, named by the `sequence` of its body.
-#[utoipa::path(tag = "hooks", security(("key" = [])), responses(
+#[utoipa::path(tag = "hooks", security(("key" = ["hooks:read"])), responses(
     (status = 200, body = HookAttempts), Problems4xx,
 ))]
-#[get("/v1/hook-endpoints/{id}/deliveries/{sequence}/attempts")]
+#[get("/v1/hook-endpoints/{id}/deliveries/{sequence}/attempts", wrap = "May(Scope::HooksRead)")]
 async fn list_hook_attempts(
     caller: Caller,
     platform: web::Data<Platform>,
     path: web::Path<(Uuid, String)>,
 ) -> Result<HttpResponse, Problem> {
-    caller.require(Scope::HooksRead)?;
     let (tenant, (endpoint, sequence)) = (caller.tenant.id, path.into_inner());
     let place = parse_sequence(&sequence).ok_or(HookError::Unknown)?;
     let made = platform.db.run(move |conn| super::attempts(conn, tenant, endpoint, place)).await?;

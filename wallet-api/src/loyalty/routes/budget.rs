@@ -16,8 +16,8 @@ use crate::platform::chart::Purpose;
 use crate::platform::fields::field;
 use crate::platform::http::{IdempotencyKey, Json};
 use crate::platform::ids::derived;
-use crate::platform::keyring::{Caller, Scope};
-use crate::platform::money::{EUR, Money};
+use crate::platform::keyring::{Caller, May, Scope};
+use crate::platform::money::{EUR, Money, ToMove};
 use crate::platform::problem::{Problem, Problems4xx, Problems5xx};
 use crate::platform::reply::created;
 
@@ -30,6 +30,7 @@ pub(super) fn routes(config: &mut ServiceConfig) {
 #[serde(deny_unknown_fields)]
 struct Funding {
     /// How much.
+    #[schema(value_type = ToMove)]
     amount: Money,
 }
 
@@ -41,11 +42,11 @@ struct Recorded {
 }
 
 /// Puts money or points into a campaign's budget.
-#[utoipa::path(tag = "loyalty", request_body = Funding, security(("key" = [])),
-    params(("Idempotency-Key" = String, Header, description = "A new UUID for each intent")), responses(
+#[utoipa::path(tag = "loyalty", request_body = Funding, security(("key" = ["loyalty:write"])),
+    params(("Idempotency-Key" = inline(IdempotencyKey), Header, description = "A new UUID for each intent")), responses(
     (status = 201, body = Recorded), Problems4xx, Problems5xx,
 ))]
-#[post("/v1/campaigns/{id}/fund")]
+#[post("/v1/campaigns/{id}/fund", wrap = "May(Scope::LoyaltyWrite)")]
 async fn fund_campaign(
     caller: Caller,
     key: IdempotencyKey,
@@ -55,7 +56,6 @@ async fn fund_campaign(
     id: web::Path<Uuid>,
     body: Json<Funding>,
 ) -> Result<HttpResponse, Problem> {
-    caller.require(Scope::LoyaltyWrite)?;
     let (tenant, id) = (caller.tenant.id, id.into_inner());
     let config = programmes.config(&platform, tenant).await?;
     let campaign = config.campaign(id).ok_or_else(unknown_campaign)?;
@@ -72,11 +72,11 @@ async fn fund_campaign(
 }
 
 /// Pauses a campaign: from the answered seq on, on every node, it gives nothing. Payments go on and say why.
-#[utoipa::path(tag = "loyalty", security(("key" = [])),
-    params(("Idempotency-Key" = String, Header, description = "A new UUID for each intent")), responses(
+#[utoipa::path(tag = "loyalty", security(("key" = ["loyalty:write"])),
+    params(("Idempotency-Key" = inline(IdempotencyKey), Header, description = "A new UUID for each intent")), responses(
     (status = 201, body = Recorded), Problems4xx, Problems5xx,
 ))]
-#[post("/v1/campaigns/{id}/pause")]
+#[post("/v1/campaigns/{id}/pause", wrap = "May(Scope::LoyaltyWrite)")]
 async fn pause_campaign(
     caller: Caller,
     key: IdempotencyKey,
@@ -89,11 +89,11 @@ async fn pause_campaign(
 }
 
 /// Lets a paused campaign give again.
-#[utoipa::path(tag = "loyalty", security(("key" = [])),
-    params(("Idempotency-Key" = String, Header, description = "A new UUID for each intent")), responses(
+#[utoipa::path(tag = "loyalty", security(("key" = ["loyalty:write"])),
+    params(("Idempotency-Key" = inline(IdempotencyKey), Header, description = "A new UUID for each intent")), responses(
     (status = 201, body = Recorded), Problems4xx, Problems5xx,
 ))]
-#[post("/v1/campaigns/{id}/resume")]
+#[post("/v1/campaigns/{id}/resume", wrap = "May(Scope::LoyaltyWrite)")]
 async fn resume_campaign(
     caller: Caller,
     key: IdempotencyKey,
@@ -114,7 +114,6 @@ async fn freeze(
     id: Uuid,
     debits: bool,
 ) -> Result<HttpResponse, Problem> {
-    caller.require(Scope::LoyaltyWrite)?;
     let config = programmes.config(platform, caller.tenant.id).await?;
     config.campaign(id).ok_or_else(unknown_campaign)?;
     let path = format!("/v1/campaigns/{id}/{}", if debits { "pause" } else { "resume" });

@@ -16,7 +16,7 @@ use crate::payments::{Payments, reading};
 use crate::platform::books::journal_of;
 use crate::platform::chart::Purpose;
 use crate::platform::http::{Cursor, Page, PageQuery};
-use crate::platform::keyring::{Caller, Scope};
+use crate::platform::keyring::{Caller, May, Scope};
 use crate::platform::money::{EUR, Money};
 use crate::platform::problem::{Problem, Problems4xx, Problems5xx};
 
@@ -55,17 +55,16 @@ struct BalancesBody {
 }
 
 /// Tells a customer's balances: money, cashback, points of each programme.
-#[utoipa::path(tag = "customers", security(("key" = [])), params(Freshness), responses(
+#[utoipa::path(tag = "customers", security(("key" = ["payments:read"])), params(Freshness), responses(
     (status = 200, body = BalancesBody), Problems4xx, Problems5xx,
 ))]
-#[get("/v1/customers/{id}/balances")]
+#[get("/v1/customers/{id}/balances", wrap = "May(Scope::PaymentsRead)")]
 async fn get_balances(
     caller: Caller,
     payments: web::Data<Payments>,
     id: web::Path<Uuid>,
     fresh: web::Query<Freshness>,
 ) -> Result<HttpResponse, Problem> {
-    caller.require(Scope::PaymentsRead)?;
     let customer = id.into_inner();
     let (as_of_seq, balances) = customer_balances(&payments, &caller, customer, fresh.min_seq).await?;
     Ok(HttpResponse::Ok().json(BalancesBody { customer, balances, as_of_seq }))
@@ -154,17 +153,16 @@ struct EntryBody {
 }
 
 /// Tells the movements of one of a customer's accounts, newest first. Balances follow from line to line.
-#[utoipa::path(tag = "customers", security(("key" = [])), params(StatementQuery), responses(
+#[utoipa::path(tag = "customers", security(("key" = ["payments:read"])), params(StatementQuery), responses(
     (status = 200, body = Page<EntryBody>), Problems4xx, Problems5xx,
 ))]
-#[get("/v1/customers/{id}/statement")]
+#[get("/v1/customers/{id}/statement", wrap = "May(Scope::PaymentsRead)")]
 async fn get_statement(
     caller: Caller,
     payments: web::Data<Payments>,
     id: web::Path<Uuid>,
     query: web::Query<StatementQuery>,
 ) -> Result<HttpResponse, Problem> {
-    caller.require(Scope::PaymentsRead)?;
     let (tenant, customer) = (&caller.tenant, id.into_inner());
     payments.customers.secret(&payments.platform, tenant.id, customer).await?;
     let StatementQuery { account, min_seq, cursor, limit } = query.into_inner();

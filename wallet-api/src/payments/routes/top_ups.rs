@@ -13,8 +13,8 @@ use crate::payments::{Payments, TopUpWish};
 use crate::platform::books::request_key;
 use crate::platform::chart::Rail;
 use crate::platform::http::{IdempotencyKey, Json, not_found};
-use crate::platform::keyring::{Caller, Scope};
-use crate::platform::money::{EUR, Money};
+use crate::platform::keyring::{Caller, May, Scope};
+use crate::platform::money::{EUR, EuroToMove, Money};
 use crate::platform::problem::{Problem, Problems4xx, Problems5xx};
 use crate::platform::reply::created;
 
@@ -29,6 +29,7 @@ struct NewTopUp {
     /// Whose wallet.
     customer: Uuid,
     /// How much, of EUR.
+    #[schema(value_type = EuroToMove)]
     amount: Money,
     /// Which way it comes.
     rail: Rail,
@@ -52,18 +53,17 @@ struct TopUpBody {
 }
 
 /// Brings money from outside into a customer's wallet.
-#[utoipa::path(tag = "payments", request_body = NewTopUp, security(("key" = [])),
-    params(("Idempotency-Key" = String, Header, description = "A new UUID for each intent")), responses(
+#[utoipa::path(tag = "payments", request_body = NewTopUp, security(("key" = ["payments:write"])),
+    params(("Idempotency-Key" = inline(IdempotencyKey), Header, description = "A new UUID for each intent")), responses(
     (status = 201, body = TopUpBody), Problems4xx, Problems5xx,
 ))]
-#[post("/v1/top-ups")]
+#[post("/v1/top-ups", wrap = "May(Scope::PaymentsWrite)")]
 async fn top_up(
     caller: Caller,
     key: IdempotencyKey,
     payments: web::Data<Payments>,
     body: Json<NewTopUp>,
 ) -> Result<HttpResponse, Problem> {
-    caller.require(Scope::PaymentsWrite)?;
     let amount_minor = body.amount.positive_eur("/amount")?;
     let key = request_key(&caller, &key, "/v1/top-ups", &body.canonical());
     let wish = TopUpWish { customer: body.customer, amount_minor, rail: body.rail };

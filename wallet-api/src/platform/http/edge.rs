@@ -13,7 +13,7 @@ use futures_util::FutureExt;
 use header::{HeaderMap, HeaderName, HeaderValue};
 use tracing::Instrument;
 
-use super::{HEADER_BYTES, RequestDeadline, language, method_not_allowed, not_found};
+use super::{HEADER_BYTES, RequestDeadline, allow, language, method_not_allowed, not_found};
 use crate::platform::clock::Clock;
 use crate::platform::ids::Ids;
 use crate::platform::limits::{self, Pass};
@@ -70,6 +70,9 @@ pub async fn edge(
             let (req, response) = response.into_parts();
             let mut response = finish(response, lang, &id);
             limits::tell(&req, response.headers_mut());
+            if status == StatusCode::METHOD_NOT_ALLOWED {
+                allow::tell(&req, response.headers_mut());
+            }
             Ok(ServiceResponse::new(req, response))
         }
         // The request went down with its handler, so the answer travels as an error that carries it.

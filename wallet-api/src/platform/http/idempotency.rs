@@ -14,7 +14,8 @@ use crate::platform::keyring::TenantSecret;
 use crate::platform::problem::Problem;
 
 /// A client's key: an extractor, so a route that takes one refuses requests without one.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, utoipa::ToSchema)]
+#[schema(value_type = String, min_length = 1, max_length = 255, pattern = r#"^(?!""$)[!-~]+$"#)]
 pub struct IdempotencyKey(String);
 
 impl IdempotencyKey {
@@ -24,6 +25,14 @@ impl IdempotencyKey {
         let bare = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(text);
         let valid = (1..=255).contains(&bare.len()) && bare.bytes().all(|byte| byte.is_ascii_graphic());
         valid.then(|| Self(bare.to_owned()))
+    }
+
+    /// The same for a key that stands in an address.
+    ///
+    /// # Errors
+    /// 400 `idempotency-key-invalid`.
+    pub fn in_path(text: &str) -> Result<Self, Problem> {
+        Self::parse(text).ok_or_else(invalid)
     }
 
     /// What the journal keeps of it: the UUID it is, else the first 16 bytes of an HMAC.

@@ -7,7 +7,9 @@
 //! bodies or tokens. Not here: TLS and HSTS (the proxy in front), compression, how much is too much (`limits`), time to *send* headers
 //! (`HttpServer::client_request_timeout`).
 
+mod allow;
 mod body;
+pub mod contract;
 mod cursor;
 mod edge;
 mod idempotency;
@@ -22,6 +24,7 @@ use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
 use futures_util::future::{LocalBoxFuture, Ready, ready};
 use serde_json::json;
 
+pub use allow::Methods;
 pub use body::{BodyLimit, Json};
 pub use cursor::{Cursor, Page, PageQuery};
 pub use edge::edge;

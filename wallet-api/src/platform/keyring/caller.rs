@@ -1,9 +1,9 @@
-//! The caller as an extractor: a route that takes one refuses everybody else.
+//! The caller as an extractor: a route that takes one refuses everybody else. What they may do is asked by [`May`](super::May).
 
 use std::sync::Arc;
 
 use actix_web::dev::Payload;
-use actix_web::{FromRequest, HttpRequest, http::header, web};
+use actix_web::{FromRequest, HttpMessage, HttpRequest, http::header, web};
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 
@@ -61,6 +61,9 @@ impl FromRequest for Caller {
     type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
     fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
+        if let Some(caller) = req.extensions().get::<Self>() {
+            return std::future::ready(Ok(caller.clone())).boxed_local(); // let in by what the route is wrapped in
+        }
         let platform = req.app_data::<web::Data<Platform>>().cloned();
         let key = bearer(req).and_then(ApiKey::parse);
         let req = req.clone();

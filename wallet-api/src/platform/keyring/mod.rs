@@ -8,6 +8,7 @@
 
 mod caller;
 mod key;
+mod may;
 mod scope;
 mod tenant;
 
@@ -21,6 +22,7 @@ use subtle::ConstantTimeEq;
 
 pub use caller::{Actor, Caller};
 pub use key::ApiKey;
+pub use may::May;
 pub use scope::{Scope, UnknownScope};
 pub use tenant::{Tenant, TenantSecret};
 

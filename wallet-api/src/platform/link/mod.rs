@@ -20,7 +20,7 @@ pub use seal::{Seal, secret};
 pub use server::{LinkEnd, routes};
 
 /// Where a node takes what others carry to it.
-const PATH: &str = "/internal/journal";
+pub(crate) const PATH: &str = "/internal/journal";
 /// Most bytes of requests in one POST; one larger request still goes, alone.
 const FULL_BYTES: usize = 1024 * 1024;
 /// Most bytes that are taken: the largest request there can be, and a full POST before it.

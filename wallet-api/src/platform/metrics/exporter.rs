@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use diesel::PgConnection;
+use ledger::follow::parked;
 use ledger::health::{self, Lag, Lease};
 use ledger::{Journal, StoreError};
 
@@ -43,6 +44,7 @@ struct Sample {
     clock_us: i64,
     leases: Vec<Lease>,
     lags: Vec<Lag>,
+    parked: Vec<(String, i64)>,
     hooks: HookBacklog,
 }
 
@@ -70,10 +72,11 @@ impl Exporter {
         let backlog = self.hooks.backlog;
         let ask = move |conn: &mut PgConnection| {
             let (leases, lags) = (health::leases(conn, LEASES)?, health::lags(conn, LAGS)?);
+            let parked = parked::counts(conn)?;
             let hooks = backlog(conn, COUNTED)?;
             // Last, so that it is compared with ours as soon as it is read.
             let clock_us = health::database_clock(conn)?;
-            Ok::<_, StoreError>(Sample { clock_us, leases, lags, hooks })
+            Ok::<_, StoreError>(Sample { clock_us, leases, lags, parked, hooks })
         };
         // No word to the log: whoever looks sees it, and looks again.
         self.asks.with_deadline(PATIENCE).try_run(ask).await.ok()?.ok()
@@ -161,6 +164,11 @@ fn write_sample(text: &mut Text, sample: &Sample, now: DateTime<Utc>) {
     for lag in &sample.lags {
         let journal = lag.journal.0.to_string();
         text.sample(name, &[("follower", &lag.follower), ("journal", &journal)], lag.records);
+    }
+    let name = "tessera_follower_parked_records";
+    text.family(name, "gauge", "Records that a follower could not read and went past.");
+    for (follower, count) in &sample.parked {
+        text.sample(name, &[("follower", follower)], count);
     }
     hooks::write_backlog(text, &sample.hooks, COUNTED, now);
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use hyper::body::Bytes;
 use ledger::follow::Span;
+use ledger::follow::parked::Unread;
 use uuid::Uuid;
 
 use super::attempt::Done;
@@ -23,6 +24,8 @@ pub(super) struct Told {
     pub(super) ordinal: i32,
     pub(super) id: Uuid,
     pub(super) kind: &'static str,
+    /// How many hooks led to it.
+    pub(super) depth: i16,
     pub(super) body: Bytes,
 }
 
@@ -53,6 +56,8 @@ pub(super) struct Flight {
     pub(super) events: Vec<Told>,
     /// By [`Landing::order`].
     pub(super) deliveries: Vec<Landing>,
+    /// Records that this binary cannot read.
+    pub(super) unread: Vec<Unread>,
     /// Endpoints some of whose deliveries wait in the table, because memory has no room for them.
     pub(super) overflowed: Vec<Key>,
     /// First attempts under way or waiting.
@@ -63,8 +68,8 @@ pub(super) struct Flight {
 impl Flight {
     /// A page, or records that nobody is told: `missing` of its deliveries are in memory.
     pub(super) fn new(span: Span, epoch: i64, read_at: DateTime<Utc>) -> Self {
-        let (events, deliveries, overflowed) = Default::default();
-        Self { span, epoch, read_at, events, deliveries, overflowed, missing: 0, began: Instant::now() }
+        let (events, deliveries, unread, overflowed) = Default::default();
+        Self { span, epoch, read_at, events, deliveries, unread, overflowed, missing: 0, began: Instant::now() }
     }
 
     /// Its records, or its deliveries where these are more.

@@ -16,11 +16,12 @@ use super::flights::Position;
 use super::lane::Lane;
 use super::outbox::Job;
 use super::receiver::{Key, Receiver};
-use super::{Engine, EngineError, attempt};
+use super::{Engine, EngineError, attempt, parked};
 use crate::engagement::hooks::store::bulk::{self, Listener, Place};
 use crate::engagement::hooks::store::turns;
 use crate::engagement::hooks::{message, notice};
 use crate::platform::events::Event;
+use crate::platform::follow::Reading;
 use crate::platform::problem::Chain;
 
 /// Under which name the cursors are kept.
@@ -49,12 +50,16 @@ struct Pause {
 pub(super) async fn run(engine: Arc<Engine>, mut stopping: watch::Receiver<bool>) {
     let mut changes = engine.journal.changes();
     let mut troubled = HashMap::new();
+    let mut looked_again = None;
     while !*stopping.borrow_and_update() {
         changes.mark_unchanged();
         let started = Instant::now();
         // Where another one leads, it moves the cursors now, and sends what is left.
         engine.flights().forget_landed(|journal| engine.journal.leading_epoch(journal).is_none());
-        let pause = if engine.journal.leads_any() {
+        let pause = if let Some(epoch) = engine.journal.latest_epoch() {
+            if looked_again != Some(epoch) && parked::take_up(&engine).await {
+                looked_again = Some(epoch);
+            }
             turn(&engine, &mut troubled).await
         } else {
             engine.lanes().keep_only(&HashSet::new());
@@ -228,7 +233,9 @@ fn next_page(
     if !span.is_empty() {
         let page = follow::page(conn, span)?;
         let receivers = engine.lanes().know(rows, &engine.settings.policy);
-        jobs = plan(&mut flight, &(engine.events)(&page)?, receivers, engine)?;
+        let Reading { read, unread } = (engine.events)(&page);
+        flight.unread = unread;
+        jobs = plan(&mut flight, &read, receivers, engine)?;
     }
     let is_all = span.upto == unread.upto;
     let at_least = match (is_all, flight.events.is_empty()) {
@@ -282,12 +289,12 @@ fn plan(
     Ok(jobs)
 }
 
-fn told(event: &Event) -> serde_json::Result<Told> {
+pub(super) fn told(event: &Event) -> serde_json::Result<Told> {
     let body = message::body(event)?.into();
-    Ok(Told { seq: event.seq, ordinal: event.ordinal, id: event.id(), kind: event.kind, body })
+    Ok(Told { seq: event.seq, ordinal: event.ordinal, id: event.id(), kind: event.kind, depth: event.depth, body })
 }
 
 fn job(told: &Told, (tenant, endpoint): Key) -> Job {
     let place = Place { tenant, endpoint, seq: told.seq, ordinal: told.ordinal };
-    Job { place, event: told.id, attempts: 0, replayed: None, turn: None, depth: 0, body: told.body.clone() }
+    Job { place, event: told.id, attempts: 0, replayed: None, turn: None, depth: told.depth, body: told.body.clone() }
 }

@@ -25,6 +25,7 @@ mod health;
 mod lane;
 mod lanes;
 mod outbox;
+mod parked;
 mod poll;
 mod receiver;
 mod record;
@@ -36,8 +37,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use ledger::Journal;
 use ledger::follow::Page;
-use ledger::{Journal, StoreError};
 use tokio::sync::{Notify, watch};
 
 use self::flight::Flight;
@@ -52,11 +53,13 @@ use super::store::bulk;
 use crate::platform::Platform;
 use crate::platform::db::DbError;
 use crate::platform::events::Event;
+use crate::platform::follow::Reading;
 use crate::platform::ids::Ids;
 use crate::platform::metrics::HookLoad;
 
-/// Makes events of a page of the journal. Pure: the same page always gives the same events.
-pub type EventSource = fn(&Page) -> Result<Vec<Event>, StoreError>;
+/// Makes events of a page of the journal, and tells which records it cannot read. Pure: the same page always gives the
+/// same.
+pub type EventSource = fn(&Page) -> Reading<Event>;
 
 /// When to try again: see [`schedule::next_attempt`], which is the published one.
 pub type Schedule = fn(u32, DateTime<Utc>, Option<Duration>, u64) -> Option<DateTime<Utc>>;

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use chrono::DateTime;
 use diesel::{PgConnection, QueryResult};
+use ledger::JournalId;
+use ledger::follow::parked;
 use ledger::follow::{self, Span};
 use tokio::sync::watch;
 
@@ -20,6 +22,7 @@ use crate::engagement::hooks::notice::{self, Notice};
 use crate::engagement::hooks::store::bulk::{self, NewDelivery, NewEvent, Outcome};
 use crate::engagement::hooks::store::turns::{self, Waits};
 use crate::engagement::hooks::switch_off;
+use crate::platform::follow::tell_parked;
 use crate::platform::problem::Chain;
 
 /// How long what came first waits for what comes with it: nobody waits for it.
@@ -114,6 +117,7 @@ async fn land(engine: &Engine, flights: Vec<Flight>) -> Result<(), EngineError> 
 }
 
 fn written(engine: &Engine, flights: &[Flight]) {
+    flights.iter().for_each(|flight| tell_parked(NAME, flight.span.journal, &flight.unread));
     engine.flights().written(flights);
     let_go(engine, flights);
     let overflowed = flights.iter().flat_map(|flight| &flight.overflowed);
@@ -164,6 +168,9 @@ fn write_pages(
             bulk::insert_events(conn, span.journal.0, &events)?;
             in_turn(conn, &turns, |conn| bulk::insert_deliveries(conn, &deliveries))?;
         }
+        for flight in flights {
+            parked::park(conn, NAME, span.journal, &flight.unread)?;
+        }
         if !outcomes.is_empty() {
             bulk::insert_attempts(conn, &outcomes)?;
             tell(conn, &outcomes, changes)?;
@@ -172,11 +179,23 @@ fn write_pages(
     })
 }
 
+/// Writes an event that was read late down, to be told by the poll.
+pub(super) fn write_late(conn: &mut PgConnection, journal: JournalId, flight: &Flight) -> QueryResult<()> {
+    let events: Vec<_> = flight.events.iter().map(event_row(flight)).collect();
+    let deliveries: Vec<_> = flight.deliveries.iter().map(delivery_row).collect();
+    if deliveries.is_empty() {
+        return Ok(());
+    }
+    let turns = turns_of(deliveries.iter().filter_map(|row| Some((&row.place, row.turn?))));
+    bulk::insert_events(conn, journal.0, &events)?;
+    in_turn(conn, &turns, |conn| bulk::insert_deliveries(conn, &deliveries))
+}
+
 fn event_row(flight: &Flight) -> impl Fn(&Told) -> NewEvent<'_> {
     let created_at = flight.read_at;
     move |told| {
-        let Told { seq, ordinal, id, kind, body } = told;
-        NewEvent { seq: *seq, ordinal: *ordinal, id: *id, kind, body, created_at }
+        let Told { seq, ordinal, id, kind, depth, body } = told;
+        NewEvent { seq: *seq, ordinal: *ordinal, id: *id, kind, body, depth: *depth, created_at }
     }
 }
 

@@ -8,7 +8,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::engagement::hooks::catalogue::{EVENT_TYPES, EventType};
 use crate::engagement::hooks::model::HookError;
-use crate::platform::keyring::{Caller, Scope};
+use crate::platform::keyring::{May, Scope};
 use crate::platform::problem::{Problem, Problems4xx};
 
 pub(super) fn routes(config: &mut ServiceConfig) {
@@ -50,22 +50,20 @@ fn summary(kind: &EventType) -> EventTypeSummary {
 }
 
 /// Lists every type of event there is.
-#[utoipa::path(tag = "hooks", security(("key" = [])), responses(
+#[utoipa::path(tag = "hooks", security(("key" = ["hooks:read"])), responses(
     (status = 200, body = EventTypeList), Problems4xx,
 ))]
-#[get("/v1/event-types")]
-async fn list_event_types(caller: Caller) -> Result<HttpResponse, Problem> {
-    caller.require(Scope::HooksRead)?;
+#[get("/v1/event-types", wrap = "May(Scope::HooksRead)")]
+async fn list_event_types() -> Result<HttpResponse, Problem> {
     Ok(HttpResponse::Ok().json(EventTypeList { items: EVENT_TYPES.iter().map(summary).collect() }))
 }
 
 /// Tells of a type of event, with the JSON schema of its body.
-#[utoipa::path(tag = "hooks", security(("key" = [])), responses(
+#[utoipa::path(tag = "hooks", security(("key" = ["hooks:read"])), responses(
     (status = 200, body = EventTypeDetail), Problems4xx,
 ))]
-#[get("/v1/event-types/{name}")]
-async fn get_event_type(caller: Caller, name: web::Path<String>) -> Result<HttpResponse, Problem> {
-    caller.require(Scope::HooksRead)?;
+#[get("/v1/event-types/{name}", wrap = "May(Scope::HooksRead)")]
+async fn get_event_type(name: web::Path<String>) -> Result<HttpResponse, Problem> {
     let kind = EventType::named(&name).ok_or(HookError::NoSuchType)?;
     let schema = kind.schema().map_err(HookError::from)?;
     Ok(HttpResponse::Ok().json(EventTypeDetail { summary: summary(kind), schema }))

@@ -19,7 +19,7 @@ use crate::engagement::hooks::send;
 use crate::engagement::hooks::sign::Secret;
 use crate::platform::Platform;
 use crate::platform::http::Json;
-use crate::platform::keyring::{Caller, Scope};
+use crate::platform::keyring::{Caller, May, Scope};
 use crate::platform::problem::{Problem, Problems4xx};
 
 /// How long an old secret signs beside the new one, when nobody says: a day.
@@ -50,16 +50,15 @@ pub(super) fn depth(request: &HttpRequest) -> i16 {
 }
 
 /// Enables a disabled endpoint: it is told what happens from then on. What ended as `gone` can be replayed.
-#[utoipa::path(tag = "hooks", security(("key" = [])), responses(
+#[utoipa::path(tag = "hooks", security(("key" = ["hooks:write"])), responses(
     (status = 200, body = HookEndpoint), Problems4xx,
 ))]
-#[post("/v1/hook-endpoints/{id}/enable")]
+#[post("/v1/hook-endpoints/{id}/enable", wrap = "May(Scope::HooksWrite)")]
 async fn enable_hook_endpoint(
     caller: Caller,
     platform: web::Data<Platform>,
     id: web::Path<Uuid>,
 ) -> Result<HttpResponse, Problem> {
-    caller.require(Scope::HooksWrite)?;
     let (tenant, now, id) = (caller.tenant.id, platform.clock.now(), id.into_inner());
     let endpoint = platform.db.run(move |conn| hooks::enable(conn, tenant, now, id)).await?;
     Ok(HttpResponse::Ok().json(HookEndpoint::of(endpoint, now)))
@@ -77,10 +76,10 @@ pub(super) struct SecretRotation {
 
 /// Replaces the secret of an endpoint, and shows the new one once. Until the overlap is over, every hook carries a
 /// signature of each; within a second or so on every node.
-#[utoipa::path(tag = "hooks", request_body = Option<SecretRotation>, security(("key" = [])), responses(
+#[utoipa::path(tag = "hooks", request_body = Option<SecretRotation>, security(("key" = ["hooks:write"])), responses(
     (status = 200, body = AddedHookEndpoint), Problems4xx,
 ))]
-#[post("/v1/hook-endpoints/{id}/rotate-secret")]
+#[post("/v1/hook-endpoints/{id}/rotate-secret", wrap = "May(Scope::HooksWrite)")]
 async fn rotate_hook_secret(
     caller: Caller,
     platform: web::Data<Platform>,
@@ -88,7 +87,6 @@ async fn rotate_hook_secret(
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
-    caller.require(Scope::HooksWrite)?;
     let SecretRotation { overlap_s } = optional(&request, payload).await?;
     let overlap_s = overlap_s.unwrap_or(OVERLAP_S);
     if !(0..=LONGEST_OVERLAP_S).contains(&overlap_s) {
@@ -116,17 +114,16 @@ pub(super) struct HookTest {
 
 /// Sends an endpoint a test event, `endpoint.test.v1`, whatever types it listens to. It is signed, retried and listed like
 /// every other. A call made because of a hook carries that hook's `tessera-hook-depth` on; past 8 it is refused.
-#[utoipa::path(tag = "hooks", security(("key" = [])), responses(
+#[utoipa::path(tag = "hooks", security(("key" = ["hooks:write"])), responses(
     (status = 202, body = HookTest), Problems4xx,
 ))]
-#[post("/v1/hook-endpoints/{id}/test")]
+#[post("/v1/hook-endpoints/{id}/test", wrap = "May(Scope::HooksWrite)")]
 async fn test_hook_endpoint(
     caller: Caller,
     platform: web::Data<Platform>,
     id: web::Path<Uuid>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    caller.require(Scope::HooksWrite)?;
     let (tenant, now, id, depth) = (caller.tenant.id, platform.clock.now(), id.into_inner(), depth(&request));
     let placed = platform.db.run(move |conn| hooks::test(conn, tenant, now, id, depth)).await?;
     let Placed { seq, ordinal, event } = placed;

@@ -16,7 +16,7 @@ use crate::engagement::hooks::replay::{self, Bound, MAX_NAMES, Replay, Wish};
 use crate::engagement::hooks::store;
 use crate::platform::Platform;
 use crate::platform::http::{Cursor, Page, PageQuery};
-use crate::platform::keyring::{Caller, Scope};
+use crate::platform::keyring::{Caller, May, Scope};
 use crate::platform::problem::{Problem, Problems4xx};
 
 pub(super) fn routes(config: &mut ServiceConfig) {
@@ -33,22 +33,23 @@ pub(super) fn routes(config: &mut ServiceConfig) {
 #[serde(deny_unknown_fields)]
 struct NewHookReplay {
     /// The first event, by its `sequence`.
-    #[schema(example = "0000000000000000042.0000")]
+    #[schema(example = "0000000000000000042.0000", pattern = r"^[0-8][0-9]{18}\.[0-9]{4}$")]
     from: Option<String>,
     /// The last event, by its `sequence`.
-    #[schema(example = "0000000000000000084.0000")]
+    #[schema(example = "0000000000000000084.0000", pattern = r"^[0-8][0-9]{18}\.[0-9]{4}$")]
     until: Option<String>,
     /// Instead of `from`: events written down at this time or later.
     from_time: Option<DateTime<Utc>>,
     /// Instead of `until`: events written down before this time.
     until_time: Option<DateTime<Utc>>,
     /// Only these types, 1 to 50.
-    #[schema(example = json!(["payment.cleared.v1"]))]
+    #[schema(example = json!(["payment.cleared.v1"]), min_items = 1, max_items = 50)]
     event_types: Option<Vec<String>>,
     /// Only deliveries that are this far.
-    #[schema(example = json!(["failed", "gone"]))]
+    #[schema(example = json!(["failed", "gone"]), min_items = 1, max_items = 4)]
     statuses: Option<Vec<DeliveryStatus>>,
     /// Only events with these ids, or `webhook-id`s made of them; 1 to 100.
+    #[schema(min_items = 1, max_items = 100)]
     ids: Option<Vec<String>>,
 }
 
@@ -146,17 +147,16 @@ fn bound(
 }
 
 /// Tells an endpoint one event again, at once, under the same ids.
-#[utoipa::path(tag = "hooks", security(("key" = [])), responses(
+#[utoipa::path(tag = "hooks", security(("key" = ["hooks:write"])), responses(
     (status = 202), Problems4xx,
 ))]
-#[post("/v1/hook-endpoints/{id}/deliveries/{sequence}/replay")]
+#[post("/v1/hook-endpoints/{id}/deliveries/{sequence}/replay", wrap = "May(Scope::HooksWrite)")]
 async fn replay_hook_delivery(
     caller: Caller,
     platform: web::Data<Platform>,
     path: web::Path<(Uuid, String)>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    caller.require(Scope::HooksWrite)?;
     let (tenant, (endpoint, sequence)) = (caller.tenant.id, path.into_inner());
     let at = parse_sequence(&sequence).ok_or(HookError::Unknown)?;
     let (now, depth) = (platform.clock.now(), depth(&request));
@@ -167,10 +167,10 @@ async fn replay_hook_delivery(
 /// Tells an endpoint again what it was told in a range, under the same ids; a filter says what of it.
 ///
 /// The leader walks through it in pages, beside everything else; the order says how far it is, and can be cancelled.
-#[utoipa::path(tag = "hooks", request_body = Option<NewHookReplay>, security(("key" = [])), responses(
+#[utoipa::path(tag = "hooks", request_body = Option<NewHookReplay>, security(("key" = ["hooks:write"])), responses(
     (status = 202, body = HookReplay), Problems4xx,
 ))]
-#[post("/v1/hook-endpoints/{id}/replays")]
+#[post("/v1/hook-endpoints/{id}/replays", wrap = "May(Scope::HooksWrite)")]
 async fn replay_hooks(
     caller: Caller,
     platform: web::Data<Platform>,
@@ -178,7 +178,6 @@ async fn replay_hooks(
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
-    caller.require(Scope::HooksWrite)?;
     if depth(&request) > MAX_DEPTH {
         return Err(HookError::Loop.into());
     }
@@ -190,17 +189,16 @@ async fn replay_hooks(
 }
 
 /// Lists the orders to tell an endpoint again, newest first.
-#[utoipa::path(tag = "hooks", params(PageQuery), security(("key" = [])), responses(
+#[utoipa::path(tag = "hooks", params(PageQuery), security(("key" = ["hooks:read"])), responses(
     (status = 200, body = Page<HookReplay>), Problems4xx,
 ))]
-#[get("/v1/hook-endpoints/{id}/replays")]
+#[get("/v1/hook-endpoints/{id}/replays", wrap = "May(Scope::HooksRead)")]
 async fn list_hook_replays(
     caller: Caller,
     platform: web::Data<Platform>,
     endpoint: web::Path<Uuid>,
     query: web::Query<PageQuery>,
 ) -> Result<HttpResponse, Problem> {
-    caller.require(Scope::HooksRead)?;
     let (tenant, endpoint, limit) = (&caller.tenant, endpoint.into_inner(), query.limit()?);
     let listing = format!("hook-replays:{endpoint}");
     let before = query.cursor.as_deref().map(|text| Cursor::decode(&tenant.secret, &listing, text)).transpose()?;
@@ -215,32 +213,30 @@ async fn list_hook_replays(
 }
 
 /// Tells how far an order to tell again is.
-#[utoipa::path(tag = "hooks", security(("key" = [])), responses(
+#[utoipa::path(tag = "hooks", security(("key" = ["hooks:read"])), responses(
     (status = 200, body = HookReplay), Problems4xx,
 ))]
-#[get("/v1/hook-replays/{id}")]
+#[get("/v1/hook-replays/{id}", wrap = "May(Scope::HooksRead)")]
 async fn get_hook_replay(
     caller: Caller,
     platform: web::Data<Platform>,
     id: web::Path<Uuid>,
 ) -> Result<HttpResponse, Problem> {
-    caller.require(Scope::HooksRead)?;
     let (tenant, id) = (caller.tenant.id, id.into_inner());
     let replay = platform.db.run(move |conn| replay::find(conn, tenant, id)).await?;
     Ok(HttpResponse::Ok().json(HookReplay::from(replay)))
 }
 
 /// Ends an order to tell again where it is. What it made due is still sent.
-#[utoipa::path(tag = "hooks", security(("key" = [])), responses(
+#[utoipa::path(tag = "hooks", security(("key" = ["hooks:write"])), responses(
     (status = 204), Problems4xx,
 ))]
-#[delete("/v1/hook-replays/{id}")]
+#[delete("/v1/hook-replays/{id}", wrap = "May(Scope::HooksWrite)")]
 async fn cancel_hook_replay(
     caller: Caller,
     platform: web::Data<Platform>,
     id: web::Path<Uuid>,
 ) -> Result<HttpResponse, Problem> {
-    caller.require(Scope::HooksWrite)?;
     let (tenant, now, id) = (caller.tenant.id, platform.clock.now(), id.into_inner());
     platform.db.run(move |conn| replay::cancel(conn, tenant, now, id)).await?;
     Ok(HttpResponse::NoContent().finish())

@@ -187,6 +187,7 @@ async fn deliveries_are_listed_newest_first_by_status_with_their_attempts() {
             id: Uuid::from_u128(9),
             kind: "payment.cleared.v1",
             body: b"{}",
+            depth: 0,
             created_at: now,
         };
         bulk::insert_events(&mut conn, tenant, &[event]).unwrap();

@@ -32,6 +32,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::guard::{Policy, Refusal, Target};
+use crate::platform::events::DEPTH_HEADER;
 use answer::Answer;
 pub use handshake::{ORIGIN, ShakeError};
 use pool::{Connection, Pool};
@@ -40,7 +41,7 @@ const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
 const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
 const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
 /// How many hooks led to a hook, or to a call: a call made because of a hook carries the hook's on.
-pub const DEPTH: HeaderName = HeaderName::from_static("tessera-hook-depth");
+pub const DEPTH: HeaderName = HeaderName::from_static(DEPTH_HEADER);
 const CLOUD_EVENT: HeaderValue = HeaderValue::from_static("application/cloudevents+json");
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("tessera/", env!("CARGO_PKG_VERSION")));
 

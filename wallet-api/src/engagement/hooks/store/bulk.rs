@@ -90,19 +90,23 @@ pub(crate) struct NewEvent<'a> {
     pub(crate) id: Uuid,
     pub(crate) kind: &'a str,
     pub(crate) body: &'a [u8],
+    /// How many hooks led to it.
+    pub(crate) depth: i16,
     pub(crate) created_at: DateTime<Utc>,
 }
 
 /// Keeps events of one tenant.
 pub(crate) fn insert_events(conn: &mut PgConnection, tenant: i64, events: &[NewEvent<'_>]) -> QueryResult<()> {
-    const TEXT: &str = "INSERT INTO hook_event (tenant, seq, ordinal, id, kind, body, created_at) SELECT ?, ?";
+    const TEXT: &str = "INSERT INTO hook_event (tenant, seq, ordinal, id, kind, body, created_at, depth) \
+        SELECT ?, ?";
     let columns = Columns::of(events)
         .with::<BigInt, _>(|event| event.seq)
         .with::<Integer, _>(|event| event.ordinal)
         .with::<SqlUuid, _>(|event| event.id)
         .with::<Text, _>(|event| event.kind)
         .with::<Binary, _>(|event| event.body)
-        .with::<Timestamptz, _>(|event| event.created_at);
+        .with::<Timestamptz, _>(|event| event.created_at)
+        .with::<SmallInt, _>(|event| event.depth);
     statement::<()>(TEXT, &[&tenant.into_sql::<BigInt>(), &columns]).execute(conn).map(drop)
 }
 

@@ -14,12 +14,7 @@ pub(in super::super) fn last_ordinal(conn: &mut PgConnection, tenant: i64, seq: 
 }
 
 /// Keeps an event; false when its place is taken.
-pub(in super::super) fn insert_event(
-    conn: &mut PgConnection,
-    tenant: i64,
-    event: &NewEvent<'_>,
-    depth: i16,
-) -> QueryResult<bool> {
+pub(in super::super) fn insert_event(conn: &mut PgConnection, tenant: i64, event: &NewEvent<'_>) -> QueryResult<bool> {
     let row = (
         hook_event::tenant.eq(tenant),
         hook_event::seq.eq(event.seq),
@@ -28,7 +23,7 @@ pub(in super::super) fn insert_event(
         hook_event::kind.eq(event.kind),
         hook_event::body.eq(event.body),
         hook_event::created_at.eq(event.created_at),
-        hook_event::depth.eq(depth),
+        hook_event::depth.eq(event.depth),
     );
     let inserted = diesel::insert_into(hook_event::table).values(row).on_conflict_do_nothing().execute(conn)?;
     Ok(inserted == 1)

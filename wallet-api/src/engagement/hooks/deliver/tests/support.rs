@@ -56,7 +56,7 @@ pub(super) async fn eventually(mut is_so: impl FnMut() -> bool) {
 }
 
 /// One event per transaction, its data from the companion.
-fn paid(page: &Page) -> Result<Vec<Event>, StoreError> {
+fn paid(page: &Page) -> Reading<Event> {
     let transactions = page.entries.iter().filter(|entry| matches!(entry.said, Said::Posted { .. }));
     let at = |us| DateTime::from_timestamp_micros(us).unwrap();
     let event = |record: &Entry| Event {
@@ -68,25 +68,26 @@ fn paid(page: &Page) -> Result<Vec<Event>, StoreError> {
         subject: "customer/1".to_owned(),
         occurred: at(record.effective_us),
         recorded: at(record.recorded_us),
+        depth: 0,
         data: page
             .companions
             .iter()
             .find(|written| written.seq == record.seq)
             .map_or(serde_json::Value::Null, |written| serde_json::from_slice(&written.body).unwrap()),
     };
-    Ok(transactions.map(event).collect())
+    Reading { read: transactions.map(event).collect(), unread: Vec::new() }
 }
 
 /// For measuring: no look-up of companions in a list.
-fn paid_plainly(page: &Page) -> Result<Vec<Event>, StoreError> {
+fn paid_plainly(page: &Page) -> Reading<Event> {
     let bare = Page { companions: Vec::new(), ..page.clone() };
-    let mut events = paid(&bare)?;
-    for event in &mut events {
+    let mut events = paid(&bare);
+    for event in &mut events.read {
         event.data = serde_json::json!({"payment": Uuid::nil(), "merchant": Uuid::nil(), "instrument": "wallet",
             "amount": {"amount": "1999", "asset": "EUR"}, "cashback": {"amount": "39", "asset": "EUR"},
             "points": {"amount": "19", "asset": "PTS:club"}});
     }
-    Ok(events)
+    events
 }
 
 pub(super) struct World {

@@ -49,6 +49,7 @@ fn add_due(conn: &mut PgConnection, first: i64, last: i64) {
             id: Uuid::from_u64_pair(1, 2),
             kind: "test.paid.v1",
             body: b"{}",
+            depth: 0,
             created_at: now(),
         })
         .collect();

@@ -1,0 +1,82 @@
+//! What the OpenAPI document says of every operation, added once to all: how each can be refused, and the request's id.
+//!
+//! A client generator and a contract test then see what is true everywhere: any operation may be refused by the caller's
+//! fault or ours, every refusal is a problem, and every answer has an `x-request-id`.
+
+use utoipa::ToSchema;
+use utoipa::openapi::path::{Operation, PathItem};
+use utoipa::openapi::schema::{AdditionalProperties, OneOf, SchemaType};
+use utoipa::openapi::{
+    Content, ContentBuilder, HeaderBuilder, ObjectBuilder, OpenApi, Ref, RefOr, Response, ResponseBuilder, Schema, Type,
+};
+
+use crate::platform::problem::ProblemBody;
+
+/// Completes a document whose routes are all there.
+pub fn complete(document: &mut OpenApi) {
+    for operation in document.paths.paths.values_mut().flat_map(operations_of) {
+        for (statuses, what) in [("4XX", "Refused"), ("5XX", "Not done, or not known to be")] {
+            let response = operation.responses.responses.entry(statuses.to_owned());
+            response.or_insert_with(|| refusal(what).into());
+        }
+        if let Some(RefOr::T(body)) = &mut operation.request_body {
+            body.content.values_mut().for_each(not_null);
+        }
+        for response in operation.responses.responses.values_mut() {
+            if let RefOr::T(response) = response {
+                identify(response);
+            }
+        }
+    }
+    let schemas = document.components.iter_mut().flat_map(|components| components.schemas.values_mut());
+    for schema in schemas {
+        if let RefOr::T(Schema::OneOf(variants)) = schema {
+            close(variants);
+        }
+    }
+}
+
+/// The methods there are at an address.
+pub fn methods(item: &PathItem) -> impl Iterator<Item = &'static str> {
+    let PathItem { get, put, post, delete, patch, .. } = item;
+    let all = [("GET", get), ("PUT", put), ("POST", post), ("DELETE", delete), ("PATCH", patch)];
+    all.into_iter().filter(|(_, operation)| operation.is_some()).map(|(method, _)| method)
+}
+
+fn operations_of(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+    let PathItem { get, put, post, delete, patch, .. } = item;
+    [get, put, post, delete, patch].into_iter().flatten()
+}
+
+fn refusal(what: &str) -> Response {
+    let body = ContentBuilder::new().schema(Some(Ref::from_schema_name(ProblemBody::name()))).build();
+    ResponseBuilder::new().description(what).content("application/problem+json", body).build()
+}
+
+fn identify(response: &mut Response) {
+    let header = HeaderBuilder::new().schema(Some(ObjectBuilder::new().schema_type(Type::String))).description(Some(
+        "Names this request in our log: the one you sent, if it is 1 to 64 of A-Z, a-z, 0-9, -, _ and .",
+    ));
+    response.headers.insert("x-request-id".to_owned(), header.build().into());
+}
+
+/// A body that may be left out is not `null` instead.
+fn not_null(content: &mut RefOr<Content>) {
+    let RefOr::T(content) = content else { return };
+    if let Some(RefOr::T(Schema::OneOf(either))) = &mut content.schema {
+        let null = SchemaType::Type(Type::Null);
+        either.items.retain(|one| !matches!(one, RefOr::T(Schema::Object(object)) if object.schema_type == null));
+        if let [only] = either.items.as_slice() {
+            content.schema = Some(only.clone());
+        }
+    }
+}
+
+/// What is told apart by a tag takes no unknown member either: nothing that is read by this API does.
+fn close(variants: &mut OneOf) {
+    for variant in &mut variants.items {
+        if let RefOr::T(Schema::Object(object)) = variant {
+            object.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! What a route asks of its caller, asked before anything else of the request is looked at.
+//!
+//! `#[post("/v1/payments", wrap = "May(Scope::PaymentsWrite)")]`: a stranger is told 401 and a key without the scope 403,
+//! whatever the rest of the request is, and however long its body. The handler's own [`Caller`] is the one let in here.
+
+use std::future::{Ready, ready};
+use std::rc::Rc;
+
+use actix_web::body::{EitherBody, MessageBody};
+use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
+use actix_web::{Error, HttpMessage};
+use futures_util::FutureExt;
+use futures_util::future::LocalBoxFuture;
+
+use super::{Caller, Scope};
+
+/// Lets through who may do this, and refuses the others before the route reads anything of theirs.
+#[derive(Debug, Clone, Copy)]
+pub struct May(pub Scope);
+
+impl<S, B> Transform<S, ServiceRequest> for May
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
+    B: MessageBody + 'static,
+{
+    type Response = ServiceResponse<EitherBody<B>>;
+    type Error = Error;
+    type InitError = ();
+    type Transform = Asking<S>;
+    type Future = Ready<Result<Self::Transform, ()>>;
+
+    fn new_transform(&self, inner: S) -> Self::Future {
+        ready(Ok(Asking { scope: self.0, inner: Rc::new(inner) }))
+    }
+}
+
+/// A route behind [`May`].
+#[derive(Debug)]
+pub struct Asking<S> {
+    scope: Scope,
+    inner: Rc<S>,
+}
+
+impl<S, B> Service<ServiceRequest> for Asking<S>
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
+    B: MessageBody + 'static,
+{
+    type Response = ServiceResponse<EitherBody<B>>;
+    type Error = Error;
+    type Future = LocalBoxFuture<'static, Result<Self::Response, Error>>;
+
+    forward_ready!(inner);
+
+    fn call(&self, mut req: ServiceRequest) -> Self::Future {
+        let (scope, inner) = (self.scope, Rc::clone(&self.inner));
+        async move {
+            let caller = req.extract::<Caller>().await;
+            match caller.and_then(|caller| caller.require(scope).map(|()| caller)) {
+                Ok(caller) => {
+                    req.extensions_mut().insert(caller);
+                    Ok(inner.call(req).await?.map_into_left_body())
+                }
+                Err(refusal) => Ok(req.error_response(refusal).map_into_right_body()),
+            }
+        }
+        .boxed_local()
+    }
+}
