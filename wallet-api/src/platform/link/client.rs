@@ -1,5 +1,6 @@
 //! The end of the link at a node that does not lead.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -88,7 +89,8 @@ impl Link {
             Url::parse(address).ok().filter(|url| matches!(url.scheme(), "http" | "https")).ok_or(Lost::Unsent)?;
         // Not bounded here: the journal bounds how many of its requests are under way.
         let (sender, parcels) = mpsc::unbounded_channel();
-        let far = Far { address: address.to_owned(), url, seal: self.seal.clone(), tls: self.tls.clone() };
+        let silent = AtomicBool::new(false);
+        let far = Far { address: address.to_owned(), url, seal: self.seal.clone(), tls: self.tls.clone(), silent };
         let (far, parcels) = (Arc::new(far), Arc::new(AsyncMutex::new(parcels)));
         for _ in 0..CONNECTIONS {
             self.runtime.spawn(work(Arc::clone(&far), Arc::clone(&parcels)));
@@ -117,6 +119,8 @@ struct Far {
     url: Url,
     seal: Seal,
     tls: TlsConnector,
+    /// It did not answer last time, and the log has been told.
+    silent: AtomicBool,
 }
 
 type Parcels = Arc<AsyncMutex<mpsc::UnboundedReceiver<Parcel>>>;
@@ -149,6 +153,7 @@ fn fitting(batch: &[Parcel]) -> usize {
 async fn deliver(far: &Far, connection: &mut Option<Connection>, batch: Vec<Parcel>) {
     match exchange(far, connection, &batch).await {
         Ok(answers) => {
+            far.silent.store(false, Ordering::Relaxed);
             for (parcel, answer) in batch.into_iter().zip(answers) {
                 // Whoever no longer listens has their answer in the journal, under their key.
                 _ = parcel.reply.send(Ok(answer));
@@ -156,7 +161,10 @@ async fn deliver(far: &Far, connection: &mut Option<Connection>, batch: Vec<Parc
         }
         Err(failure) => {
             *connection = None;
-            tracing::warn!(node = far.address, failure = failure.words(), "the node that leads did not answer");
+            // Once, not for each of the thousands that ask while another node takes over.
+            if !far.silent.swap(true, Ordering::Relaxed) {
+                tracing::warn!(node = far.address, failure = failure.words(), "the node that leads did not answer");
+            }
             for parcel in batch {
                 _ = parcel.reply.send(Err(failure.lost()));
             }
