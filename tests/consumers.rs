@@ -285,6 +285,9 @@ async fn f39_a_record_that_nobody_can_read_is_parked_and_taken_up_after_an_upgra
     let doctor = tessera(&["doctor", "--cluster", "--database-url", &app.db().url()]).run();
     assert!(doctor.out.contains(&format!("card cannot read seq {seq}")), "{doctor:?}");
 
+    let unread = app.api().get(&format!("/v1/payments/{poison}")).await;
+    assert_eq!((unread.status, unread.code().as_str()), (503, "payment-unreadable"));
+
     // Who cannot read it either leaves it where it is.
     app.restart();
     eventually_async("it is tried again", PATIENCE, async || {

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use data_encoding::HEXLOWER;
 use ledger::follow::parked::Unread;
 use ledger::follow::{Entry, Page, Said, Written};
-use ledger::{Dropped, JournalId, StoreError};
+use ledger::{Dropped, JournalId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -18,6 +18,7 @@ use crate::platform::books::refusal_code;
 use crate::platform::events::Event;
 use crate::platform::follow::Reading;
 use crate::platform::money::{EUR, Money};
+use crate::platform::problem::Problem;
 
 /// The companion's kind.
 pub const PAYMENT: i32 = 1;
@@ -126,9 +127,14 @@ impl PaymentPaper {
     /// The paper in a companion's bytes.
     ///
     /// # Errors
-    /// [`StoreError::Corrupt`] when they are of a version this binary does not know.
-    pub fn read(journal: JournalId, companion: &Written) -> Result<Self, StoreError> {
-        Self::parse(companion).ok_or(StoreError::Corrupt { journal: journal.0, seq: companion.seq, what: PAPER })
+    /// 503 `payment-unreadable` when they are of a version this binary does not know: while nodes are updated, another one
+    /// may.
+    pub fn read(journal: JournalId, companion: &Written) -> Result<Self, Problem> {
+        Self::parse(companion).ok_or_else(|| {
+            tracing::error!(journal = journal.0, seq = companion.seq, "a payment's paper cannot be read");
+            let detail = "It was recorded by a newer release than this node's: ask again when the nodes are updated.";
+            Problem::new(503, "payment-unreadable", "This node cannot read the payment", detail).retry_after(60)
+        })
     }
 
     fn parse(companion: &Written) -> Option<Self> {

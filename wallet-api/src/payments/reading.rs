@@ -13,7 +13,7 @@ use crate::platform::problem::Problem;
 /// The paper of a payment.
 pub(super) async fn paper(platform: &Platform, journal: JournalId, payment: Uuid) -> Result<PaymentPaper, Problem> {
     let found = platform.db.run(move |conn| read::companion(conn, journal, PAYMENT, payment)).await?;
-    Ok(PaymentPaper::read(journal, &found.ok_or_else(not_found)?)?)
+    PaymentPaper::read(journal, &found.ok_or_else(not_found)?)
 }
 
 /// A payment as it was posted.
