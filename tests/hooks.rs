@@ -561,3 +561,32 @@ async fn a_receiver_can_be_tried_from_the_command_line() {
     listening.kill().unwrap();
     listening.wait().unwrap();
 }
+
+/// A house full of endpoints: work in proportion, no hook late, and no more of them for a tenant that has its share.
+#[tokio::test]
+async fn ten_thousand_endpoints_hold_up_nobody_and_a_tenant_adds_no_more_than_its_share() {
+    let app = TestApp::start();
+    let (inbox, api) = (Inbox::start().await, app.api());
+    let shop = app.world.shop("shop", tessera_tests::Rewards::PLENTY).await;
+    let anna = app.world.customer("anna").await;
+    add(&api, &inbox.url, json!({})).await;
+    let tenant = app.world.tenant;
+    run_sql(
+        &app.db().super_url(),
+        &format!(
+            "INSERT INTO hook_endpoint (tenant, id, url, event_types, secret, since_seq, created_at, disabled_at, \
+             disabled_reason) SELECT {tenant}, gen_random_uuid(), 'https://receiver.example/hooks', \
+             '{{endpoint.disabled.v1}}', decode(repeat('ab', 24), 'hex'), 0, now(), \
+             CASE WHEN n % 2 = 0 THEN now() END, CASE WHEN n % 2 = 0 THEN 'requested' END \
+             FROM generate_series(1, 20000) n"
+        ),
+    );
+    for paid in 1..=3 {
+        pay(&api, anna, shop.merchant, json!({"kind": "external", "rail": "card"})).await.expect(201);
+        inbox.wait_for(paid).await;
+    }
+    let more = json!({"url": inbox.url, "event_types": ["*"]});
+    api.post("/v1/hook-endpoints", &more).await.expect_problem(409, "endpoints-too-many");
+    let listed = api.get("/v1/hook-endpoints?limit=100").await.expect(200);
+    assert_eq!((listed["items"].as_array().map(Vec::len), &listed["has_more"]), (Some(100), &json!(true)));
+}

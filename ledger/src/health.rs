@@ -18,7 +18,7 @@ pub struct Lease {
     pub slot: i32,
     /// Where whoever holds it, or held it last, is reached.
     pub address: String,
-    /// How often it has changed hands.
+    /// Under which it is led, or was last: higher than that of every term before, of any slot.
     pub epoch: i64,
     /// How long it lasts from now, milliseconds; below zero when nobody holds it any more.
     pub left_ms: i64,

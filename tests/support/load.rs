@@ -162,6 +162,11 @@ impl Client {
 }
 
 impl Tally {
+    /// The API key under which it was paid.
+    pub fn key(&self) -> &str {
+        &self.client.as_ref().expect("the load is over").key
+    }
+
     /// How often this answer came.
     pub fn saw(&self, answer: &str) -> u64 {
         self.others.get(answer).copied().unwrap_or(0)

@@ -197,8 +197,9 @@ impl<'g> Scene<'g> {
         }
         self.inbox.assert_told(&self.committed).await;
         self.assert_nothing_left_over().await;
-        let key = &self.world.api.key;
-        assert!(self.nodes.iter().all(|member| !member.node.log().contains(key)), "a key is in a log");
+        for key in [self.world.api.key.as_str(), tally.key()] {
+            assert!(self.nodes.iter().all(|member| !member.node.log().contains(key)), "a key is in a log");
+        }
         tally
     }
 

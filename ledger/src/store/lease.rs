@@ -79,11 +79,18 @@ pub(crate) fn ask(
     })
 }
 
-/// Of every slot, in order, the address of whoever leads it, if somebody does.
-pub(crate) fn holders(conn: &mut PgConnection) -> Result<Vec<Option<String>>, StoreError> {
-    const TEXT: &str = "SELECT address, expires_at > clock_timestamp() FROM journal.lease ORDER BY slot";
-    let rows = statement::<(Text, Bool)>(TEXT, &[]).load::<(String, bool)>(conn)?;
-    Ok(rows.into_iter().map(|(address, holds)| holds.then_some(address)).collect())
+/// Who leads a slot.
+#[derive(Debug)]
+pub(crate) struct Holder {
+    pub(crate) id: Uuid,
+    pub(crate) address: String,
+}
+
+/// Of every slot, in order, who leads it, if somebody does.
+pub(crate) fn holders(conn: &mut PgConnection) -> Result<Vec<Option<Holder>>, StoreError> {
+    const TEXT: &str = "SELECT holder, address, expires_at > clock_timestamp() FROM journal.lease ORDER BY slot";
+    let rows = statement::<(SqlUuid, Text, Bool)>(TEXT, &[]).load::<(Uuid, String, bool)>(conn)?;
+    Ok(rows.into_iter().map(|(id, address, holds)| holds.then_some(Holder { id, address })).collect())
 }
 
 /// Says that this node would lead, and tells how many were seen within `ttl_ms`.
@@ -115,8 +122,12 @@ pub fn set_slots(conn: &mut PgConnection, slots: i32) -> Result<(), StoreError> 
     const ADD: &str = "INSERT INTO journal.lease (slot, holder, address, epoch, expires_at, session_pids, session_starts) \
         SELECT slot, gen_random_uuid(), '', 0, '-infinity', '{}', '{}' FROM generate_series(0, ? - 1) AS slot \
         ON CONFLICT DO NOTHING";
+    // Every renewal waits for these rows: nobody who is cut off here may keep them.
+    const BRIEFLY: &str = "SELECT set_config('lock_timeout', '5s', true), \
+        set_config('idle_in_transaction_session_timeout', '2s', true)";
     const REMOVE: &str = "DELETE FROM journal.lease WHERE slot >= ?";
     conn.transaction(|conn| {
+        statement::<(Text, Text)>(BRIEFLY, &[]).load::<(String, String)>(conn)?;
         statement::<(Integer,)>("SELECT slot FROM journal.lease ORDER BY slot FOR UPDATE", &[]).load::<(i32,)>(conn)?;
         statement::<()>(ADD, &[Arg::Int4(slots)]).execute(conn)?;
         statement::<()>(REMOVE, &[Arg::Int4(slots)]).execute(conn)?;

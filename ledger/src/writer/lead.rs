@@ -11,7 +11,7 @@ use super::term::{Dirty, LEASE_TTL, RENEW_EVERY, Term};
 use super::{Inner, JournalError, batch, lock, session};
 use crate::JournalId;
 use crate::boot_clock;
-use crate::store::lease::{self, Asked};
+use crate::store::lease::{self, Asked, Session};
 use crate::store::{self, StoreError};
 
 pub(super) const WATCH_EVERY: Duration = Duration::from_millis(20);
@@ -63,17 +63,31 @@ fn take_over(inner: &Inner, slot: &Slot) -> Result<Option<(Term, Sessions)>, Sto
             Ok(None)
         }
         Asked::Taken { epoch, former, database_us } => {
-            lease::terminate(conn, &former)?;
             let slots = inner.slots.all().len();
-            let mut journals: Vec<i64> = store::journals(conn)?.into_iter().map(|journal| journal.0).collect();
-            journals.retain(|journal| slots::number(JournalId(*journal), slots) == usize::try_from(slot.number).ok());
-            lease::raise_epochs(conn, &journals, epoch)?;
+            fence_off(conn, slot.number, slots, epoch, &former).inspect_err(|_| {
+                // So that another node may try.
+                _ = lease::release(conn, slot.number, inner.config.holder, epoch);
+            })?;
             // However many slots there are, together they let no more wait than one would.
             let queue = inner.config.queue.div_ceil(slots.max(1));
             let term = Term::new(epoch, queue, asked, database_us);
             Ok(Some((term, sessions)))
         }
     }
+}
+
+/// Ends what the former holder left, and keeps out whatever it decided and had not committed.
+fn fence_off(
+    conn: &mut PgConnection,
+    slot: i32,
+    slots: usize,
+    epoch: i64,
+    former: &[Session],
+) -> Result<(), StoreError> {
+    lease::terminate(conn, former)?;
+    let mut journals: Vec<i64> = store::journals(conn)?.into_iter().map(|journal| journal.0).collect();
+    journals.retain(|journal| slots::number(JournalId(*journal), slots) == usize::try_from(slot).ok());
+    lease::raise_epochs(conn, &journals, epoch)
 }
 
 /// Leads until the term ends; then everybody who waits has been answered.

@@ -142,6 +142,8 @@ pub struct Status {
     pub slots_held: usize,
     /// Requests waiting.
     pub queued: usize,
+    /// As many may wait in the slots this node leads.
+    pub queue_limit: usize,
     /// Batches committed.
     pub batches: u64,
     /// Records committed.
@@ -349,6 +351,7 @@ impl Journal {
             slots: all.len(),
             slots_led: led.len(),
             slots_held: all.iter().filter(|slot| slot.leader().is_some()).count(),
+            queue_limit: led.iter().fold(0, |sum, term| sum.saturating_add(term.queue.limit())),
             queued: led.iter().fold(0, |sum, term| sum.saturating_add(term.queue.len())),
             batches: count(batches),
             records: count(records),
@@ -367,6 +370,8 @@ impl Journal {
     /// Takes no more requests, finishes those accepted, writes the checkpoints and gives the lease up. Blocks.
     pub fn stop(&self) {
         self.0.stopping.store(true, Ordering::SeqCst);
+        // Here and not by the supervisor alone: its own session may hang.
+        self.0.slots.retire();
         let supervisor = lock(&self.0.supervisor).take();
         if supervisor.is_some_and(|thread| thread.join().is_err()) {
             tracing::error!("the journal's supervisor panicked");

@@ -84,6 +84,10 @@ impl Queue {
         std::mem::take(&mut waiting.by_journal).into_values().flatten().collect()
     }
 
+    pub(super) const fn limit(&self) -> usize {
+        self.limit
+    }
+
     pub(super) fn len(&self) -> usize {
         lock(&self.waiting).count
     }

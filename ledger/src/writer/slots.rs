@@ -39,6 +39,11 @@ impl Slots {
         tell(&self.news);
     }
 
+    /// Has all of them given up in good order.
+    pub(super) fn retire(&self) {
+        self.all().iter().for_each(|slot| slot.retire());
+    }
+
     /// The slot that a journal is in; none before the database was asked.
     pub(super) fn of(&self, journal: JournalId) -> Option<Arc<Slot>> {
         let all = self.all.read().unwrap_or_else(PoisonError::into_inner);

@@ -71,10 +71,11 @@ impl<'a> Supervisor<'a> {
         if holders.len() != self.places.len() {
             self.remake(holders.len());
         }
-        self.attend()?;
         for (place, holder) in self.places.iter_mut().zip(holders) {
-            place.note(holder);
+            // A lease of our own that no thread of ours holds is what a term left that ended badly.
+            place.note(holder.filter(|holder| holder.id != self.inner.config.holder).map(|holder| holder.address));
         }
+        self.attend()?;
         self.take();
         self.give_up();
         Ok(())
@@ -91,7 +92,9 @@ impl<'a> Supervisor<'a> {
 
     /// Where there is something to share, says that this node is there, and learns among how many it is shared.
     fn attend(&mut self) -> Result<(), StoreError> {
-        let is_due = self.attended_at.is_none_or(|at| at.elapsed() >= ATTEND_EVERY);
+        // At once where a slot is free: whoever led it may be gone, and the share then is larger.
+        let is_free = self.places.iter().any(|place| place.free_since.is_some());
+        let is_due = is_free || self.attended_at.is_none_or(|at| at.elapsed() >= ATTEND_EVERY);
         let Some(conn) = self.looking.as_mut().filter(|_| is_due && self.places.len() > 1) else { return Ok(()) };
         let nodes = lease::attend(conn, self.inner.config.holder, &self.inner.config.address, lead::ttl_ms())?;
         self.share = self.places.len().div_ceil(nodes.max(1));
@@ -109,7 +112,7 @@ impl<'a> Supervisor<'a> {
                     self.keeps_until = Instant::now().checked_add(KEPT);
                 }
                 mine = mine.saturating_add(1);
-                place.leading = lead::start(self.inner, &place.slot);
+                place.lead(lead::start(self.inner, &place.slot));
             }
         }
     }
@@ -128,9 +131,7 @@ impl<'a> Supervisor<'a> {
     }
 
     fn retire_all(&mut self) {
-        for place in &self.places {
-            place.slot.retire();
-        }
+        self.inner.slots.retire();
         for thread in self.places.drain(..).filter_map(|place| place.leading) {
             if thread.join().is_err() {
                 tracing::error!("a slot's thread panicked");
@@ -139,12 +140,14 @@ impl<'a> Supervisor<'a> {
     }
 
     fn stop(mut self) {
+        self.inner.slots.retire();
         let shared = self.places.len() > 1;
-        self.retire_all();
+        // While the slots are given up: who takes them is to know that there is one less to share them.
         let left = self.looking.as_mut().filter(|_| shared).map(|conn| lease::leave(conn, self.inner.config.holder));
         if let Some(Err(error)) = left {
             tracing::warn!(%error, "the others were not told that this node goes; they see it in three seconds");
         }
+        self.retire_all();
     }
 }
 
@@ -153,7 +156,12 @@ impl Place {
         Self { slot, leading: None, free_since: None }
     }
 
-    /// Takes note of who holds the lease.
+    /// A thread takes it up. If it is free again, it is so from then on.
+    fn lead(&mut self, thread: Option<JoinHandle<()>>) {
+        (self.leading, self.free_since) = (thread, None);
+    }
+
+    /// Takes note of who else holds the lease.
     fn note(&mut self, holder: Option<String>) {
         if let Some(ended) = self.leading.take_if(|thread| thread.is_finished())
             && ended.join().is_err()
@@ -168,5 +176,34 @@ impl Place {
             None => self.free_since.or_else(|| Some(Instant::now())),
         };
         self.slot.set_leader(holder);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::slots::Slots;
+    use super::*;
+
+    #[test]
+    fn a_slot_that_was_given_up_is_free_from_then_on_and_not_from_when_it_was_first_seen_free() {
+        let slots = Slots::new();
+        slots.set(1);
+        let mut place = Place::new(Arc::clone(&slots.all()[0]));
+        place.note(None);
+        let first = place.free_since.unwrap();
+        place.note(None);
+        assert_eq!(place.free_since, Some(first), "it goes on being free");
+        let (hold, held) = std::sync::mpsc::channel::<()>();
+        place.lead(Some(thread::spawn(move || _ = held.recv())));
+        place.note(None);
+        assert_eq!(place.free_since, None, "while a thread is at it");
+        drop(hold);
+        while place.leading.as_ref().is_some_and(|thread| !thread.is_finished()) {
+            thread::yield_now();
+        }
+        place.note(None);
+        assert!(place.free_since.is_some_and(|since| since > first));
+        place.note(Some("http://10.0.0.2".to_owned()));
+        assert_eq!((place.free_since, place.slot.leader().as_deref()), (None, Some("http://10.0.0.2")));
     }
 }

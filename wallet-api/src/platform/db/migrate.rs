@@ -33,6 +33,20 @@ pub enum MigrateError {
     /// The database lacks a migration that this binary needs; the first of them is named.
     #[error("the database lacks migration {0}: run `tessera migrate` with the owner's URL in DATABASE_OWNER_URL")]
     OlderDatabase(String),
+    /// The database has a migration and lacks one that comes before it: it was not made by a release of this binary.
+    #[error(
+        "the database has migration {newest} and lacks {missing}, which comes before it: it is not as any release \
+             made it, and nothing is run out of order; restore it from a backup"
+    )]
+    Gap {
+        /// The first it lacks.
+        missing: String,
+        /// The last it has.
+        newest: String,
+    },
+    /// Which migrations the database has could not be read.
+    #[error("the database does not tell which migrations it has")]
+    Unread(#[source] SqlError),
     /// A migration failed; it was rolled back, the ones before it stay.
     #[error("a migration failed")]
     Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -44,13 +58,13 @@ pub enum MigrateError {
 /// it: were this process killed, a statement that the server is still running would keep the lock until it ends.
 ///
 /// # Errors
-/// [`MigrateError`]; nothing changes when the database is newer than this binary.
+/// [`MigrateError`]; nothing changes when the database is newer than this binary, or has a gap.
 pub fn migrate(owner_url: &str) -> Result<Vec<String>, MigrateError> {
     let mut conn = PgConnection::establish(&with_tcp_settings(owner_url))?;
     conn.batch_execute(&format!(
         "SET application_name = 'tessera migrate'; SELECT pg_advisory_lock({MIGRATION_LOCK})"
     ))?;
-    refuse_newer(&mut conn)?; // the lock goes with the connection, also on the way out through an error
+    refuse_foreign(&mut conn)?; // the lock goes with the connection, also on the way out through an error
     let ran = conn.run_pending_migrations(MIGRATIONS).map_err(MigrateError::Failed)?;
     Ok(ran.iter().map(ToString::to_string).collect())
 }
@@ -64,28 +78,41 @@ struct Applied {
 /// Checks that the database at `url` is exactly as new as this binary, as a role that may change no table.
 ///
 /// # Errors
-/// [`MigrateError::OlderDatabase`], [`MigrateError::NewerDatabase`].
+/// [`MigrateError::OlderDatabase`], [`MigrateError::NewerDatabase`], [`MigrateError::Gap`].
 pub fn check_migrated(url: &str) -> Result<(), MigrateError> {
     let mut conn = PgConnection::establish(&with_tcp_settings(url))?;
     let known = known_versions()?;
-    // A database that no migration ever touched has no such table: then the first one is what it lacks.
     let read = diesel::sql_query("SELECT version FROM __diesel_schema_migrations").load::<Applied>(&mut conn);
-    let applied: Vec<String> = read.unwrap_or_default().into_iter().map(|row| row.version).collect();
-    if let Some(newer) = applied.iter().filter(|version| !known.contains(version)).min() {
-        return Err(MigrateError::NewerDatabase(newer.clone()));
-    }
+    let applied: Vec<String> = match read {
+        Ok(rows) => rows.into_iter().map(|row| row.version).collect(),
+        // A database that no migration ever touched has no such table: then the first one is what it lacks.
+        Err(SqlError::DatabaseError(_, info)) if info.message().ends_with("does not exist") => Vec::new(),
+        Err(error) => return Err(MigrateError::Unread(error)),
+    };
+    must_be_ours(&known, &applied)?;
     match known.iter().filter(|version| !applied.contains(version)).min() {
         Some(missing) => Err(MigrateError::OlderDatabase(missing.clone())),
         None => Ok(()),
     }
 }
 
-fn refuse_newer(conn: &mut PgConnection) -> Result<(), MigrateError> {
-    let known = known_versions()?;
+fn refuse_foreign(conn: &mut PgConnection) -> Result<(), MigrateError> {
     let applied = conn.applied_migrations().map_err(MigrateError::Failed)?;
-    match applied.iter().map(ToString::to_string).filter(|version| !known.contains(version)).min() {
-        Some(newer) => Err(MigrateError::NewerDatabase(newer)),
-        None => Ok(()),
+    let applied: Vec<String> = applied.iter().map(ToString::to_string).collect();
+    must_be_ours(&known_versions()?, &applied)
+}
+
+/// That a database has the first of the migrations this binary knows, and no others.
+fn must_be_ours(known: &[String], applied: &[String]) -> Result<(), MigrateError> {
+    if let Some(newer) = applied.iter().filter(|version| !known.contains(version)).min() {
+        return Err(MigrateError::NewerDatabase(newer.clone()));
+    }
+    let missing = known.iter().filter(|version| !applied.contains(version)).min();
+    match (missing, applied.iter().max()) {
+        (Some(missing), Some(newest)) if missing < newest => {
+            Err(MigrateError::Gap { missing: missing.clone(), newest: newest.clone() })
+        }
+        _ => Ok(()),
     }
 }
 

@@ -86,7 +86,10 @@ impl Exporter {
         let (status, measures) = (self.journal.status(), self.journal.measures());
         text.gauge("tessera_journal_leading", "How many slots of journals this node writes.", status.slots_led);
         text.counter("tessera_journal_terms_total", "How often this node began to lead.", status.terms);
-        text.gauge("tessera_journal_queue_length", "Requests that wait for the writer.", status.queued);
+        text.gauge("tessera_journal_slots", "Into how many slots the journals are spread.", status.slots);
+        text.gauge("tessera_journal_queue_length", "Requests that wait for the writers.", status.queued);
+        let help = "As many may wait in the slots this node leads; one more is refused.";
+        text.gauge("tessera_journal_queue_limit", help, status.queue_limit);
         text.counter("tessera_journal_batches_total", "Batches committed.", status.batches);
         text.counter("tessera_journal_records_total", "Records committed.", status.records);
         let help = "Batches that a later leader kept out: a takeover, or two that lead.";

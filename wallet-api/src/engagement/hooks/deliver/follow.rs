@@ -173,7 +173,7 @@ fn look(conn: &mut PgConnection, engine: &Engine, skipped: &HashSet<JournalId>) 
     let first = engine.turns.fetch_add(1, Ordering::Relaxed).checked_rem(news.len()).unwrap_or(0);
     news.rotate_left(first);
     let tenants: Vec<i64> = news.iter().map(|(journal, _)| journal.0).collect();
-    let listeners = bulk::listeners(conn, Some(&tenants))?;
+    let listeners = bulk::listeners(conn, &tenants)?;
     let (mut looks, mut read) = (Vec::new(), 0_i64);
     for (journal, unread) in news {
         if read >= PAGE {

@@ -36,7 +36,7 @@ pub(super) async fn take_up(engine: &Arc<Engine>) -> bool {
 fn read_again(conn: &mut PgConnection, engine: &Engine, page: &Page) -> Result<bool, EngineError> {
     let (journal, seq) = (page.span.journal, page.span.upto);
     let Reading { read, unread } = (engine.events)(page);
-    let rows = bulk::listeners(conn, Some(&[journal.0]))?;
+    let rows = bulk::listeners(conn, &[journal.0])?;
     let receivers = engine.lanes().know(rows, &engine.settings.policy);
     let mut flight = Flight::new(page.span, 0, engine.platform.clock.now());
     for event in &read {

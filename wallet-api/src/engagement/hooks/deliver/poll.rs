@@ -4,7 +4,6 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ledger::JournalId;
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -13,6 +12,7 @@ use super::outbox::Job;
 use super::receiver::Key;
 use super::{Engine, EngineError, attempt};
 use crate::engagement::hooks::store::bulk;
+use crate::platform::problem::Chain;
 
 /// How often the table is looked at.
 const EVERY: Duration = Duration::from_millis(500);
@@ -20,25 +20,14 @@ const EVERY: Duration = Duration::from_millis(500);
 const AT_MOST_EVERY: Duration = Duration::from_millis(20);
 /// Deliveries claimed at once for one lane of an endpoint.
 const CLAIM: usize = 500;
-/// How often what is left at disabled endpoints is ended.
-const SWEEP_EVERY: Duration = Duration::from_secs(10);
-/// How much of it at once for one endpoint.
-const SWEEP: i64 = 1_000;
 
 /// Polls until told to stop.
 pub(super) async fn run(engine: Arc<Engine>, mut stopping: watch::Receiver<bool>) {
-    let mut swept_at: Option<Instant> = None;
     while !*stopping.borrow_and_update() {
-        if engine.journal.leads_any() {
-            let sweeps = swept_at.is_none_or(|at| at.elapsed() >= SWEEP_EVERY);
-            match poll(&engine, sweeps).await {
-                Ok(()) if sweeps => swept_at = Some(Instant::now()),
-                Ok(()) => {}
-                Err(error) => {
-                    let error = crate::platform::problem::Chain(&error);
-                    tracing::warn!(%error, "hooks that are due could not be read; trying again");
-                }
-            }
+        if engine.journal.leads_any()
+            && let Err(error) = poll(&engine).await
+        {
+            tracing::warn!(error = %Chain(&error), "hooks that are due could not be read; trying again");
         }
         let pause = async {
             tokio::time::sleep(AT_MOST_EVERY).await;
@@ -51,9 +40,13 @@ pub(super) async fn run(engine: Arc<Engine>, mut stopping: watch::Receiver<bool>
     }
 }
 
-async fn poll(engine: &Arc<Engine>, sweeps: bool) -> Result<(), EngineError> {
-    let mut rows = engine.run(|conn| Ok(bulk::listeners(conn, None)?)).await?;
-    rows.retain(|row| engine.journal.leading_epoch(JournalId(row.tenant)).is_some());
+async fn poll(engine: &Arc<Engine>) -> Result<(), EngineError> {
+    let journal = engine.journal.clone();
+    let read = move |conn: &mut _| {
+        let led = ledger::journals(conn)?.into_iter().filter(|one| journal.leading_epoch(*one).is_some());
+        Ok(bulk::listeners(conn, &led.map(|journal| journal.0).collect::<Vec<_>>())?)
+    };
+    let rows = engine.run(read).await?;
     let enabled: HashSet<Key> = rows.iter().map(|row| (row.tenant, row.id)).collect();
     let rooms = {
         let mut lanes = engine.lanes();
@@ -64,14 +57,7 @@ async fn poll(engine: &Arc<Engine>, sweeps: bool) -> Result<(), EngineError> {
     let now = engine.platform.clock.now();
     let until = engine.held_until(now);
     let asked: Asked = rooms.iter().map(|room| ((room.tenant, room.endpoint, room.lane), room.places)).collect();
-    let claim = move |conn: &mut _| {
-        bulk::in_bulk(conn, |conn| {
-            if sweeps {
-                bulk::sweep(conn, SWEEP)?;
-            }
-            Ok(bulk::claim(conn, &rooms, now, until)?)
-        })
-    };
+    let claim = move |conn: &mut _| bulk::in_bulk(conn, |conn| Ok(bulk::claim(conn, &rooms, now, until)?));
     let due = engine.run(claim).await?;
     take(engine, &asked, due);
     Ok(())

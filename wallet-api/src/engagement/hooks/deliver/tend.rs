@@ -1,4 +1,5 @@
-//! What nobody waits for: orders to tell again, walked through page by page, and what is old, deleted piece by piece.
+//! What nobody waits for: orders to tell again, walked through page by page; what is old, deleted piece by piece; what is
+//! left at disabled endpoints, ended piece by piece. Done where the first slot is led, for all.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,6 +23,11 @@ const ORDERS: i64 = 50;
 const PRUNE_EVERY: Duration = Duration::from_secs(10);
 /// Events deleted in one transaction, with their deliveries and attempts.
 const PRUNE: i64 = 1_000;
+
+/// How often what is left at disabled endpoints is looked for.
+const SWEEP_EVERY: Duration = Duration::from_secs(10);
+/// Deliveries ended at once.
+const SWEEP: i64 = 1_000;
 
 /// Tends until told to stop.
 pub(super) async fn run(engine: Arc<Engine>, mut stopping: watch::Receiver<bool>) {
@@ -51,7 +57,8 @@ async fn turn(engine: &Engine, pruning: &mut Pruning) -> Result<bool, EngineErro
         engine.hungry.notify_one();
     }
     let pruned = pruning.turn(engine).await?;
-    Ok(replayed || pruned)
+    let swept = pruning.sweep(engine).await?;
+    Ok(replayed || pruned || swept)
 }
 
 /// Takes every order one page further, each in a transaction of its own.
@@ -72,11 +79,25 @@ async fn replay(engine: &Engine) -> Result<bool, EngineError> {
 #[derive(Default)]
 struct Pruning {
     looked_at: Option<Instant>,
+    swept_at: Option<Instant>,
     /// The last seq deleted of each tenant: an index full of dead entries is not walked from its beginning each time.
     done: HashMap<i64, i64>,
 }
 
 impl Pruning {
+    /// Ends a piece of what is left at disabled endpoints, if it is time; true when there is more.
+    async fn sweep(&mut self, engine: &Engine) -> Result<bool, EngineError> {
+        if self.swept_at.is_some_and(|at| at.elapsed() < SWEEP_EVERY) {
+            return Ok(false);
+        }
+        let ended = engine.run(|conn| bulk::in_bulk(conn, |conn| Ok(bulk::sweep(conn, SWEEP)?))).await?;
+        let more = i64::try_from(ended).unwrap_or(i64::MAX) >= SWEEP;
+        if !more {
+            self.swept_at = Some(Instant::now());
+        }
+        Ok(more)
+    }
+
     /// Deletes a piece for each tenant, if it is time; true when there is more.
     async fn turn(&mut self, engine: &Engine) -> Result<bool, EngineError> {
         if self.looked_at.is_some_and(|at| at.elapsed() < PRUNE_EVERY) {

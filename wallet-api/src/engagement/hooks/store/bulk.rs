@@ -60,8 +60,8 @@ pub(crate) struct Listener {
     pub(crate) failing_told: i16,
 }
 
-/// The enabled endpoints of these tenants, or of all.
-pub(crate) fn listeners(conn: &mut PgConnection, tenants: Option<&[i64]>) -> QueryResult<Vec<Listener>> {
+/// The enabled endpoints of these tenants.
+pub(crate) fn listeners(conn: &mut PgConnection, tenants: &[i64]) -> QueryResult<Vec<Listener>> {
     let columns = (
         hook_endpoint::tenant,
         hook_endpoint::id,
@@ -76,10 +76,7 @@ pub(crate) fn listeners(conn: &mut PgConnection, tenants: Option<&[i64]>) -> Que
         hook_endpoint::failing_told,
     );
     let enabled = hook_endpoint::table.filter(hook_endpoint::disabled_at.is_null()).select(columns);
-    match tenants {
-        Some(tenants) => enabled.filter(hook_endpoint::tenant.eq_any(tenants)).load(conn),
-        None => enabled.load(conn),
-    }
+    enabled.filter(hook_endpoint::tenant.eq_any(tenants)).load(conn)
 }
 
 /// An event to keep.
@@ -280,15 +277,16 @@ pub(crate) fn release(conn: &mut PgConnection, places: &[Place], now: DateTime<U
     statement::<()>(TEXT, &[&now.into_sql::<Timestamptz>(), &places]).execute(conn).map(drop)
 }
 
-/// Ends what is still pending at disabled endpoints, some of it at a time; says how much.
+/// Ends what is still pending at disabled endpoints, at most so much of it; says how much.
 ///
 /// Not done where an endpoint is disabled: a page that is being written at that moment would be missed.
 pub(crate) fn sweep(conn: &mut PgConnection, at_most: i64) -> QueryResult<usize> {
     const TEXT: &str = "UPDATE hook_delivery d SET status = 3, next_at = NULL WHERE d.ctid = ANY (ARRAY( \
         SELECT p.place FROM hook_endpoint e CROSS JOIN LATERAL (SELECT ctid AS place FROM hook_delivery \
             WHERE tenant = e.tenant AND endpoint = e.id AND status = 0 LIMIT ? FOR UPDATE SKIP LOCKED) p \
-        WHERE e.disabled_at IS NOT NULL))";
-    statement::<()>(TEXT, &[&at_most.into_sql::<BigInt>()]).execute(conn)
+        WHERE e.disabled_at IS NOT NULL LIMIT ?))";
+    let at_most = at_most.into_sql::<BigInt>();
+    statement::<()>(TEXT, &[&at_most, &at_most]).execute(conn)
 }
 
 #[cfg(test)]
