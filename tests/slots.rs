@@ -4,7 +4,9 @@
 use std::time::Duration;
 
 use rustix::process::Signal;
-use tessera_tests::{Ground, Load, NodeProcess, Rewards, TestDb, World, eventually, eventually_async, rows, tessera};
+use tessera_tests::{
+    Ground, Inbox, Load, NodeProcess, Rewards, TestDb, World, eventually, eventually_async, rows, tessera,
+};
 
 /// A lease runs out after 3 s, a slot that nobody else wants is left free for 2 s; tests share their cores.
 const SHARED: Duration = Duration::from_secs(30);
@@ -32,15 +34,20 @@ fn wait_until_led(db: &TestDb<'_>, nodes: &[&NodeProcess], shares: &[usize]) {
     eventually("the slots are shared", SHARED, || led_by(db, nodes).filter(|led| led == shares));
 }
 
-/// Load on every tenant, at both nodes.
-async fn load(worlds: &[World], nodes: &[&NodeProcess]) -> Vec<Load> {
+fn start(db: &TestDb<'_>) -> NodeProcess {
+    NodeProcess::start(db, &[("TESSERA_ALLOW_PRIVATE_HOOKS", "true")])
+}
+
+/// Load on every tenant, at both nodes, and a receiver of each tenant's hooks.
+async fn load(worlds: &[World], nodes: &[&NodeProcess]) -> (Vec<Load>, Vec<Inbox>) {
     let authorities: Vec<_> = nodes.iter().map(|node| node.authority()).collect();
-    let mut loads = Vec::new();
+    let (mut loads, mut inboxes) = (Vec::new(), Vec::new());
     for world in worlds {
+        inboxes.push(Inbox::start(world).await);
         let shop = world.shop("shop", Rewards::PLENTY).await;
         loads.push(Load::start(world, shop, &authorities, CLIENTS).await);
     }
-    loads
+    (loads, inboxes)
 }
 
 async fn more(loads: &[Load], acknowledgements: u64) {
@@ -52,11 +59,11 @@ async fn more(loads: &[Load], acknowledgements: u64) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn slots_are_shared_by_the_nodes_there_are_and_nothing_is_lost_while_they_move() {
     let db = Ground::fast().database();
-    let first = NodeProcess::start(&db, &[]);
+    let first = start(&db);
     let worlds = ["acme", "bravo", "corso", "duomo"].map(|slug| World::new(&db.url(), &first.authority(), slug));
     wait_until_led(&db, &[&first], &[1]);
-    let second = NodeProcess::start(&db, &[]);
-    let loads = load(&worlds, &[&first, &second]).await;
+    let second = start(&db);
+    let (loads, inboxes) = load(&worlds, &[&first, &second]).await;
     more(&loads, 20).await;
 
     make_slots(&db, "4");
@@ -65,11 +72,14 @@ async fn slots_are_shared_by_the_nodes_there_are_and_nothing_is_lost_while_they_
     let seen = first.api(&worlds[0].api).get("/v1/node").await.expect(200);
     assert_eq!((&seen["slots"], &seen["slots_led"]), (&4.into(), &2.into()));
 
+    let broken_off = || loads.iter().map(Load::broken_off).sum::<u64>();
+    let before = broken_off();
     second.signal(Signal::KILL);
     wait_until_led(&db, &[&first], &[4]);
     more(&loads, 20).await;
+    assert!(broken_off() > before, "nothing was under way when a node was killed");
 
-    let third = NodeProcess::start(&db, &[]);
+    let third = start(&db);
     for load in &loads {
         load.ask(&[first.authority(), third.authority()]);
     }
@@ -83,9 +93,10 @@ async fn slots_are_shared_by_the_nodes_there_are_and_nothing_is_lost_while_they_
     more(&loads, 20).await;
 
     let mut epochs = Vec::new();
-    for (place, (world, load)) in worlds.iter().zip(loads).enumerate() {
+    for (place, ((world, load), inbox)) in worlds.iter().zip(loads).zip(inboxes).enumerate() {
         let tally = load.stop().await;
         tally.assert_equals_books(&db.url());
+        inbox.assert_told(&tally.payments()).await;
         if place == 0 {
             tally.assert_stable(&third.authority()).await;
         }
@@ -101,20 +112,21 @@ async fn slots_are_shared_by_the_nodes_there_are_and_nothing_is_lost_while_they_
 async fn a_node_with_more_than_its_share_gives_slots_up_to_one_that_comes() {
     let db = Ground::fast().database();
     make_slots(&db, "2");
-    let first = NodeProcess::start(&db, &[]);
+    let first = start(&db);
     let worlds = ["acme", "bravo"].map(|slug| World::new(&db.url(), &first.authority(), slug));
     wait_until_led(&db, &[&first], &[2]);
-    let loads = load(&worlds, &[&first]).await;
+    let (loads, inboxes) = load(&worlds, &[&first]).await;
     more(&loads, 20).await;
-    let second = NodeProcess::start(&db, &[]);
+    let second = start(&db);
     wait_until_led(&db, &[&first, &second], &[1, 1]);
     more(&loads, 20).await;
     let ready = eventually_async("ready", SHARED, async || {
         second.api(&worlds[0].api).get("/readyz").await.status.eq(&200).then_some(())
     });
     ready.await;
-    for (world, load) in worlds.iter().zip(loads) {
+    for ((world, load), inbox) in worlds.iter().zip(loads).zip(inboxes) {
         let tally = load.stop().await;
+        inbox.assert_told(&tally.payments()).await;
         assert_eq!(tally.saw("503 outcome-unknown"), 0, "a slot moves in good order: {:?}", tally.others);
         tally.assert_equals_books(&db.url());
         world.assert_whole();
