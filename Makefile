@@ -41,6 +41,7 @@ rounds: setup ## break three nodes, PostgreSQL and Redis again and again, as a s
 lint: setup ## check format, lints, and where cargo-deny is installed licences and bans
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	$(CARGO) clippy -p wallet-api --features otlp --locked -- -D warnings
 	@if command -v cargo-deny >/dev/null 2>&1; then \
 		$(CARGO) fetch --locked && $(CARGO) deny --offline --locked check licenses bans sources; \
 	else \

@@ -1,11 +1,12 @@
 //! JSON bodies, read strictly: one reading only, or a refusal that says where.
 //!
-//! 415 for another content type, 413 past the limit, 400 for what is no JSON, repeats a name in one object or is nested
+//! 415 for another content type, 413 past the limit, 408 for one that takes longer than [`WHOLE_WITHIN`] to come, 400 for what is no JSON, repeats a name in one object or is nested
 //! deeper than [`DEPTH`], 422 with a JSON pointer for JSON that is not the type asked for. Types refuse unknown fields by
 //! `#[serde(deny_unknown_fields)]`. Content encodings are not decoded.
 
 use std::cell::RefCell;
 use std::fmt;
+use std::time::Duration;
 
 use actix_web::dev::Payload;
 use actix_web::http::header;
@@ -16,9 +17,12 @@ use futures_util::{FutureExt, StreamExt};
 use serde::de::{self, DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 use serde_path_to_error::Segment;
+use tokio::time::timeout;
 
 use crate::platform::problem::{FieldError, Problem};
 
+/// How long a body may take to come, as long as its head: whoever sends a byte a second keeps no place for long (T56).
+const WHOLE_WITHIN: Duration = Duration::from_secs(5);
 /// Deepest nesting of objects and arrays.
 const DEPTH: usize = 32;
 
@@ -69,7 +73,8 @@ impl<T: DeserializeOwned + 'static> FromRequest for Json<T> {
         let (checked, payload) = (check_headers(req, limit), payload.take());
         async move {
             checked?;
-            let source = parse(&read(payload, limit).await?)?;
+            let bytes = timeout(WHOLE_WITHIN, read(payload, limit)).await.unwrap_or_else(|_| Err(too_slow()))?;
+            let source = parse(&bytes)?;
             let value = serde_path_to_error::deserialize(&source).map_err(|error| mistyped(&error))?;
             Ok(Self { value, source })
         }
@@ -99,6 +104,12 @@ async fn read(mut payload: Payload, limit: BodyLimit) -> Result<BytesMut, Proble
         bytes.extend_from_slice(&chunk);
     }
     Ok(bytes)
+}
+
+fn too_slow() -> Problem {
+    let within_s = i64::try_from(WHOLE_WITHIN.as_secs()).unwrap_or(i64::MAX);
+    let detail = format!("Send it whole within {within_s} seconds.");
+    Problem::new(408, "body-too-slow", "The body took too long to come", detail).with("within_s", within_s)
 }
 
 fn too_large(limit: BodyLimit) -> Problem {
