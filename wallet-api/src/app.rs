@@ -38,6 +38,8 @@ pub struct Parts {
     pub payments: Payments,
     /// Where hooks may go.
     pub hook_policy: Arc<hooks::guard::Policy>,
+    /// Wakes who sends hooks.
+    pub hook_wake: hooks::Wake,
     /// Where other nodes carry their requests to.
     pub link: LinkEnd,
     /// What is counted.
@@ -80,6 +82,7 @@ impl Parts {
         platform: Platform,
         journal: Journal,
         hook_policy: hooks::guard::Policy,
+        hook_wake: hooks::Wake,
         link: LinkEnd,
         exporter: Exporter,
     ) -> Self {
@@ -93,7 +96,7 @@ impl Parts {
         };
         let limits = Limits::new(Policy::default(), CLASSES, look(&journal));
         let (hook_policy, redis) = (Arc::new(hook_policy), redis::State::default());
-        Self { platform, journal, payments, hook_policy, link, exporter, limits, redis }
+        Self { platform, journal, payments, hook_policy, hook_wake, link, exporter, limits, redis }
     }
 }
 
@@ -103,7 +106,9 @@ impl Parts {
     pub fn join_redis(&self, settings: redis::Settings) -> redis::Task {
         let keyring = self.platform.keyring.clone();
         let (programmes, merchants) = (Arc::clone(&self.payments.programmes), Arc::clone(&self.payments.merchants));
+        let wake = self.hook_wake.clone();
         let heed = move |news: &News| match news {
+            News::Hooks(_) => wake.wake_here(),
             News::Key(prefix) => keyring.doubt(prefix),
             News::Config(tenant) => {
                 programmes.doubt(*tenant);
@@ -115,6 +120,8 @@ impl Parts {
         self.payments.programmes.tell_by(Box::new(move |tenant| tell(News::Config(tenant))));
         let tell = task.teller();
         self.payments.merchants.tell_by(Box::new(move |tenant| tell(News::Config(tenant))));
+        let tell = task.teller();
+        self.hook_wake.tell_by(Box::new(move |tenant| tell(News::Hooks(tenant))));
         task
     }
 }
@@ -125,7 +132,7 @@ pub fn configure(parts: &Parts) -> impl FnOnce(&mut web::ServiceConfig) + use<> 
     let parts = parts.clone();
     move |config| {
         let ready = ready_check(&parts);
-        let Parts { platform, journal, payments, hook_policy, link, exporter, limits, redis } = parts;
+        let Parts { platform, journal, payments, hook_policy, hook_wake, link, exporter, limits, redis } = parts;
         config
             .app_data(web::Data::new(platform))
             .app_data(web::Data::new(journal))
@@ -134,6 +141,7 @@ pub fn configure(parts: &Parts) -> impl FnOnce(&mut web::ServiceConfig) + use<> 
             .app_data(web::Data::from(Arc::clone(&payments.programmes)))
             .app_data(web::Data::new(payments))
             .app_data(web::Data::from(hook_policy))
+            .app_data(web::Data::new(hook_wake))
             .app_data(web::Data::new(exporter))
             .app_data(web::Data::new(limits))
             .app_data(web::Data::new(redis))

@@ -202,7 +202,9 @@ impl Node {
         let platform = Platform { db, clock, ids, keyring };
         let hook_db = Db::open(&url, HOOK_CONNECTIONS)?;
         let hook_platform = Platform { db: hook_db.clone(), ..platform.clone() };
-        let hook_settings = hooks::Settings { policy: hook_policy.clone(), ..hooks::Settings::default() };
+        let wake = hooks::Wake::default();
+        let hook_settings =
+            hooks::Settings { policy: hook_policy.clone(), wake: wake.clone(), ..hooks::Settings::default() };
         let hooks = Arc::new(Hooks::start(hook_platform, journal.clone(), payments::events, hook_settings)?);
         let end = LinkEnd { seal, address, journal: journal.clone() };
         let followers = Db::open(&url, FOLLOWER_CONNECTIONS)?;
@@ -210,7 +212,7 @@ impl Node {
         let view = HookView { load: Arc::new(hooks.look()), backlog: hooks::backlog };
         let (asks, clock) = (followers.clone(), platform.clock.clone());
         let exporter = Exporter { journal: journal.clone(), pools, asks, hooks: view, clock };
-        let parts = Parts::new(platform, journal.clone(), hook_policy, end, exporter);
+        let parts = Parts::new(platform, journal.clone(), hook_policy, wake, end, exporter);
         let card = Follower::start(profile::CARD, followers, journal, profile::follow_payments);
         Ok(Self { parts, card, hooks })
     }

@@ -7,7 +7,7 @@
 //! Some parts decide or send one thing each and know no database: [`sign`] makes and checks signatures, [`schedule`] says
 //! when to try again, [`guard`] says where a hook may go, [`message`] what it says, [`catalogue`] what there is to say,
 //! [`send`] makes one attempt. Over the tables, [`deliver`] is the engine, [`replay`] orders to tell again, [`notice`] what
-//! is told of endpoints themselves, and the functions here are what a tenant may do with its endpoints.
+//! is told of endpoints themselves, [`wake`] says that there is something to send, and the functions here are what a tenant may do with its endpoints.
 //!
 //! Promise: an attempt costs at most its total timeout and 20,000 bytes of answer, whatever the receiver does.
 //! Not here: which events exist and what they say (the slices that raise them), asymmetric signatures (`whpk_` keys).
@@ -25,6 +25,7 @@ pub mod schedule;
 pub mod send;
 pub mod sign;
 mod store;
+mod wake;
 
 use std::time::Duration;
 
@@ -40,6 +41,7 @@ pub use model::{
 };
 pub use notice::Placed;
 pub use routes::routes;
+pub use wake::Wake;
 
 use guard::{Policy, Refusal, Target};
 use model::MAX_OLD_SECRETS;

@@ -7,12 +7,12 @@
 //!   buckets here, of which a quarter always stays ([`Limits::spent_elsewhere`](super::limits::Limits::spent_elsewhere)).
 //!   Without Redis each node counts for itself, so a client may have its limit once per node. What was spent while Redis
 //!   was away is not told later.
-//! - **News** ([`News`]): a key was revoked, a configuration changed; others look it up again at once. Without Redis they
-//!   find out by themselves: keys within [`keyring::FRESH`](super::keyring::FRESH), configurations within a second.
+//! - **News** ([`News`]): a key was revoked, a configuration changed, a test or a replay of a hook is to be sent; others
+//!   look at once. Without Redis they find out by themselves: keys within [`keyring::FRESH`](super::keyring::FRESH),
+//!   configurations within a second, hooks within half of one.
 //!
-//! Not here: sessions and any other truth, and waking hooks: they are sent by the node that leads, which is the first to
-//! know of a commit. Keys in Redis begin with the prefix of the [`Settings`]: installations that share a Redis need one
-//! each.
+//! Not here: sessions and any other truth. Keys in Redis begin with the prefix of the [`Settings`]: installations that
+//! share a Redis need one each.
 
 mod news;
 mod spent;

@@ -50,6 +50,7 @@ use super::model::HookError;
 use super::schedule;
 use super::send::{Limits, Sender};
 use super::store::bulk;
+use super::wake::Wake;
 use crate::platform::Platform;
 use crate::platform::db::DbError;
 use crate::platform::events::Event;
@@ -85,6 +86,8 @@ pub struct Settings {
     pub hold: Duration,
     /// How long events are kept, with their deliveries and attempts.
     pub retention: TimeDelta,
+    /// Says that the table has something to send.
+    pub wake: Wake,
 }
 
 impl Default for Settings {
@@ -98,6 +101,7 @@ impl Default for Settings {
             schedule: schedule::next_attempt,
             hold: Duration::from_secs(15),
             retention: TimeDelta::days(30),
+            wake: Wake::default(),
         }
     }
 }
@@ -130,8 +134,8 @@ struct Engine {
     /// Not the platform's: a demo's seeded stream must not depend on when hooks fail.
     dice: Ids,
     lanes: Arc<Mutex<Lanes>>,
-    /// Says that the table has deliveries for which there is room again.
-    hungry: Notify,
+    /// Says that the table has deliveries that are due, or for which there is room again.
+    hungry: Wake,
     flights: Mutex<Flights>,
     /// Turns of the follower: each begins with another journal.
     turns: AtomicUsize,
@@ -180,11 +184,11 @@ impl Hooks {
             platform,
             journal,
             events,
+            hungry: settings.wake.clone(),
             settings,
             sender,
             dice: Ids::system(),
             lanes: Arc::clone(&lanes),
-            hungry: Notify::new(),
             flights: Mutex::default(),
             turns: AtomicUsize::new(0),
             landed: Notify::new(),

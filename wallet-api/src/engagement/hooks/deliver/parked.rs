@@ -26,7 +26,7 @@ pub(super) async fn take_up(engine: &Arc<Engine>) -> bool {
         each_parked(conn, NAME, &shared.journal, |conn, page| read_again(conn, &shared, page))
     };
     let done = engine.run(work).await;
-    engine.hungry.notify_one();
+    engine.hungry.wake_here();
     if let Err(error) = &done {
         tracing::warn!(error = %Chain(error), "parked records could not be told; trying again");
     }

@@ -31,7 +31,7 @@ pub(super) async fn run(engine: Arc<Engine>, mut stopping: watch::Receiver<bool>
         }
         let pause = async {
             tokio::time::sleep(AT_MOST_EVERY).await;
-            _ = tokio::time::timeout(EVERY, engine.hungry.notified()).await;
+            _ = tokio::time::timeout(EVERY, engine.hungry.woken()).await;
         };
         tokio::select! {
             () = pause => {}
@@ -85,7 +85,7 @@ fn take(engine: &Arc<Engine>, asked: &Asked, due: Vec<bulk::Due>) {
     jobs.sort_unstable_by_key(|job| (job.place.seq, job.place.ordinal));
     attempt::take(engine, jobs);
     if engine.lanes().is_hungry(Instant::now()) {
-        engine.hungry.notify_one();
+        engine.hungry.wake_here();
     }
 }
 

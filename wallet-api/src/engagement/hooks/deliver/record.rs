@@ -42,7 +42,7 @@ pub(super) async fn run(engine: Arc<Engine>, mut drained: watch::Receiver<bool>)
         let is_last = wait(&engine, &mut drained).await;
         while write_down(&engine, is_last, &drained).await && is_last {}
         if engine.lanes().is_hungry(Instant::now()) {
-            engine.hungry.notify_one();
+            engine.hungry.wake_here();
         }
         if is_last {
             return;
@@ -124,7 +124,7 @@ fn written(engine: &Engine, flights: &[Flight]) {
     let mut lanes = engine.lanes();
     overflowed.for_each(|key| lanes.set_overflowed(key, Lane::First, true));
     if landings(flights).any(|landing| landing.turn.is_some()) {
-        engine.hungry.notify_one();
+        engine.hungry.wake_here();
     }
 }
 
@@ -249,7 +249,7 @@ async fn settle(engine: &Engine, late: Vec<Done>, drained: &watch::Receiver<bool
         })
     };
     match insist(engine, drained, write).await {
-        Ok(()) if has_turns => engine.hungry.notify_one(),
+        Ok(()) if has_turns => engine.hungry.wake_here(),
         Ok(()) => {}
         Err(error) => {
             let error = Chain(&error);

@@ -54,7 +54,7 @@ pub(super) async fn run(engine: Arc<Engine>, mut stopping: watch::Receiver<bool>
 async fn turn(engine: &Engine, pruning: &mut Pruning) -> Result<bool, EngineError> {
     let replayed = replay(engine).await?;
     if replayed {
-        engine.hungry.notify_one();
+        engine.hungry.wake_here();
     }
     let pruned = pruning.turn(engine).await?;
     let swept = pruning.sweep(engine).await?;

@@ -11,12 +11,12 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use uuid::Uuid;
 
 use super::{AddedHookEndpoint, HookEndpoint};
-use crate::engagement::hooks;
 use crate::engagement::hooks::message::{sequence, webhook_id};
 use crate::engagement::hooks::model::HookError;
 use crate::engagement::hooks::notice::Placed;
 use crate::engagement::hooks::send;
 use crate::engagement::hooks::sign::Secret;
+use crate::engagement::hooks::{self, Wake};
 use crate::platform::Platform;
 use crate::platform::http::Json;
 use crate::platform::keyring::{Caller, May, Scope};
@@ -57,10 +57,12 @@ pub(super) fn depth(request: &HttpRequest) -> i16 {
 async fn enable_hook_endpoint(
     caller: Caller,
     platform: web::Data<Platform>,
+    wake: web::Data<Wake>,
     id: web::Path<Uuid>,
 ) -> Result<HttpResponse, Problem> {
     let (tenant, now, id) = (caller.tenant.id, platform.clock.now(), id.into_inner());
     let endpoint = platform.db.run(move |conn| hooks::enable(conn, tenant, now, id)).await?;
+    wake.wake(tenant);
     Ok(HttpResponse::Ok().json(HookEndpoint::of(endpoint, now)))
 }
 
@@ -121,11 +123,13 @@ pub(super) struct HookTest {
 async fn test_hook_endpoint(
     caller: Caller,
     platform: web::Data<Platform>,
+    wake: web::Data<Wake>,
     id: web::Path<Uuid>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let (tenant, now, id, depth) = (caller.tenant.id, platform.clock.now(), id.into_inner(), depth(&request));
     let placed = platform.db.run(move |conn| hooks::test(conn, tenant, now, id, depth)).await?;
+    wake.wake(tenant);
     let Placed { seq, ordinal, event } = placed;
     let body = HookTest { sequence: sequence(seq, ordinal), event_id: event, webhook_id: webhook_id(event, id) };
     Ok(HttpResponse::Accepted().json(body))

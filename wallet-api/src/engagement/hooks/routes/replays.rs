@@ -9,11 +9,11 @@ use uuid::Uuid;
 
 use super::control::{depth, optional};
 use super::{cursor_of, uuid_of};
-use crate::engagement::hooks;
 use crate::engagement::hooks::message::{parse_sequence, sequence};
 use crate::engagement::hooks::model::{DeliveryStatus, EventTypes, HookError, MAX_DEPTH};
 use crate::engagement::hooks::replay::{self, Bound, MAX_NAMES, Replay, Wish};
 use crate::engagement::hooks::store;
+use crate::engagement::hooks::{self, Wake};
 use crate::platform::Platform;
 use crate::platform::http::{Cursor, Page, PageQuery};
 use crate::platform::keyring::{Caller, May, Scope};
@@ -154,6 +154,7 @@ fn bound(
 async fn replay_hook_delivery(
     caller: Caller,
     platform: web::Data<Platform>,
+    wake: web::Data<Wake>,
     path: web::Path<(Uuid, String)>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
@@ -161,6 +162,7 @@ async fn replay_hook_delivery(
     let at = parse_sequence(&sequence).ok_or(HookError::Unknown)?;
     let (now, depth) = (platform.clock.now(), depth(&request));
     platform.db.run(move |conn| replay::one(conn, tenant, now, endpoint, at, depth)).await?;
+    wake.wake(tenant);
     Ok(HttpResponse::Accepted().finish())
 }
 
