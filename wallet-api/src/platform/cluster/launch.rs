@@ -26,7 +26,7 @@ const LOG_LIMIT: u64 = 8 * 1024 * 1024;
 const LOG_TAIL: usize = 12;
 
 /// How the server runs, whatever its configuration file says.
-const SETTINGS: [(&str, &str); 18] = [
+const SETTINGS: [(&str, &str); 21] = [
     ("listen_addresses", ""),
     ("port", "5432"), // a part of the socket's name, nothing more
     ("unix_socket_permissions", "0700"),
@@ -35,6 +35,11 @@ const SETTINGS: [(&str, &str); 18] = [
     ("full_page_writes", "on"),
     ("shared_buffers", "256MB"),
     ("max_wal_size", "4GB"),
+    // Changed pages go to the disk steadily: left to the sessions, they gather in the system's cache, and a commit then
+    // waits a quarter of a second for them to be written (docs/performance.md).
+    ("bgwriter_delay", "50ms"),
+    ("bgwriter_lru_maxpages", "1000"),
+    ("bgwriter_lru_multiplier", "4"),
     ("max_connections", "200"),
     ("timezone", "UTC"),
     ("log_timezone", "UTC"),
