@@ -22,7 +22,7 @@ use crate::platform::keyring::{May, Scope};
 use crate::platform::limits::{Class, Classes, Limits, Look, Policy, Writer};
 use crate::platform::link::{self, LinkEnd};
 use crate::platform::metrics::{Exporter, get_metrics};
-use crate::platform::problem::{Problem, ProblemBody, Problems4xx};
+use crate::platform::problem::{Problem, ProblemBody};
 use crate::platform::redis::{self, News};
 use crate::profile::Customers;
 use crate::{billers, loyalty, payments, profile, requests, sandbox};
@@ -283,7 +283,7 @@ struct NodeBody {
 
 /// Tells how this node fares.
 #[utoipa::path(tag = "node", security(("key" = ["admin"])), responses(
-    (status = 200, body = NodeBody), Problems4xx,
+    (status = 200, body = NodeBody),
 ))]
 #[get("/v1/node", wrap = "May(Scope::Admin)")]
 async fn get_node(

@@ -21,7 +21,7 @@ use crate::platform::Platform;
 use crate::platform::books::{Paper, ask, journal_of, refusal_code};
 use crate::platform::http::IdempotencyKey;
 use crate::platform::keyring::{Caller, May, Scope};
-use crate::platform::problem::{Problem, Problems4xx, Problems5xx};
+use crate::platform::problem::Problem;
 
 /// How often to ask again while the key is used in the very batch that resolves it.
 const TRIES: u32 = 5;
@@ -69,7 +69,7 @@ impl RequestBody {
 /// 404 says that it has not happened so far, which is not final: resolve it for that.
 #[utoipa::path(tag = "node", security(("key" = ["payments:read"])),
     params(("key" = inline(IdempotencyKey), Path, description = "The Idempotency-Key it was sent with")), responses(
-    (status = 200, body = RequestBody), Problems4xx,
+    (status = 200, body = RequestBody),
 ))]
 #[get("/v1/requests/{key}", wrap = "May(Scope::PaymentsRead)")]
 async fn get_request(
@@ -92,7 +92,7 @@ async fn get_request(
 /// again is told `request-abandoned`. Asking again gives the same answer.
 #[utoipa::path(tag = "node", security(("key" = ["payments:write"])),
     params(("key" = inline(IdempotencyKey), Path, description = "The Idempotency-Key it was sent with")), responses(
-    (status = 200, body = RequestBody), Problems4xx, Problems5xx,
+    (status = 200, body = RequestBody),
 ))]
 #[post("/v1/requests/{key}/resolve", wrap = "May(Scope::PaymentsWrite)")]
 async fn resolve_request(

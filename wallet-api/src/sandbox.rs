@@ -18,7 +18,7 @@ use crate::platform::books::{Paper, ask, journal_of, request_key};
 use crate::platform::fields::field;
 use crate::platform::http::{IdempotencyKey, Json, not_found};
 use crate::platform::keyring::{Caller, May, Scope};
-use crate::platform::problem::{Problem, Problems4xx, Problems5xx};
+use crate::platform::problem::Problem;
 use crate::platform::snapshot::touch;
 
 /// Adds this slice's routes.
@@ -49,7 +49,7 @@ struct ClockBody {
 
 /// Tells the tenant's time.
 #[utoipa::path(tag = "sandbox", security(("key" = ["sandbox:write"])), responses(
-    (status = 200, body = ClockBody), Problems4xx,
+    (status = 200, body = ClockBody),
 ))]
 #[get("/v1/sandbox/clock", wrap = "May(Scope::SandboxWrite)")]
 async fn get_clock(caller: Caller, platform: web::Data<Platform>) -> Result<HttpResponse, Problem> {
@@ -61,7 +61,7 @@ async fn get_clock(caller: Caller, platform: web::Data<Platform>) -> Result<Http
 /// Moves a sandbox's clock forward, for good. A production tenant's does not move.
 #[utoipa::path(tag = "sandbox", request_body = Advance, security(("key" = ["sandbox:write"])),
     params(("Idempotency-Key" = inline(IdempotencyKey), Header, description = "A new UUID for each intent")), responses(
-    (status = 201, body = ClockBody), Problems4xx, Problems5xx,
+    (status = 201, body = ClockBody),
 ))]
 #[post("/v1/sandbox/clock/advance", wrap = "May(Scope::SandboxWrite)")]
 async fn advance_clock(

@@ -12,7 +12,7 @@ use crate::platform::fields::text;
 use crate::platform::http::Json;
 use crate::platform::keyring::{Caller, May, Scope};
 
-use crate::platform::problem::{Problem, Problems4xx};
+use crate::platform::problem::Problem;
 
 /// Adds this slice's routes.
 pub fn routes(config: &mut ServiceConfig) {
@@ -60,7 +60,7 @@ impl From<Merchant> for MerchantBody {
 
 /// Adds a merchant. Adding one of the same reference again gives the one there is.
 #[utoipa::path(tag = "merchants", request_body = NewMerchant, security(("key" = ["merchants:write"])), responses(
-    (status = 201, body = MerchantBody), Problems4xx,
+    (status = 201, body = MerchantBody),
 ))]
 #[post("/v1/merchants", wrap = "May(Scope::MerchantsWrite)")]
 async fn add_merchant(
@@ -78,7 +78,7 @@ async fn add_merchant(
 
 /// Tells of a merchant.
 #[utoipa::path(tag = "merchants", security(("key" = ["merchants:write"])), responses(
-    (status = 200, body = MerchantBody), Problems4xx,
+    (status = 200, body = MerchantBody),
 ))]
 #[get("/v1/merchants/{id}", wrap = "May(Scope::MerchantsWrite)")]
 async fn get_merchant(

@@ -19,7 +19,7 @@ use crate::platform::http::{Json, not_found};
 use crate::platform::ids::derived;
 use crate::platform::keyring::{Caller, May, Scope};
 use crate::platform::money::Money;
-use crate::platform::problem::{Problem, Problems4xx, Problems5xx};
+use crate::platform::problem::Problem;
 use crate::platform::snapshot::touch;
 
 /// Adds this slice's routes.
@@ -152,7 +152,7 @@ impl From<Rule> for RuleBody {
 
 /// Adds a loyalty programme. Adding one of the same code again gives the one there is.
 #[utoipa::path(tag = "loyalty", request_body = NewProgramme, security(("key" = ["loyalty:write"])), responses(
-    (status = 201, body = ProgrammeBody), Problems4xx,
+    (status = 201, body = ProgrammeBody),
 ))]
 #[post("/v1/programmes", wrap = "May(Scope::LoyaltyWrite)")]
 async fn add_programme(
@@ -190,7 +190,7 @@ async fn add_programme(
 
 /// Adds a campaign with the first version of its rule. Its budgets are empty until funded.
 #[utoipa::path(tag = "loyalty", request_body = NewCampaign, security(("key" = ["loyalty:write"])), responses(
-    (status = 201, body = CampaignBody), Problems4xx, Problems5xx,
+    (status = 201, body = CampaignBody),
 ))]
 #[post("/v1/campaigns", wrap = "May(Scope::LoyaltyWrite)")]
 async fn add_campaign(
@@ -236,7 +236,7 @@ async fn add_campaign(
 
 /// Publishes the next version of a campaign's rule. Payments decided before keep the version they were decided under.
 #[utoipa::path(tag = "loyalty", request_body = RuleBody, security(("key" = ["loyalty:write"])), responses(
-    (status = 201, body = CampaignBody), Problems4xx,
+    (status = 201, body = CampaignBody),
 ))]
 #[post("/v1/campaigns/{id}/rules", wrap = "May(Scope::LoyaltyWrite)")]
 async fn publish_rule(
@@ -267,7 +267,7 @@ async fn publish_rule(
 
 /// Tells of a campaign, its rule and what its budgets still hold.
 #[utoipa::path(tag = "loyalty", security(("key" = ["loyalty:read"])), responses(
-    (status = 200, body = CampaignBody), Problems4xx,
+    (status = 200, body = CampaignBody),
 ))]
 #[get("/v1/campaigns/{id}", wrap = "May(Scope::LoyaltyRead)")]
 async fn get_campaign(

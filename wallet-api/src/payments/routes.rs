@@ -24,7 +24,7 @@ use crate::platform::fields::{field, text};
 use crate::platform::http::{IdempotencyKey, Json, not_found};
 use crate::platform::keyring::{Caller, May, Scope};
 use crate::platform::money::{EUR, EuroToMove, Money};
-use crate::platform::problem::{Problem, Problems4xx, Problems5xx};
+use crate::platform::problem::Problem;
 use crate::platform::reply::created;
 use crate::platform::text::Lang;
 
@@ -120,7 +120,7 @@ struct RewardBody {
 /// `tessera-hook-depth` on; past 8 it is refused.
 #[utoipa::path(tag = "payments", request_body = NewPayment, security(("key" = ["payments:write"])),
     params(("Idempotency-Key" = inline(IdempotencyKey), Header, description = "A new UUID for each intent")), responses(
-    (status = 201, body = PaymentBody), Problems4xx, Problems5xx,
+    (status = 201, body = PaymentBody),
 ))]
 #[post("/v1/payments", wrap = "May(Scope::PaymentsWrite)")]
 async fn pay(
@@ -224,7 +224,7 @@ struct QuotedReward {
 
 /// Tells what a payment would earn, by the very rules that would decide it. Nothing is written.
 #[utoipa::path(tag = "payments", request_body = NewQuote, security(("key" = ["loyalty:read"])), responses(
-    (status = 200, body = QuoteBody), Problems4xx,
+    (status = 200, body = QuoteBody),
 ))]
 #[post("/v1/quotes", wrap = "May(Scope::LoyaltyRead)")]
 async fn quote(caller: Caller, payments: web::Data<Payments>, body: Json<NewQuote>) -> Result<HttpResponse, Problem> {
@@ -242,7 +242,7 @@ async fn quote(caller: Caller, payments: web::Data<Payments>, body: Json<NewQuot
 
 /// Tells of a payment: the same as it was answered.
 #[utoipa::path(tag = "payments", security(("key" = ["payments:read"])), responses(
-    (status = 200, body = PaymentBody), Problems4xx,
+    (status = 200, body = PaymentBody),
 ))]
 #[get("/v1/payments/{id}", wrap = "May(Scope::PaymentsRead)")]
 async fn get_payment(
@@ -279,7 +279,7 @@ struct ExplanationLine {
 
 /// Explains a payment: each posting in words, with the rule, its version and the budget.
 #[utoipa::path(tag = "payments", security(("key" = ["payments:read"])), responses(
-    (status = 200, body = ExplanationBody), Problems4xx,
+    (status = 200, body = ExplanationBody),
 ))]
 #[get("/v1/payments/{id}/explanation", wrap = "May(Scope::PaymentsRead)")]
 async fn explain_payment(

@@ -8,7 +8,6 @@
 //! Not here: the text of causes. They go to the log, once, and never to the caller.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt;
 
@@ -16,8 +15,7 @@ use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
 use serde::Serialize;
 use serde_json::Value;
-use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
-use utoipa::{IntoResponses, ToSchema};
+use utoipa::ToSchema;
 
 use super::text::{self, Arg, Lang};
 
@@ -98,31 +96,6 @@ pub struct ProblemBody {
     #[serde(flatten)]
     #[schema(additional_properties)]
     pub members: serde_json::Map<String, Value>,
-}
-
-/// In the API's description: the refusals that a caller causes, 4xx.
-pub struct Problems4xx;
-
-/// In the API's description: the refusals that a caller does not cause, 5xx.
-pub struct Problems5xx;
-
-impl IntoResponses for Problems4xx {
-    fn responses() -> BTreeMap<String, RefOr<Response>> {
-        described("4XX")
-    }
-}
-
-impl IntoResponses for Problems5xx {
-    fn responses() -> BTreeMap<String, RefOr<Response>> {
-        described("5XX")
-    }
-}
-
-fn described(statuses: &str) -> BTreeMap<String, RefOr<Response>> {
-    let schema = Ref::from_schema_name(ProblemBody::name());
-    let content = ContentBuilder::new().schema(Some(schema)).build();
-    let response = ResponseBuilder::new().content(PROBLEM_JSON, content).build();
-    BTreeMap::from([(statuses.to_owned(), response.into())])
 }
 
 impl Problem {

@@ -20,7 +20,7 @@ use super::store;
 use crate::platform::Platform;
 use crate::platform::http::{Cursor, Json, Page, PageQuery};
 use crate::platform::keyring::{Caller, May, Scope};
-use crate::platform::problem::{Problem, Problems4xx};
+use crate::platform::problem::Problem;
 
 /// Attempts at one event of an ordered endpoint, when nobody says: two and a half hours.
 const SKIP_AFTER: i16 = 5;
@@ -181,7 +181,7 @@ impl From<AttemptMade> for HookAttempt {
 
 /// Adds an endpoint, and shows its secret once.
 #[utoipa::path(tag = "hooks", request_body = NewHookEndpoint, security(("key" = ["hooks:write"])), responses(
-    (status = 201, body = AddedHookEndpoint), Problems4xx,
+    (status = 201, body = AddedHookEndpoint),
 ))]
 #[post("/v1/hook-endpoints", wrap = "May(Scope::HooksWrite)")]
 async fn add_hook_endpoint(
@@ -219,7 +219,7 @@ fn ordering(ordered: bool, skip_after: Option<i16>) -> Result<Option<i16>, HookE
 
 /// Lists endpoints, disabled ones included, in the order they were added.
 #[utoipa::path(tag = "hooks", params(PageQuery), security(("key" = ["hooks:read"])), responses(
-    (status = 200, body = Page<HookEndpoint>), Problems4xx,
+    (status = 200, body = Page<HookEndpoint>),
 ))]
 #[get("/v1/hook-endpoints", wrap = "May(Scope::HooksRead)")]
 async fn list_hook_endpoints(
@@ -250,7 +250,7 @@ fn uuid_of(Cursor([high, low]): Cursor<2>) -> Uuid {
 
 /// Tells of an endpoint.
 #[utoipa::path(tag = "hooks", security(("key" = ["hooks:read"])), responses(
-    (status = 200, body = HookEndpoint), Problems4xx,
+    (status = 200, body = HookEndpoint),
 ))]
 #[get("/v1/hook-endpoints/{id}", wrap = "May(Scope::HooksRead)")]
 async fn get_hook_endpoint(
@@ -265,7 +265,7 @@ async fn get_hook_endpoint(
 
 /// Disables an endpoint. It stays listed, what was sent there stays readable, and it can be enabled again.
 #[utoipa::path(tag = "hooks", security(("key" = ["hooks:write"])), responses(
-    (status = 204), Problems4xx,
+    (status = 204),
 ))]
 #[delete("/v1/hook-endpoints/{id}", wrap = "May(Scope::HooksWrite)")]
 async fn disable_hook_endpoint(
@@ -294,7 +294,7 @@ struct DeliveryQuery {
 
 /// Lists what an endpoint was told or is to be told, newest first.
 #[utoipa::path(tag = "hooks", params(DeliveryQuery), security(("key" = ["hooks:read"])), responses(
-    (status = 200, body = Page<HookDelivery>), Problems4xx,
+    (status = 200, body = Page<HookDelivery>),
 ))]
 #[get("/v1/hook-endpoints/{id}/deliveries", wrap = "May(Scope::HooksRead)")]
 async fn list_hook_deliveries(
@@ -337,7 +337,7 @@ struct HookAttempts {
 
 /// Lists the attempts made to tell an endpoint one event, named by the `sequence` of its body.
 #[utoipa::path(tag = "hooks", security(("key" = ["hooks:read"])), responses(
-    (status = 200, body = HookAttempts), Problems4xx,
+    (status = 200, body = HookAttempts),
 ))]
 #[get("/v1/hook-endpoints/{id}/deliveries/{sequence}/attempts", wrap = "May(Scope::HooksRead)")]
 async fn list_hook_attempts(

@@ -18,7 +18,7 @@ use crate::platform::http::{IdempotencyKey, Json};
 use crate::platform::ids::derived;
 use crate::platform::keyring::{Caller, May, Scope};
 use crate::platform::money::{EUR, Money, ToMove};
-use crate::platform::problem::{Problem, Problems4xx, Problems5xx};
+use crate::platform::problem::Problem;
 use crate::platform::reply::created;
 
 pub(super) fn routes(config: &mut ServiceConfig) {
@@ -44,7 +44,7 @@ struct Recorded {
 /// Puts money or points into a campaign's budget.
 #[utoipa::path(tag = "loyalty", request_body = Funding, security(("key" = ["loyalty:write"])),
     params(("Idempotency-Key" = inline(IdempotencyKey), Header, description = "A new UUID for each intent")), responses(
-    (status = 201, body = Recorded), Problems4xx, Problems5xx,
+    (status = 201, body = Recorded),
 ))]
 #[post("/v1/campaigns/{id}/fund", wrap = "May(Scope::LoyaltyWrite)")]
 async fn fund_campaign(
@@ -74,7 +74,7 @@ async fn fund_campaign(
 /// Pauses a campaign: from the answered seq on, on every node, it gives nothing. Payments go on and say why.
 #[utoipa::path(tag = "loyalty", security(("key" = ["loyalty:write"])),
     params(("Idempotency-Key" = inline(IdempotencyKey), Header, description = "A new UUID for each intent")), responses(
-    (status = 201, body = Recorded), Problems4xx, Problems5xx,
+    (status = 201, body = Recorded),
 ))]
 #[post("/v1/campaigns/{id}/pause", wrap = "May(Scope::LoyaltyWrite)")]
 async fn pause_campaign(
@@ -91,7 +91,7 @@ async fn pause_campaign(
 /// Lets a paused campaign give again.
 #[utoipa::path(tag = "loyalty", security(("key" = ["loyalty:write"])),
     params(("Idempotency-Key" = inline(IdempotencyKey), Header, description = "A new UUID for each intent")), responses(
-    (status = 201, body = Recorded), Problems4xx, Problems5xx,
+    (status = 201, body = Recorded),
 ))]
 #[post("/v1/campaigns/{id}/resume", wrap = "May(Scope::LoyaltyWrite)")]
 async fn resume_campaign(

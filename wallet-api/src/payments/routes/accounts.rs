@@ -18,7 +18,7 @@ use crate::platform::chart::Purpose;
 use crate::platform::http::{Cursor, Page, PageQuery};
 use crate::platform::keyring::{Caller, May, Scope};
 use crate::platform::money::{EUR, Money};
-use crate::platform::problem::{Problem, Problems4xx, Problems5xx};
+use crate::platform::problem::Problem;
 
 pub(super) fn routes(config: &mut ServiceConfig) {
     config.service(get_balances).service(get_statement);
@@ -56,7 +56,7 @@ struct BalancesBody {
 
 /// Tells a customer's balances: money, cashback, points of each programme.
 #[utoipa::path(tag = "customers", security(("key" = ["payments:read"])), params(Freshness), responses(
-    (status = 200, body = BalancesBody), Problems4xx, Problems5xx,
+    (status = 200, body = BalancesBody),
 ))]
 #[get("/v1/customers/{id}/balances", wrap = "May(Scope::PaymentsRead)")]
 async fn get_balances(
@@ -154,7 +154,7 @@ struct EntryBody {
 
 /// Tells the movements of one of a customer's accounts, newest first. Balances follow from line to line.
 #[utoipa::path(tag = "customers", security(("key" = ["payments:read"])), params(StatementQuery), responses(
-    (status = 200, body = Page<EntryBody>), Problems4xx, Problems5xx,
+    (status = 200, body = Page<EntryBody>),
 ))]
 #[get("/v1/customers/{id}/statement", wrap = "May(Scope::PaymentsRead)")]
 async fn get_statement(

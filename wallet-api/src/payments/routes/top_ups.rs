@@ -15,7 +15,7 @@ use crate::platform::chart::Rail;
 use crate::platform::http::{IdempotencyKey, Json, not_found};
 use crate::platform::keyring::{Caller, May, Scope};
 use crate::platform::money::{EUR, EuroToMove, Money};
-use crate::platform::problem::{Problem, Problems4xx, Problems5xx};
+use crate::platform::problem::Problem;
 use crate::platform::reply::created;
 
 pub(super) fn routes(config: &mut ServiceConfig) {
@@ -55,7 +55,7 @@ struct TopUpBody {
 /// Brings money from outside into a customer's wallet.
 #[utoipa::path(tag = "payments", request_body = NewTopUp, security(("key" = ["payments:write"])),
     params(("Idempotency-Key" = inline(IdempotencyKey), Header, description = "A new UUID for each intent")), responses(
-    (status = 201, body = TopUpBody), Problems4xx, Problems5xx,
+    (status = 201, body = TopUpBody),
 ))]
 #[post("/v1/top-ups", wrap = "May(Scope::PaymentsWrite)")]
 async fn top_up(

@@ -9,7 +9,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use crate::engagement::hooks::catalogue::{EVENT_TYPES, EventType};
 use crate::engagement::hooks::model::HookError;
 use crate::platform::keyring::{May, Scope};
-use crate::platform::problem::{Problem, Problems4xx};
+use crate::platform::problem::Problem;
 
 pub(super) fn routes(config: &mut ServiceConfig) {
     config.service(list_event_types).service(get_event_type);
@@ -51,7 +51,7 @@ fn summary(kind: &EventType) -> EventTypeSummary {
 
 /// Lists every type of event there is.
 #[utoipa::path(tag = "hooks", security(("key" = ["hooks:read"])), responses(
-    (status = 200, body = EventTypeList), Problems4xx,
+    (status = 200, body = EventTypeList),
 ))]
 #[get("/v1/event-types", wrap = "May(Scope::HooksRead)")]
 async fn list_event_types() -> Result<HttpResponse, Problem> {
@@ -60,7 +60,7 @@ async fn list_event_types() -> Result<HttpResponse, Problem> {
 
 /// Tells of a type of event, with the JSON schema of its body.
 #[utoipa::path(tag = "hooks", security(("key" = ["hooks:read"])), responses(
-    (status = 200, body = EventTypeDetail), Problems4xx,
+    (status = 200, body = EventTypeDetail),
 ))]
 #[get("/v1/event-types/{name}", wrap = "May(Scope::HooksRead)")]
 async fn get_event_type(name: web::Path<String>) -> Result<HttpResponse, Problem> {

@@ -20,7 +20,7 @@ use crate::engagement::hooks::{self, Wake};
 use crate::platform::Platform;
 use crate::platform::http::Json;
 use crate::platform::keyring::{Caller, May, Scope};
-use crate::platform::problem::{Problem, Problems4xx};
+use crate::platform::problem::Problem;
 
 /// How long an old secret signs beside the new one, when nobody says: a day.
 const OVERLAP_S: i64 = 86_400;
@@ -51,7 +51,7 @@ pub(super) fn depth(request: &HttpRequest) -> i16 {
 
 /// Enables a disabled endpoint: it is told what happens from then on. What ended as `gone` can be replayed.
 #[utoipa::path(tag = "hooks", security(("key" = ["hooks:write"])), responses(
-    (status = 200, body = HookEndpoint), Problems4xx,
+    (status = 200, body = HookEndpoint),
 ))]
 #[post("/v1/hook-endpoints/{id}/enable", wrap = "May(Scope::HooksWrite)")]
 async fn enable_hook_endpoint(
@@ -79,7 +79,7 @@ pub(super) struct SecretRotation {
 /// Replaces the secret of an endpoint, and shows the new one once. Until the overlap is over, every hook carries a
 /// signature of each; within a second or so on every node.
 #[utoipa::path(tag = "hooks", request_body = Option<SecretRotation>, security(("key" = ["hooks:write"])), responses(
-    (status = 200, body = AddedHookEndpoint), Problems4xx,
+    (status = 200, body = AddedHookEndpoint),
 ))]
 #[post("/v1/hook-endpoints/{id}/rotate-secret", wrap = "May(Scope::HooksWrite)")]
 async fn rotate_hook_secret(
@@ -117,7 +117,7 @@ pub(super) struct HookTest {
 /// Sends an endpoint a test event, `endpoint.test.v1`, whatever types it listens to. It is signed, retried and listed like
 /// every other. A call made because of a hook carries that hook's `tessera-hook-depth` on; past 8 it is refused.
 #[utoipa::path(tag = "hooks", security(("key" = ["hooks:write"])), responses(
-    (status = 202, body = HookTest), Problems4xx,
+    (status = 202, body = HookTest),
 ))]
 #[post("/v1/hook-endpoints/{id}/test", wrap = "May(Scope::HooksWrite)")]
 async fn test_hook_endpoint(

@@ -17,7 +17,7 @@ use crate::engagement::hooks::{self, Wake};
 use crate::platform::Platform;
 use crate::platform::http::{Cursor, Page, PageQuery};
 use crate::platform::keyring::{Caller, May, Scope};
-use crate::platform::problem::{Problem, Problems4xx};
+use crate::platform::problem::Problem;
 
 pub(super) fn routes(config: &mut ServiceConfig) {
     config
@@ -148,7 +148,7 @@ fn bound(
 
 /// Tells an endpoint one event again, at once, under the same ids.
 #[utoipa::path(tag = "hooks", security(("key" = ["hooks:write"])), responses(
-    (status = 202), Problems4xx,
+    (status = 202),
 ))]
 #[post("/v1/hook-endpoints/{id}/deliveries/{sequence}/replay", wrap = "May(Scope::HooksWrite)")]
 async fn replay_hook_delivery(
@@ -170,7 +170,7 @@ async fn replay_hook_delivery(
 ///
 /// The leader walks through it in pages, beside everything else; the order says how far it is, and can be cancelled.
 #[utoipa::path(tag = "hooks", request_body = Option<NewHookReplay>, security(("key" = ["hooks:write"])), responses(
-    (status = 202, body = HookReplay), Problems4xx,
+    (status = 202, body = HookReplay),
 ))]
 #[post("/v1/hook-endpoints/{id}/replays", wrap = "May(Scope::HooksWrite)")]
 async fn replay_hooks(
@@ -192,7 +192,7 @@ async fn replay_hooks(
 
 /// Lists the orders to tell an endpoint again, newest first.
 #[utoipa::path(tag = "hooks", params(PageQuery), security(("key" = ["hooks:read"])), responses(
-    (status = 200, body = Page<HookReplay>), Problems4xx,
+    (status = 200, body = Page<HookReplay>),
 ))]
 #[get("/v1/hook-endpoints/{id}/replays", wrap = "May(Scope::HooksRead)")]
 async fn list_hook_replays(
@@ -216,7 +216,7 @@ async fn list_hook_replays(
 
 /// Tells how far an order to tell again is.
 #[utoipa::path(tag = "hooks", security(("key" = ["hooks:read"])), responses(
-    (status = 200, body = HookReplay), Problems4xx,
+    (status = 200, body = HookReplay),
 ))]
 #[get("/v1/hook-replays/{id}", wrap = "May(Scope::HooksRead)")]
 async fn get_hook_replay(
@@ -231,7 +231,7 @@ async fn get_hook_replay(
 
 /// Ends an order to tell again where it is. What it made due is still sent.
 #[utoipa::path(tag = "hooks", security(("key" = ["hooks:write"])), responses(
-    (status = 204), Problems4xx,
+    (status = 204),
 ))]
 #[delete("/v1/hook-replays/{id}", wrap = "May(Scope::HooksWrite)")]
 async fn cancel_hook_replay(
