@@ -6,7 +6,8 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{AssetId, Refusal};
+use crate::lot::NEVER;
+use crate::{AssetId, Calendar, Period, Refusal};
 
 /// An account inside one journal: the seq of the record that opened it. Outside it goes by its public UUID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -38,6 +39,50 @@ impl NormalSide {
     }
 }
 
+/// What an account keeps beside its balance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Nature {
+    /// Nothing.
+    #[default]
+    Plain,
+    /// Lots: what is earned has dates, and is spent earliest-expiring first.
+    Lots {
+        /// Where what expires goes: an account of the same asset.
+        breakage: Uuid,
+        /// A refund of what expired meanwhile can be spent for so many more microseconds.
+        grace_us: i64,
+    },
+    /// What is left of an allowance.
+    Quota {
+        /// The other side of every use and of every new period.
+        pool: Uuid,
+        /// What each period begins with.
+        allowance: i64,
+        /// How long it lasts.
+        period: Period,
+        /// Where midnight is.
+        calendar: Calendar,
+    },
+}
+
+impl Nature {
+    /// The account that time's own postings go to or come from.
+    #[must_use]
+    pub const fn counterpart(&self) -> Option<Uuid> {
+        match self {
+            Self::Plain => None,
+            Self::Lots { breakage, .. } => Some(*breakage),
+            Self::Quota { pool, .. } => Some(*pool),
+        }
+    }
+
+    /// True of an account whose balance is lots.
+    #[must_use]
+    pub const fn keeps_lots(&self) -> bool {
+        matches!(self, Self::Lots { .. })
+    }
+}
+
 /// An account to open, by name of its public id. A transaction that names one which exists with these terms opens none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewAccount {
@@ -53,6 +98,8 @@ pub struct NewAccount {
     pub floor: Option<i64>,
     /// Balance never goes above this; none is no limit.
     pub ceiling: Option<i64>,
+    /// What it keeps beside its balance.
+    pub nature: Nature,
 }
 
 /// An account as the journal's memory holds it: terms, rules and exact balance.
@@ -76,6 +123,14 @@ pub struct Account {
     pub debits_frozen: bool,
     /// No credit passes.
     pub credits_frozen: bool,
+    /// Nothing passes.
+    pub closed: bool,
+    /// What it keeps beside its balance.
+    pub nature: Nature,
+    /// The end of the period its allowance is for; zero before the first.
+    pub period_us: i64,
+    /// Nothing is due on it before: a hold or lot that expires, a period that ends.
+    pub next_due_us: i64,
     /// Credits less debits, in minor units.
     pub balance: i64,
     /// The part of the balance set aside by holds.
@@ -96,6 +151,10 @@ impl Account {
             ceiling: new.ceiling,
             debits_frozen: false,
             credits_frozen: false,
+            closed: false,
+            nature: new.nature,
+            period_us: 0,
+            next_due_us: if matches!(new.nature, Nature::Quota { .. }) { 0 } else { NEVER },
             balance: 0,
             held: 0,
             version: 0,
@@ -104,37 +163,115 @@ impl Account {
 
     /// True when `new` names the same terms: opening again is then no change. Rules that moved since do not count.
     pub(crate) fn has_terms_of(&self, new: &NewAccount) -> bool {
-        self.asset == new.asset && self.owner == new.owner && self.normal_side == new.normal_side
+        let nature = self.nature.counterpart() == new.nature.counterpart();
+        nature && self.asset == new.asset && self.owner == new.owner && self.normal_side == new.normal_side
+    }
+
+    /// What the account may still spend: balance less what is held. Below zero it is debt.
+    ///
+    /// # Errors
+    /// [`Refusal::Overflow`].
+    pub fn available(&self) -> Result<i64, Refusal> {
+        self.balance.checked_sub(self.held).ok_or(self.overflow())
+    }
+
+    /// What the account owes out of what it earns next.
+    pub(crate) fn debt(&self) -> i64 {
+        self.held.saturating_sub(self.balance).max(0)
     }
 
     /// Takes `minor` out, or says which rule forbids it.
     pub(crate) fn debit(self, minor: i64) -> Result<Self, Refusal> {
-        if self.debits_frozen {
-            return Err(Refusal::Frozen { account: self.public_id });
-        }
-        let balance = self.balance.checked_sub(minor).ok_or(Refusal::Overflow { account: self.public_id })?;
-        let available = balance.checked_sub(self.held).ok_or(Refusal::Overflow { account: self.public_id })?;
-        if self.floor.is_some_and(|floor| available < floor) {
-            return Err(Refusal::Floor { account: self.public_id });
-        }
-        self.at(balance)
+        self.debit_owing(minor)?.above_floor()
+    }
+
+    /// Takes `minor` out, below the floor if need be.
+    pub(crate) fn debit_owing(self, minor: i64) -> Result<Self, Refusal> {
+        self.lets_out()?;
+        let after = self.moved(minor.checked_neg().ok_or(self.overflow())?)?;
+        after.available()?;
+        Ok(after)
     }
 
     /// Puts `minor` in, or says which rule forbids it.
     pub(crate) fn credit(self, minor: i64) -> Result<Self, Refusal> {
-        if self.credits_frozen {
-            return Err(Refusal::Frozen { account: self.public_id });
-        }
-        let balance = self.balance.checked_add(minor).ok_or(Refusal::Overflow { account: self.public_id })?;
-        if self.ceiling.is_some_and(|ceiling| balance > ceiling) {
+        self.lets_in()?;
+        let after = self.moved(minor)?;
+        if self.ceiling.is_some_and(|ceiling| after.balance > ceiling) {
             return Err(Refusal::Ceiling { account: self.public_id });
         }
-        self.at(balance)
+        Ok(after)
     }
 
-    fn at(self, balance: i64) -> Result<Self, Refusal> {
-        let version = self.version.checked_add(1).ok_or(Refusal::Overflow { account: self.public_id })?;
-        Ok(Self { balance, version, ..self })
+    /// Sets `minor` aside, or says which rule forbids it.
+    pub(crate) fn hold(self, minor: i64) -> Result<Self, Refusal> {
+        self.lets_out()?;
+        self.holding(minor)?.above_floor()
+    }
+
+    /// Takes out `minor` of what was set aside. The floor was judged when it was.
+    pub(crate) fn capture(self, minor: i64) -> Result<Self, Refusal> {
+        self.lets_out()?;
+        let after = self.moved(minor.checked_neg().ok_or(self.overflow())?)?;
+        Ok(Self { held: self.held.checked_sub(minor).ok_or(self.overflow())?, ..after })
+    }
+
+    /// Gives back `minor` of what was set aside. Nothing forbids that.
+    pub(crate) fn release(self, minor: i64) -> Result<Self, Refusal> {
+        self.holding(minor.checked_neg().ok_or(self.overflow())?)
+    }
+
+    /// The balance changed by what time itself brings about: no rule is asked.
+    pub(crate) fn moved(self, change: i64) -> Result<Self, Refusal> {
+        let balance = self.balance.checked_add(change).ok_or(self.overflow())?;
+        Ok(Self { balance, ..self.touched()? })
+    }
+
+    /// The next row of the account, which changes nothing.
+    pub(crate) fn touched(self) -> Result<Self, Refusal> {
+        Ok(Self { version: self.version.checked_add(1).ok_or(self.overflow())?, ..self })
+    }
+
+    /// Whether value may come in at all.
+    pub(crate) fn lets_in(&self) -> Result<(), Refusal> {
+        self.lets(self.credits_frozen)
+    }
+
+    /// Whether value may leave at all.
+    pub(crate) fn lets_out(&self) -> Result<(), Refusal> {
+        self.lets(self.debits_frozen)
+    }
+
+    fn lets(&self, frozen: bool) -> Result<(), Refusal> {
+        match (self.closed, frozen) {
+            (true, _) => Err(Refusal::Closed { account: self.public_id }),
+            (false, true) => Err(Refusal::Frozen { account: self.public_id }),
+            (false, false) => Ok(()),
+        }
+    }
+
+    /// Something falls due then, if nothing does before.
+    pub(crate) fn due_at(self, due_us: i64) -> Self {
+        Self { next_due_us: self.next_due_us.min(due_us), ..self }
+    }
+
+    fn holding(self, change: i64) -> Result<Self, Refusal> {
+        let held = self.held.checked_add(change).ok_or(self.overflow())?;
+        let after = Self { held, ..self.touched()? };
+        after.available()?;
+        Ok(after)
+    }
+
+    fn above_floor(self) -> Result<Self, Refusal> {
+        let available = self.available()?;
+        if self.floor.is_some_and(|floor| available < floor) {
+            return Err(Refusal::Floor { account: self.public_id });
+        }
+        Ok(self)
+    }
+
+    const fn overflow(&self) -> Refusal {
+        Refusal::Overflow { account: self.public_id }
     }
 }
 
@@ -160,6 +297,7 @@ mod tests {
                     owner: None,
                     floor,
                     ceiling,
+                    nature: Nature::Plain,
                 };
                 Account { debits_frozen, credits_frozen, balance, held, ..Account::opened(&new, AccountId(1)) }
             })

@@ -6,7 +6,7 @@
 
 use uuid::Uuid;
 
-use crate::{Asset, AssetId, Body, JournalId, Key, Posted, Record, Side};
+use crate::{Asset, AssetId, JournalId, Key, Posted, Record, Side};
 
 /// The form's name and version.
 const TAG: &[u8] = b"tessera.record.1";
@@ -28,15 +28,7 @@ pub fn canonical_bytes<'a>(place: Place, record: &Record, asset: impl Fn(AssetId
     out.bytes(TAG).i64(place.journal.0).uuid(place.fork).i64(record.seq).i32(record.body.kind());
     out.uuid(record.id).i64(record.recorded_us).i64(record.effective_us);
     out.bytes(&record.body.to_bytes()).bytes(&record.meta);
-    let transfers = match &record.body {
-        Body::Transaction { transfers, .. } => transfers.as_slice(),
-        Body::Opened { .. }
-        | Body::Frozen { .. }
-        | Body::Refused { .. }
-        | Body::ClockMoved { .. }
-        | Body::Abandoned => &[],
-    };
-    out.list(transfers, |out, posted| write_posted(out, posted, asset(posted.amount.asset)));
+    out.list(record.body.transfers(), |out, posted| write_posted(out, posted, asset(posted.amount.asset)));
     out.into_bytes()
 }
 

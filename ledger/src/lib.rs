@@ -7,8 +7,8 @@
 //! How it reads: a [`Request`] asks, [`apply`](apply::apply) decides on exact balances in memory, [`Journal`] (the one
 //! writer) makes it durable and answers, [`read`] and [`follow`] tell others, [`verify`] proves.
 //!
-//! Not here: HTTP, people, campaigns, banks, and which accounts a wallet has. Not yet here: holds, lots, reversals,
-//! quotas, the Merkle log (the rows have their columns already), pipelined commits.
+//! Not here: HTTP, people, campaigns, banks, and which accounts a wallet has. Not yet here: the Merkle log,
+//! pipelined commits.
 
 mod account;
 mod amount;
@@ -22,6 +22,9 @@ pub mod follow;
 pub mod forks;
 pub mod health;
 mod histogram;
+mod hold;
+mod lot;
+mod quota;
 pub mod read;
 mod record;
 mod request;
@@ -30,11 +33,16 @@ pub mod verify;
 pub mod wire;
 mod writer;
 
-pub use account::{Account, AccountId, NewAccount, NormalSide};
+pub use account::{Account, AccountId, Nature, NewAccount, NormalSide};
 pub use amount::{Amount, AmountError, Asset, AssetId, MAX_AMOUNT};
 pub use histogram::{COUNTS, Histogram, LATENCY_US, Spread};
-pub use record::{Body, Dropped, Posted, Record, Refusal, RowKind, Side};
-pub use request::{Claim, Command, Companion, Group, Invalid, JournalId, Key, Limits, Request, Scope, Transfer};
+pub use hold::{Hold, LegRef, Original};
+pub use lot::{Lot, LotTerms, NEVER, Piece, slice, total};
+pub use quota::{Calendar, Period};
+pub use record::{Body, Dropped, More, Posted, Record, Refusal, RowKind, Side};
+pub use request::{
+    Change, Claim, Command, Companion, Group, How, Invalid, JournalId, Key, Limits, Rate, Request, Scope, Transfer,
+};
 pub use store::lease::set_slots;
 pub use store::{StoreError, create_journal, define_asset, journals};
 pub use writer::{Answer, Carried, Config, Journal, JournalError, Lost, Measures, Role, Status, Transport};

@@ -8,7 +8,7 @@ use ring::digest::{Context, SHA256};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{Amount, MAX_AMOUNT, NewAccount};
+use crate::{Amount, LegRef, LotTerms, MAX_AMOUNT, Nature, NewAccount};
 
 /// A journal: one tenant's books. Leads every key of every hot table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -40,8 +40,83 @@ pub struct Transfer {
     pub debit: Uuid,
     /// Value reaches this account.
     pub credit: Uuid,
-    /// How much; positive.
+    /// How much; positive, but for a void, which says zero: it gives back all there is.
     pub amount: Amount,
+    /// In what manner.
+    pub how: How,
+    /// The dates of what is earned, when `credit` keeps lots; else what arrives keeps the dates it had, or has none.
+    pub lot: Option<LotTerms>,
+    /// The rate its amount was made by.
+    pub rate: Option<Rate>,
+}
+
+/// In what manner a transfer moves value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum How {
+    /// At once, all of it, within the rules of both accounts.
+    Move,
+    /// As much as both accounts allow, up to the amount. Left out when that is nothing.
+    UpTo,
+    /// At once, whatever the debit account has: what it lacks, it owes.
+    Owing,
+    /// Not yet: set aside on the debit account until captured, voided or expired.
+    Hold {
+        /// From when on it is given back by itself, microseconds since 1970; none is never.
+        expires_us: Option<i64>,
+    },
+    /// So much of what was set aside. The accounts are the hold's own.
+    Capture {
+        /// The row that opened it.
+        hold: LegRef,
+    },
+    /// Gives back all that is still set aside. The accounts are the hold's own.
+    Void {
+        /// The row that opened it.
+        hold: LegRef,
+    },
+    /// Back where it came from, never more than came: the accounts are the original's, the other way round.
+    Refund {
+        /// The row that moved it.
+        of: LegRef,
+        /// What the debit account lacks, it owes; else the refund is refused.
+        owing: bool,
+    },
+}
+
+/// An exchange: this transfer's amount is `numerator / denominator` of another's, rounded down. What rounding leaves stays
+/// on the liquidity accounts, so that no asset is made by it (I15).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// Of which mandatory transfer of the same transaction, from zero.
+    pub of: i32,
+    /// Positive.
+    pub numerator: i64,
+    /// Positive.
+    pub denominator: i64,
+}
+
+impl Transfer {
+    /// The plain transfer: at once, all of it.
+    #[must_use]
+    pub const fn moving(debit: Uuid, credit: Uuid, amount: Amount) -> Self {
+        Self::by(How::Move, debit, credit, amount)
+    }
+
+    /// A transfer in this manner, of no dates and no rate.
+    #[must_use]
+    pub const fn by(how: How, debit: Uuid, credit: Uuid, amount: Amount) -> Self {
+        Self { debit, credit, amount, how, lot: None, rate: None }
+    }
+
+    /// The earlier row it builds on.
+    #[must_use]
+    pub const fn refers_to(&self) -> Option<LegRef> {
+        match self.how {
+            How::Move | How::UpTo | How::Owing | How::Hold { .. } => None,
+            How::Capture { hold } | How::Void { hold } => Some(hold),
+            How::Refund { of, .. } => Some(of),
+        }
+    }
 }
 
 /// Transfers that are dropped together, with the reason on record, when an account's state refuses one of them.
@@ -49,6 +124,21 @@ pub struct Transfer {
 pub struct Group {
     /// All or none of these.
     pub transfers: Vec<Transfer>,
+    /// Posted in their place, all or none, should they be refused.
+    pub fallback: Vec<Transfer>,
+}
+
+impl Group {
+    /// A group that is dropped without replacement.
+    #[must_use]
+    pub const fn of(transfers: Vec<Transfer>) -> Self {
+        Self { transfers, fallback: Vec::new() }
+    }
+
+    /// Every transfer it may post.
+    pub fn every(&self) -> impl Iterator<Item = &Transfer> {
+        self.transfers.iter().chain(&self.fallback)
+    }
 }
 
 /// Bytes a caller wants written in the same commit, read back by its own key (JOURNAL 8).
@@ -89,6 +179,13 @@ pub enum Command {
         /// No credit passes from here on.
         credits: bool,
     },
+    /// Changes the rules of an account.
+    Change {
+        /// Which account.
+        account: Uuid,
+        /// How.
+        change: Change,
+    },
     /// Moves a sandbox journal's clock forward.
     MoveClock {
         /// By how many microseconds; positive.
@@ -97,6 +194,41 @@ pub enum Command {
     /// Uses the request's key up for nothing, unless it was used before: from then on it is certain what the key did,
     /// whatever is still under way under it. The answer is the record that the key leads to, whoever asked for it.
     Abandon,
+}
+
+impl Command {
+    /// Every transfer it may post; none unless it is a transaction.
+    pub fn transfers(&self) -> impl Iterator<Item = &Transfer> {
+        let (transfers, groups): (&[Transfer], &[Group]) = match self {
+            Self::Transact { transfers, groups, .. } => (transfers, groups),
+            Self::Open(_) | Self::Freeze { .. } | Self::Change { .. } | Self::MoveClock { .. } | Self::Abandon => {
+                (&[], &[])
+            }
+        };
+        transfers.iter().chain(groups.iter().flat_map(Group::every))
+    }
+}
+
+/// A change of an account's rules, in force from its record on (JOURNAL 22).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// Both limits anew; none is no limit. A floor above what is available is refused, and a ceiling below the balance.
+    Limits {
+        /// Available never goes below this.
+        floor: Option<i64>,
+        /// Balance never goes above this.
+        ceiling: Option<i64>,
+    },
+    /// What a quota's periods begin with. What is left of the present one changes by the difference.
+    Allowance {
+        /// Zero or more.
+        minor: i64,
+    },
+    /// Closes an account with nothing on it, or opens it again.
+    Closed {
+        /// Nothing passes from here on.
+        closed: bool,
+    },
 }
 
 /// One request to the journal.
@@ -198,6 +330,36 @@ pub enum Invalid {
     /// Before 1970 or after 9999.
     #[error("effective date is outside 1970 to 9999")]
     EffectiveDate,
+    /// No such row, or none that can be captured, voided or refunded so: another kind, other accounts, another asset.
+    #[error("seq {} leg {} is no row for that", of.seq, of.leg)]
+    NotThatRow {
+        /// As it was asked.
+        of: LegRef,
+    },
+    /// Dates on an account that keeps no lots, or ones that end before they begin; a hold that ends before now.
+    #[error("the dates of leg {leg} make no sense there")]
+    Dates {
+        /// The transfer's place.
+        leg: i32,
+    },
+    /// Not the amount that the rate makes of the other one.
+    #[error("the amount of leg {leg} does not follow from its rate")]
+    Rate {
+        /// The transfer's place.
+        leg: i32,
+    },
+    /// Its counterpart is missing or of another asset, its allowance is negative, or it has none to change.
+    #[error("account {account} cannot keep that")]
+    Nature {
+        /// Which account.
+        account: Uuid,
+    },
+    /// It would take more than a thousand lots, or so many are due on the account: ask again for less.
+    #[error("account {account} has too many lots for one transaction")]
+    TooManyLots {
+        /// Which account.
+        account: Uuid,
+    },
     /// Production journals have no movable clock, and no clock goes back.
     #[error("this journal's clock cannot be moved so")]
     Clock,
@@ -218,6 +380,7 @@ impl Request {
             Command::Transact { open, transfers, groups, .. } => check_transaction(open, transfers, groups),
             Command::Open(account) => check_account(account),
             Command::Freeze { .. } => Ok(()),
+            Command::Change { account, change } => check_change(*account, change),
             Command::MoveClock { by_us } if *by_us > 0 => Ok(()),
             Command::MoveClock { .. } => Err(Invalid::Clock),
             Command::Abandon => Ok(()),
@@ -264,25 +427,46 @@ fn check_transaction(open: &[NewAccount], transfers: &[Transfer], groups: &[Grou
     at_most(open.len(), Limits::OPENS, "accounts to open")?;
     at_most(groups.len(), Limits::GROUPS, "optional groups")?;
     open.iter().try_for_each(check_account)?;
-    let grouped = groups.iter().flat_map(|group| &group.transfers);
-    let mut count = 0_usize;
-    for transfer in transfers.iter().chain(grouped) {
-        count = count.saturating_add(1);
-        at_most(count, Limits::TRANSFERS, "transfers")?;
-        check_transfer(transfer)?;
+    let mut leg = 0_i32;
+    for (place, transfer) in transfers.iter().chain(groups.iter().flat_map(Group::every)).enumerate() {
+        at_most(place.saturating_add(1), Limits::TRANSFERS, "transfers")?;
+        check_transfer(transfer, leg)?;
+        check_rate(transfer, leg, transfers)?;
+        leg = leg.saturating_add(1);
     }
     Ok(())
 }
 
-fn check_transfer(transfer: &Transfer) -> Result<(), Invalid> {
+fn check_transfer(transfer: &Transfer, leg: i32) -> Result<(), Invalid> {
     let minor = transfer.amount.minor;
-    if !(1..=MAX_AMOUNT).contains(&minor) {
+    let voids = matches!(transfer.how, How::Void { .. });
+    if voids != (minor == 0) || !(0..=MAX_AMOUNT).contains(&minor) {
         return Err(Invalid::Amount { minor });
     }
     if transfer.debit == transfer.credit {
         return Err(Invalid::SameAccount { account: transfer.debit });
     }
-    Ok(())
+    let date = |us: i64| (0..=Limits::LATEST_US).contains(&us);
+    let ends = match transfer.how {
+        How::Hold { expires_us } => expires_us.is_none_or(date),
+        _ => true,
+    };
+    let lot = transfer.lot.is_none_or(|LotTerms { activates_us, expires_us, unit_cost, .. }| {
+        let order = expires_us.is_none_or(|end| activates_us.is_none_or(|begin| begin < end));
+        activates_us.is_none_or(date) && expires_us.is_none_or(date) && order && unit_cost >= 0
+    });
+    if ends && lot { Ok(()) } else { Err(Invalid::Dates { leg }) }
+}
+
+/// A rate refers to a mandatory transfer before it, and makes of that one's amount exactly this one's.
+fn check_rate(transfer: &Transfer, leg: i32, transfers: &[Transfer]) -> Result<(), Invalid> {
+    let Some(Rate { of, numerator, denominator }) = transfer.rate else { return Ok(()) };
+    let other = usize::try_from(of).ok().filter(|_| of < leg).and_then(|of| transfers.get(of));
+    let positive = numerator > 0 && denominator > 0 && matches!(transfer.how, How::Move);
+    let made = other.filter(|other| positive && matches!(other.how, How::Move)).and_then(|other| {
+        i128::from(other.amount.minor).checked_mul(numerator.into())?.checked_div(denominator.into())
+    });
+    if made == Some(transfer.amount.minor.into()) { Ok(()) } else { Err(Invalid::Rate { leg }) }
 }
 
 fn check_account(account: &NewAccount) -> Result<(), Invalid> {
@@ -291,7 +475,25 @@ fn check_account(account: &NewAccount) -> Result<(), Invalid> {
     if floor_above_zero || ceiling_below_zero {
         return Err(Invalid::Limits { account: account.public_id });
     }
-    Ok(())
+    let of_itself = account.nature.counterpart() == Some(account.public_id);
+    let fits = match account.nature {
+        Nature::Plain => true,
+        Nature::Lots { grace_us, .. } => (0..=Limits::LATEST_US).contains(&grace_us) && account.floor == Some(0),
+        Nature::Quota { allowance, .. } => {
+            (0..=MAX_AMOUNT).contains(&allowance) && account.floor == Some(0) && account.ceiling.is_none()
+        }
+    };
+    if fits && !of_itself { Ok(()) } else { Err(Invalid::Nature { account: account.public_id }) }
+}
+
+fn check_change(account: Uuid, change: &Change) -> Result<(), Invalid> {
+    match change {
+        Change::Limits { floor: Some(floor), ceiling: Some(ceiling) } if floor > ceiling => {
+            Err(Invalid::Limits { account })
+        }
+        Change::Allowance { minor } if !(0..=MAX_AMOUNT).contains(minor) => Err(Invalid::Nature { account }),
+        Change::Limits { .. } | Change::Allowance { .. } | Change::Closed { .. } => Ok(()),
+    }
 }
 
 fn at_most(count: usize, limit: usize, what: &'static str) -> Result<(), Invalid> {
@@ -310,7 +512,7 @@ mod tests {
 
     fn moving(minor: i64) -> Transfer {
         let (debit, credit) = (Uuid::from_u128(3), Uuid::from_u128(4));
-        Transfer { debit, credit, amount: Amount::new(minor, AssetId(1)) }
+        Transfer::moving(debit, credit, Amount::new(minor, AssetId(1)))
     }
 
     fn transact(transfers: Vec<Transfer>, groups: Vec<Group>) -> Request {
@@ -353,14 +555,14 @@ mod tests {
         for (minor, passes) in [(i64::MIN, false), (0, false), (1, true), (MAX_AMOUNT, true), (MAX_AMOUNT + 1, false)] {
             let expected = if passes { Ok(()) } else { Err(Invalid::Amount { minor }) };
             assert_eq!(transact(vec![moving(minor)], Vec::new()).check(), expected);
-            let group = Group { transfers: vec![moving(minor)] };
+            let group = Group::of(vec![moving(minor)]);
             assert_eq!(transact(vec![moving(1)], vec![group]).check(), expected);
         }
     }
 
     #[test]
     fn groups_alone_are_no_transaction() {
-        assert_eq!(transact(Vec::new(), vec![Group { transfers: vec![moving(1)] }]).check(), Err(Invalid::Empty));
+        assert_eq!(transact(Vec::new(), vec![Group::of(vec![moving(1)])]).check(), Err(Invalid::Empty));
     }
 
     #[test]
@@ -372,6 +574,7 @@ mod tests {
             owner: None,
             floor: None,
             ceiling: None,
+            nature: Nature::Plain,
         };
         let limits = [(None, None, true), (Some(0), Some(0), true), (Some(1), None, false), (None, Some(-1), false)];
         for (floor, ceiling, passes) in limits {

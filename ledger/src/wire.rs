@@ -9,13 +9,14 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::canonical::{Reader, Writer};
+use crate::record::{read_change, read_nature, write_change, write_nature};
 use crate::{
-    AccountId, Amount, Answer, AssetId, Body, Claim, Command, Companion, Group, Invalid, JournalError, JournalId, Key,
-    NewAccount, NormalSide, Posted, Record, Request, RowKind, Scope, Side, Transfer,
+    AccountId, Amount, Answer, AssetId, Body, Claim, Command, Companion, Group, How, Invalid, JournalError, JournalId,
+    Key, LegRef, LotTerms, NewAccount, NormalSide, Posted, Rate, Record, Request, RowKind, Scope, Side, Transfer,
 };
 
 /// The version of both forms. A node that does not know it does not answer, and its caller says `not-leader`.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 impl Request {
     /// The request as it is forwarded.
@@ -58,7 +59,10 @@ fn write_command(out: &mut Writer, command: &Command) {
             out.u8(1).uuid(*id);
             out.list(open, write_account);
             out.list(transfers, write_transfer);
-            out.list(groups, |out, group| out.list(&group.transfers, write_transfer));
+            out.list(groups, |out, group| {
+                out.list(&group.transfers, write_transfer);
+                out.list(&group.fallback, write_transfer);
+            });
             out.option(claim.as_ref(), |out, claim| _ = out.uuid(claim.0));
         }
         Command::Open(account) => write_account(out.u8(2), account),
@@ -67,6 +71,7 @@ fn write_command(out: &mut Writer, command: &Command) {
         }
         Command::MoveClock { by_us } => _ = out.u8(4).i64(*by_us),
         Command::Abandon => _ = out.u8(5),
+        Command::Change { account, change } => write_change(out.u8(6).uuid(*account), change),
     }
 }
 
@@ -76,13 +81,16 @@ fn read_command(bytes: &mut Reader<'_>) -> Option<Command> {
             id: bytes.uuid()?,
             open: bytes.list(read_account)?,
             transfers: bytes.list(read_transfer)?,
-            groups: bytes.list(|bytes| Some(Group { transfers: bytes.list(read_transfer)? }))?,
+            groups: bytes.list(|bytes| {
+                Some(Group { transfers: bytes.list(read_transfer)?, fallback: bytes.list(read_transfer)? })
+            })?,
             claim: bytes.option(Reader::uuid)?.map(Claim),
         },
         2 => Command::Open(read_account(bytes)?),
         3 => Command::Freeze { account: bytes.uuid()?, debits: bytes.flag()?, credits: bytes.flag()? },
         4 => Command::MoveClock { by_us: bytes.i64()? },
         5 => Command::Abandon,
+        6 => Command::Change { account: bytes.uuid()?, change: read_change(bytes)? },
         _ => return None,
     })
 }
@@ -92,6 +100,7 @@ fn write_account(out: &mut Writer, account: &NewAccount) {
     out.option(account.owner.as_ref(), |out, owner| _ = out.uuid(*owner));
     out.option(account.floor.as_ref(), |out, floor| _ = out.i64(*floor));
     out.option(account.ceiling.as_ref(), |out, ceiling| _ = out.i64(*ceiling));
+    write_nature(out, account.nature);
 }
 
 fn read_account(bytes: &mut Reader<'_>) -> Option<NewAccount> {
@@ -102,16 +111,68 @@ fn read_account(bytes: &mut Reader<'_>) -> Option<NewAccount> {
         owner: bytes.option(Reader::uuid)?,
         floor: bytes.option(Reader::i64)?,
         ceiling: bytes.option(Reader::i64)?,
+        nature: read_nature(bytes)?,
     })
 }
 
 fn write_transfer(out: &mut Writer, transfer: &Transfer) {
     out.uuid(transfer.debit).uuid(transfer.credit);
     write_amount(out, transfer.amount);
+    write_how(out, transfer.how);
+    out.option(transfer.lot.as_ref(), |out, lot| {
+        out.option(lot.activates_us.as_ref(), |out, us| _ = out.i64(*us));
+        out.option(lot.expires_us.as_ref(), |out, us| _ = out.i64(*us));
+        out.uuid(lot.campaign).i64(lot.unit_cost);
+    });
+    out.option(transfer.rate.as_ref(), |out, rate| _ = out.i32(rate.of).i64(rate.numerator).i64(rate.denominator));
 }
 
 fn read_transfer(bytes: &mut Reader<'_>) -> Option<Transfer> {
-    Some(Transfer { debit: bytes.uuid()?, credit: bytes.uuid()?, amount: read_amount(bytes)? })
+    Some(Transfer {
+        debit: bytes.uuid()?,
+        credit: bytes.uuid()?,
+        amount: read_amount(bytes)?,
+        how: read_how(bytes)?,
+        lot: bytes.option(|bytes| {
+            let (activates_us, expires_us) = (bytes.option(Reader::i64)?, bytes.option(Reader::i64)?);
+            Some(LotTerms { activates_us, expires_us, campaign: bytes.uuid()?, unit_cost: bytes.i64()? })
+        })?,
+        rate: bytes
+            .option(|bytes| Some(Rate { of: bytes.i32()?, numerator: bytes.i64()?, denominator: bytes.i64()? }))?,
+    })
+}
+
+fn write_how(out: &mut Writer, how: How) {
+    match how {
+        How::Move => _ = out.u8(1),
+        How::UpTo => _ = out.u8(2),
+        How::Owing => _ = out.u8(3),
+        How::Hold { expires_us } => out.u8(4).option(expires_us.as_ref(), |out, us| _ = out.i64(*us)),
+        How::Capture { hold } => write_leg_ref(out.u8(5), hold),
+        How::Void { hold } => write_leg_ref(out.u8(6), hold),
+        How::Refund { of, owing } => write_leg_ref(out.u8(7).u8(u8::from(owing)), of),
+    }
+}
+
+fn read_how(bytes: &mut Reader<'_>) -> Option<How> {
+    Some(match bytes.u8()? {
+        1 => How::Move,
+        2 => How::UpTo,
+        3 => How::Owing,
+        4 => How::Hold { expires_us: bytes.option(Reader::i64)? },
+        5 => How::Capture { hold: read_leg_ref(bytes)? },
+        6 => How::Void { hold: read_leg_ref(bytes)? },
+        7 => How::Refund { owing: bytes.flag()?, of: read_leg_ref(bytes)? },
+        _ => return None,
+    })
+}
+
+fn write_leg_ref(out: &mut Writer, of: LegRef) {
+    out.i64(of.seq).i32(of.leg);
+}
+
+fn read_leg_ref(bytes: &mut Reader<'_>) -> Option<LegRef> {
+    Some(LegRef { seq: bytes.i64()?, leg: bytes.i32()? })
 }
 
 fn write_amount(out: &mut Writer, amount: Amount) {
@@ -152,15 +213,7 @@ pub fn answer_from_bytes(bytes: &[u8]) -> Option<Result<Answer, JournalError>> {
 fn write_record(out: &mut Writer, record: &Record) {
     out.i64(record.seq).uuid(record.id).i64(record.recorded_us).i64(record.effective_us);
     out.i32(record.body.kind()).bytes(&record.body.to_bytes()).bytes(&record.meta);
-    let transfers = match &record.body {
-        Body::Transaction { transfers, .. } => transfers.as_slice(),
-        Body::Opened { .. }
-        | Body::Frozen { .. }
-        | Body::Refused { .. }
-        | Body::ClockMoved { .. }
-        | Body::Abandoned => &[],
-    };
-    out.list(transfers, |out, posted| {
+    out.list(record.body.transfers(), |out, posted| {
         out.i32(posted.leg).i32(posted.kind.code());
         write_amount(out, posted.amount);
         write_side(out, &posted.debit);
@@ -178,6 +231,8 @@ fn read_record(bytes: &mut Reader<'_>) -> Option<Record> {
             amount: read_amount(bytes)?,
             debit: read_side(bytes)?,
             credit: read_side(bytes)?,
+            // In the body's bytes.
+            more: None,
         })
     })?;
     let body = Body::from_bytes(kind, body, transfers)?;
@@ -244,6 +299,11 @@ fn write_invalid(out: &mut Writer, invalid: &Invalid) {
         Invalid::Companion { key } => _ = out.u8(10).uuid(*key),
         Invalid::EffectiveDate => _ = out.u8(11),
         Invalid::Clock => _ = out.u8(12),
+        Invalid::NotThatRow { of } => write_leg_ref(out.u8(13), *of),
+        Invalid::Dates { leg } => _ = out.u8(14).i32(*leg),
+        Invalid::Rate { leg } => _ = out.u8(15).i32(*leg),
+        Invalid::Nature { account } => _ = out.u8(16).uuid(*account),
+        Invalid::TooManyLots { account } => _ = out.u8(17).uuid(*account),
     }
 }
 
@@ -264,6 +324,11 @@ fn read_invalid(bytes: &mut Reader<'_>) -> Option<Invalid> {
         10 => Invalid::Companion { key: bytes.uuid()? },
         11 => Invalid::EffectiveDate,
         12 => Invalid::Clock,
+        13 => Invalid::NotThatRow { of: read_leg_ref(bytes)? },
+        14 => Invalid::Dates { leg: bytes.i32()? },
+        15 => Invalid::Rate { leg: bytes.i32()? },
+        16 => Invalid::Nature { account: account(bytes)? },
+        17 => Invalid::TooManyLots { account: account(bytes)? },
         _ => return None,
     })
 }

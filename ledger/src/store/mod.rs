@@ -3,9 +3,11 @@
 //! Writer reads are arrays in, index probes out (`unnest … CROSS JOIN LATERAL (… LIMIT 1)`): the one shape that the
 //! planner cannot turn into a scan of the table when it plans once for all (JOURNAL 16).
 
+pub(crate) mod found;
 pub(crate) mod lease;
 pub(crate) mod post;
 pub(crate) mod rows;
+pub(crate) mod state;
 
 use diesel::sql_types::{BigInt, Binary, Bool, Integer, Nullable, SmallInt, Text, Uuid as SqlUuid};
 use diesel::{Connection, PgConnection, RunQueryDsl};
@@ -13,7 +15,9 @@ use uuid::Uuid;
 
 use crate::apply::{Map, VERSION};
 use crate::bind::{Arg, statement};
-use crate::{Account, AccountId, Asset, AssetId, Claim, JournalId, Key, NormalSide};
+use crate::{
+    Account, AccountId, Asset, AssetId, Calendar, Claim, JournalId, Key, NEVER, Nature, NormalSide, Period,
+};
 
 /// Why the journal's tables could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -134,20 +138,15 @@ pub(crate) fn head(conn: &mut PgConnection, journal: JournalId) -> Result<Option
 }
 
 type AccountRow = (
-    BigInt,
-    SqlUuid,
-    Integer,
-    Integer,
-    Nullable<SqlUuid>,
-    Nullable<BigInt>,
-    Nullable<BigInt>,
-    Bool,
-    Bool,
-    BigInt,
-    BigInt,
-    BigInt,
+    (BigInt, SqlUuid, Integer, Integer, Nullable<SqlUuid>, Nullable<BigInt>, Nullable<BigInt>),
+    (Bool, Bool, Bool, BigInt, BigInt, BigInt),
+    (Integer, Nullable<SqlUuid>, BigInt, Integer, Integer, BigInt),
 );
-type AccountValues = (i64, Uuid, i32, i32, Option<Uuid>, Option<i64>, Option<i64>, bool, bool, i64, i64, i64);
+type AccountValues = (
+    (i64, Uuid, i32, i32, Option<Uuid>, Option<i64>, Option<i64>),
+    (bool, bool, bool, i64, i64, i64),
+    (i32, Option<Uuid>, i64, i32, i32, i64),
+);
 
 /// Accounts by public id, at their checkpoint. Those that do not exist are left out.
 pub(crate) fn accounts_by_public_id(
@@ -156,11 +155,12 @@ pub(crate) fn accounts_by_public_id(
     ids: &[Uuid],
 ) -> Result<Vec<Account>, StoreError> {
     const TEXT: &str = "SELECT a.id, a.public_id, a.asset, a.normal_side, a.owner, a.floor, a.ceiling, \
-        a.debits_frozen, a.credits_frozen, a.checkpoint_balance, a.checkpoint_held, a.checkpoint_version \
+        a.debits_frozen, a.credits_frozen, a.closed, a.checkpoint_balance, a.checkpoint_held, a.checkpoint_version, \
+        a.nature, a.counterpart, a.nature_minor, a.period, a.calendar, a.period_us \
         FROM unnest(?) AS q(public_id) CROSS JOIN LATERAL \
         (SELECT * FROM journal.account WHERE journal = ? AND public_id = q.public_id LIMIT 1) a";
     let args = [Arg::Uuids(ids), Arg::Int(journal.0)];
-    read_accounts(statement::<AccountRow>(TEXT, &args).load::<AccountValues>(conn)?)
+    read_accounts(journal, statement::<AccountRow>(TEXT, &args).load::<AccountValues>(conn)?)
 }
 
 /// Accounts by number, at their checkpoint.
@@ -170,37 +170,65 @@ pub(crate) fn accounts_by_id(
     ids: &[i64],
 ) -> Result<Vec<Account>, StoreError> {
     const TEXT: &str = "SELECT a.id, a.public_id, a.asset, a.normal_side, a.owner, a.floor, a.ceiling, \
-        a.debits_frozen, a.credits_frozen, a.checkpoint_balance, a.checkpoint_held, a.checkpoint_version \
+        a.debits_frozen, a.credits_frozen, a.closed, a.checkpoint_balance, a.checkpoint_held, a.checkpoint_version, \
+        a.nature, a.counterpart, a.nature_minor, a.period, a.calendar, a.period_us \
         FROM unnest(?) AS q(id) CROSS JOIN LATERAL \
         (SELECT * FROM journal.account WHERE journal = ? AND id = q.id LIMIT 1) a";
     let args = [Arg::Ints(ids), Arg::Int(journal.0)];
-    read_accounts(statement::<AccountRow>(TEXT, &args).load::<AccountValues>(conn)?)
+    read_accounts(journal, statement::<AccountRow>(TEXT, &args).load::<AccountValues>(conn)?)
 }
 
-fn read_accounts(rows: Vec<AccountValues>) -> Result<Vec<Account>, StoreError> {
-    rows.into_iter().map(read_account).collect()
+fn read_accounts(journal: JournalId, rows: Vec<AccountValues>) -> Result<Vec<Account>, StoreError> {
+    let read = |row: AccountValues| {
+        let corrupt = StoreError::Corrupt { journal: journal.0, seq: row.0.0, what: "account" };
+        read_account(row).ok_or(corrupt)
+    };
+    rows.into_iter().map(read).collect()
 }
 
-fn read_account(row: AccountValues) -> Result<Account, StoreError> {
-    let (id, public_id, asset, side, owner, floor, ceiling, debits_frozen, credits_frozen, balance, held, version) =
-        row;
-    let corrupt = StoreError::Corrupt { journal: 0, seq: id, what: "account side" };
-    let normal_side = NormalSide::from_code(side).ok_or(corrupt)?;
-    let (id, asset) = (AccountId(id), AssetId(asset));
-    Ok(Account {
-        id,
+/// Nothing is known here yet of when something falls due on it, but for a quota's period.
+fn read_account(row: AccountValues) -> Option<Account> {
+    let (terms, state, (nature, counterpart, minor, period, calendar, period_us)) = row;
+    let (id, public_id, asset, side, owner, floor, ceiling) = terms;
+    let (debits_frozen, credits_frozen, closed, balance, held, version) = state;
+    let nature = read_nature(nature, counterpart, minor, period, calendar)?;
+    Some(Account {
+        id: AccountId(id),
         public_id,
-        asset,
-        normal_side,
+        asset: AssetId(asset),
+        normal_side: NormalSide::from_code(side)?,
         owner,
         floor,
         ceiling,
         debits_frozen,
         credits_frozen,
+        closed,
+        nature,
+        period_us,
+        next_due_us: if matches!(nature, Nature::Quota { .. }) { period_us } else { NEVER },
         balance,
         held,
         version,
     })
+}
+
+/// An account's nature from its columns.
+pub(crate) fn read_nature(
+    code: i32,
+    counterpart: Option<Uuid>,
+    minor: i64,
+    period: i32,
+    calendar: i32,
+) -> Option<Nature> {
+    match code {
+        0 => Some(Nature::Plain),
+        1 => Some(Nature::Lots { breakage: counterpart?, grace_us: minor }),
+        2 => {
+            let (period, calendar) = (Period::from_code(period)?, Calendar::from_code(calendar)?);
+            Some(Nature::Quota { pool: counterpart?, allowance: minor, period, calendar })
+        }
+        _ => None,
+    }
 }
 
 /// A key used before: its place in the probe, the seq it led to, the fingerprint of what it was used for.
@@ -251,12 +279,15 @@ pub(crate) fn watermark(conn: &mut PgConnection, journal: JournalId) -> Result<i
     Ok(rows.first().map_or(0, |(seq,)| *seq))
 }
 
-/// Raises the epoch of one journal's head and watermark to the leader's. False when a later epoch is there already.
+/// Raises the epoch of one journal's head and watermark to the leader's, and the head's version to this binary's. False
+/// when a later epoch is there already.
 pub(crate) fn raise_epoch(conn: &mut PgConnection, journal: JournalId, epoch: i64) -> Result<bool, StoreError> {
+    const HEAD: &str =
+        "UPDATE journal.head SET epoch = ?, version = greatest(version, ?) WHERE journal = ? AND epoch <= ?";
+    let head = [Arg::Int(epoch), Arg::Int4(VERSION), Arg::Int(journal.0), Arg::Int(epoch)];
     let args = [Arg::Int(epoch), Arg::Int(journal.0), Arg::Int(epoch)];
     conn.transaction(|conn| {
-        let raised = statement::<()>("UPDATE journal.head SET epoch = ? WHERE journal = ? AND epoch <= ?", &args)
-            .execute(conn)?;
+        let raised = statement::<()>(HEAD, &head).execute(conn)?;
         statement::<()>("UPDATE journal.watermark SET epoch = ? WHERE journal = ? AND epoch <= ?", &args)
             .execute(conn)?;
         Ok(raised == 1)

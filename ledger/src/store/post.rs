@@ -1,13 +1,12 @@
 //! A batch as flat arrays, and the one call that commits it.
 
-use std::collections::BTreeMap;
-
 use diesel::{PgConnection, QueryResult, RunQueryDsl};
 use uuid::Uuid;
 
+use super::state::{StateRows, minor_of};
 use crate::apply::{Applied, VERSION};
 use crate::bind::{Arg, statement};
-use crate::{Body, JournalId, NewAccount, Posted, Request};
+use crate::{Body, JournalId, Nature, NewAccount, Posted, Request};
 
 /// What a batch is committed as.
 #[derive(Debug, Clone, Copy)]
@@ -26,7 +25,7 @@ pub(crate) struct Rows {
     record: RecordRows,
     transfer: TransferRows,
     account: AccountRows,
-    frozen: (Vec<i64>, Vec<i32>, Vec<i32>),
+    state: StateRows,
     companion: CompanionRows,
 }
 
@@ -73,6 +72,11 @@ struct AccountRows {
     owner: Vec<Option<Uuid>>,
     floor: Vec<Option<i64>>,
     ceiling: Vec<Option<i64>>,
+    nature: Vec<i32>,
+    counterpart: Vec<Option<Uuid>>,
+    minor: Vec<i64>,
+    period: Vec<i32>,
+    calendar: Vec<i32>,
 }
 
 #[derive(Debug, Default)]
@@ -87,28 +91,16 @@ struct CompanionRows {
 impl Rows {
     /// Lays out what a batch does. `batch` and `applied` belong together.
     pub(crate) fn of(batch: &[&Request], applied: &Applied) -> Self {
-        let mut rows = Self::default();
-        // By account, each once: whoever locks several account rows locks them in this order.
-        let mut frozen = BTreeMap::new();
+        let mut rows = Self { state: StateRows::of(applied), ..Self::default() };
         for record in &applied.records {
             rows.record.kind.push(record.body.kind());
             rows.record.id.push(record.id);
             rows.record.effective_us.push(record.effective_us);
             rows.record.body.push(record.body.to_bytes());
             rows.record.meta.push(record.meta.clone());
-            match &record.body {
-                Body::Transaction { transfers, .. } => {
-                    transfers.iter().for_each(|posted| rows.transfer.push(record.seq, posted))
-                }
-                Body::Opened { account, .. } => rows.account.push(record.seq, account),
-                Body::Frozen { account, .. } => {
-                    // As the batch leaves it, not as this record says.
-                    if let Some(account) = applied.changed.values().find(|changed| changed.public_id == *account) {
-                        let sides = (i32::from(account.debits_frozen), i32::from(account.credits_frozen));
-                        frozen.insert(account.id.0, sides);
-                    }
-                }
-                Body::Refused { .. } | Body::ClockMoved { .. } | Body::Abandoned => {}
+            record.body.transfers().iter().for_each(|posted| rows.transfer.push(record.seq, posted));
+            if let Body::Opened { account, .. } = &record.body {
+                rows.account.push(record.seq, account);
             }
         }
         for (request, answer) in batch.iter().zip(&applied.answers) {
@@ -119,11 +111,6 @@ impl Rows {
                     rows.companion.push(request, record.seq);
                 }
             }
-        }
-        for (id, (debits, credits)) in frozen {
-            rows.frozen.0.push(id);
-            rows.frozen.1.push(debits);
-            rows.frozen.2.push(credits);
         }
         rows.claim = applied.claims.iter().map(|(claim, seq)| (claim.0, *seq)).unzip();
         rows
@@ -166,6 +153,16 @@ impl AccountRows {
         self.owner.push(account.owner);
         self.floor.push(account.floor);
         self.ceiling.push(account.ceiling);
+        let (nature, period, calendar) = match account.nature {
+            Nature::Plain => (0, 0, 0),
+            Nature::Lots { .. } => (1, 0, 0),
+            Nature::Quota { period, calendar, .. } => (2, period.code(), calendar.code()),
+        };
+        self.nature.push(nature);
+        self.counterpart.push(account.nature.counterpart());
+        self.minor.push(minor_of(account.nature));
+        self.period.push(period);
+        self.calendar.push(calendar);
     }
 }
 
@@ -184,12 +181,21 @@ impl CompanionRows {
 const POST: &str = "SELECT journal.post(?, ?, ?, ?, ?, ?, ?, ?, \
     ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, \
     ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, \
-    ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+
+/// The same, of a batch that changes more than balances.
+const POST_STATE: &str = "SELECT journal.post(?, ?, ?, ?, ?, ?, ?, ?, \
+    ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, \
+    ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, \
+    ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?), \
+    journal.state(?, ?, ?, ?, ?, ?, ?, ?, ?, \
+    ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, \
+    ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 
 /// Commits a batch: one statement, one round trip, one durable commit.
 pub(crate) fn post(conn: &mut PgConnection, commit: Commit<'_>, applied: &Applied, rows: &Rows) -> QueryResult<()> {
-    let Rows { key, claim, record, transfer, account, frozen, companion } = rows;
-    let args = [
+    let Rows { key, claim, record, transfer, account, state, companion } = rows;
+    let mut args = vec![
         Arg::Int(commit.journal.0),
         Arg::Int(commit.epoch),
         Arg::Int(commit.first_seq),
@@ -229,22 +235,28 @@ pub(crate) fn post(conn: &mut PgConnection, commit: Commit<'_>, applied: &Applie
         Arg::OptionUuids(&account.owner),
         Arg::OptionInts(&account.floor),
         Arg::OptionInts(&account.ceiling),
-        Arg::Ints(&frozen.0),
-        Arg::Int4s(&frozen.1),
-        Arg::Int4s(&frozen.2),
+        Arg::Int4s(&account.nature),
+        Arg::OptionUuids(&account.counterpart),
+        Arg::Ints(&account.minor),
+        Arg::Int4s(&account.period),
+        Arg::Int4s(&account.calendar),
         Arg::Int4s(&companion.kind),
         Arg::Uuids(&companion.key),
         Arg::Ints(&companion.seq),
         Arg::Int4s(&companion.place),
         Arg::ByteArrays(&companion.body),
     ];
-    statement::<()>(POST, &args).execute(conn).map(|_| ())
+    if state.is_empty() {
+        return statement::<()>(POST, &args).execute(conn).map(|_| ());
+    }
+    args.extend(state.args(commit.journal));
+    statement::<()>(POST_STATE, &args).execute(conn).map(|_| ())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::apply::{Map, State, apply};
+    use crate::apply::{Found, Map, State, apply};
     use crate::{Asset, AssetId, Command, Key, NormalSide, Scope};
 
     fn request(number: u128, command: Command) -> Request {
@@ -265,12 +277,13 @@ mod tests {
             owner: None,
             floor: None,
             ceiling: None,
+            nature: Nature::Plain,
         };
         let freeze = |debits, credits| Command::Freeze { account, debits, credits };
         let commands = [Command::Open(new), freeze(true, true), freeze(false, true)];
         let batch: Vec<Request> = (0..).zip(commands).map(|(number, command)| request(number, command)).collect();
         let batch: Vec<&Request> = batch.iter().collect();
-        let rows = Rows::of(&batch, &apply(&state, &batch, 1, &Map::default()));
-        assert_eq!(rows.frozen, (vec![1], vec![0], vec![1]));
+        let rows = Rows::of(&batch, &apply(&state, &batch, 1, &Found::default())).state.rules;
+        assert_eq!((rows.id, rows.debits_frozen, rows.credits_frozen), (vec![1], vec![0], vec![1]));
     }
 }

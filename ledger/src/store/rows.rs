@@ -48,7 +48,12 @@ pub(crate) fn entries(
         let said = match Body::from_bytes(kind, &body, Vec::new()).ok_or(corrupt)? {
             Body::Transaction { dropped, .. } => Said::Posted { dropped },
             Body::Refused { refusal } => Said::Refused { refusal },
-            Body::Opened { .. } | Body::Frozen { .. } | Body::ClockMoved { .. } | Body::Abandoned => Said::Other,
+            Body::Opened { .. }
+            | Body::Frozen { .. }
+            | Body::Changed { .. }
+            | Body::Due { .. }
+            | Body::ClockMoved { .. }
+            | Body::Abandoned => Said::Other,
         };
         Ok(Entry { seq, id, recorded_us, effective_us, said, meta })
     };
@@ -133,5 +138,7 @@ fn read_transfer(journal: JournalId, row: TransferValues) -> Result<Posted, Stor
             held: credit_held,
             version: credit_version,
         },
+        // In the record's bytes.
+        more: None,
     })
 }

@@ -1,14 +1,21 @@
 //! The books as verify derives them: what every law says of the next row, given all rows before it.
 
+use diesel::PgConnection;
 use ring::digest::{Context, SHA256, digest};
 use uuid::Uuid;
 
-use super::cursor::{AccountRow, BatchRow, ClaimRow, CompanionRow, KeyRow, RecordRow, SideRow, TransferRow};
-use super::{Broken, Check, Report, broken};
+use super::cursor::{
+    AccountRow, BatchRow, ClaimRow, CompanionRow, HoldRow, KeyRow, LinkRow, RecordRow, SideRow, TransferRow, lots,
+};
+use super::kept::{Kept, Row};
+use super::{Broken, Check, Report, Stop, broken};
 use crate::apply::{Map, VERSION};
 use crate::canonical::{Place, canonical_bytes, key_bytes};
 use crate::store::Head;
-use crate::{AccountId, Amount, Asset, AssetId, Body, NewAccount, Posted, Record, Refusal, RowKind, Side};
+use crate::{
+    AccountId, Amount, Asset, AssetId, Body, Change, JournalId, LegRef, Nature, NewAccount, Posted, Record, Refusal,
+    RowKind, Side,
+};
 
 /// Kinds of records, as `Body::kind` numbers them.
 const TRANSACTION: i32 = 1;
@@ -19,6 +26,8 @@ pub(super) struct Folded {
     terms: NewAccount,
     debits_frozen: bool,
     credits_frozen: bool,
+    closed: bool,
+    period_us: i64,
     pub(super) balance: i64,
     held: i64,
     version: i64,
@@ -42,8 +51,10 @@ pub(super) struct Books {
     stored: Map<AccountId, AccountRow>,
     pub(super) accounts: Map<AccountId, Folded>,
     ids: Map<Uuid, AccountId>,
+    kept: Kept,
     seq: i64,
     epoch: i64,
+    version: i32,
     recorded_us: i64,
     offset_us: i64,
     /// Accounts opened by a transaction that must come right after.
@@ -68,8 +79,10 @@ impl Books {
             stored: stored.into_iter().map(|row| (row.id, row)).collect(),
             accounts: Map::default(),
             ids: Map::default(),
+            kept: Kept::default(),
             seq: 0,
             epoch: 0,
+            version: 1,
             recorded_us: 0,
             offset_us: 0,
             opening_for: None,
@@ -91,13 +104,13 @@ impl Books {
         if batch.epoch < self.epoch {
             return Err(broken(Check::Seqs, at, format!("epoch {} comes after {}", batch.epoch, self.epoch)));
         }
-        if batch.version != VERSION {
+        if !(self.version..=VERSION).contains(&batch.version) {
             return Err(broken(Check::Form, at, format!("version {} of the rules is not known here", batch.version)));
         }
         if batch.recorded_us < self.recorded_us {
             return Err(broken(Check::Dates, at, "the batch's time goes back"));
         }
-        self.epoch = batch.epoch;
+        (self.epoch, self.version) = (batch.epoch, batch.version);
         self.recorded_us = batch.recorded_us;
         self.hash = Context::new(&SHA256);
         self.hash.update(&self.chain);
@@ -118,7 +131,7 @@ impl Books {
     /// The head says what the last batch says.
     pub(super) fn expect_head(&self, head: &Head) -> Result<(), Broken> {
         let seq = head.seq;
-        if head.version != VERSION {
+        if !(self.version..=VERSION).contains(&head.version) {
             return Err(broken(Check::Form, seq, format!("version {} of the rules is not known here", head.version)));
         }
         if seq != self.seq || head.epoch < self.epoch {
@@ -143,7 +156,7 @@ impl Books {
         if let Some(stray) = parts.stray(seq) {
             return Err(broken(stray, seq, "a row belongs to a seq that was passed"));
         }
-        let transfers = parts.transfers.iter().map(|row| self.transfer(row)).collect::<Result<Vec<_>, _>>()?;
+        let transfers = parts.transfers.iter().map(|row| self.read(row)).collect::<Result<Vec<_>, _>>()?;
         let body = Body::from_bytes(row.kind, &row.body, transfers);
         let body = body.ok_or_else(|| broken(Check::Form, seq, "the record's body does not read"))?;
         let record = Record {
@@ -159,6 +172,7 @@ impl Books {
         check_key(&record, parts)?;
         check_claim(&record, parts)?;
         check_companions(&record, parts)?;
+        check_links(&record, parts)?;
         report.records = report.records.saturating_add(1);
         report.transfers = report.transfers.saturating_add(u64::try_from(parts.transfers.len()).unwrap_or(u64::MAX));
         self.body(&record, parts, report)
@@ -173,13 +187,22 @@ impl Books {
         match &record.body {
             Body::Transaction { transfers, .. } => {
                 report.transactions = report.transactions.saturating_add(1);
-                return check_legs(seq, transfers);
+                check_legs(seq, transfers)?;
+            }
+            Body::Due { account, period_us, transfers } => {
+                check_legs(seq, transfers)?;
+                let account = self.by_public_id(seq, *account)?;
+                if *period_us < account.period_us {
+                    return Err(broken(Check::Rules, seq, "a period ends before the one before"));
+                }
+                account.period_us = *period_us;
             }
             Body::Opened { account, asset, by } => self.opened(seq, account, asset, *by)?,
             Body::Frozen { account, debits, credits } => {
                 let account = self.by_public_id(seq, *account)?;
                 (account.debits_frozen, account.credits_frozen) = (*debits, *credits);
             }
+            Body::Changed { account, change } => self.by_public_id(seq, *account)?.change(seq, change)?,
             Body::Refused { refusal } => {
                 report.refusals = report.refusals.saturating_add(1);
                 check_refusal(seq, refusal)?;
@@ -192,10 +215,18 @@ impl Books {
             }
             Body::Abandoned => {}
         }
-        if parts.transfers.is_empty() {
-            return Ok(());
+        if !parts.transfers.is_empty() && record.body.transfers().is_empty() {
+            return Err(broken(Check::Refusals, seq, "transfers belong to a record that is no transaction"));
         }
-        Err(broken(Check::Refusals, seq, "transfers belong to a record that is no transaction"))
+        let due = matches!(record.body, Body::Due { .. });
+        let mut holds = parts.holds.iter().copied();
+        for (row, posted) in parts.transfers.iter().zip(record.body.transfers()) {
+            self.transfer(row, posted, &mut holds, due)?;
+        }
+        match holds.next() {
+            Some(_) => Err(broken(Check::Holds, seq, "a hold is stored that no row opened")),
+            None => Ok(()),
+        }
     }
 
     fn opened(&mut self, seq: i64, terms: &NewAccount, asset: &Asset, by: i64) -> Result<(), Broken> {
@@ -210,8 +241,7 @@ impl Books {
             return Err(broken(Check::Accounts, seq, format!("account {} is opened twice", terms.public_id)));
         }
         let terms = terms.clone();
-        self.accounts
-            .insert(id, Folded { terms, debits_frozen: false, credits_frozen: false, balance: 0, held: 0, version: 0 });
+        self.accounts.insert(id, Folded::opened(terms));
         Ok(())
     }
 
@@ -221,19 +251,73 @@ impl Books {
         self.accounts.get_mut(id).ok_or_else(missing)
     }
 
-    /// Folds a transfer's two sides into their accounts.
-    fn transfer(&mut self, row: &TransferRow) -> Result<Posted, Broken> {
+    /// A row as the record's bytes are read with it; it is not folded yet.
+    fn read(&self, row: &TransferRow) -> Result<Posted, Broken> {
         let seq = row.seq;
         let kind = RowKind::from_code(row.kind).ok_or_else(|| broken(Check::Form, seq, "a row of unknown kind"))?;
+        let side = |side: &SideRow| {
+            let missing = || broken(Check::Accounts, seq, format!("account {} was never opened", side.account.0));
+            let public_id = self.accounts.get(&side.account).ok_or_else(missing)?.terms.public_id;
+            let SideRow { account, balance, held, version } = *side;
+            Ok(Side { account, public_id, balance, held, version })
+        };
+        let (debit, credit) = (side(&row.debit)?, side(&row.credit)?);
+        Ok(Posted { leg: row.leg, kind, amount: Amount::new(row.amount, row.asset), debit, credit, more: None })
+    }
+
+    /// Folds a transfer's two sides into their accounts, and what it does beside.
+    fn transfer(
+        &mut self,
+        row: &TransferRow,
+        posted: &Posted,
+        holds: &mut impl Iterator<Item = HoldRow>,
+        due: bool,
+    ) -> Result<(), Broken> {
+        let seq = row.seq;
         if row.amount <= 0 || row.debit.account == row.credit.account {
             return Err(broken(Check::Transfers, seq, format!("leg {} moves nothing, or to itself", row.leg)));
         }
-        let debit = self.side(row, &row.debit, row.amount.checked_neg())?;
-        let credit = self.side(row, &row.credit, Some(row.amount))?;
-        Ok(Posted { leg: row.leg, kind, amount: Amount::new(row.amount, row.asset), debit, credit })
+        let before = self.accounts.get(&row.credit.account).map_or((false, 0), Folded::lots);
+        // What leaves, what is set aside, what arrives.
+        let (out, held, arrives) = match posted.kind {
+            RowKind::Move => (row.amount, 0, row.amount),
+            RowKind::Hold => (0, row.amount, 0),
+            RowKind::Capture => (row.amount, -row.amount, row.amount),
+            RowKind::Void | RowKind::Expire => (0, -row.amount, 0),
+        };
+        let owing = posted.more.as_ref().is_some_and(|more| more.owing);
+        let debit = match posted.kind {
+            _ if due => Rule::None,
+            RowKind::Move if !owing => Rule::Debit,
+            RowKind::Hold => Rule::Debit,
+            RowKind::Move | RowKind::Capture => Rule::Owing,
+            RowKind::Void | RowKind::Expire => Rule::None,
+        };
+        let credit = match posted.kind {
+            _ if due => Rule::None,
+            RowKind::Move | RowKind::Capture | RowKind::Hold => Rule::Credit,
+            RowKind::Void | RowKind::Expire => Rule::None,
+        };
+        self.side(row, &row.debit, (out.checked_neg(), held), debit)?;
+        self.side(row, &row.credit, (Some(arrives), 0), credit)?;
+        let stored = if posted.kind == RowKind::Hold { holds.next() } else { None };
+        let keeps = |account| self.accounts.get(&account).is_some_and(|account: &Folded| account.lots().0);
+        let (debit_keeps_lots, credit_keeps_lots) = (keeps(row.debit.account), keeps(row.credit.account));
+        let now_us = self.recorded_us;
+        let seen = Row { seq, now_us, posted, debit_keeps_lots, credit_keeps_lots, credit_debt: before.1, due };
+        self.kept.row(&seen, stored)?;
+        let sides = [(debit_keeps_lots, &row.debit), (credit_keeps_lots, &row.credit)];
+        let mut kept = sides.into_iter().filter(|(keeps, _)| *keeps);
+        kept.try_for_each(|(_, side)| self.kept.check_sums(seq, side.account, side.balance, side.held))
     }
 
-    fn side(&mut self, row: &TransferRow, side: &SideRow, change: Option<i64>) -> Result<Side, Broken> {
+    fn side(
+        &mut self,
+        row: &TransferRow,
+        side: &SideRow,
+        (change, held): (Option<i64>, i64),
+        rule: Rule,
+    ) -> Result<(), Broken> {
         let (seq, number) = (row.seq, side.account.0);
         let fails = |check, what: &str| broken(check, seq, format!("leg {}, account {number}: {what}", row.leg));
         let account = self.accounts.get_mut(&side.account).ok_or_else(|| fails(Check::Accounts, "was never opened"))?;
@@ -244,13 +328,13 @@ impl Books {
             return Err(fails(Check::Versions, &format!("version {} comes after {}", side.version, account.version)));
         }
         if Some(side.balance) != change.and_then(|change| account.balance.checked_add(change))
-            || side.held != account.held
+            || Some(side.held) != account.held.checked_add(held)
+            || side.held < 0
         {
             return Err(fails(Check::Balances, &format!("{} does not follow from {}", side.balance, account.balance)));
         }
-        (account.balance, account.version) = (side.balance, side.version);
-        let leaves = change.is_some_and(|change| change < 0);
-        if !account.allows(leaves) {
+        (account.balance, account.held, account.version) = (side.balance, side.held, side.version);
+        if !account.allows(rule) {
             return Err(fails(Check::Rules, "a floor, ceiling or freeze was passed"));
         }
         let stored = self.stored.get(&side.account).filter(|stored| stored.version == side.version);
@@ -261,8 +345,14 @@ impl Books {
         if seq <= self.watermark && side.version > checkpointed {
             return Err(fails(Check::Checkpoints, "the watermark passed this row, the checkpoint did not"));
         }
-        let public_id = account.terms.public_id;
-        Ok(Side { account: side.account, public_id, balance: side.balance, held: side.held, version: side.version })
+        Ok(())
+    }
+
+    /// Lots and open holds against those stored.
+    pub(super) fn check_stored_lots(&mut self, conn: &mut PgConnection, journal: JournalId) -> Result<(), Stop> {
+        self.kept.check_open_holds()?;
+        lots(conn, journal, |row| Ok(self.kept.check_lot(&row)?))?;
+        Ok(self.kept.check_no_lot_is_left()?)
     }
 
     /// Account rows against what their records said.
@@ -287,22 +377,79 @@ impl Books {
     }
 }
 
+/// Which rules a side of a row is under.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rule {
+    /// Value leaves, above the floor.
+    Debit,
+    /// Value leaves that was set aside before, or is owed.
+    Owing,
+    /// Value arrives.
+    Credit,
+    /// Given back, or brought about by time.
+    None,
+}
+
 impl Folded {
+    fn opened(terms: NewAccount) -> Self {
+        let (debits_frozen, credits_frozen, closed) = (false, false, false);
+        Self { terms, debits_frozen, credits_frozen, closed, period_us: 0, balance: 0, held: 0, version: 0 }
+    }
+
+    /// Whether it keeps lots, and what it owes out of what it earns next.
+    fn lots(&self) -> (bool, i64) {
+        let keeps = matches!(self.terms.nature, Nature::Lots { .. });
+        (keeps, if keeps { self.held.saturating_sub(self.balance).max(0) } else { 0 })
+    }
+
     /// Whether the standing after a row is one the rules in force allow.
-    fn allows(&self, leaves: bool) -> bool {
-        if leaves {
-            let available = self.balance.checked_sub(self.held);
-            !self.debits_frozen && self.terms.floor.is_none_or(|floor| available.is_some_and(|left| left >= floor))
-        } else {
-            !self.credits_frozen && self.terms.ceiling.is_none_or(|ceiling| self.balance <= ceiling)
+    fn allows(&self, rule: Rule) -> bool {
+        let available = self.balance.checked_sub(self.held);
+        let above_floor = self.terms.floor.is_none_or(|floor| available.is_some_and(|left| left >= floor));
+        match rule {
+            Rule::None => true,
+            Rule::Debit => !self.closed && !self.debits_frozen && above_floor,
+            Rule::Owing => !self.closed && !self.debits_frozen,
+            Rule::Credit => {
+                let below_ceiling = self.terms.ceiling.is_none_or(|ceiling| self.balance <= ceiling);
+                !self.closed && !self.credits_frozen && below_ceiling
+            }
         }
     }
 
+    fn change(&mut self, seq: i64, change: &Change) -> Result<(), Broken> {
+        let fails = |what: &str| broken(Check::Rules, seq, what);
+        match (change, &mut self.terms.nature) {
+            (Change::Limits { floor, ceiling }, _) => {
+                (self.terms.floor, self.terms.ceiling) = (*floor, *ceiling);
+                let available = self.balance.saturating_sub(self.held);
+                let passed = floor.is_some_and(|floor| available < floor)
+                    || ceiling.is_some_and(|ceiling| self.balance > ceiling);
+                if passed {
+                    return Err(fails("limits were set that the balance does not keep"));
+                }
+            }
+            (Change::Allowance { minor }, Nature::Quota { allowance, .. }) => *allowance = *minor,
+            (Change::Allowance { .. }, Nature::Plain | Nature::Lots { .. }) => {
+                return Err(fails("an account without an allowance was given one"));
+            }
+            (Change::Closed { closed }, _) => {
+                if *closed && (self.balance, self.held) != (0, 0) {
+                    return Err(fails("an account was closed with something on it"));
+                }
+                self.closed = *closed;
+            }
+        }
+        Ok(())
+    }
+
     fn is_stored_as(&self, row: &AccountRow) -> bool {
-        let NewAccount { public_id, asset, normal_side, owner, floor, ceiling } = self.terms;
+        let NewAccount { public_id, asset, normal_side, owner, floor, ceiling, nature } = self.terms;
         (public_id, asset, owner, floor, ceiling) == (row.public_id, row.asset, row.owner, row.floor, row.ceiling)
             && normal_side.code() == row.normal_side
-            && (self.debits_frozen, self.credits_frozen) == (row.debits_frozen, row.credits_frozen)
+            && (self.debits_frozen, self.credits_frozen, self.closed)
+                == (row.debits_frozen, row.credits_frozen, row.closed)
+            && (Some(nature), self.period_us) == (row.nature, row.period_us)
     }
 }
 
@@ -312,6 +459,8 @@ pub(super) struct Parts {
     pub(super) keys: Vec<KeyRow>,
     pub(super) claims: Vec<ClaimRow>,
     pub(super) companions: Vec<CompanionRow>,
+    pub(super) links: Vec<LinkRow>,
+    pub(super) holds: Vec<HoldRow>,
 }
 
 impl Parts {
@@ -322,14 +471,21 @@ impl Parts {
             (Check::Keys, self.keys.iter().any(|row| row.seq != seq)),
             (Check::Claims, self.claims.iter().any(|row| row.seq != seq)),
             (Check::Companions, self.companions.iter().any(|row| row.seq != seq)),
+            (Check::Refunds, self.links.iter().any(|row| row.by.seq != seq)),
+            (Check::Holds, self.holds.iter().any(|row| row.place.seq != seq)),
         ];
         checks.into_iter().find(|(_, stray)| *stray).map(|(check, _)| check)
     }
 }
 
-/// A record has one key, but for an account that a transaction opened: its key is the transaction's.
+/// A record has one key, but for an account that a transaction opened (its key is the transaction's) and what time brought.
 fn check_key(record: &Record, parts: &Parts) -> Result<(), Broken> {
-    let wanted = usize::from(!matches!(record.body, Body::Opened { by, .. } if by != 0));
+    let keyless = match record.body {
+        Body::Opened { by, .. } => by != 0,
+        Body::Due { .. } => true,
+        _ => false,
+    };
+    let wanted = usize::from(!keyless);
     if parts.keys.len() == wanted {
         return Ok(());
     }
@@ -339,11 +495,7 @@ fn check_key(record: &Record, parts: &Parts) -> Result<(), Broken> {
 fn check_claim(record: &Record, parts: &Parts) -> Result<(), Broken> {
     let wanted = match &record.body {
         Body::Transaction { claim, .. } => claim.map(|claim| claim.0),
-        Body::Opened { .. }
-        | Body::Frozen { .. }
-        | Body::Refused { .. }
-        | Body::ClockMoved { .. }
-        | Body::Abandoned => None,
+        _ => None,
     };
     if parts.claims.iter().map(|row| row.claim).eq(wanted) {
         return Ok(());
@@ -354,11 +506,7 @@ fn check_claim(record: &Record, parts: &Parts) -> Result<(), Broken> {
 fn check_companions(record: &Record, parts: &Parts) -> Result<(), Broken> {
     let wanted = match &record.body {
         Body::Transaction { companions, .. } => *companions,
-        Body::Opened { .. }
-        | Body::Frozen { .. }
-        | Body::Refused { .. }
-        | Body::ClockMoved { .. }
-        | Body::Abandoned => {
+        _ => {
             return if parts.companions.is_empty() {
                 Ok(())
             } else {
@@ -380,10 +528,22 @@ fn check_companions(record: &Record, parts: &Parts) -> Result<(), Broken> {
     Err(broken(Check::Companions, record.seq, "the companions are not those the record vouches for"))
 }
 
-/// A transaction moves something, and no two transfers are the same leg.
+/// A row that builds on an earlier one is found from there.
+fn check_links(record: &Record, parts: &Parts) -> Result<(), Broken> {
+    let said = record.body.transfers().iter().filter_map(|posted| {
+        let by = LegRef { seq: record.seq, leg: posted.leg };
+        Some((posted.of()?, by, posted.kind.code(), posted.amount.minor))
+    });
+    if parts.links.iter().map(|link| (link.of, link.by, link.kind, link.amount)).eq(said) {
+        return Ok(());
+    }
+    Err(broken(Check::Refunds, record.seq, "the links stored are not the record's"))
+}
+
+/// No two transfers are the same leg. One that moved nothing (up to nothing) leaves a gap.
 fn check_legs(seq: i64, transfers: &[Posted]) -> Result<(), Broken> {
     let rising = transfers.is_sorted_by(|one, next| one.leg < next.leg);
-    let starts = transfers.first().is_some_and(|posted| posted.leg == 0);
+    let starts = transfers.first().is_none_or(|posted| posted.leg >= 0);
     if rising && starts { Ok(()) } else { Err(broken(Check::Transfers, seq, "a leg is missing or doubled")) }
 }
 
@@ -396,6 +556,12 @@ fn check_refusal(seq: i64, refusal: &Refusal) -> Result<(), Broken> {
         | Refusal::Floor { .. }
         | Refusal::Ceiling { .. }
         | Refusal::Frozen { .. }
-        | Refusal::Overflow { .. } => Ok(()),
+        | Refusal::Overflow { .. }
+        | Refusal::Closed { .. }
+        | Refusal::NotEmpty { .. } => Ok(()),
+        Refusal::HoldEnded { hold: of } | Refusal::HoldExceeded { hold: of } | Refusal::RefundExceeded { of } => {
+            let before = (1..seq).contains(&of.seq);
+            if before { Ok(()) } else { Err(broken(Check::Refusals, seq, "it blames a row that is not before it")) }
+        }
     }
 }

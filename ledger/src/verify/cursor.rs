@@ -8,8 +8,8 @@ use uuid::Uuid;
 
 use super::{Check, Stop, broken};
 use crate::bind::{Arg, statement};
-use crate::store::StoreError;
-use crate::{AccountId, AssetId, JournalId, Key, Scope};
+use crate::store::{StoreError, read_nature};
+use crate::{AccountId, AssetId, JournalId, Key, LegRef, Lot, Nature, Scope};
 
 /// One table in seq order, a page in memory at a time.
 pub(super) struct Stream<R> {
@@ -103,6 +103,31 @@ pub(super) struct CompanionRow {
     pub(super) body: Vec<u8>,
 }
 
+pub(super) struct LinkRow {
+    pub(super) of: LegRef,
+    pub(super) by: LegRef,
+    pub(super) kind: i32,
+    pub(super) amount: i64,
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct HoldRow {
+    pub(super) place: LegRef,
+    pub(super) debit: AccountId,
+    pub(super) credit: AccountId,
+    pub(super) asset: AssetId,
+    pub(super) amount: i64,
+    pub(super) remaining: i64,
+    pub(super) expires_us: i64,
+}
+
+pub(super) struct LotRow {
+    pub(super) account: AccountId,
+    pub(super) lot: Lot,
+    pub(super) remaining: i64,
+    pub(super) held: i64,
+}
+
 /// An account's row, as a whole.
 pub(super) struct AccountRow {
     pub(super) id: AccountId,
@@ -114,6 +139,10 @@ pub(super) struct AccountRow {
     pub(super) ceiling: Option<i64>,
     pub(super) debits_frozen: bool,
     pub(super) credits_frozen: bool,
+    pub(super) closed: bool,
+    /// None when its columns do not read as one.
+    pub(super) nature: Option<Nature>,
+    pub(super) period_us: i64,
     pub(super) balance: i64,
     pub(super) held: i64,
     pub(super) version: i64,
@@ -127,9 +156,11 @@ pub(super) struct Rows {
     pub(super) keys: Stream<KeyRow>,
     pub(super) claims: Stream<ClaimRow>,
     pub(super) companions: Stream<CompanionRow>,
+    pub(super) links: Stream<LinkRow>,
+    pub(super) holds: Stream<HoldRow>,
 }
 
-const CURSORS: [&str; 6] = [
+const CURSORS: [&str; 8] = [
     "DECLARE batches NO SCROLL CURSOR FOR SELECT last_seq, first_seq, epoch, version, recorded_us, digest \
      FROM journal.batch WHERE journal = ? ORDER BY last_seq",
     "DECLARE records NO SCROLL CURSOR FOR SELECT seq, kind, id, recorded_us, effective_us, body, meta \
@@ -140,6 +171,10 @@ const CURSORS: [&str; 6] = [
     "DECLARE claims NO SCROLL CURSOR FOR SELECT seq, claim FROM journal.claim WHERE journal = ? ORDER BY seq",
     "DECLARE companions NO SCROLL CURSOR FOR SELECT seq, kind, key, body FROM journal.companion WHERE journal = ? \
      ORDER BY seq, place",
+    "DECLARE links NO SCROLL CURSOR FOR SELECT of_seq, of_leg, seq, leg, kind, amount FROM journal.link WHERE journal = ? \
+     ORDER BY seq, leg",
+    "DECLARE holds NO SCROLL CURSOR FOR SELECT seq, leg, debit, credit, asset, amount, remaining, expires_us \
+     FROM journal.hold WHERE journal = ? ORDER BY seq, leg",
 ];
 
 impl Rows {
@@ -154,6 +189,8 @@ impl Rows {
             keys: Stream::new(keys, |row| row.seq),
             claims: Stream::new(claims, |row| row.seq),
             companions: Stream::new(companions, |row| row.seq),
+            links: Stream::new(links, |row| row.by.seq),
+            holds: Stream::new(holds, |row| row.place.seq),
         })
     }
 
@@ -173,6 +210,12 @@ impl Rows {
         }
         if let Some(row) = self.claims.next(conn)? {
             return Err(broken(Check::Claims, row.seq, "a claim lies past the last batch").into());
+        }
+        if let Some(row) = self.links.next(conn)? {
+            return Err(broken(Check::Refunds, row.by.seq, "a link lies past the last batch").into());
+        }
+        if let Some(row) = self.holds.next(conn)? {
+            return Err(broken(Check::Holds, row.place.seq, "a hold lies past the last batch").into());
         }
         match self.companions.next(conn)? {
             Some(row) => Err(broken(Check::Companions, row.seq, "a companion lies past the last batch").into()),
@@ -246,6 +289,56 @@ fn companions(conn: &mut PgConnection) -> Result<Vec<CompanionRow>, StoreError> 
     Ok(rows.into_iter().map(|(seq, kind, key, body)| CompanionRow { seq, kind, key, body }).collect())
 }
 
+fn links(conn: &mut PgConnection) -> Result<Vec<LinkRow>, StoreError> {
+    type Row = (BigInt, Integer, BigInt, Integer, Integer, BigInt);
+    let rows = statement::<Row>("FETCH 5000 FROM links", &[]).load::<(i64, i32, i64, i32, i32, i64)>(conn)?;
+    let read = |(of_seq, of_leg, seq, leg, kind, amount)| LinkRow {
+        of: LegRef { seq: of_seq, leg: of_leg },
+        by: LegRef { seq, leg },
+        kind,
+        amount,
+    };
+    Ok(rows.into_iter().map(read).collect())
+}
+
+fn holds(conn: &mut PgConnection) -> Result<Vec<HoldRow>, StoreError> {
+    type Row = (BigInt, Integer, BigInt, BigInt, Integer, BigInt, BigInt, BigInt);
+    let rows = statement::<Row>("FETCH 5000 FROM holds", &[]).load::<(i64, i32, i64, i64, i32, i64, i64, i64)>(conn)?;
+    let read = |(seq, leg, debit, credit, asset, amount, remaining, expires_us)| HoldRow {
+        place: LegRef { seq, leg },
+        debit: AccountId(debit),
+        credit: AccountId(credit),
+        asset: AssetId(asset),
+        amount,
+        remaining,
+        expires_us,
+    };
+    Ok(rows.into_iter().map(read).collect())
+}
+
+/// Runs over the lots of which something is left.
+pub(super) fn lots(
+    conn: &mut PgConnection,
+    journal: JournalId,
+    mut each: impl FnMut(LotRow) -> Result<(), Stop>,
+) -> Result<(), Stop> {
+    const TEXT: &str = "DECLARE lots NO SCROLL CURSOR FOR SELECT account, expires_us, earned_day, activates_us, campaign, \
+        unit_cost, remaining, held FROM journal.lot WHERE journal = ? AND (remaining <> 0 OR held <> 0)";
+    type Row = (BigInt, BigInt, Integer, BigInt, SqlUuid, BigInt, BigInt, BigInt);
+    type Values = (i64, i64, i32, i64, Uuid, i64, i64, i64);
+    statement::<()>(TEXT, &[Arg::Int(journal.0)]).execute(conn)?;
+    loop {
+        let rows = statement::<Row>("FETCH 5000 FROM lots", &[]).load::<Values>(conn)?;
+        if rows.is_empty() {
+            return Ok(());
+        }
+        for (account, expires_us, earned_day, activates_us, campaign, unit_cost, remaining, held) in rows {
+            let lot = Lot { expires_us, earned_day, activates_us, campaign, unit_cost };
+            each(LotRow { account: AccountId(account), lot, remaining, held })?;
+        }
+    }
+}
+
 /// The next thousand account rows after this number.
 pub(super) fn account_rows(
     conn: &mut PgConnection,
@@ -253,38 +346,22 @@ pub(super) fn account_rows(
     after: i64,
 ) -> Result<Vec<AccountRow>, StoreError> {
     const TEXT: &str = "SELECT id, public_id, asset, normal_side, owner, floor, ceiling, debits_frozen, credits_frozen, \
-        checkpoint_balance, checkpoint_held, checkpoint_version FROM journal.account \
-        WHERE journal = ? AND id > ? ORDER BY id LIMIT 1000";
+        closed, checkpoint_balance, checkpoint_held, checkpoint_version, nature, counterpart, nature_minor, period, \
+        calendar, period_us FROM journal.account WHERE journal = ? AND id > ? ORDER BY id LIMIT 1000";
     type Row = (
-        BigInt,
-        SqlUuid,
-        Integer,
-        Integer,
-        Nullable<SqlUuid>,
-        Nullable<BigInt>,
-        Nullable<BigInt>,
-        Bool,
-        Bool,
-        BigInt,
-        BigInt,
-        BigInt,
+        (BigInt, SqlUuid, Integer, Integer, Nullable<SqlUuid>, Nullable<BigInt>, Nullable<BigInt>),
+        (Bool, Bool, Bool, BigInt, BigInt, BigInt),
+        (Integer, Nullable<SqlUuid>, BigInt, Integer, Integer, BigInt),
     );
-    type Values = (i64, Uuid, i32, i32, Option<Uuid>, Option<i64>, Option<i64>, bool, bool, i64, i64, i64);
+    type Values = (
+        (i64, Uuid, i32, i32, Option<Uuid>, Option<i64>, Option<i64>),
+        (bool, bool, bool, i64, i64, i64),
+        (i32, Option<Uuid>, i64, i32, i32, i64),
+    );
     let rows = statement::<Row>(TEXT, &[Arg::Int(journal.0), Arg::Int(after)]).load::<Values>(conn)?;
-    let read = |(
-        id,
-        public_id,
-        asset,
-        normal_side,
-        owner,
-        floor,
-        ceiling,
-        debits_frozen,
-        credits_frozen,
-        balance,
-        held,
-        version,
-    ): Values| {
+    let read = |(terms, state, (nature, counterpart, minor, period, calendar, period_us)): Values| {
+        let (id, public_id, asset, normal_side, owner, floor, ceiling) = terms;
+        let (debits_frozen, credits_frozen, closed, balance, held, version) = state;
         AccountRow {
             id: AccountId(id),
             public_id,
@@ -295,6 +372,9 @@ pub(super) fn account_rows(
             ceiling,
             debits_frozen,
             credits_frozen,
+            closed,
+            nature: read_nature(nature, counterpart, minor, period, calendar),
+            period_us,
             balance,
             held,
             version,

@@ -10,6 +10,7 @@
 
 mod books;
 mod cursor;
+mod kept;
 
 use diesel::sql_types::BigInt;
 use diesel::{PgConnection, RunQueryDsl};
@@ -79,6 +80,12 @@ pub enum Check {
     Versions,
     /// Nothing passed a floor, a ceiling or a freeze that was in force (I5).
     Rules,
+    /// What was held, captured, given back and is left of a hold adds up, and nothing is captured after its time (I6).
+    Holds,
+    /// Lots add up to what their account has or holds, are spent earliest-expiring first, and stand beside no debt (I7, I8).
+    Lots,
+    /// A row is moved back by no more than it moved, and the way back is written down (I9).
+    Refunds,
     /// Every request's record has its one key, and every key its record (I10).
     Keys,
     /// A refusal changed nothing (I11).
@@ -190,6 +197,8 @@ fn walk(
                 keys: rows.keys.take_upto(conn, seq)?,
                 claims: rows.claims.take_upto(conn, seq)?,
                 companions: rows.companions.take_upto(conn, seq)?,
+                links: rows.links.take_upto(conn, seq)?,
+                holds: rows.holds.take_upto(conn, seq)?,
             };
             books.record(record, &parts, report)?;
         }
@@ -199,6 +208,8 @@ fn walk(
     rows.expect_end(conn, head.seq)?;
     books.expect_head(&head)?;
     books.check_stored_accounts()?;
+    books.check_stored_lots(conn, journal)?;
+    check_refunds(conn, journal)?;
     check_conservation(&books)?;
     check_cursors(conn, journal, head.seq)
 }
@@ -236,6 +247,21 @@ fn unbalanced(balances: impl Iterator<Item = (AssetId, i64)>) -> Option<(AssetId
         *sum = sum.saturating_add(i128::from(balance));
     }
     sums.into_iter().find(|(_, sum)| *sum != 0)
+}
+
+/// No row was moved back by more than it moved, or to other accounts. That the links are those of the records was seen.
+fn check_refunds(conn: &mut PgConnection, journal: JournalId) -> Result<(), Stop> {
+    const TEXT: &str = "SELECT max(l.seq) FROM journal.link l \
+        LEFT JOIN journal.transfer o ON (o.journal, o.seq, o.leg) = (l.journal, l.of_seq, l.of_leg) \
+        JOIN journal.transfer r ON (r.journal, r.seq, r.leg) = (l.journal, l.seq, l.leg) \
+        WHERE l.journal = ? AND l.kind = 1 GROUP BY l.of_seq, l.of_leg \
+        HAVING sum(l.amount) > max(o.amount) OR bool_or(o.amount IS NULL OR o.kind NOT IN (1, 3) \
+            OR (o.debit, o.credit, o.asset) <> (r.credit, r.debit, r.asset)) ORDER BY 1 LIMIT 1";
+    let rows = statement::<(BigInt,)>(TEXT, &[Arg::Int(journal.0)]).load::<(i64,)>(conn)?;
+    match rows.first() {
+        Some((seq,)) => Err(broken(Check::Refunds, *seq, "more was moved back than was moved, or elsewhere").into()),
+        None => Ok(()),
+    }
 }
 
 /// Watermark and followers stand at or before the head.

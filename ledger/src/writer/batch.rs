@@ -9,6 +9,7 @@ use ring::digest::{Context, SHA256};
 use uuid::Uuid;
 
 use super::book::{self, Book, unavailable};
+use super::probe;
 use super::queue::{Reply, Ticket};
 use super::term::Term;
 use super::{Answer, Inner, JournalError, lock, session};
@@ -16,7 +17,7 @@ use crate::apply::{Applied, Map, apply};
 use crate::canonical::{Place, canonical_bytes, key_bytes};
 use crate::store::post::{self, Commit, Rows};
 use crate::store::{self, Standing, UsedKey};
-use crate::{Account, Body, Claim, Command, Invalid, JournalId, Key, NewAccount, Record, Request, Scope};
+use crate::{Account, Body, Command, Invalid, JournalId, Key, Record, Request, Scope};
 
 /// Runs until the queue is closed and empty, or something ends the term.
 pub(super) fn run(inner: &Inner, term: &Term, conn: PgConnection) {
@@ -137,9 +138,10 @@ impl Writer<'_> {
         journal: JournalId,
         fresh: &[&Request],
     ) -> Result<Vec<Result<Answer, JournalError>>, JournalError> {
-        let spent = self.probe(journal, fresh)?;
         let book = self.books.get_mut(&journal).ok_or(JournalError::NoSuchJournal)?;
-        let applied = apply(&book.state, fresh, self.term.now_us(), &spent);
+        let now_us = self.term.now_us();
+        let found = probe::probe(&mut self.conn, journal, &mut book.state, fresh, now_us)?;
+        let applied = apply(&book.state, fresh, now_us, &found);
         if !applied.records.is_empty() {
             let place = Place { journal, fork: book.fork };
             let digest = chain(&book.digest, place, fresh, &applied, &book.state.assets);
@@ -180,41 +182,6 @@ impl Writer<'_> {
         for account in accounts {
             let (id, balance, held, version) = (account.id, account.balance, account.held, account.version);
             dirty.standings.insert(id, Standing { id, balance, held, version });
-        }
-    }
-
-    /// Brings into memory what the requests name and memory does not hold, and tells which claims are spent.
-    fn probe(&mut self, journal: JournalId, fresh: &[&Request]) -> Result<Map<Claim, i64>, JournalError> {
-        let book = self.books.get_mut(&journal).ok_or(JournalError::NoSuchJournal)?;
-        let mut unknown: Vec<Uuid> = Vec::new();
-        let mut claims: Vec<Claim> = Vec::new();
-        let mut new_asset = false;
-        for request in fresh {
-            named_accounts(&request.command, |id| {
-                if !book.state.by_public_id.contains_key(&id) {
-                    unknown.push(id);
-                }
-            });
-            if let Command::Transact { claim: Some(claim), .. } = request.command {
-                claims.push(claim);
-            }
-            new_asset |= opened(&request.command).iter().any(|account| !book.state.assets.contains_key(&account.asset));
-        }
-        if new_asset {
-            book.state.assets = store::assets(&mut self.conn, journal).map_err(unavailable)?;
-        }
-        if !unknown.is_empty() {
-            unknown.sort_unstable();
-            unknown.dedup();
-            for account in store::accounts_by_public_id(&mut self.conn, journal, &unknown).map_err(unavailable)? {
-                book.state.by_public_id.insert(account.public_id, account.id);
-                book.state.accounts.insert(account.id, account);
-            }
-        }
-        if claims.is_empty() {
-            Ok(Map::default())
-        } else {
-            store::spent_claims(&mut self.conn, journal, &claims).map_err(unavailable)
         }
     }
 }
@@ -282,28 +249,6 @@ fn answers(applied: Applied) -> Vec<Result<Answer, JournalError>> {
         Ok(Answer { record, replayed: false })
     };
     applied.answers.into_iter().map(answer).collect()
-}
-
-fn opened(command: &Command) -> &[NewAccount] {
-    match command {
-        Command::Transact { open, .. } => open,
-        Command::Open(account) => std::slice::from_ref(account),
-        Command::Freeze { .. } | Command::MoveClock { .. } | Command::Abandon => &[],
-    }
-}
-
-fn named_accounts(command: &Command, mut name: impl FnMut(Uuid)) {
-    opened(command).iter().for_each(|account| name(account.public_id));
-    match command {
-        Command::Transact { transfers, groups, .. } => {
-            for transfer in transfers.iter().chain(groups.iter().flat_map(|group| &group.transfers)) {
-                name(transfer.debit);
-                name(transfer.credit);
-            }
-        }
-        Command::Freeze { account, .. } => name(*account),
-        Command::Open(_) | Command::MoveClock { .. } | Command::Abandon => {}
-    }
 }
 
 /// SHA-256 over the digest before, the canonical bytes of each record, and the key that leads to it, if one does.

@@ -3,10 +3,12 @@
 use diesel::PgConnection;
 use uuid::Uuid;
 
+use super::probe::learn_dues;
 use super::{Inner, JournalError, lock};
 use crate::apply::{Map, State, VERSION};
 use crate::store::{self, Head, StoreError};
-use crate::{Account, Body, JournalId, Posted, Record, Side};
+use crate::record::SideChange;
+use crate::{Account, JournalId, Record, Side};
 
 /// Records replayed at a time.
 const PAGE: i64 = 10_000;
@@ -50,11 +52,13 @@ pub(super) fn open(
         by_public_id: Map::default(),
     };
     replay(conn, journal, &mut state)?;
+    let ids: Vec<_> = state.accounts.keys().copied().collect();
+    learn_dues(conn, journal, &mut state, &ids)?;
     Ok(Book { state, fork: head.fork, digest: head.digest })
 }
 
 fn check_head(inner: &Inner, journal: JournalId, head: &Head) -> Result<(), JournalError> {
-    if head.version != VERSION {
+    if head.version > VERSION {
         let wrong = format!("it was written by version {} of the rules, this binary knows {VERSION}", head.version);
         return Err(JournalError::Broken(wrong));
     }
@@ -92,7 +96,7 @@ fn load_accounts(
     state: &mut State,
     records: &[Record],
 ) -> Result<(), JournalError> {
-    let sides = records.iter().flat_map(transfers).flat_map(|posted| [posted.debit.account, posted.credit.account]);
+    let sides = records.iter().flat_map(|record| record.body.transfers()).flat_map(|posted| [posted.debit.account, posted.credit.account]);
     let mut missing: Vec<i64> = sides.filter(|id| !state.accounts.contains_key(id)).map(|id| id.0).collect();
     missing.sort_unstable();
     missing.dedup();
@@ -103,28 +107,17 @@ fn load_accounts(
     Ok(())
 }
 
-fn transfers(record: &Record) -> &[Posted] {
-    match &record.body {
-        Body::Transaction { transfers, .. } => transfers,
-        Body::Opened { .. }
-        | Body::Frozen { .. }
-        | Body::Refused { .. }
-        | Body::ClockMoved { .. }
-        | Body::Abandoned => &[],
-    }
-}
-
 fn replay_record(state: &mut State, record: &Record) -> Result<(), JournalError> {
-    for posted in transfers(record) {
-        let minor = posted.amount.minor;
-        replay_side(state, record.seq, &posted.debit, minor.checked_neg())?;
-        replay_side(state, record.seq, &posted.credit, Some(minor))?;
+    for posted in record.body.transfers() {
+        let (debit, credit) = posted.kind.changes(posted.amount.minor);
+        replay_side(state, record.seq, &posted.debit, debit)?;
+        replay_side(state, record.seq, &posted.credit, credit)?;
     }
     Ok(())
 }
 
 /// Takes a row only on the version before it; rows the checkpoint already holds are passed over.
-fn replay_side(state: &mut State, seq: i64, side: &Side, change: Option<i64>) -> Result<(), JournalError> {
+fn replay_side(state: &mut State, seq: i64, side: &Side, change: SideChange) -> Result<(), JournalError> {
     let broken = |what: &str| JournalError::Broken(format!("row of seq {seq}, account {}: {what}", side.public_id));
     let account = state.accounts.get_mut(&side.account).ok_or_else(|| broken("the account does not exist"))?;
     if side.version <= account.version {
@@ -133,7 +126,8 @@ fn replay_side(state: &mut State, seq: i64, side: &Side, change: Option<i64>) ->
     if Some(side.version) != account.version.checked_add(1) {
         return Err(broken("a version is missing before it"));
     }
-    if change.and_then(|change| account.balance.checked_add(change)) != Some(side.balance) {
+    let balance = account.balance.checked_add(change.balance);
+    if balance != Some(side.balance) || account.held.checked_add(change.held) != Some(side.held) {
         return Err(broken("its balance does not follow from the one before"));
     }
     *account = Account { balance: side.balance, held: side.held, version: side.version, ..*account };
@@ -145,7 +139,7 @@ pub(super) fn unavailable(error: StoreError) -> JournalError {
     JournalError::Unavailable
 }
 
-fn unreadable(error: StoreError) -> JournalError {
+pub(super) fn unreadable(error: StoreError) -> JournalError {
     match error {
         StoreError::Corrupt { .. } => JournalError::Broken(error.to_string()),
         StoreError::Database(_) | StoreError::Connect(_) => unavailable(error),

@@ -14,6 +14,7 @@ mod batch;
 mod book;
 mod forward;
 mod lead;
+mod probe;
 mod queue;
 mod session;
 mod slots;

@@ -1,0 +1,115 @@
+//! What a batch refers to beside accounts: holds, rows to be moved back, lots. Arrays in, index probes out.
+
+use std::collections::BTreeMap;
+
+use diesel::sql_types::{BigInt, Integer, Nullable, Uuid as SqlUuid};
+use diesel::{PgConnection, RunQueryDsl};
+use uuid::Uuid;
+
+use super::StoreError;
+use crate::apply::{LOTS, LotPage, Map, Standing};
+use crate::bind::{Arg, statement};
+use crate::{AccountId, Amount, AssetId, Hold, JournalId, LegRef, Lot, NEVER};
+
+type HoldRow = (BigInt, Integer, BigInt, BigInt, Integer, BigInt, BigInt, BigInt);
+type HoldValues = (i64, i32, i64, i64, i32, i64, i64, i64);
+
+/// Holds by the rows that opened them, without the lots they pinned. Those that do not exist are left out.
+pub(crate) fn holds_at(
+    conn: &mut PgConnection,
+    journal: JournalId,
+    places: &[LegRef],
+) -> Result<Vec<(LegRef, Hold)>, StoreError> {
+    const TEXT: &str = "SELECT h.seq, h.leg, h.debit, h.credit, h.asset, h.amount, h.remaining, h.expires_us \
+        FROM unnest(?, ?) AS q(seq, leg) CROSS JOIN LATERAL \
+        (SELECT * FROM journal.hold WHERE journal = ? AND seq = q.seq AND leg = q.leg LIMIT 1) h";
+    let (seqs, legs) = columns(places);
+    let args = [Arg::Ints(&seqs), Arg::Int4s(&legs), Arg::Int(journal.0)];
+    Ok(read_holds(statement::<HoldRow>(TEXT, &args).load::<HoldValues>(conn)?))
+}
+
+/// The open holds on these accounts, of each the thousand that expire first, without the lots they pinned.
+pub(crate) fn open_holds(
+    conn: &mut PgConnection,
+    journal: JournalId,
+    accounts: &[i64],
+) -> Result<Vec<(LegRef, Hold)>, StoreError> {
+    const TEXT: &str = "SELECT h.seq, h.leg, h.debit, h.credit, h.asset, h.amount, h.remaining, h.expires_us \
+        FROM unnest(?) AS q(id) CROSS JOIN LATERAL \
+        (SELECT * FROM journal.hold WHERE journal = ? AND debit = q.id AND remaining > 0 \
+        ORDER BY expires_us LIMIT 1000) h";
+    let args = [Arg::Ints(accounts), Arg::Int(journal.0)];
+    Ok(read_holds(statement::<HoldRow>(TEXT, &args).load::<HoldValues>(conn)?))
+}
+
+fn read_holds(rows: Vec<HoldValues>) -> Vec<(LegRef, Hold)> {
+    let read = |(seq, leg, debit, credit, asset, minor, remaining, expires_us): HoldValues| {
+        let (debit, credit, amount) = (AccountId(debit), AccountId(credit), Amount::new(minor, AssetId(asset)));
+        (LegRef { seq, leg }, Hold { debit, credit, amount, remaining, expires_us, lots: Vec::new() })
+    };
+    rows.into_iter().map(read).collect()
+}
+
+/// How much of each of these rows was moved back so far; those of which nothing was are left out.
+pub(crate) fn refunded(
+    conn: &mut PgConnection,
+    journal: JournalId,
+    places: &[LegRef],
+) -> Result<Map<LegRef, i64>, StoreError> {
+    const TEXT: &str = "SELECT q.seq, q.leg, l.amount FROM unnest(?, ?) AS q(seq, leg) CROSS JOIN LATERAL \
+        (SELECT sum(amount)::bigint AS amount FROM journal.link \
+        WHERE journal = ? AND of_seq = q.seq AND of_leg = q.leg AND kind = 1) l WHERE l.amount > 0";
+    let (seqs, legs) = columns(places);
+    let args = [Arg::Ints(&seqs), Arg::Int4s(&legs), Arg::Int(journal.0)];
+    let rows = statement::<(BigInt, Integer, BigInt)>(TEXT, &args).load::<(i64, i32, i64)>(conn)?;
+    Ok(rows.into_iter().map(|(seq, leg, minor)| (LegRef { seq, leg }, minor)).collect())
+}
+
+fn columns(places: &[LegRef]) -> (Vec<i64>, Vec<i32>) {
+    places.iter().map(|place| (place.seq, place.leg)).unzip()
+}
+
+/// The lots of these accounts, of each the first [`LOTS`] that something is left of.
+pub(crate) fn lots(
+    conn: &mut PgConnection,
+    journal: JournalId,
+    accounts: &[i64],
+) -> Result<Map<AccountId, LotPage>, StoreError> {
+    const TEXT: &str = "SELECT q.id, l.expires_us, l.earned_day, l.activates_us, l.campaign, l.unit_cost, l.remaining, l.held \
+        FROM unnest(?) AS q(id) CROSS JOIN LATERAL \
+        (SELECT * FROM journal.lot WHERE journal = ? AND account = q.id AND remaining > 0 \
+        ORDER BY expires_us, earned_day, activates_us, campaign, unit_cost LIMIT 1000) l";
+    type Row = (BigInt, BigInt, Integer, BigInt, SqlUuid, BigInt, BigInt, BigInt);
+    type Values = (i64, i64, i32, i64, Uuid, i64, i64, i64);
+    const { assert!(LOTS == 1_000, "the statement says how many") };
+    let rows = statement::<Row>(TEXT, &[Arg::Ints(accounts), Arg::Int(journal.0)]).load::<Values>(conn)?;
+    let mut found: Map<AccountId, BTreeMap<Lot, Standing>> =
+        accounts.iter().map(|id| (AccountId(*id), BTreeMap::new())).collect();
+    for (id, expires_us, earned_day, activates_us, campaign, unit_cost, remaining, held) in rows {
+        let lot = Lot { expires_us, earned_day, activates_us, campaign, unit_cost };
+        found.entry(AccountId(id)).or_default().insert(lot, Standing { remaining, held });
+    }
+    Ok(found.into_iter().map(|(id, lots)| (id, LotPage::loaded(lots))).collect())
+}
+
+/// When a hold or a lot of these accounts next expires; those on which none does are left out.
+pub(crate) fn next_expiries(
+    conn: &mut PgConnection,
+    journal: JournalId,
+    accounts: &[i64],
+) -> Result<Vec<(AccountId, i64)>, StoreError> {
+    const TEXT: &str = "SELECT q.id, \
+        (SELECT expires_us FROM journal.hold h WHERE h.journal = j.id AND h.debit = q.id AND h.remaining > 0 \
+            ORDER BY expires_us LIMIT 1), \
+        (SELECT expires_us FROM journal.lot l WHERE l.journal = j.id AND l.account = q.id AND l.remaining > 0 \
+            AND l.remaining > l.held ORDER BY expires_us LIMIT 1) \
+        FROM unnest(?) AS q(id) CROSS JOIN (SELECT ?::bigint AS id) j";
+    type Row = (BigInt, Nullable<BigInt>, Nullable<BigInt>);
+    let rows = statement::<Row>(TEXT, &[Arg::Ints(accounts), Arg::Int(journal.0)])
+        .load::<(i64, Option<i64>, Option<i64>)>(conn)?;
+    let next = |(id, hold_us, lot_us): (i64, Option<i64>, Option<i64>)| {
+        let next_us = hold_us.unwrap_or(NEVER).min(lot_us.unwrap_or(NEVER));
+        (next_us < NEVER).then_some((AccountId(id), next_us))
+    };
+    Ok(rows.into_iter().filter_map(next).collect())
+}

@@ -1,0 +1,277 @@
+//! What a batch needs to know before it is decided: accounts into memory, and beside it whatever else the requests refer to.
+//!
+//! A batch of plain transfers between accounts in memory asks the database nothing here.
+
+use diesel::PgConnection;
+use uuid::Uuid;
+
+use super::JournalError;
+use super::book::{unavailable, unreadable};
+use crate::apply::{Found, LOTS, Map, State, batch_time};
+use crate::store::{self, found};
+use crate::{Account, AccountId, Command, Hold, How, JournalId, LegRef, NewAccount, Original, Posted, Request};
+
+/// Brings into memory what the requests name and memory does not hold, and tells what else the database holds of it.
+pub(super) fn probe(
+    conn: &mut PgConnection,
+    journal: JournalId,
+    state: &mut State,
+    fresh: &[&Request],
+    now_us: i64,
+) -> Result<Found, JournalError> {
+    let mut probe = Probe { conn, journal, state, found: Found::default() };
+    let asked = Asked::of(fresh, probe.state);
+    if asked.new_asset {
+        probe.state.assets = store::assets(probe.conn, journal).map_err(unavailable)?;
+    }
+    probe.load(asked.unknown)?;
+    if !asked.claims.is_empty() {
+        probe.found.claims = store::spent_claims(probe.conn, journal, &asked.claims).map_err(unavailable)?;
+    }
+    probe.holds(asked.holds)?;
+    probe.rows(asked.rows)?;
+    probe.due(fresh, batch_time(probe.state, now_us))?;
+    Ok(probe.found)
+}
+
+/// What requests name.
+#[derive(Default)]
+struct Asked {
+    unknown: Vec<Uuid>,
+    claims: Vec<crate::Claim>,
+    holds: Vec<LegRef>,
+    rows: Vec<LegRef>,
+    new_asset: bool,
+}
+
+impl Asked {
+    fn of(fresh: &[&Request], state: &State) -> Self {
+        let mut asked = Self::default();
+        for request in fresh {
+            named_accounts(&request.command, |id| {
+                if !state.by_public_id.contains_key(&id) {
+                    asked.unknown.push(id);
+                }
+            });
+            if let Command::Transact { claim: Some(claim), .. } = request.command {
+                asked.claims.push(claim);
+            }
+            for transfer in request.command.transfers() {
+                match transfer.how {
+                    How::Capture { hold } | How::Void { hold } => asked.holds.push(hold),
+                    How::Refund { of, .. } => asked.rows.push(of),
+                    How::Move | How::UpTo | How::Owing | How::Hold { .. } => {}
+                }
+            }
+            let unknown_asset = |account: &NewAccount| !state.assets.contains_key(&account.asset);
+            asked.new_asset |= opened(&request.command).iter().any(unknown_asset);
+        }
+        asked
+    }
+}
+
+struct Probe<'a> {
+    conn: &'a mut PgConnection,
+    journal: JournalId,
+    state: &'a mut State,
+    found: Found,
+}
+
+impl Probe<'_> {
+    /// Brings accounts into memory, by public id.
+    fn load(&mut self, mut unknown: Vec<Uuid>) -> Result<(), JournalError> {
+        unknown.sort_unstable();
+        unknown.dedup();
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        let accounts = store::accounts_by_public_id(self.conn, self.journal, &unknown).map_err(unavailable)?;
+        self.put(accounts)
+    }
+
+    /// Brings accounts into memory, by number.
+    fn load_numbered(&mut self, ids: impl Iterator<Item = AccountId>) -> Result<(), JournalError> {
+        let mut unknown: Vec<i64> = ids.filter(|id| !self.state.accounts.contains_key(id)).map(|id| id.0).collect();
+        unknown.sort_unstable();
+        unknown.dedup();
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        let accounts = store::accounts_by_id(self.conn, self.journal, &unknown).map_err(unavailable)?;
+        self.put(accounts)
+    }
+
+    fn put(&mut self, accounts: Vec<Account>) -> Result<(), JournalError> {
+        let ids: Vec<AccountId> = accounts.iter().map(|account| account.id).collect();
+        for account in accounts {
+            self.state.by_public_id.insert(account.public_id, account.id);
+            self.state.accounts.insert(account.id, account);
+        }
+        learn_dues(self.conn, self.journal, self.state, &ids)
+    }
+
+    /// The holds to be captured or voided.
+    fn holds(&mut self, mut places: Vec<LegRef>) -> Result<(), JournalError> {
+        places.sort_unstable();
+        places.dedup();
+        if places.is_empty() {
+            return Ok(());
+        }
+        let holds = found::holds_at(self.conn, self.journal, &places).map_err(unavailable)?;
+        self.put_holds(holds)
+    }
+
+    /// Keeps holds, with the lots they pinned if their account keeps lots.
+    fn put_holds(&mut self, mut holds: Vec<(LegRef, Hold)>) -> Result<(), JournalError> {
+        self.load_numbered(holds.iter().flat_map(|(_, hold)| [hold.debit, hold.credit]).collect::<Vec<_>>().into_iter())?;
+        let keeps_lots = |hold: &Hold| self.state.accounts.get(&hold.debit).is_some_and(|one| one.nature.keeps_lots());
+        let pinning: Vec<LegRef> = holds.iter().filter(|(_, hold)| keeps_lots(hold)).map(|(place, _)| *place).collect();
+        let rows = self.posted(&pinning)?;
+        for (place, hold) in &mut holds {
+            if let Some((posted, _)) = rows.get(place) {
+                hold.lots = posted.debit_lots().to_vec();
+            }
+        }
+        self.found.holds.extend(holds);
+        Ok(())
+    }
+
+    /// The rows to be moved back.
+    fn rows(&mut self, mut places: Vec<LegRef>) -> Result<(), JournalError> {
+        places.sort_unstable();
+        places.dedup();
+        if places.is_empty() {
+            return Ok(());
+        }
+        let refunded = found::refunded(self.conn, self.journal, &places).map_err(unavailable)?;
+        let rows = self.posted(&places)?;
+        self.found.rows = rows
+            .into_iter()
+            .map(|(place, (posted, recorded_us))| {
+                let refunded = refunded.get(&place).copied().unwrap_or(0);
+                (place, Original { posted, recorded_us, refunded })
+            })
+            .collect();
+        Ok(())
+    }
+
+    /// Posted rows of transactions, with the time they were recorded at.
+    fn posted(&mut self, places: &[LegRef]) -> Result<Map<LegRef, (Posted, i64)>, JournalError> {
+        let mut seqs: Vec<i64> = places.iter().map(|place| place.seq).collect();
+        seqs.dedup();
+        if seqs.is_empty() {
+            return Ok(Map::default());
+        }
+        let records = store::rows::records_at(self.conn, self.journal, &seqs).map_err(unreadable)?;
+        let mut rows = Map::default();
+        for record in records {
+            let crate::Body::Transaction { transfers, .. } = record.body else { continue };
+            for posted in transfers {
+                let place = LegRef { seq: record.seq, leg: posted.leg };
+                if places.binary_search(&place).is_ok() {
+                    rows.insert(place, (posted, record.recorded_us));
+                }
+            }
+        }
+        Ok(rows)
+    }
+
+    /// What is due on the accounts touched, and the lots of those that are debited.
+    fn due(&mut self, fresh: &[&Request], now_us: i64) -> Result<(), JournalError> {
+        let (mut due, mut lots) = (Vec::new(), Vec::new());
+        let mut counterparts: Vec<Uuid> = Vec::new();
+        let state = &*self.state;
+        let mut touch = |account: Option<&Account>, debited: bool| {
+            let Some(account) = account else { return };
+            let is_due = account.next_due_us <= now_us;
+            if is_due {
+                due.push(account.id.0);
+            }
+            if account.nature.keeps_lots() && (is_due || debited) {
+                lots.push(account.id.0);
+            }
+            if is_due || debited {
+                counterparts.extend(account.nature.counterpart());
+            }
+        };
+        for request in fresh {
+            for transfer in request.command.transfers() {
+                touch(state.account(transfer.debit), true);
+                touch(state.account(transfer.credit), false);
+            }
+            if let Command::Change { account, .. } = request.command {
+                touch(state.account(account), true);
+            }
+        }
+        counterparts.retain(|id| !state.by_public_id.contains_key(id));
+        self.load(counterparts)?;
+        if !due.is_empty() {
+            due.sort_unstable();
+            due.dedup();
+            self.open_holds(&due)?;
+        }
+        if !lots.is_empty() {
+            lots.sort_unstable();
+            lots.dedup();
+            self.found.lots = found::lots(self.conn, self.journal, &lots).map_err(unavailable)?;
+        }
+        Ok(())
+    }
+
+    fn open_holds(&mut self, due: &[i64]) -> Result<(), JournalError> {
+        let mut holds = found::open_holds(self.conn, self.journal, due).map_err(unavailable)?;
+        holds.sort_unstable_by_key(|(place, _)| *place);
+        let mut counts: Map<AccountId, usize> = due.iter().map(|id| (AccountId(*id), 0)).collect();
+        for (_, hold) in &holds {
+            let count = counts.entry(hold.debit).or_default();
+            *count = count.saturating_add(1);
+        }
+        self.put_holds(holds)?;
+        // A full page may have more behind it.
+        self.found.all_holds = counts.into_iter().filter(|(_, count)| *count < LOTS).map(|(id, _)| id).collect();
+        Ok(())
+    }
+}
+
+/// Learns when something next falls due on accounts that were read from their rows.
+pub(super) fn learn_dues(
+    conn: &mut PgConnection,
+    journal: JournalId,
+    state: &mut State,
+    ids: &[AccountId],
+) -> Result<(), JournalError> {
+    let accounts = ids.iter().filter_map(|id| state.accounts.get(id));
+    let may_be_due = |account: &&Account| account.held != 0 || account.nature.keeps_lots();
+    let asked: Vec<i64> = accounts.filter(may_be_due).map(|account| account.id.0).collect();
+    if asked.is_empty() {
+        return Ok(());
+    }
+    for (id, next_us) in found::next_expiries(conn, journal, &asked).map_err(unavailable)? {
+        if let Some(account) = state.accounts.get_mut(&id) {
+            *account = account.due_at(next_us);
+        }
+    }
+    Ok(())
+}
+
+fn opened(command: &Command) -> &[NewAccount] {
+    match command {
+        Command::Transact { open, .. } => open,
+        Command::Open(account) => std::slice::from_ref(account),
+        Command::Freeze { .. } | Command::Change { .. } | Command::MoveClock { .. } | Command::Abandon => &[],
+    }
+}
+
+fn named_accounts(command: &Command, mut name: impl FnMut(Uuid)) {
+    for account in opened(command) {
+        name(account.public_id);
+        account.nature.counterpart().into_iter().for_each(&mut name);
+    }
+    for transfer in command.transfers() {
+        name(transfer.debit);
+        name(transfer.credit);
+    }
+    if let Command::Freeze { account, .. } | Command::Change { account, .. } = command {
+        name(*account);
+    }
+}
