@@ -426,9 +426,18 @@ impl Body {
         out.into_bytes()
     }
 
-    /// The body of a stored record, its transfers given; none when the bytes are not ones we wrote.
+    /// The body of a stored record, its transfers' rows given; none when the bytes are not ones we wrote.
     #[must_use]
-    pub fn from_bytes(kind: i32, bytes: &[u8], mut transfers: Vec<Posted>) -> Option<Self> {
+    pub fn from_bytes(kind: i32, bytes: &[u8], transfers: Vec<Posted>) -> Option<Self> {
+        Self::read(kind, bytes, Some(transfers))
+    }
+
+    /// The same for those who do not read the rows: a transaction without its transfers.
+    pub(crate) fn without_rows(kind: i32, bytes: &[u8]) -> Option<Self> {
+        Self::read(kind, bytes, None)
+    }
+
+    fn read(kind: i32, bytes: &[u8], mut rows: Option<Vec<Posted>>) -> Option<Self> {
         let mut bytes = Reader::new(bytes);
         let body = match kind {
             1 => {
@@ -436,8 +445,8 @@ impl Body {
                 let companions = bytes.option(Reader::digest)?;
                 let dropped =
                     bytes.list(|bytes| Some(Dropped { group: bytes.i32()?, refusal: Refusal::read(bytes)? }))?;
-                read_more(&mut bytes, &mut transfers)?;
-                Self::Transaction { transfers, dropped, claim, companions }
+                read_more(&mut bytes, rows.as_deref_mut())?;
+                Self::Transaction { transfers: rows.unwrap_or_default(), dropped, claim, companions }
             }
             2 => read_opened(&mut bytes)?,
             3 => Self::Frozen { account: bytes.uuid()?, debits: bytes.flag()?, credits: bytes.flag()? },
@@ -446,8 +455,8 @@ impl Body {
             6 => Self::Abandoned,
             7 => {
                 let (account, period_us) = (bytes.uuid()?, bytes.i64()?);
-                read_more(&mut bytes, &mut transfers)?;
-                Self::Due { account, period_us, transfers }
+                read_more(&mut bytes, rows.as_deref_mut())?;
+                Self::Due { account, period_us, transfers: rows.unwrap_or_default() }
             }
             8 => Self::Changed { account: bytes.uuid()?, change: read_change(&mut bytes)? },
             _ => return None,
@@ -464,17 +473,19 @@ fn write_more(out: &mut Writer, transfers: &[Posted]) {
     }
 }
 
-/// Gives rows what they have more. Who reads a body without its rows passes it over.
-fn read_more(bytes: &mut Reader<'_>, transfers: &mut [Posted]) -> Option<()> {
+/// Gives rows what they have more: each says something, and is of a row that is there.
+fn read_more(bytes: &mut Reader<'_>, rows: Option<&mut [Posted]>) -> Option<()> {
     if bytes.is_empty() {
         return Some(());
     }
-    let read = bytes.list(|bytes| Some((bytes.i32()?, More::read(bytes)?)))?;
-    let mut rows = transfers.iter_mut();
+    let read = bytes.list(|bytes| Some((bytes.i32()?, More::read(bytes)?.boxed()?)))?;
+    if read.is_empty() {
+        return None;
+    }
+    let Some(rows) = rows else { return Some(()) };
+    let mut rows = rows.iter_mut();
     for (leg, more) in read {
-        if let Some(posted) = rows.by_ref().find(|posted| posted.leg == leg) {
-            posted.more = Some(Box::new(more));
-        }
+        rows.by_ref().find(|posted| posted.leg == leg)?.more = Some(more);
     }
     Some(())
 }
@@ -500,7 +511,7 @@ fn read_opened(bytes: &mut Reader<'_>) -> Option<Body> {
     let owner = bytes.option(Reader::uuid)?;
     let floor = bytes.option(Reader::i64)?;
     let ceiling = bytes.option(Reader::i64)?;
-    let nature = if bytes.is_empty() { Nature::Plain } else { read_nature(bytes)? };
+    let nature = if bytes.is_empty() { Some(Nature::Plain) } else { read_nature(bytes).filter(|it| *it != Nature::Plain) }?;
     let account = NewAccount { public_id, asset: id, normal_side, owner, floor, ceiling, nature };
     Some(Body::Opened { account, asset: Asset { id, code, scale }, by })
 }
