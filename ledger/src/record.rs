@@ -8,7 +8,9 @@ use uuid::Uuid;
 
 use crate::canonical::{Reader, Writer};
 use crate::lot::{Piece, read_pieces, write_pieces};
-use crate::{AccountId, Amount, Asset, AssetId, Calendar, Change, Claim, LegRef, Nature, NewAccount, NormalSide, Period, Rate};
+use crate::{
+    AccountId, Amount, Asset, AssetId, Calendar, Change, Claim, LegRef, Nature, NewAccount, NormalSide, Period, Rate,
+};
 
 /// One seq of the journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -383,6 +385,12 @@ impl Body {
         }
     }
 
+    /// The optional groups it left out.
+    #[must_use]
+    pub fn dropped(&self) -> &[Dropped] {
+        if let Self::Transaction { dropped, .. } = self { dropped } else { &[] }
+    }
+
     /// Its number in rows and canonical bytes.
     #[must_use]
     pub const fn kind(&self) -> i32 {
@@ -511,7 +519,8 @@ fn read_opened(bytes: &mut Reader<'_>) -> Option<Body> {
     let owner = bytes.option(Reader::uuid)?;
     let floor = bytes.option(Reader::i64)?;
     let ceiling = bytes.option(Reader::i64)?;
-    let nature = if bytes.is_empty() { Some(Nature::Plain) } else { read_nature(bytes).filter(|it| *it != Nature::Plain) }?;
+    let nature =
+        if bytes.is_empty() { Some(Nature::Plain) } else { read_nature(bytes).filter(|it| *it != Nature::Plain) }?;
     let account = NewAccount { public_id, asset: id, normal_side, owner, floor, ceiling, nature };
     Some(Body::Opened { account, asset: Asset { id, code, scale }, by })
 }

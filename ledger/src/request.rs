@@ -449,7 +449,7 @@ fn check_transfer(transfer: &Transfer, leg: i32) -> Result<(), Invalid> {
     let date = |us: i64| (0..=Limits::LATEST_US).contains(&us);
     let ends = match transfer.how {
         How::Hold { expires_us } => expires_us.is_none_or(date),
-        _ => true,
+        How::Move | How::UpTo | How::Owing | How::Capture { .. } | How::Void { .. } | How::Refund { .. } => true,
     };
     let lot = transfer.lot.is_none_or(|LotTerms { activates_us, expires_us, unit_cost, .. }| {
         let order = expires_us.is_none_or(|end| activates_us.is_none_or(|begin| begin < end));

@@ -20,12 +20,12 @@ use foldhash::fast::RandomState;
 use uuid::Uuid;
 
 use draft::{Draft, Moment};
-use working::{Log, NewLink, Working};
 pub use working::{LOTS, LotPage, Standing};
+use working::{Log, NewLink, Working};
 
 use crate::{
     Account, AccountId, Asset, AssetId, Body, Change, Claim, Command, Dropped, Group, Hold, How, Invalid, LegRef,
-    Limits, Lot, Nature, NewAccount, Original, Record, Refusal, Request, RowKind, Transfer,
+    Limits, Lot, Nature, NewAccount, Original, Posted, Record, Refusal, Request, RowKind, Transfer,
 };
 
 /// The version of these rules. A head of a later one is not led; one of an earlier is raised to it.
@@ -137,28 +137,28 @@ pub fn batch_time(state: &State, now_us: i64) -> i64 {
 /// Decides a batch. `now_us` is the database's time; `found` is what it holds of what the batch refers to.
 #[must_use]
 pub fn apply(state: &State, batch: &[&Request], now_us: i64, found: &Found) -> Applied {
-    let now_us = batch_time(state, now_us);
-    let mut pass = Pass {
-        state,
-        spent: found.claims.clone(),
-        working: Working::of(found),
-        all_holds: &found.all_holds,
-        opened: Map::default(),
-        applied: Applied {
-            seq: state.seq,
-            last_us: state.last_us,
-            clock_offset_us: state.clock_offset_us,
-            records: Vec::with_capacity(batch.len()),
-            answers: Vec::with_capacity(batch.len()),
-            ..Applied::default()
-        },
-        now_us,
-    };
+    let mut pass = Pass::of(state, found, batch_time(state, now_us));
+    let ahead = |place: LegRef| place.seq > state.seq;
+    pass.keeps_rows = batch.iter().flat_map(|one| one.command.transfers()).any(|t| t.refers_to().is_some_and(ahead));
+    pass.applied.records.reserve(batch.len());
+    pass.applied.answers.reserve(batch.len());
     for request in batch {
         let answer = pass.decide(request);
         pass.applied.answers.push(answer);
     }
     pass.applied
+}
+
+/// Accounts as they stand once what is due on them counts, whoever wrote it down or will. `found` is of these accounts;
+/// `now_us` is a batch's time.
+#[must_use]
+pub fn counting_dues(state: &State, found: &Found, accounts: &[Uuid], now_us: i64) -> Vec<Account> {
+    let mut pass = Pass::of(state, found, now_us);
+    for account in accounts {
+        // What cannot be written down for an overflow stands as it is.
+        _ = pass.bring_due(*account);
+    }
+    accounts.iter().filter_map(|account| pass.account(*account).copied()).collect()
 }
 
 /// One pass over a batch: the committed state below, what the batch did so far above.
@@ -170,6 +170,8 @@ struct Pass<'a> {
     opened: Map<Uuid, AccountId>,
     applied: Applied,
     now_us: i64,
+    /// A request of this batch moves back what an earlier one of it posts.
+    keeps_rows: bool,
 }
 
 /// Why a request does not happen.
@@ -190,7 +192,21 @@ impl From<Refusal> for Decline {
     }
 }
 
-impl Pass<'_> {
+impl<'a> Pass<'a> {
+    fn of(state: &'a State, found: &'a Found, now_us: i64) -> Self {
+        let State { seq, last_us, clock_offset_us, .. } = *state;
+        Self {
+            state,
+            spent: found.claims.clone(),
+            working: Working::of(found),
+            all_holds: &found.all_holds,
+            opened: Map::default(),
+            applied: Applied { seq, last_us, clock_offset_us, ..Applied::default() },
+            now_us,
+            keeps_rows: false,
+        }
+    }
+
     fn decide(&mut self, request: &Request) -> Result<usize, Invalid> {
         match self.bring_due_of(&request.command).and_then(|()| self.command(request)) {
             Ok(index) => Ok(index),
@@ -358,12 +374,23 @@ impl Pass<'_> {
         }
         let companions = request.companions_digest();
         let transfers = std::mem::take(&mut draft.posted);
+        if self.keeps_rows {
+            self.keep_rows(&transfers, seq);
+        }
         self.keep_state(draft, seq);
         if let Some(claim) = claim {
             self.spent.insert(claim, seq);
             self.applied.claims.push((claim, seq));
         }
         self.record(request, id, Body::Transaction { transfers, dropped, claim, companions })
+    }
+
+    /// Makes rows ones that a later request of the batch can move back.
+    fn keep_rows(&mut self, transfers: &[Posted], seq: i64) {
+        for posted in transfers {
+            let original = Original { posted: posted.clone(), recorded_us: self.now_us, refunded: 0 };
+            self.working.rows.insert(LegRef { seq, leg: posted.leg }, original);
+        }
     }
 
     /// Makes what a draft changed part of the batch; `seq` is its record's.
@@ -504,4 +531,3 @@ fn command_id(command: &Command) -> Uuid {
         Command::MoveClock { .. } | Command::Abandon => Uuid::nil(),
     }
 }
-

@@ -282,7 +282,14 @@ fn read_posted(bytes: &mut Reader<'_>) -> Option<Posted> {
         let (public_id, balance, held, version) = (bytes.uuid()?, bytes.i64()?, bytes.i64()?, bytes.i64()?);
         Some(side(public_id, balance, held, version))
     };
-    Some(Posted { leg, kind, amount: Amount::new(minor, asset.id), debit: read_side()?, credit: read_side()?, more: None })
+    Some(Posted {
+        leg,
+        kind,
+        amount: Amount::new(minor, asset.id),
+        debit: read_side()?,
+        credit: read_side()?,
+        more: None,
+    })
 }
 
 proptest! {

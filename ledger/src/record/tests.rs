@@ -63,23 +63,32 @@ fn any_piece() -> impl Strategy<Value = Piece> {
 }
 
 fn any_more() -> impl Strategy<Value = More> {
-    let rate = (0..3_i32, any_int(), any_int()).prop_map(|(of, numerator, denominator)| Rate { of, numerator, denominator });
+    let rate =
+        (0..3_i32, any_int(), any_int()).prop_map(|(of, numerator, denominator)| Rate { of, numerator, denominator });
     let pieces = || vec(any_piece(), 0..3);
     let scalars = (option::of(any_leg_ref()), option::of(any_int()), option::of(rate), any::<bool>());
-    (scalars, pieces(), pieces(), pieces()).prop_map(|((of, expires_us, rate, owing), debit_lots, credit_lots, repaid)| {
-        More { of, expires_us, debit_lots, credit_lots, repaid, rate, owing }
-    })
-    // On the heap: so many fields side by side are more than a test's stack bears.
-    .boxed()
+    (scalars, pieces(), pieces(), pieces())
+        .prop_map(|((of, expires_us, rate, owing), debit_lots, credit_lots, repaid)| More {
+            of,
+            expires_us,
+            debit_lots,
+            credit_lots,
+            repaid,
+            rate,
+            owing,
+        })
+        // On the heap: so many fields side by side are more than a test's stack bears.
+        .boxed()
 }
 
 /// Rows as a record has them: each leg once, in order.
 fn any_rows() -> impl Strategy<Value = Vec<Posted>> {
-    vec(any_posted(), 0..4).prop_map(|mut rows| {
-        (0..).zip(&mut rows).for_each(|(leg, row)| row.leg += 3 * leg);
-        rows
-    })
-    .boxed()
+    vec(any_posted(), 0..4)
+        .prop_map(|mut rows| {
+            (0..).zip(&mut rows).for_each(|(leg, row)| row.leg += 3 * leg);
+            rows
+        })
+        .boxed()
 }
 
 pub(crate) fn any_nature() -> impl Strategy<Value = Nature> {
@@ -137,8 +146,7 @@ fn any_opened() -> impl Strategy<Value = Body> {
 pub(crate) fn any_body() -> impl Strategy<Value = Body> {
     let dropped = (0..3_i32, any_refusal()).prop_map(|(group, refusal)| Dropped { group, refusal });
     let digest = prop_oneof![Just([0; 32]), any::<[u8; 32]>()];
-    let transaction =
-        (any_rows(), vec(dropped, 0..3), option::of(any_id().prop_map(Claim)), option::of(digest));
+    let transaction = (any_rows(), vec(dropped, 0..3), option::of(any_id().prop_map(Claim)), option::of(digest));
     prop_oneof![
         transaction.prop_map(|(transfers, dropped, claim, companions)| Body::Transaction {
             transfers,

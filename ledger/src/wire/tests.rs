@@ -16,8 +16,11 @@ fn any_transfer() -> impl Strategy<Value = Transfer> {
     let lot = (date(), date(), any_uuid(), any::<i64>()).prop_map(|(activates_us, expires_us, campaign, unit_cost)| {
         LotTerms { activates_us, expires_us, campaign, unit_cost }
     });
-    let rate = (any::<i32>(), any::<i64>(), any::<i64>())
-        .prop_map(|(of, numerator, denominator)| Rate { of, numerator, denominator });
+    let rate = (any::<i32>(), any::<i64>(), any::<i64>()).prop_map(|(of, numerator, denominator)| Rate {
+        of,
+        numerator,
+        denominator,
+    });
     (any_uuid(), any_uuid(), amount, any_how(), option::of(lot), option::of(rate))
         .prop_map(|(debit, credit, amount, how, lot, rate)| Transfer { debit, credit, amount, how, lot, rate })
         .boxed()
