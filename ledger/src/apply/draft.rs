@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::Decline;
+use super::pass::Decline;
 use super::working::{LOTS, Log, Mark, NewLink, Working};
 use crate::lot::{NEVER, slice, total};
 use crate::{

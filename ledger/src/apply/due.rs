@@ -7,8 +7,8 @@
 use uuid::Uuid;
 
 use super::draft::Draft;
+use super::pass::{Decline, Pass};
 use super::working::{Mark, Standing, Working};
-use super::{Decline, Pass};
 use crate::lot::{NEVER, total};
 use crate::{
     Account, Amount, Body, Hold, LegRef, Lot, More, Nature, Piece, Posted, Record, Refusal, RowKind, Side, Transfer,

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::*;
-use crate::Lot;
+use crate::{AssetId, Calendar, Lot, Nature, NormalSide, Period};
 
 /// Assets whose codes would break a form that joins fields by a separator.
 pub(crate) fn odd_assets() -> Vec<Asset> {
