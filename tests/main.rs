@@ -9,6 +9,7 @@ mod database;
 mod edge;
 mod faults;
 mod fleet;
+mod holds;
 mod hooks;
 mod idempotency;
 mod import;

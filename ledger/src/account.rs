@@ -188,9 +188,7 @@ impl Account {
     /// Takes `minor` out, below the floor if need be.
     pub(crate) fn debit_owing(self, minor: i64) -> Result<Self, Refusal> {
         self.lets_out()?;
-        let after = self.moved(minor.checked_neg().ok_or(self.overflow())?)?;
-        after.available()?;
-        Ok(after)
+        self.brought(minor.checked_neg().ok_or(self.overflow())?)
     }
 
     /// Puts `minor` in, or says which rule forbids it.
@@ -212,8 +210,8 @@ impl Account {
     /// Takes out `minor` of what was set aside. The floor was judged when it was.
     pub(crate) fn capture(self, minor: i64) -> Result<Self, Refusal> {
         self.lets_out()?;
-        let after = self.moved(minor.checked_neg().ok_or(self.overflow())?)?;
-        Ok(Self { held: self.held.checked_sub(minor).ok_or(self.overflow())?, ..after })
+        let held = self.held.checked_sub(minor).ok_or(self.overflow())?;
+        Self { held, ..self }.brought(minor.checked_neg().ok_or(self.overflow())?)
     }
 
     /// Gives back `minor` of what was set aside. Nothing forbids that.
@@ -222,7 +220,13 @@ impl Account {
     }
 
     /// The balance changed by what time itself brings about: no rule is asked.
-    pub(crate) fn moved(self, change: i64) -> Result<Self, Refusal> {
+    pub(crate) fn brought(self, change: i64) -> Result<Self, Refusal> {
+        let after = self.moved(change)?;
+        after.available()?;
+        Ok(after)
+    }
+
+    fn moved(self, change: i64) -> Result<Self, Refusal> {
         let balance = self.balance.checked_add(change).ok_or(self.overflow())?;
         Ok(Self { balance, ..self.touched()? })
     }

@@ -24,6 +24,7 @@ pub mod health;
 mod histogram;
 mod hold;
 mod lot;
+mod probe;
 mod quota;
 pub mod read;
 mod record;

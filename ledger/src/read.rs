@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::bind::{Arg, statement};
 use crate::follow::Written;
 use crate::store::{self, Head, StoreError};
-use crate::{AccountId, AssetId, JournalId, Key, Record};
+use crate::{AccountId, AssetId, JournalId, Key, Record, probe};
 
 pub use crate::store::assets_of;
 
@@ -83,13 +83,24 @@ pub struct Balance {
     pub held: i64,
     /// Rows so far.
     pub version: i64,
+    /// Earned, and not to be spent yet.
+    pub pending: i64,
     /// Its floor, if any.
     pub floor: Option<i64>,
     /// True when no debit passes.
     pub debits_frozen: bool,
 }
 
-/// Balances of these accounts; those that do not exist are left out. One index probe on each side per account.
+impl Balance {
+    /// What may be spent now: the balance less what is held and what cannot be spent yet.
+    #[must_use]
+    pub const fn available(&self) -> i64 {
+        self.balance.saturating_sub(self.held).saturating_sub(self.pending)
+    }
+}
+
+/// Balances of these accounts; those that do not exist are left out. What has expired counts as expired, whoever wrote it
+/// down or will. One index probe on each side per account.
 ///
 /// # Errors
 /// [`StoreError`].
@@ -107,10 +118,47 @@ pub fn balances(conn: &mut PgConnection, journal: JournalId, accounts: &[Uuid]) 
         balance,
         held,
         version,
+        pending: 0,
         floor,
         debits_frozen,
     };
-    Ok(rows.into_iter().map(read).collect())
+    let mut balances: Vec<Balance> = rows.into_iter().map(read).collect();
+    count_dues(conn, journal, &mut balances)?;
+    Ok(balances)
+}
+
+/// Takes off what has expired by the journal's clock, and tells what cannot be spent yet.
+fn count_dues(conn: &mut PgConnection, journal: JournalId, balances: &mut [Balance]) -> Result<(), StoreError> {
+    let ids: Vec<i64> = balances.iter().map(|balance| balance.account.0).collect();
+    let Some(now_us) = now_us(conn, journal)? else { return Ok(()) };
+    for (id, pending) in store::found::pending(conn, journal, &ids, now_us)? {
+        balances.iter_mut().filter(|one| one.account == id).for_each(|one| one.pending = pending);
+    }
+    let next = store::found::next_expiries(conn, journal, &ids)?;
+    let due: Vec<i64> = next.into_iter().filter(|(_, at_us)| *at_us <= now_us).map(|(id, _)| id.0).collect();
+    if due.is_empty() {
+        return Ok(());
+    }
+    let mut accounts = store::accounts_by_id(conn, journal, &due)?;
+    for account in &mut accounts {
+        if let Some(stands) = balances.iter().find(|balance| balance.account == account.id) {
+            (account.balance, account.held, account.version) = (stands.balance, stands.held, stands.version);
+        }
+    }
+    for account in probe::count_dues(conn, journal, accounts, now_us)? {
+        for stands in balances.iter_mut().filter(|balance| balance.account == account.id) {
+            (stands.balance, stands.held) = (account.balance, account.held);
+        }
+    }
+    Ok(())
+}
+
+/// The journal's time: the database's, as far ahead as the journal's clock is, never before its last record.
+fn now_us(conn: &mut PgConnection, journal: JournalId) -> Result<Option<i64>, StoreError> {
+    const TEXT: &str = "SELECT greatest(last_us, clock_offset_us + (extract(epoch FROM clock_timestamp()) * 1000000)::bigint) \
+        FROM journal.head WHERE journal = ?";
+    let rows = statement::<(BigInt,)>(TEXT, &[Arg::Int(journal.0)]).load::<(i64,)>(conn)?;
+    Ok(rows.first().map(|(now_us,)| *now_us))
 }
 
 /// One line of an account's statement: a posting, seen from this account.

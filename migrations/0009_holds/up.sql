@@ -63,6 +63,8 @@ CREATE TABLE journal.lot (
 CREATE INDEX lot_left   ON journal.lot (journal, account, expires_us, earned_day, activates_us, campaign, unit_cost)
     WHERE remaining > 0;
 CREATE INDEX lot_ending ON journal.lot (journal, expires_us) WHERE remaining > held;
+-- Few: the query names activates_us > now, which is above zero.
+CREATE INDEX lot_pending ON journal.lot (journal, account, activates_us) WHERE remaining > held AND activates_us > 0;
 
 -- Beside the functions of the same names that nodes of the last release still call; a later migration drops those. A node
 -- of this release raises the version of every head it comes to lead, and from then on no earlier one leads it.
@@ -150,7 +152,7 @@ BEGIN
         SELECT p_journal, unnest(l_of_seq), unnest(l_of_leg), unnest(l_seq), unnest(l_leg), unnest(l_kind),
             unnest(l_amount);
     END IF;
-    -- What only grows may be new; what shrinks is there.
+    -- What grows as a new lot would may be new; any other is there.
     IF cardinality(n_account) > 0 THEN
         INSERT INTO journal.lot AS lot (journal, account, expires_us, earned_day, activates_us, campaign, unit_cost,
             remaining, held)

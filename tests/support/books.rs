@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use diesel::{Connection, PgConnection};
 use ledger::{
-    Amount, Answer, AssetId, Command, Config, Journal, JournalId, Key, NewAccount, NormalSide, Request, Scope, Transfer,
+    Amount, Answer, AssetId, Command, Config, Journal, JournalId, Key, Nature, NewAccount, NormalSide, Request, Scope,
+    Transfer,
 };
 use uuid::Uuid;
 
@@ -38,13 +39,27 @@ pub fn request(key: Uuid, command: Command) -> Request {
 
 /// An account without limits.
 pub fn account(public_id: Uuid) -> NewAccount {
-    NewAccount { public_id, asset: EUR, normal_side: NormalSide::Credit, owner: None, floor: None, ceiling: None }
+    let nature = Nature::Plain;
+    NewAccount {
+        public_id,
+        asset: EUR,
+        normal_side: NormalSide::Credit,
+        owner: None,
+        floor: None,
+        ceiling: None,
+        nature,
+    }
 }
 
 /// A transaction that moves one cent.
 pub fn move_one(debit: Uuid, credit: Uuid, open: Vec<NewAccount>, claim: Option<ledger::Claim>) -> Command {
-    let transfers = vec![Transfer { debit, credit, amount: Amount::new(1, EUR) }];
+    let transfers = vec![Transfer::moving(debit, credit, Amount::new(1, EUR))];
     Command::Transact { id: fresh_key(), open, transfers, groups: Vec::new(), claim }
+}
+
+/// A transaction of these transfers.
+pub fn transact(transfers: Vec<Transfer>) -> Command {
+    Command::Transact { id: fresh_key(), open: Vec::new(), transfers, groups: Vec::new(), claim: None }
 }
 
 /// Asks, and expects an answer.

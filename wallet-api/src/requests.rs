@@ -53,9 +53,12 @@ struct RequestBody {
 impl RequestBody {
     fn of(record: &Record) -> Self {
         let (status, code, id) = match &record.body {
-            Body::Transaction { .. } | Body::Opened { .. } | Body::Frozen { .. } | Body::ClockMoved { .. } => {
-                ("done", None, Some(record.id))
-            }
+            Body::Transaction { .. }
+            | Body::Opened { .. }
+            | Body::Frozen { .. }
+            | Body::Changed { .. }
+            | Body::Due { .. }
+            | Body::ClockMoved { .. } => ("done", None, Some(record.id)),
             Body::Refused { refusal } => ("refused", Some(refusal_code(refusal)), None),
             Body::Abandoned => ("abandoned", None, None),
         };

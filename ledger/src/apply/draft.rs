@@ -2,12 +2,12 @@
 
 use uuid::Uuid;
 
-use super::Decline;
+use super::pass::Decline;
 use super::working::{LOTS, Log, Mark, NewLink, Working};
 use crate::lot::{NEVER, slice, total};
 use crate::{
-    Account, Dropped, Group, Hold, How, Invalid, LegRef, Lot, LotTerms, More, Nature, NewAccount, Piece, Posted,
-    Refusal, RowKind, Side, Transfer,
+    Account, Dropped, Group, Hold, How, Invalid, LegRef, Lot, More, Nature, NewAccount, Piece, Posted, Refusal,
+    RowKind, Side, Transfer,
 };
 
 /// When a transaction is decided, and when it counts.
@@ -94,12 +94,8 @@ impl Draft {
         working: &mut Working,
         at: Moment,
     ) -> Result<Result<(), Refusal>, Decline> {
-        let before = Stage {
-            accounts: self.accounts.clone(),
-            posted: self.posted.len(),
-            log: self.log.mark(),
-            leg: self.leg,
-        };
+        let before =
+            Stage { accounts: self.accounts.clone(), posted: self.posted.len(), log: self.log.mark(), leg: self.leg };
         match transfers.iter().try_for_each(|transfer| self.post(transfer, working, at)) {
             Ok(()) => Ok(Ok(())),
             Err(Decline::Refused(refusal)) => {
@@ -234,7 +230,7 @@ impl Draft {
         let mut pieces = brought.to_vec();
         let rest = minor.saturating_sub(total(brought));
         if rest > 0 {
-            let lot = Lot::of(transfer.lot.unwrap_or(LotTerms::default()), at.effective_us);
+            let lot = Lot::of(transfer.lot.unwrap_or_default(), at.effective_us);
             pieces.push(Piece { lot, minor: rest });
         }
         let given = slice(&pieces, payee.debt(), NEVER);

@@ -7,8 +7,8 @@
 use uuid::Uuid;
 
 use super::draft::Draft;
+use super::pass::{Decline, Pass};
 use super::working::{Mark, Standing, Working};
-use super::{Decline, Pass};
 use crate::lot::{NEVER, total};
 use crate::{
     Account, Amount, Body, Hold, LegRef, Lot, More, Nature, Piece, Posted, Record, Refusal, RowKind, Side, Transfer,
@@ -114,7 +114,8 @@ impl Pass<'_> {
         let open = self.working.holds.values().filter(|hold| hold.debit == account.id && hold.remaining > 0);
         let hold_us = open.map(|hold| hold.expires_us).min().unwrap_or(NEVER);
         let page = self.working.page(account.id);
-        let free = page.into_iter().flat_map(|page| &page.lots).find(|(_, standing)| standing.remaining > standing.held);
+        let free =
+            page.into_iter().flat_map(|page| &page.lots).find(|(_, standing)| standing.remaining > standing.held);
         let behind = page.and_then(|page| page.upto).map(|lot| lot.expires_us);
         let lot_us = free.map(|(lot, _)| lot.expires_us).or(behind).unwrap_or(NEVER);
         let period_us = if period_us > 0 { period_us } else { NEVER };
@@ -152,7 +153,7 @@ impl Draft {
         let (debit, credit) = if change < 0 { (account, other) } else { (other, account) };
         let minor = change.checked_abs().ok_or(Refusal::Overflow { account })?;
         let sides = [(debit, minor.saturating_neg()), (credit, minor)];
-        let moved = sides.map(|(id, change)| self.account(id).map(|account| account.moved(change)));
+        let moved = sides.map(|(id, change)| self.account(id).map(|account| account.brought(change)));
         let [Some(debit), Some(credit)] = moved else { return Err(Refusal::Overflow { account }.into()) };
         let (debit, credit) = (debit?, credit?);
         let amount = Amount::new(minor, debit.asset);

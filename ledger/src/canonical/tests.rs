@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::record::tests::{any_record, number_of, odd_assets};
-use crate::{Amount, Claim, Dropped, NewAccount, NormalSide, Refusal, RowKind};
+use crate::{Amount, Body, Claim, Dropped, Nature, NewAccount, NormalSide, Refusal, RowKind};
 
 const RECORDED_US: i64 = 1_750_000_000_000_000;
 const EFFECTIVE_US: i64 = 1_700_000_000_000_000;
@@ -42,7 +42,7 @@ fn side(public_id: Uuid, balance: i64, held: i64, version: i64) -> Side {
 }
 
 fn row(leg: i32, amount: Amount, debit: Side, credit: Side) -> Posted {
-    Posted { leg, kind: RowKind::Move, amount, debit, credit }
+    Posted { leg, kind: RowKind::Move, amount, debit, credit, more: None }
 }
 
 fn is_golden(record: &Record, parts: &[&str]) {
@@ -129,6 +129,7 @@ fn golden_opened_with_every_term() {
         owner: Some(Uuid::from_u128(0x0e)),
         floor: Some(0),
         ceiling: Some(100_000),
+        nature: Nature::Plain,
     };
     let [asset, _] = assets();
     let parts = [
@@ -161,6 +162,7 @@ fn golden_opened_without_owner_and_limits() {
         owner: None,
         floor: None,
         ceiling: None,
+        nature: Nature::Plain,
     };
     let parts = [
         PLACE,
@@ -280,7 +282,14 @@ fn read_posted(bytes: &mut Reader<'_>) -> Option<Posted> {
         let (public_id, balance, held, version) = (bytes.uuid()?, bytes.i64()?, bytes.i64()?, bytes.i64()?);
         Some(side(public_id, balance, held, version))
     };
-    Some(Posted { leg, kind, amount: Amount::new(minor, asset.id), debit: read_side()?, credit: read_side()? })
+    Some(Posted {
+        leg,
+        kind,
+        amount: Amount::new(minor, asset.id),
+        debit: read_side()?,
+        credit: read_side()?,
+        more: None,
+    })
 }
 
 proptest! {

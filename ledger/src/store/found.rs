@@ -92,7 +92,7 @@ pub(crate) fn lots(
     Ok(found.into_iter().map(|(id, lots)| (id, LotPage::loaded(lots))).collect())
 }
 
-/// When a hold or a lot of these accounts next expires; those on which none does are left out.
+/// When a hold or a lot of these accounts next expires, or their period ends; those on which none does are left out.
 pub(crate) fn next_expiries(
     conn: &mut PgConnection,
     journal: JournalId,
@@ -102,14 +102,30 @@ pub(crate) fn next_expiries(
         (SELECT expires_us FROM journal.hold h WHERE h.journal = j.id AND h.debit = q.id AND h.remaining > 0 \
             ORDER BY expires_us LIMIT 1), \
         (SELECT expires_us FROM journal.lot l WHERE l.journal = j.id AND l.account = q.id AND l.remaining > 0 \
-            AND l.remaining > l.held ORDER BY expires_us LIMIT 1) \
+            AND l.remaining > l.held ORDER BY expires_us LIMIT 1), \
+        (SELECT period_us FROM journal.account a WHERE a.journal = j.id AND a.id = q.id AND a.nature = 2) \
         FROM unnest(?) AS q(id) CROSS JOIN (SELECT ?::bigint AS id) j";
-    type Row = (BigInt, Nullable<BigInt>, Nullable<BigInt>);
-    let rows = statement::<Row>(TEXT, &[Arg::Ints(accounts), Arg::Int(journal.0)])
-        .load::<(i64, Option<i64>, Option<i64>)>(conn)?;
-    let next = |(id, hold_us, lot_us): (i64, Option<i64>, Option<i64>)| {
-        let next_us = hold_us.unwrap_or(NEVER).min(lot_us.unwrap_or(NEVER));
+    type Row = (BigInt, Nullable<BigInt>, Nullable<BigInt>, Nullable<BigInt>);
+    type Values = (i64, Option<i64>, Option<i64>, Option<i64>);
+    let rows = statement::<Row>(TEXT, &[Arg::Ints(accounts), Arg::Int(journal.0)]).load::<Values>(conn)?;
+    let next = |(id, hold_us, lot_us, period_us): Values| {
+        let next_us = [hold_us, lot_us, period_us].into_iter().flatten().fold(NEVER, i64::min);
         (next_us < NEVER).then_some((AccountId(id), next_us))
     };
     Ok(rows.into_iter().filter_map(next).collect())
+}
+
+/// What of these accounts' lots cannot be spent yet; those of which nothing is so are left out.
+pub(crate) fn pending(
+    conn: &mut PgConnection,
+    journal: JournalId,
+    accounts: &[i64],
+    now_us: i64,
+) -> Result<Vec<(AccountId, i64)>, StoreError> {
+    const TEXT: &str = "SELECT q.id, l.pending FROM unnest(?) AS q(id) CROSS JOIN LATERAL \
+        (SELECT sum(remaining - held)::bigint AS pending FROM journal.lot \
+        WHERE journal = ? AND account = q.id AND activates_us > ? AND activates_us > 0 AND remaining > held) l WHERE l.pending > 0";
+    let args = [Arg::Ints(accounts), Arg::Int(journal.0), Arg::Int(now_us)];
+    let rows = statement::<(BigInt, BigInt)>(TEXT, &args).load::<(i64, i64)>(conn)?;
+    Ok(rows.into_iter().map(|(id, pending)| (AccountId(id), pending)).collect())
 }

@@ -45,7 +45,7 @@ pub(crate) fn entries(
     let rows = statement::<RecordRow>(HEADERS, &args).load::<RecordValues>(conn)?;
     let read = |(seq, kind, id, recorded_us, effective_us, body, meta): RecordValues| {
         let corrupt = StoreError::Corrupt { journal: journal.0, seq, what: "record body" };
-        let said = match Body::from_bytes(kind, &body, Vec::new()).ok_or(corrupt)? {
+        let said = match Body::without_rows(kind, &body).ok_or(corrupt)? {
             Body::Transaction { dropped, .. } => Said::Posted { dropped },
             Body::Refused { refusal } => Said::Refused { refusal },
             Body::Opened { .. }

@@ -16,7 +16,7 @@ pub(crate) struct StateRows {
     ended: (Vec<i64>, Vec<i32>, Vec<i64>),
     links: LinkRows,
     grown: LotRows,
-    shrunk: LotRows,
+    changed: LotRows,
 }
 
 /// Accounts as the batch leaves their rules.
@@ -86,8 +86,9 @@ impl StateRows {
             rows.links.amount.push(link.minor);
         }
         for ((account, lot), change) in applied.lots.iter().filter(|(_, change)| **change != Standing::default()) {
-            let shrinks = change.remaining < 0 || change.held < 0;
-            let rows = if shrinks { &mut rows.shrunk } else { &mut rows.grown };
+            // A lot that is new stands by what the batch gave it; any other change is of one that is there.
+            let may_be_new = change.held >= 0 && change.remaining > 0 && change.remaining >= change.held;
+            let rows = if may_be_new { &mut rows.grown } else { &mut rows.changed };
             rows.push(*account, *lot, *change);
         }
         rows
@@ -100,12 +101,12 @@ impl StateRows {
             && self.ended.0.is_empty()
             && self.links.seq.is_empty()
             && self.grown.account.is_empty()
-            && self.shrunk.account.is_empty()
+            && self.changed.account.is_empty()
     }
 
     /// The arguments of `journal.state`.
     pub(crate) fn args(&self, journal: JournalId) -> Vec<Arg<'_>> {
-        let Self { rules, holds, ended, links, grown, shrunk } = self;
+        let Self { rules, holds, ended, links, grown, changed } = self;
         let mut args = vec![
             Arg::Int(journal.0),
             Arg::Ints(&rules.id),
@@ -135,7 +136,7 @@ impl StateRows {
             Arg::Ints(&links.amount),
         ];
         grown.args(&mut args);
-        shrunk.args(&mut args);
+        changed.args(&mut args);
         args
     }
 }
@@ -156,7 +157,8 @@ fn changed_rules(applied: &Applied) -> BTreeMap<AccountId, Account> {
     if named.peek().is_none() {
         return BTreeMap::new();
     }
-    let by_public_id: Map<Uuid, &Account> = applied.changed.values().map(|account| (account.public_id, account)).collect();
+    let by_public_id: Map<Uuid, &Account> =
+        applied.changed.values().map(|account| (account.public_id, account)).collect();
     named.filter_map(|id| by_public_id.get(&id).map(|account| (account.id, **account))).collect()
 }
 

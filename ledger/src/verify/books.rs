@@ -1,20 +1,18 @@
 //! The books as verify derives them: what every law says of the next row, given all rows before it.
 
 use diesel::PgConnection;
-use ring::digest::{Context, SHA256, digest};
+use ring::digest::{Context, SHA256};
 use uuid::Uuid;
 
-use super::cursor::{
-    AccountRow, BatchRow, ClaimRow, CompanionRow, HoldRow, KeyRow, LinkRow, RecordRow, SideRow, TransferRow, lots,
-};
+use super::cursor::{AccountRow, BatchRow, HoldRow, RecordRow, SideRow, TransferRow, lots};
 use super::kept::{Kept, Row};
+use super::parts::{Parts, check_claim, check_companions, check_key, check_legs, check_links, check_refusal};
 use super::{Broken, Check, Report, Stop, broken};
 use crate::apply::{Map, VERSION};
 use crate::canonical::{Place, canonical_bytes, key_bytes};
 use crate::store::Head;
 use crate::{
-    AccountId, Amount, Asset, AssetId, Body, Change, JournalId, LegRef, Nature, NewAccount, Posted, Record, Refusal,
-    RowKind, Side,
+    AccountId, Amount, Asset, AssetId, Body, Change, JournalId, Nature, NewAccount, Posted, Record, RowKind, Side,
 };
 
 /// Kinds of records, as `Body::kind` numbers them.
@@ -450,118 +448,5 @@ impl Folded {
             && (self.debits_frozen, self.credits_frozen, self.closed)
                 == (row.debits_frozen, row.credits_frozen, row.closed)
             && (Some(nature), self.period_us) == (row.nature, row.period_us)
-    }
-}
-
-/// Everything that belongs to one seq beside its record.
-pub(super) struct Parts {
-    pub(super) transfers: Vec<TransferRow>,
-    pub(super) keys: Vec<KeyRow>,
-    pub(super) claims: Vec<ClaimRow>,
-    pub(super) companions: Vec<CompanionRow>,
-    pub(super) links: Vec<LinkRow>,
-    pub(super) holds: Vec<HoldRow>,
-}
-
-impl Parts {
-    /// Which table has a row of an earlier seq that no record took.
-    fn stray(&self, seq: i64) -> Option<Check> {
-        let checks = [
-            (Check::Transfers, self.transfers.iter().any(|row| row.seq != seq)),
-            (Check::Keys, self.keys.iter().any(|row| row.seq != seq)),
-            (Check::Claims, self.claims.iter().any(|row| row.seq != seq)),
-            (Check::Companions, self.companions.iter().any(|row| row.seq != seq)),
-            (Check::Refunds, self.links.iter().any(|row| row.by.seq != seq)),
-            (Check::Holds, self.holds.iter().any(|row| row.place.seq != seq)),
-        ];
-        checks.into_iter().find(|(_, stray)| *stray).map(|(check, _)| check)
-    }
-}
-
-/// A record has one key, but for an account that a transaction opened (its key is the transaction's) and what time brought.
-fn check_key(record: &Record, parts: &Parts) -> Result<(), Broken> {
-    let keyless = match record.body {
-        Body::Opened { by, .. } => by != 0,
-        Body::Due { .. } => true,
-        _ => false,
-    };
-    let wanted = usize::from(!keyless);
-    if parts.keys.len() == wanted {
-        return Ok(());
-    }
-    Err(broken(Check::Keys, record.seq, format!("{} keys lead here, not {wanted}", parts.keys.len())))
-}
-
-fn check_claim(record: &Record, parts: &Parts) -> Result<(), Broken> {
-    let wanted = match &record.body {
-        Body::Transaction { claim, .. } => claim.map(|claim| claim.0),
-        _ => None,
-    };
-    if parts.claims.iter().map(|row| row.claim).eq(wanted) {
-        return Ok(());
-    }
-    Err(broken(Check::Claims, record.seq, "the claims stored are not the record's"))
-}
-
-fn check_companions(record: &Record, parts: &Parts) -> Result<(), Broken> {
-    let wanted = match &record.body {
-        Body::Transaction { companions, .. } => *companions,
-        _ => {
-            return if parts.companions.is_empty() {
-                Ok(())
-            } else {
-                Err(broken(Check::Companions, record.seq, "companions belong to a record that is no transaction"))
-            };
-        }
-    };
-    let mut bytes = Vec::new();
-    for row in &parts.companions {
-        bytes.extend_from_slice(&row.kind.to_be_bytes());
-        bytes.extend_from_slice(row.key.as_bytes());
-        bytes.extend_from_slice(&u64::try_from(row.body.len()).unwrap_or(u64::MAX).to_be_bytes());
-        bytes.extend_from_slice(&row.body);
-    }
-    let found = (!parts.companions.is_empty()).then(|| digest(&SHA256, &bytes));
-    if found.as_ref().map(AsRef::as_ref) == wanted.as_ref().map(<[u8; 32]>::as_slice) {
-        return Ok(());
-    }
-    Err(broken(Check::Companions, record.seq, "the companions are not those the record vouches for"))
-}
-
-/// A row that builds on an earlier one is found from there.
-fn check_links(record: &Record, parts: &Parts) -> Result<(), Broken> {
-    let said = record.body.transfers().iter().filter_map(|posted| {
-        let by = LegRef { seq: record.seq, leg: posted.leg };
-        Some((posted.of()?, by, posted.kind.code(), posted.amount.minor))
-    });
-    if parts.links.iter().map(|link| (link.of, link.by, link.kind, link.amount)).eq(said) {
-        return Ok(());
-    }
-    Err(broken(Check::Refunds, record.seq, "the links stored are not the record's"))
-}
-
-/// No two transfers are the same leg. One that moved nothing (up to nothing) leaves a gap.
-fn check_legs(seq: i64, transfers: &[Posted]) -> Result<(), Broken> {
-    let rising = transfers.is_sorted_by(|one, next| one.leg < next.leg);
-    let starts = transfers.first().is_none_or(|posted| posted.leg >= 0);
-    if rising && starts { Ok(()) } else { Err(broken(Check::Transfers, seq, "a leg is missing or doubled")) }
-}
-
-fn check_refusal(seq: i64, refusal: &Refusal) -> Result<(), Broken> {
-    match refusal {
-        Refusal::ClaimSpent { seq: spent_by } if !(1..seq).contains(spent_by) => {
-            Err(broken(Check::Refusals, seq, "it blames a record that is not before it"))
-        }
-        Refusal::ClaimSpent { .. }
-        | Refusal::Floor { .. }
-        | Refusal::Ceiling { .. }
-        | Refusal::Frozen { .. }
-        | Refusal::Overflow { .. }
-        | Refusal::Closed { .. }
-        | Refusal::NotEmpty { .. } => Ok(()),
-        Refusal::HoldEnded { hold: of } | Refusal::HoldExceeded { hold: of } | Refusal::RefundExceeded { of } => {
-            let before = (1..seq).contains(&of.seq);
-            if before { Ok(()) } else { Err(broken(Check::Refusals, seq, "it blames a row that is not before it")) }
-        }
     }
 }

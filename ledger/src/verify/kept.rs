@@ -159,7 +159,8 @@ impl Kept {
     /// Nothing that would expire earlier, and could have been spent, is left untouched.
     fn spendable(&self, row: &Row<'_>, pieces: &[Piece]) -> Result<(), Broken> {
         let Some(last) = pieces.last() else { return Ok(()) };
-        let early = pieces.iter().any(|piece| piece.lot.activates_us > row.now_us || piece.lot.expires_us <= row.now_us);
+        let early =
+            pieces.iter().any(|piece| piece.lot.activates_us > row.now_us || piece.lot.expires_us <= row.now_us);
         let account = self.lots.get(&row.posted.debit.account);
         let mut before = account.into_iter().flat_map(|lots| lots.each.range(..last.lot));
         let passed = before.any(|(lot, left)| {
@@ -239,12 +240,11 @@ impl Kept {
 
     /// Every lot derived was stored.
     pub(super) fn check_no_lot_is_left(&self) -> Result<(), Broken> {
-        let mut left: Vec<&AccountId> = self.lots.iter().filter(|(_, lots)| !lots.each.is_empty()).map(|(id, _)| id).collect();
+        let mut left: Vec<&AccountId> =
+            self.lots.iter().filter(|(_, lots)| !lots.each.is_empty()).map(|(id, _)| id).collect();
         left.sort();
         match left.first() {
-            Some(account) => {
-                Err(broken(Check::Lots, account.0, format!("account {}: a lot is not stored", account.0)))
-            }
+            Some(account) => Err(broken(Check::Lots, account.0, format!("account {}: a lot is not stored", account.0))),
             None => Ok(()),
         }
     }

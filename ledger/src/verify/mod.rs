@@ -11,6 +11,7 @@
 mod books;
 mod cursor;
 mod kept;
+mod parts;
 
 use diesel::sql_types::BigInt;
 use diesel::{PgConnection, RunQueryDsl};
@@ -22,8 +23,9 @@ use crate::canonical::Place;
 use crate::forks::Lines;
 use crate::store::{self, StoreError};
 use crate::{AssetId, JournalId};
-use books::{Books, Parts};
+use books::Books;
 use cursor::Rows;
+use parts::Parts;
 
 /// What a verification found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

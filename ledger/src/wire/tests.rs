@@ -4,37 +4,61 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::*;
-use crate::record::tests::any_record;
+use crate::record::tests::{any_change, any_nature, any_record};
 
 fn any_uuid() -> impl Strategy<Value = Uuid> {
     any::<u128>().prop_map(Uuid::from_u128)
 }
 
 fn any_transfer() -> impl Strategy<Value = Transfer> {
-    (any_uuid(), any_uuid(), any::<i64>(), any::<i32>()).prop_map(|(debit, credit, minor, asset)| Transfer {
-        debit,
-        credit,
-        amount: Amount::new(minor, AssetId(asset)),
-    })
+    let amount = (any::<i64>(), any::<i32>()).prop_map(|(minor, asset)| Amount::new(minor, AssetId(asset)));
+    let date = || option::of(any::<i64>());
+    let lot = (date(), date(), any_uuid(), any::<i64>()).prop_map(|(activates_us, expires_us, campaign, unit_cost)| {
+        LotTerms { activates_us, expires_us, campaign, unit_cost }
+    });
+    let rate = (any::<i32>(), any::<i64>(), any::<i64>()).prop_map(|(of, numerator, denominator)| Rate {
+        of,
+        numerator,
+        denominator,
+    });
+    (any_uuid(), any_uuid(), amount, any_how(), option::of(lot), option::of(rate))
+        .prop_map(|(debit, credit, amount, how, lot, rate)| Transfer { debit, credit, amount, how, lot, rate })
+        .boxed()
+}
+
+fn any_leg_ref() -> impl Strategy<Value = LegRef> {
+    (any::<i64>(), any::<i32>()).prop_map(|(seq, leg)| LegRef { seq, leg })
+}
+
+fn any_how() -> impl Strategy<Value = How> {
+    prop_oneof![
+        select(vec![How::Move, How::UpTo, How::Owing]),
+        option::of(any::<i64>()).prop_map(|expires_us| How::Hold { expires_us }),
+        any_leg_ref().prop_map(|hold| How::Capture { hold }),
+        any_leg_ref().prop_map(|hold| How::Void { hold }),
+        (any_leg_ref(), any::<bool>()).prop_map(|(of, owing)| How::Refund { of, owing }),
+    ]
 }
 
 fn any_account() -> impl Strategy<Value = NewAccount> {
     let side = select(vec![NormalSide::Debit, NormalSide::Credit]);
     let limits = (option::of(any::<i64>()), option::of(any::<i64>()));
-    (any_uuid(), any::<i32>(), side, option::of(any_uuid()), limits).prop_map(
-        |(public_id, asset, normal_side, owner, (floor, ceiling))| NewAccount {
+    (any_uuid(), any::<i32>(), side, option::of(any_uuid()), (limits, any_nature())).prop_map(
+        |(public_id, asset, normal_side, owner, ((floor, ceiling), nature))| NewAccount {
             public_id,
             asset: AssetId(asset),
             normal_side,
             owner,
             floor,
             ceiling,
+            nature,
         },
     )
 }
 
 fn any_command() -> impl Strategy<Value = Command> {
-    let groups = vec(vec(any_transfer(), 0..3).prop_map(|transfers| Group { transfers }), 0..3);
+    let group = (vec(any_transfer(), 0..3), vec(any_transfer(), 0..2));
+    let groups = vec(group.prop_map(|(transfers, fallback)| Group { transfers, fallback }), 0..3);
     let claim = option::of(any_uuid().prop_map(Claim));
     prop_oneof![
         (any_uuid(), vec(any_account(), 0..3), vec(any_transfer(), 0..3), groups, claim)
@@ -47,7 +71,9 @@ fn any_command() -> impl Strategy<Value = Command> {
         }),
         any::<i64>().prop_map(|by_us| Command::MoveClock { by_us }),
         Just(Command::Abandon),
+        (any_uuid(), any_change()).prop_map(|(account, change)| Command::Change { account, change }),
     ]
+    .boxed()
 }
 
 fn any_request() -> impl Strategy<Value = Request> {
@@ -75,6 +101,11 @@ fn any_invalid() -> impl Strategy<Value = Invalid> {
         any_uuid().prop_map(|account| Invalid::Limits { account }),
         any_uuid().prop_map(|account| Invalid::AccountExists { account }),
         any_uuid().prop_map(|key| Invalid::Companion { key }),
+        any_leg_ref().prop_map(|of| Invalid::NotThatRow { of }),
+        any::<i32>().prop_map(|leg| Invalid::Dates { leg }),
+        any::<i32>().prop_map(|leg| Invalid::Rate { leg }),
+        any_uuid().prop_map(|account| Invalid::Nature { account }),
+        any_uuid().prop_map(|account| Invalid::TooManyLots { account }),
     ]
 }
 
@@ -126,7 +157,7 @@ proptest! {
                 prop_assert!(!reads(&bytes[..cut]));
             }
             let mut other = bytes.clone();
-            other[0] = 2;
+            other[0] = VERSION + 1;
             prop_assert!(!reads(&other));
             prop_assert!(!reads(&[bytes.as_slice(), &[after]].concat()));
         }

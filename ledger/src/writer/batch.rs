@@ -8,13 +8,13 @@ use diesel::result::{DatabaseErrorKind, Error};
 use ring::digest::{Context, SHA256};
 use uuid::Uuid;
 
-use super::book::{self, Book, unavailable};
-use super::probe;
+use super::book::{self, Book, unavailable, unreadable};
 use super::queue::{Reply, Ticket};
 use super::term::Term;
 use super::{Answer, Inner, JournalError, lock, session};
 use crate::apply::{Applied, Map, apply};
 use crate::canonical::{Place, canonical_bytes, key_bytes};
+use crate::probe;
 use crate::store::post::{self, Commit, Rows};
 use crate::store::{self, Standing, UsedKey};
 use crate::{Account, Body, Command, Invalid, JournalId, Key, Record, Request, Scope};
@@ -140,7 +140,7 @@ impl Writer<'_> {
     ) -> Result<Vec<Result<Answer, JournalError>>, JournalError> {
         let book = self.books.get_mut(&journal).ok_or(JournalError::NoSuchJournal)?;
         let now_us = self.term.now_us();
-        let found = probe::probe(&mut self.conn, journal, &mut book.state, fresh, now_us)?;
+        let found = probe::probe(&mut self.conn, journal, &mut book.state, fresh, now_us).map_err(unreadable)?;
         let applied = apply(&book.state, fresh, now_us, &found);
         if !applied.records.is_empty() {
             let place = Place { journal, fork: book.fork };

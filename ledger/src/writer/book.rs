@@ -3,11 +3,11 @@
 use diesel::PgConnection;
 use uuid::Uuid;
 
-use super::probe::learn_dues;
 use super::{Inner, JournalError, lock};
 use crate::apply::{Map, State, VERSION};
-use crate::store::{self, Head, StoreError};
+use crate::probe::learn_dues;
 use crate::record::SideChange;
+use crate::store::{self, Head, StoreError};
 use crate::{Account, JournalId, Record, Side};
 
 /// Records replayed at a time.
@@ -53,7 +53,7 @@ pub(super) fn open(
     };
     replay(conn, journal, &mut state)?;
     let ids: Vec<_> = state.accounts.keys().copied().collect();
-    learn_dues(conn, journal, &mut state, &ids)?;
+    learn_dues(conn, journal, &mut state, &ids).map_err(unavailable)?;
     Ok(Book { state, fork: head.fork, digest: head.digest })
 }
 
@@ -96,7 +96,10 @@ fn load_accounts(
     state: &mut State,
     records: &[Record],
 ) -> Result<(), JournalError> {
-    let sides = records.iter().flat_map(|record| record.body.transfers()).flat_map(|posted| [posted.debit.account, posted.credit.account]);
+    let sides = records
+        .iter()
+        .flat_map(|record| record.body.transfers())
+        .flat_map(|posted| [posted.debit.account, posted.credit.account]);
     let mut missing: Vec<i64> = sides.filter(|id| !state.accounts.contains_key(id)).map(|id| id.0).collect();
     missing.sort_unstable();
     missing.dedup();

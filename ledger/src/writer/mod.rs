@@ -14,7 +14,6 @@ mod batch;
 mod book;
 mod forward;
 mod lead;
-mod probe;
 mod queue;
 mod session;
 mod slots;

@@ -1,6 +1,6 @@
 //! A payment's postings in words: what moved, from where to where, by which rule and whose budget.
 
-use ledger::{Body, Posted, Record};
+use ledger::{Posted, Record};
 
 use super::model::Instrument;
 use super::paper::{Outcome, PaperReward, PaymentPaper};
@@ -27,14 +27,7 @@ pub(super) struct Names<'a> {
 
 /// Explains a payment: one line for the payment, one per reward.
 pub(super) fn explain(record: &Record, paper: &PaymentPaper, names: &Names<'_>) -> Vec<Line> {
-    let (transfers, dropped) = match &record.body {
-        Body::Transaction { transfers, dropped, .. } => (transfers.as_slice(), dropped.as_slice()),
-        Body::Opened { .. }
-        | Body::Frozen { .. }
-        | Body::Refused { .. }
-        | Body::ClockMoved { .. }
-        | Body::Abandoned => (&[][..], &[][..]),
-    };
+    let (transfers, dropped) = (record.body.transfers(), record.body.dropped());
     let mut lines = vec![Line { leg: Some(0), words: payment_words(paper, names) }];
     for (reward, outcome) in paper.outcomes(dropped) {
         let leg = match outcome {

@@ -210,7 +210,7 @@ fn transaction(tenant: i64, id: Uuid, config: &Config, wish: &PaymentWish, grant
                 open.push(account);
             }
         }
-        groups.push(Group { transfers: vec![transfer] });
+        groups.push(Group::of(vec![transfer]));
     }
     let order = wish.reference.as_ref().map(|reference| {
         Claim(derived("order", &[&tenant.to_be_bytes(), wish.merchant.as_bytes(), reference.as_bytes()]))

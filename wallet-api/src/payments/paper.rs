@@ -160,9 +160,14 @@ fn dropped_because(drop: &Dropped) -> Outcome {
     match drop.refusal {
         ledger::Refusal::Floor { .. } => Outcome::BudgetExhausted,
         ledger::Refusal::Frozen { .. } => Outcome::Paused,
-        ledger::Refusal::Ceiling { .. } | ledger::Refusal::Overflow { .. } | ledger::Refusal::ClaimSpent { .. } => {
-            Outcome::NotPossible
-        }
+        ledger::Refusal::Ceiling { .. }
+        | ledger::Refusal::Overflow { .. }
+        | ledger::Refusal::Closed { .. }
+        | ledger::Refusal::NotEmpty { .. }
+        | ledger::Refusal::HoldEnded { .. }
+        | ledger::Refusal::HoldExceeded { .. }
+        | ledger::Refusal::RefundExceeded { .. }
+        | ledger::Refusal::ClaimSpent { .. } => Outcome::NotPossible,
     }
 }
 

@@ -6,7 +6,7 @@ mod top_ups;
 
 use actix_web::{HttpResponse, get, post, web};
 use chrono::{DateTime, TimeDelta, Utc};
-use ledger::{Body, Record};
+use ledger::Record;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
@@ -157,14 +157,7 @@ fn answer_payment(caller: &Caller, lang: Lang, config: &Config, paid: &Paid) -> 
 }
 
 fn payment_body(tenant: i64, lang: Lang, config: &Config, record: &Record, paper: &PaymentPaper) -> PaymentBody {
-    let (transfers, dropped) = match &record.body {
-        Body::Transaction { transfers, dropped, .. } => (transfers.as_slice(), dropped.as_slice()),
-        Body::Opened { .. }
-        | Body::Frozen { .. }
-        | Body::Refused { .. }
-        | Body::ClockMoved { .. }
-        | Body::Abandoned => (&[][..], &[][..]),
-    };
+    let (transfers, dropped) = (record.body.transfers(), record.body.dropped());
     let reward = |(reward, outcome): (&super::paper::PaperReward, Outcome)| RewardBody {
         kind: reward.kind,
         amount: Money::new(reward.minor, &reward.asset),

@@ -158,7 +158,25 @@ fn describe_invalid(invalid: &Invalid) -> Problem {
             let detail = "Only a sandbox's clock moves, and only forward.";
             Problem::new(422, "clock-fixed", "The clock cannot be moved so", detail)
         }
+        Invalid::NotThatRow { .. } => {
+            let detail = "Check the seq and leg, and that both accounts are those of that row.";
+            Problem::new(422, "row-unsuitable", "That row cannot be captured, voided or refunded so", detail)
+        }
+        Invalid::Dates { leg } => {
+            let detail =
+                "A lot begins before it ends, a hold ends later than now, and only accounts that keep lots take dates.";
+            Problem::new(422, "dates-unsuitable", "The dates make no sense there", detail).with("leg", *leg)
+        }
+        Invalid::Rate { leg } => {
+            let detail = "The amount is the other one's times numerator over denominator, rounded down.";
+            Problem::new(422, "rate-wrong", "The amount does not follow from its rate", detail).with("leg", *leg)
+        }
+        Invalid::TooManyLots { .. } => {
+            let detail = "Nothing happened. Ask for less at once, with the same or a new Idempotency-Key.";
+            Problem::new(422, "too-many-lots", "Too many lots for one transaction", detail)
+        }
         Invalid::Empty
+        | Invalid::Nature { .. }
         | Invalid::TooMany { .. }
         | Invalid::SameAccount { .. }
         | Invalid::UnknownAsset
@@ -178,6 +196,11 @@ pub fn refusal_code(refusal: &Refusal) -> &'static str {
         Refusal::Frozen { .. } => "account-frozen",
         Refusal::Overflow { .. } => "limit-exceeded",
         Refusal::ClaimSpent { .. } => "already-done",
+        Refusal::Closed { .. } => "account-closed",
+        Refusal::NotEmpty { .. } => "account-not-empty",
+        Refusal::HoldEnded { .. } => "hold-ended",
+        Refusal::HoldExceeded { .. } => "hold-exceeded",
+        Refusal::RefundExceeded { .. } => "refund-exceeded",
     }
 }
 
@@ -196,6 +219,26 @@ pub fn describe_refusal(refusal: &Refusal, seq: i64) -> Problem {
         Refusal::Frozen { .. } => {
             let detail = "Somebody froze it: ask them, then use a new Idempotency-Key.";
             Problem::new(422, "account-frozen", "The account is frozen", detail)
+        }
+        Refusal::Closed { .. } => {
+            let detail = "Have it opened again, or use another account; then use a new Idempotency-Key.";
+            Problem::new(422, "account-closed", "The account is closed", detail)
+        }
+        Refusal::NotEmpty { .. } => {
+            let detail = "Move what is on it and end its holds; then use a new Idempotency-Key.";
+            Problem::new(422, "account-not-empty", "The account has something on it", detail)
+        }
+        Refusal::HoldEnded { .. } => {
+            let detail = "It was captured, voided, or its time has passed: nothing is left to move or to give back.";
+            Problem::new(409, "hold-ended", "The hold has ended", detail)
+        }
+        Refusal::HoldExceeded { .. } => {
+            let detail = "Capture at most what is left of it, with a new Idempotency-Key.";
+            Problem::new(422, "hold-exceeded", "Less is left of the hold", detail)
+        }
+        Refusal::RefundExceeded { .. } => {
+            let detail = "Refund at most what has not been refunded, with a new Idempotency-Key.";
+            Problem::new(422, "refund-exceeded", "Less is left to refund", detail)
         }
         Refusal::ClaimSpent { seq } => {
             let detail = "It was done before, under another Idempotency-Key.";

@@ -3,7 +3,7 @@
 //! An account's public id is a function of tenant, purpose and owner, so no table maps one to the other, and an account
 //! is opened by the first transaction that needs it. What an account may do is decided here and enforced by the journal.
 
-use ledger::{Amount, AssetId, NewAccount, NormalSide, Transfer};
+use ledger::{Amount, AssetId, Nature, NewAccount, NormalSide, Transfer};
 use uuid::Uuid;
 
 use super::ids::derived;
@@ -40,7 +40,7 @@ pub enum Purpose {
 #[must_use]
 pub fn moving(tenant: i64, from: Purpose, to: Purpose, amount: Amount) -> ([NewAccount; 2], Transfer) {
     let (from, to) = (from.opening(tenant, amount.asset), to.opening(tenant, amount.asset));
-    let transfer = Transfer { debit: from.public_id, credit: to.public_id, amount };
+    let transfer = Transfer::moving(from.public_id, to.public_id, amount);
     ([from, to], transfer)
 }
 
@@ -90,6 +90,7 @@ impl Purpose {
             // The other side of the world: these go below zero by nature.
             Self::Settlement(_) | Self::MarketingCost | Self::PointsIssued(_) => (None, NormalSide::Debit, None),
         };
-        NewAccount { public_id: self.account(tenant), asset, normal_side, owner, floor, ceiling: None }
+        let (public_id, nature) = (self.account(tenant), Nature::Plain);
+        NewAccount { public_id, asset, normal_side, owner, floor, ceiling: None, nature }
     }
 }

@@ -13,8 +13,8 @@ use anyhow::Context as _;
 use diesel::{Connection, PgConnection};
 use futures_util::future::join_all;
 use ledger::{
-    Amount, AssetId, Body, Command, Config, Journal, JournalError, JournalId, Key, NewAccount, NormalSide, Request,
-    Scope, Transfer,
+    Amount, AssetId, Body, Command, Config, Journal, JournalError, JournalId, Key, Nature, NewAccount, NormalSide,
+    Request, Scope, Transfer,
 };
 use rust_decimal::Decimal;
 use serde::Serialize;
@@ -151,12 +151,13 @@ impl<'a> Books<'a> {
             owner: None,
             floor: None,
             ceiling: None,
+            nature: Nature::Plain,
         };
         let fund = |public_id: &Uuid| {
             let account =
                 NewAccount { public_id: *public_id, normal_side: NormalSide::Credit, floor: Some(0), ..source.clone() };
             let amount = Amount::new(FUNDS, asset);
-            let transfers = vec![Transfer { debit: source.public_id, credit: *public_id, amount }];
+            let transfers = vec![Transfer::moving(source.public_id, *public_id, amount)];
             let (open, groups) = (vec![source.clone(), account], Vec::new());
             Command::Transact { id: *public_id, open, transfers, groups, claim: None }
         };
@@ -205,8 +206,7 @@ impl<'a> Books<'a> {
             to = to.saturating_add(1).checked_rem(count).context("no accounts")?;
         }
         let account = |place| self.accounts.get(place).copied().context("no such account");
-        let transfers =
-            vec![Transfer { debit: account(from)?, credit: account(to)?, amount: Amount::new(1, self.asset) }];
+        let transfers = vec![Transfer::moving(account(from)?, account(to)?, Amount::new(1, self.asset))];
         Ok(Command::Transact { id, open: Vec::new(), transfers, groups: Vec::new(), claim: None })
     }
 

@@ -260,7 +260,12 @@ impl Imported {
         let (transfers, dropped) = match &paid.answer.record.body {
             Body::Transaction { transfers, dropped, .. } => (transfers, dropped),
             Body::Refused { refusal } => return Ok(Some(refusal_code(refusal))),
-            Body::Opened { .. } | Body::Frozen { .. } | Body::ClockMoved { .. } | Body::Abandoned => {
+            Body::Opened { .. }
+            | Body::Frozen { .. }
+            | Body::Changed { .. }
+            | Body::Due { .. }
+            | Body::ClockMoved { .. }
+            | Body::Abandoned => {
                 anyhow::bail!("the record of seq {} is no payment", paid.answer.record.seq)
             }
         };

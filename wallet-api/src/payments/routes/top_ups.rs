@@ -2,7 +2,6 @@
 
 use actix_web::{HttpResponse, post, web};
 use chrono::{DateTime, Utc};
-use ledger::Body;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
@@ -69,15 +68,7 @@ async fn top_up(
     let wish = TopUpWish { customer: body.customer, amount_minor, rail: body.rail };
     let answer = payments.top_up(&caller.tenant, key, &wish).await?;
     let (mut response, record) = (created(&answer)?, &answer.record);
-    let posted = match &record.body {
-        Body::Transaction { transfers, .. } => transfers.first(),
-        Body::Opened { .. }
-        | Body::Frozen { .. }
-        | Body::Refused { .. }
-        | Body::ClockMoved { .. }
-        | Body::Abandoned => None,
-    };
-    let posted = posted.ok_or_else(not_found)?;
+    let posted = record.body.transfers().first().ok_or_else(not_found)?;
     Ok(response.json(TopUpBody {
         id: record.id,
         seq: record.seq,

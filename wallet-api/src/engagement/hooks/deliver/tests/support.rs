@@ -236,7 +236,7 @@ impl World {
         };
         let (from, to) = (account(1, None), account(2 + u128::from(ids.random_u64() % 100), Some(0)));
         let amount = Amount { minor: 1_999, asset: self.asset };
-        let transfer = Transfer { debit: from.public_id, credit: to.public_id, amount };
+        let transfer = Transfer::moving(from.public_id, to.public_id, amount);
         let body = serde_json::to_vec(&serde_json::json!({"payment": id})).unwrap();
         ledger::Request {
             journal: JournalId(self.tenant),

@@ -1,37 +1,54 @@
 //! What a batch needs to know before it is decided: accounts into memory, and beside it whatever else the requests refer to.
 //!
-//! A batch of plain transfers between accounts in memory asks the database nothing here.
+//! A batch of plain transfers between accounts in memory asks the database nothing here. Reads ask here too, for what is
+//! due on the accounts they show.
 
 use diesel::PgConnection;
 use uuid::Uuid;
 
-use super::JournalError;
-use super::book::{unavailable, unreadable};
-use crate::apply::{Found, LOTS, Map, State, batch_time};
-use crate::store::{self, found};
+use crate::apply::{Found, LOTS, Map, State, batch_time, counting_dues};
+use crate::store::{self, StoreError, found};
 use crate::{Account, AccountId, Command, Hold, How, JournalId, LegRef, NewAccount, Original, Posted, Request};
 
 /// Brings into memory what the requests name and memory does not hold, and tells what else the database holds of it.
-pub(super) fn probe(
+pub(crate) fn probe(
     conn: &mut PgConnection,
     journal: JournalId,
     state: &mut State,
     fresh: &[&Request],
     now_us: i64,
-) -> Result<Found, JournalError> {
+) -> Result<Found, StoreError> {
     let mut probe = Probe { conn, journal, state, found: Found::default() };
     let asked = Asked::of(fresh, probe.state);
     if asked.new_asset {
-        probe.state.assets = store::assets(probe.conn, journal).map_err(unavailable)?;
+        probe.state.assets = store::assets(probe.conn, journal)?;
     }
     probe.load(asked.unknown)?;
     if !asked.claims.is_empty() {
-        probe.found.claims = store::spent_claims(probe.conn, journal, &asked.claims).map_err(unavailable)?;
+        probe.found.claims = store::spent_claims(probe.conn, journal, &asked.claims)?;
     }
     probe.holds(asked.holds)?;
     probe.rows(asked.rows)?;
     probe.due(fresh, batch_time(probe.state, now_us))?;
     Ok(probe.found)
+}
+
+/// Accounts, given as their newest rows left them, as they stand once what is due on them counts. `now_us` is the journal's
+/// time.
+pub(crate) fn count_dues(
+    conn: &mut PgConnection,
+    journal: JournalId,
+    accounts: Vec<Account>,
+    now_us: i64,
+) -> Result<Vec<Account>, StoreError> {
+    let ids: Vec<Uuid> = accounts.iter().map(|account| account.public_id).collect();
+    let mut state = State::default();
+    let mut probe = Probe { conn, journal, state: &mut state, found: Found::default() };
+    probe.put(accounts)?;
+    let touched: Vec<(Uuid, bool)> = ids.iter().map(|id| (*id, false)).collect();
+    probe.due_of(&touched, now_us)?;
+    let found = probe.found;
+    Ok(counting_dues(&state, &found, &ids, now_us))
 }
 
 /// What requests name.
@@ -79,29 +96,29 @@ struct Probe<'a> {
 
 impl Probe<'_> {
     /// Brings accounts into memory, by public id.
-    fn load(&mut self, mut unknown: Vec<Uuid>) -> Result<(), JournalError> {
+    fn load(&mut self, mut unknown: Vec<Uuid>) -> Result<(), StoreError> {
         unknown.sort_unstable();
         unknown.dedup();
         if unknown.is_empty() {
             return Ok(());
         }
-        let accounts = store::accounts_by_public_id(self.conn, self.journal, &unknown).map_err(unavailable)?;
+        let accounts = store::accounts_by_public_id(self.conn, self.journal, &unknown)?;
         self.put(accounts)
     }
 
     /// Brings accounts into memory, by number.
-    fn load_numbered(&mut self, ids: impl Iterator<Item = AccountId>) -> Result<(), JournalError> {
+    fn load_numbered(&mut self, ids: impl Iterator<Item = AccountId>) -> Result<(), StoreError> {
         let mut unknown: Vec<i64> = ids.filter(|id| !self.state.accounts.contains_key(id)).map(|id| id.0).collect();
         unknown.sort_unstable();
         unknown.dedup();
         if unknown.is_empty() {
             return Ok(());
         }
-        let accounts = store::accounts_by_id(self.conn, self.journal, &unknown).map_err(unavailable)?;
+        let accounts = store::accounts_by_id(self.conn, self.journal, &unknown)?;
         self.put(accounts)
     }
 
-    fn put(&mut self, accounts: Vec<Account>) -> Result<(), JournalError> {
+    fn put(&mut self, accounts: Vec<Account>) -> Result<(), StoreError> {
         let ids: Vec<AccountId> = accounts.iter().map(|account| account.id).collect();
         for account in accounts {
             self.state.by_public_id.insert(account.public_id, account.id);
@@ -111,19 +128,21 @@ impl Probe<'_> {
     }
 
     /// The holds to be captured or voided.
-    fn holds(&mut self, mut places: Vec<LegRef>) -> Result<(), JournalError> {
+    fn holds(&mut self, mut places: Vec<LegRef>) -> Result<(), StoreError> {
         places.sort_unstable();
         places.dedup();
         if places.is_empty() {
             return Ok(());
         }
-        let holds = found::holds_at(self.conn, self.journal, &places).map_err(unavailable)?;
+        let holds = found::holds_at(self.conn, self.journal, &places)?;
         self.put_holds(holds)
     }
 
     /// Keeps holds, with the lots they pinned if their account keeps lots.
-    fn put_holds(&mut self, mut holds: Vec<(LegRef, Hold)>) -> Result<(), JournalError> {
-        self.load_numbered(holds.iter().flat_map(|(_, hold)| [hold.debit, hold.credit]).collect::<Vec<_>>().into_iter())?;
+    fn put_holds(&mut self, mut holds: Vec<(LegRef, Hold)>) -> Result<(), StoreError> {
+        self.load_numbered(
+            holds.iter().flat_map(|(_, hold)| [hold.debit, hold.credit]).collect::<Vec<_>>().into_iter(),
+        )?;
         let keeps_lots = |hold: &Hold| self.state.accounts.get(&hold.debit).is_some_and(|one| one.nature.keeps_lots());
         let pinning: Vec<LegRef> = holds.iter().filter(|(_, hold)| keeps_lots(hold)).map(|(place, _)| *place).collect();
         let rows = self.posted(&pinning)?;
@@ -137,13 +156,13 @@ impl Probe<'_> {
     }
 
     /// The rows to be moved back.
-    fn rows(&mut self, mut places: Vec<LegRef>) -> Result<(), JournalError> {
+    fn rows(&mut self, mut places: Vec<LegRef>) -> Result<(), StoreError> {
         places.sort_unstable();
         places.dedup();
         if places.is_empty() {
             return Ok(());
         }
-        let refunded = found::refunded(self.conn, self.journal, &places).map_err(unavailable)?;
+        let refunded = found::refunded(self.conn, self.journal, &places)?;
         let rows = self.posted(&places)?;
         self.found.rows = rows
             .into_iter()
@@ -156,13 +175,13 @@ impl Probe<'_> {
     }
 
     /// Posted rows of transactions, with the time they were recorded at.
-    fn posted(&mut self, places: &[LegRef]) -> Result<Map<LegRef, (Posted, i64)>, JournalError> {
+    fn posted(&mut self, places: &[LegRef]) -> Result<Map<LegRef, (Posted, i64)>, StoreError> {
         let mut seqs: Vec<i64> = places.iter().map(|place| place.seq).collect();
         seqs.dedup();
         if seqs.is_empty() {
             return Ok(Map::default());
         }
-        let records = store::rows::records_at(self.conn, self.journal, &seqs).map_err(unreadable)?;
+        let records = store::rows::records_at(self.conn, self.journal, &seqs)?;
         let mut rows = Map::default();
         for record in records {
             let crate::Body::Transaction { transfers, .. } = record.body else { continue };
@@ -177,33 +196,39 @@ impl Probe<'_> {
     }
 
     /// What is due on the accounts touched, and the lots of those that are debited.
-    fn due(&mut self, fresh: &[&Request], now_us: i64) -> Result<(), JournalError> {
-        let (mut due, mut lots) = (Vec::new(), Vec::new());
-        let mut counterparts: Vec<Uuid> = Vec::new();
-        let state = &*self.state;
-        let mut touch = |account: Option<&Account>, debited: bool| {
-            let Some(account) = account else { return };
+    fn due(&mut self, fresh: &[&Request], now_us: i64) -> Result<(), StoreError> {
+        let mut touched: Vec<(Uuid, bool)> = Vec::new();
+        for request in fresh {
+            for transfer in request.command.transfers() {
+                // What arrives may have expired already: then its lots are looked at too.
+                let old = transfer.lot.is_some_and(|lot| lot.expires_us.is_some_and(|us| us <= now_us));
+                let old = old || matches!(transfer.how, How::Refund { .. });
+                touched.extend([(transfer.debit, true), (transfer.credit, old)]);
+            }
+            if let Command::Change { account, .. } = request.command {
+                touched.push((account, true));
+            }
+        }
+        self.due_of(&touched, now_us)
+    }
+
+    /// The same of these accounts, each with whether its lots are needed whatever is due.
+    fn due_of(&mut self, touched: &[(Uuid, bool)], now_us: i64) -> Result<(), StoreError> {
+        let (mut due, mut lots, mut counterparts) = (Vec::new(), Vec::new(), Vec::new());
+        for (account, needed) in touched {
+            let Some(account) = self.state.account(*account) else { continue };
             let is_due = account.next_due_us <= now_us;
             if is_due {
                 due.push(account.id.0);
             }
-            if account.nature.keeps_lots() && (is_due || debited) {
+            if account.nature.keeps_lots() && (is_due || *needed) {
                 lots.push(account.id.0);
             }
-            if is_due || debited {
+            if is_due || *needed {
                 counterparts.extend(account.nature.counterpart());
             }
-        };
-        for request in fresh {
-            for transfer in request.command.transfers() {
-                touch(state.account(transfer.debit), true);
-                touch(state.account(transfer.credit), false);
-            }
-            if let Command::Change { account, .. } = request.command {
-                touch(state.account(account), true);
-            }
         }
-        counterparts.retain(|id| !state.by_public_id.contains_key(id));
+        counterparts.retain(|id| !self.state.by_public_id.contains_key(id));
         self.load(counterparts)?;
         if !due.is_empty() {
             due.sort_unstable();
@@ -213,13 +238,13 @@ impl Probe<'_> {
         if !lots.is_empty() {
             lots.sort_unstable();
             lots.dedup();
-            self.found.lots = found::lots(self.conn, self.journal, &lots).map_err(unavailable)?;
+            self.found.lots = found::lots(self.conn, self.journal, &lots)?;
         }
         Ok(())
     }
 
-    fn open_holds(&mut self, due: &[i64]) -> Result<(), JournalError> {
-        let mut holds = found::open_holds(self.conn, self.journal, due).map_err(unavailable)?;
+    fn open_holds(&mut self, due: &[i64]) -> Result<(), StoreError> {
+        let mut holds = found::open_holds(self.conn, self.journal, due)?;
         holds.sort_unstable_by_key(|(place, _)| *place);
         let mut counts: Map<AccountId, usize> = due.iter().map(|id| (AccountId(*id), 0)).collect();
         for (_, hold) in &holds {
@@ -234,19 +259,19 @@ impl Probe<'_> {
 }
 
 /// Learns when something next falls due on accounts that were read from their rows.
-pub(super) fn learn_dues(
+pub(crate) fn learn_dues(
     conn: &mut PgConnection,
     journal: JournalId,
     state: &mut State,
     ids: &[AccountId],
-) -> Result<(), JournalError> {
+) -> Result<(), StoreError> {
     let accounts = ids.iter().filter_map(|id| state.accounts.get(id));
     let may_be_due = |account: &&Account| account.held != 0 || account.nature.keeps_lots();
     let asked: Vec<i64> = accounts.filter(may_be_due).map(|account| account.id.0).collect();
     if asked.is_empty() {
         return Ok(());
     }
-    for (id, next_us) in found::next_expiries(conn, journal, &asked).map_err(unavailable)? {
+    for (id, next_us) in found::next_expiries(conn, journal, &asked)? {
         if let Some(account) = state.accounts.get_mut(&id) {
             *account = account.due_at(next_us);
         }
