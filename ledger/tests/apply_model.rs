@@ -4,6 +4,8 @@
 //! thirteen requests. `make model` plays a million requests on both books, from a seed that it prints.
 
 #[cfg(test)]
+mod cases;
+#[cfg(test)]
 mod laws;
 #[cfg(test)]
 mod model;

@@ -6,15 +6,14 @@ use super::{Desk, well_formed};
 use crate::requests::{Asked, Manner, Pick};
 
 impl Desk {
-    /// The requests of a batch as they are asked of these books: each may capture or void what one before it in the batch
-    /// sets aside, and move back what an earlier batch moved.
+    /// The requests of a batch as they are asked of these books: each may mean what one before it in the batch does.
     pub fn asked(&self, asked: &Asked) -> Vec<Request> {
         let mut ahead = self.clone();
         let resolve = |request: &Request| {
             let mut request = request.clone();
             if let ledger::Command::Transact { transfers, groups, .. } = &mut request.command {
                 let grouped = groups.iter_mut().flat_map(|Group { transfers, fallback }| transfers.iter_mut().chain(fallback));
-                transfers.iter_mut().chain(grouped).for_each(|transfer| ahead.resolve(transfer, self));
+                transfers.iter_mut().chain(grouped).for_each(|transfer| ahead.resolve(transfer));
             }
             ahead.commit(&well_formed(std::slice::from_ref(&request)), asked.now_us);
             request
@@ -27,10 +26,10 @@ impl Desk {
         well_formed(&self.asked(asked))
     }
 
-    fn resolve(&self, transfer: &mut Transfer, before: &Self) {
+    fn resolve(&self, transfer: &mut Transfer) {
         let Some(pick) = transfer.refers_to().and_then(Pick::of) else { return };
         let seen = match transfer.how {
-            How::Refund { .. } => before.row(pick.which),
+            How::Refund { .. } => self.row(pick.which),
             How::Move | How::UpTo | How::Owing | How::Hold { .. } | How::Capture { .. } | How::Void { .. } => {
                 self.hold(pick.which)
             }
