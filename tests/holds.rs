@@ -415,3 +415,25 @@ fn case_34_a_floor_moves_with_its_record_and_not_above_what_is_there() {
     assert_eq!(scene.refused(vec![scene.moving(payer, shop, 1)]), Refusal::Floor { account: payer });
     scene.verify();
 }
+
+#[test]
+fn case_44_what_nobody_touches_is_swept_once_also_after_days_without_a_leader() {
+    let scene = Scene::new();
+    let ((club, breakage), shop) = (scene.club(0), scene.wallet(0));
+    scene.post(vec![scene.earning(club, 50, Some(scene.now_us() + DAY_US))]);
+    let payer = scene.wallet(10);
+    scene.hold(payer, shop, 10, Some(scene.now_us() + DAY_US));
+    scene.pass(3 * DAY_US);
+    let scene = scene.take_over();
+    let expired = "SELECT count(*) FROM journal.record WHERE kind = 7";
+    tessera_tests::eventually("both are swept", std::time::Duration::from_secs(30), || {
+        (rows(&scene.db.url(), expired)[0][0].as_deref() == Some("2")).then_some(())
+    });
+    for account in [club, payer] {
+        let again = request(fresh_key(), Command::Sweep { account });
+        let nothing = scene.journal.submit_blocking(again, std::time::Duration::from_secs(9)).unwrap_err();
+        assert_eq!(nothing, ledger::Invalid::NothingDue { account }.into());
+    }
+    assert_eq!((scene.stands(breakage).0, scene.stands(payer)), (50, (10, 0, 10)));
+    scene.verify();
+}

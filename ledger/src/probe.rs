@@ -205,7 +205,7 @@ impl Probe<'_> {
                 let old = old || matches!(transfer.how, How::Refund { .. });
                 touched.extend([(transfer.debit, true), (transfer.credit, old)]);
             }
-            if let Command::Change { account, .. } = request.command {
+            if let Command::Change { account, .. } | Command::Sweep { account } = request.command {
                 touched.push((account, true));
             }
         }
@@ -283,7 +283,11 @@ fn opened(command: &Command) -> &[NewAccount] {
     match command {
         Command::Transact { open, .. } => open,
         Command::Open(account) => std::slice::from_ref(account),
-        Command::Freeze { .. } | Command::Change { .. } | Command::MoveClock { .. } | Command::Abandon => &[],
+        Command::Freeze { .. }
+        | Command::Change { .. }
+        | Command::Sweep { .. }
+        | Command::MoveClock { .. }
+        | Command::Abandon => &[],
     }
 }
 
@@ -296,7 +300,7 @@ fn named_accounts(command: &Command, mut name: impl FnMut(Uuid)) {
         name(transfer.debit);
         name(transfer.credit);
     }
-    if let Command::Freeze { account, .. } | Command::Change { account, .. } = command {
+    if let Command::Freeze { account, .. } | Command::Change { account, .. } | Command::Sweep { account } = command {
         name(*account);
     }
 }

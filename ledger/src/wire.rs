@@ -71,6 +71,7 @@ fn write_command(out: &mut Writer, command: &Command) {
         }
         Command::MoveClock { by_us } => _ = out.u8(4).i64(*by_us),
         Command::Abandon => _ = out.u8(5),
+        Command::Sweep { account } => _ = out.u8(7).uuid(*account),
         Command::Change { account, change } => write_change(out.u8(6).uuid(*account), change),
     }
 }
@@ -90,6 +91,7 @@ fn read_command(bytes: &mut Reader<'_>) -> Option<Command> {
         3 => Command::Freeze { account: bytes.uuid()?, debits: bytes.flag()?, credits: bytes.flag()? },
         4 => Command::MoveClock { by_us: bytes.i64()? },
         5 => Command::Abandon,
+        7 => Command::Sweep { account: bytes.uuid()? },
         6 => Command::Change { account: bytes.uuid()?, change: read_change(bytes)? },
         _ => return None,
     })
@@ -304,6 +306,7 @@ fn write_invalid(out: &mut Writer, invalid: &Invalid) {
         Invalid::Rate { leg } => _ = out.u8(15).i32(*leg),
         Invalid::Nature { account } => _ = out.u8(16).uuid(*account),
         Invalid::TooManyLots { account } => _ = out.u8(17).uuid(*account),
+        Invalid::NothingDue { account } => _ = out.u8(18).uuid(*account),
     }
 }
 
@@ -329,6 +332,7 @@ fn read_invalid(bytes: &mut Reader<'_>) -> Option<Invalid> {
         15 => Invalid::Rate { leg: bytes.i32()? },
         16 => Invalid::Nature { account: account(bytes)? },
         17 => Invalid::TooManyLots { account: account(bytes)? },
+        18 => Invalid::NothingDue { account: account(bytes)? },
         _ => return None,
     })
 }

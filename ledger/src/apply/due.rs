@@ -11,7 +11,8 @@ use super::pass::{Decline, Pass};
 use super::working::{Mark, Standing, Working};
 use crate::lot::{NEVER, total};
 use crate::{
-    Account, Amount, Body, Hold, LegRef, Lot, More, Nature, Piece, Posted, Record, Refusal, RowKind, Side, Transfer,
+    Account, Amount, Body, Hold, Invalid, LegRef, Lot, More, Nature, Piece, Posted, Record, Refusal, RowKind, Side,
+    Transfer,
 };
 
 impl Pass<'_> {
@@ -64,6 +65,19 @@ impl Pass<'_> {
                 Ok(period.around(calendar, self.now_us).1)
             }
         }
+    }
+
+    /// Writes what is due, because somebody asked for that alone.
+    pub(super) fn sweep(&mut self, account: Uuid) -> Result<usize, Decline> {
+        let before = self.applied.records.len();
+        if self.account(account).is_none() {
+            return Err(Invalid::UnknownAccount { account }.into());
+        }
+        self.bring_due(account)?;
+        if self.applied.records.len() == before {
+            return Err(Invalid::NothingDue { account }.into());
+        }
+        Ok(before)
     }
 
     /// The difference that a changed allowance makes to what is left of the present period.

@@ -87,6 +87,7 @@ impl<'a> Pass<'a> {
             Command::Freeze { account, debits, credits } => self.freeze(request, *account, *debits, *credits),
             Command::MoveClock { by_us } => self.move_clock(request, *by_us),
             Command::Change { account, change } => self.change(request, *account, *change),
+            Command::Sweep { account } => self.sweep(*account),
             Command::Abandon => Ok(self.record(request, request.key.key, Body::Abandoned)),
         }
     }
@@ -303,7 +304,7 @@ fn command_id(command: &Command) -> Uuid {
     match command {
         Command::Transact { id, .. } => *id,
         Command::Open(account) => account.public_id,
-        Command::Freeze { account, .. } | Command::Change { account, .. } => *account,
+        Command::Freeze { account, .. } | Command::Change { account, .. } | Command::Sweep { account } => *account,
         Command::MoveClock { .. } | Command::Abandon => Uuid::nil(),
     }
 }

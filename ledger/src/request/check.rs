@@ -118,6 +118,12 @@ pub enum Invalid {
         /// Which account.
         account: Uuid,
     },
+    /// Nothing has expired and no period has ended on it, or somebody has written it down.
+    #[error("nothing is due on account {account}")]
+    NothingDue {
+        /// Which account.
+        account: Uuid,
+    },
     /// Production journals have no movable clock, and no clock goes back.
     #[error("this journal's clock cannot be moved so")]
     Clock,
@@ -141,7 +147,7 @@ impl Request {
             Command::Change { account, change } => check_change(*account, change),
             Command::MoveClock { by_us } if *by_us > 0 => Ok(()),
             Command::MoveClock { .. } => Err(Invalid::Clock),
-            Command::Abandon => Ok(()),
+            Command::Sweep { .. } | Command::Abandon => Ok(()),
         }
     }
 

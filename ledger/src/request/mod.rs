@@ -189,6 +189,11 @@ pub enum Command {
         /// How.
         change: Change,
     },
+    /// Writes down what is due on an account, and answers with that record.
+    Sweep {
+        /// Which account.
+        account: Uuid,
+    },
     /// Moves a sandbox journal's clock forward.
     MoveClock {
         /// By how many microseconds; positive.
@@ -204,9 +209,12 @@ impl Command {
     pub fn transfers(&self) -> impl Iterator<Item = &Transfer> {
         let (transfers, groups): (&[Transfer], &[Group]) = match self {
             Self::Transact { transfers, groups, .. } => (transfers, groups),
-            Self::Open(_) | Self::Freeze { .. } | Self::Change { .. } | Self::MoveClock { .. } | Self::Abandon => {
-                (&[], &[])
-            }
+            Self::Open(_)
+            | Self::Freeze { .. }
+            | Self::Change { .. }
+            | Self::Sweep { .. }
+            | Self::MoveClock { .. }
+            | Self::Abandon => (&[], &[]),
         };
         transfers.iter().chain(groups.iter().flat_map(Group::every))
     }

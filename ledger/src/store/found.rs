@@ -129,3 +129,17 @@ pub(crate) fn pending(
     let rows = statement::<(BigInt, BigInt)>(TEXT, &args).load::<(i64, i64)>(conn)?;
     Ok(rows.into_iter().map(|(id, pending)| (AccountId(id), pending)).collect())
 }
+
+/// Some accounts on which a hold or a lot has expired by then, the earliest first.
+pub(crate) fn due_accounts(conn: &mut PgConnection, journal: JournalId, now_us: i64) -> Result<Vec<Uuid>, StoreError> {
+    const TEXT: &str = "SELECT a.public_id FROM (SELECT id, min(due_us) AS due_us FROM ( \
+        (SELECT debit AS id, expires_us AS due_us FROM journal.hold \
+            WHERE journal = ? AND remaining > 0 AND expires_us <= ? ORDER BY expires_us LIMIT 500) UNION ALL \
+        (SELECT account, expires_us FROM journal.lot \
+            WHERE journal = ? AND remaining > held AND expires_us <= ? ORDER BY expires_us LIMIT 500)) due GROUP BY id) d \
+        CROSS JOIN LATERAL (SELECT public_id FROM journal.account WHERE journal = ? AND id = d.id LIMIT 1) a ORDER BY due_us";
+    let (journal, now) = (Arg::Int(journal.0), Arg::Int(now_us));
+    let args = [journal, now, journal, now, journal];
+    let rows = statement::<(SqlUuid,)>(TEXT, &args).load::<(Uuid,)>(conn)?;
+    Ok(rows.into_iter().map(|(id,)| id).collect())
+}

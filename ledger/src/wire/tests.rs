@@ -72,6 +72,7 @@ fn any_command() -> impl Strategy<Value = Command> {
         any::<i64>().prop_map(|by_us| Command::MoveClock { by_us }),
         Just(Command::Abandon),
         (any_uuid(), any_change()).prop_map(|(account, change)| Command::Change { account, change }),
+        any_uuid().prop_map(|account| Command::Sweep { account }),
     ]
     .boxed()
 }
@@ -106,6 +107,7 @@ fn any_invalid() -> impl Strategy<Value = Invalid> {
         any::<i32>().prop_map(|leg| Invalid::Rate { leg }),
         any_uuid().prop_map(|account| Invalid::Nature { account }),
         any_uuid().prop_map(|account| Invalid::TooManyLots { account }),
+        any_uuid().prop_map(|account| Invalid::NothingDue { account }),
     ]
 }
 

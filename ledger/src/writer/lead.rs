@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use diesel::PgConnection;
 
 use super::slots::{self, Slot};
+use super::sweep::sweep;
 use super::term::{Dirty, LEASE_TTL, RENEW_EVERY, Term};
 use super::{Inner, JournalError, batch, lock, session};
 use crate::JournalId;
@@ -91,7 +92,7 @@ fn fence_off(
 }
 
 /// Leads until the term ends; then everybody who waits has been answered.
-fn lead(inner: &Arc<Inner>, slot: &Slot, term: &Arc<Term>, sessions: Sessions) {
+fn lead(inner: &Arc<Inner>, slot: &Arc<Slot>, term: &Arc<Term>, sessions: Sessions) {
     tracing::info!(slot = slot.number, epoch = term.epoch, "leading");
     inner.count(|c| &c.terms, 1);
     slot.set_leader(Some(inner.config.address.clone()));
@@ -101,8 +102,10 @@ fn lead(inner: &Arc<Inner>, slot: &Slot, term: &Arc<Term>, sessions: Sessions) {
         let slot = slot.number;
         move |inner, term| keep(inner, slot, term, keeper)
     });
-    let checkpointer =
-        spawn(inner, term, "journal-checkpointer", move |_, term| checkpoint_until_end(term, checkpointer));
+    let checkpointer = spawn(inner, term, "journal-checkpointer", {
+        let slot = Arc::clone(slot);
+        move |inner, term| checkpoint_until_end(inner, &slot, term, checkpointer)
+    });
     slot.set_term(Some(Arc::clone(term)));
     let threads = [writer, keeper, checkpointer];
     watch(inner, slot, term, &threads);
@@ -191,8 +194,9 @@ fn sleep_unless_ended(term: &Term, time: Duration) {
     }
 }
 
-/// Writes checkpoints beside the batches, and the last ones when the term ends in good order.
-fn checkpoint_until_end(term: &Term, mut conn: PgConnection) {
+/// Writes checkpoints beside the batches, and the last ones when the term ends in good order. Between two of them it asks
+/// for what is due.
+fn checkpoint_until_end(inner: &Inner, slot: &Slot, term: &Term, mut conn: PgConnection) {
     let mut began = Instant::now();
     loop {
         sleep_unless_ended(term, CHECKPOINT_EVERY.saturating_sub(began.elapsed()));
@@ -207,6 +211,9 @@ fn checkpoint_until_end(term: &Term, mut conn: PgConnection) {
         }
         if ended {
             return;
+        }
+        if let Err(error) = sweep(inner, slot, term, &mut conn) {
+            return tracing::warn!(%error, "what is due could not be looked for");
         }
     }
 }

@@ -18,6 +18,7 @@ mod queue;
 mod session;
 mod slots;
 mod supervisor;
+mod sweep;
 mod term;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};

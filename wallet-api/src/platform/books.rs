@@ -177,6 +177,7 @@ fn describe_invalid(invalid: &Invalid) -> Problem {
         }
         Invalid::Empty
         | Invalid::Nature { .. }
+        | Invalid::NothingDue { .. }
         | Invalid::TooMany { .. }
         | Invalid::SameAccount { .. }
         | Invalid::UnknownAsset
