@@ -128,6 +128,18 @@ fn case_44_what_is_due_is_written_once_however_late_and_however_often_somebody_c
 }
 
 #[test]
+fn case_44_a_sweep_writes_what_is_due_and_a_second_one_finds_nothing() {
+    let mut desk = desk();
+    post(&mut desk, vec![holding(buying(10), Some(NOW + 20))], NOW);
+    let sweep = |number| request(number, Command::Sweep { account: WALLET });
+    assert_eq!(ask_at(&mut desk, &sweep(1), NOW + 19), Err(Invalid::NothingDue { account: WALLET }));
+    let applied = desk.commit(&[sweep(2), sweep(3)], NOW + 20);
+    assert_eq!(applied.answers, [Ok(0), Err(Invalid::NothingDue { account: WALLET })]);
+    assert_eq!((dues(&applied)[0].1[0].amount.minor, applied.records.len()), (10, 1));
+    assert_eq!((balance(&desk.state, WALLET), held(&desk.state, WALLET)), (100, 0));
+}
+
+#[test]
 fn case_45_holds_of_one_transaction_are_captured_together_or_not_at_all() {
     let mut desk = desk();
     let first = post(&mut desk, vec![holding(buying(30), None), holding(buying(40), None)], NOW);

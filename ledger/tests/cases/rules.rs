@@ -27,7 +27,7 @@ fn case_17_a_split_adds_up_because_its_odd_unit_is_a_leg_of_its_own() {
     let mut desk = desk();
     let third = Rate { of: 0, numerator: 3_333, denominator: 10_000 };
     let part = |to, minor| Transfer { rate: Some(third), ..transfer(POOL, to, minor) };
-    let split = |odd| vec![transfer(WALLET, POOL, 100), part(CAPPED, 33), part(OVERDRAFT, 33), part(account(2), 33 + odd)];
+    let split = |odd: i64| vec![transfer(WALLET, POOL, 100), part(CAPPED, 33), part(OVERDRAFT, 33), part(account(2), 33 + odd)];
     assert_eq!(transaction(1, split(1)).check(), Err(Invalid::Rate { leg: 3 }));
     post(&mut desk, [split(0), vec![transfer(POOL, SETTLEMENT, 1)]].concat(), NOW);
     assert_eq!((balance(&desk.state, POOL), balance(&desk.state, CAPPED), balance(&desk.state, OVERDRAFT)), (0, 66, 33));

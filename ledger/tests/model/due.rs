@@ -16,6 +16,8 @@ pub fn touched(command: &Command) -> Vec<Uuid> {
             transfers.iter().chain(grouped).flat_map(|transfer| [transfer.debit, transfer.credit]).collect()
         }
         Command::Change { account, .. } => vec![*account],
+        // It is answered by what is due, which is no more than that.
+        Command::Sweep { .. } => Vec::new(),
         Command::Open(_) | Command::Freeze { .. } | Command::MoveClock { .. } | Command::Abandon => Vec::new(),
     }
 }

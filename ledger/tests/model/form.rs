@@ -53,7 +53,7 @@ fn faults_of_command(command: &Command) -> Vec<Invalid> {
             }
         }
         Command::Open(terms) => faults.extend(faults_of_terms(terms)),
-        Command::Freeze { .. } | Command::Abandon => {}
+        Command::Freeze { .. } | Command::Sweep { .. } | Command::Abandon => {}
         Command::Change { account, change } => faults.extend(fault_of_change(*account, *change)),
         Command::MoveClock { by_us } => {
             if *by_us < 1 {

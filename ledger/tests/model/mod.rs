@@ -142,9 +142,9 @@ impl Model {
     fn refuse(&mut self, request: &Request, refusal: Refusal) -> i64 {
         let id = match &request.command {
             Command::Transact { id, .. } => *id,
-            Command::Change { account, .. } => *account,
+            Command::Change { account, .. } | Command::Sweep { account } => *account,
             Command::Open(_) | Command::Freeze { .. } | Command::MoveClock { .. } | Command::Abandon => {
-                unreachable!("only a transaction or a change can be refused")
+                unreachable!("only a transaction, a change or a sweep can be refused")
             }
         };
         self.write(request, id, Body::Refused { refusal })
@@ -170,6 +170,16 @@ impl Model {
                 Ok(self.write(request, *account, body))
             }
             Command::Change { account, change } => self.change(request, *account, *change),
+            Command::Sweep { account } => {
+                if !self.accounts.contains_key(account) {
+                    return Err(Invalid::UnknownAccount { account: *account }.into());
+                }
+                if !self.is_due(*account) {
+                    return Err(Invalid::NothingDue { account: *account }.into());
+                }
+                self.fall_due(*account)?;
+                Ok(self.seq)
+            }
             Command::MoveClock { by_us } => {
                 let ahead = i128::from(self.offset_us) + i128::from(*by_us) - i128::from(self.offset_before_us);
                 let too_far = ahead + i128::from(self.now_us) > i128::from(Limits::LATEST_US);

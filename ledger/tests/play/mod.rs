@@ -62,7 +62,7 @@ impl Desk {
             if let Command::Transact { claim: Some(claim), .. } = request.command {
                 found.claims.extend(self.claims.get(&claim).map(|seq| (claim, *seq)));
             }
-            if let Command::Change { account, .. } = request.command {
+            if let Command::Change { account, .. } | Command::Sweep { account } = request.command {
                 touch(account);
             }
             for transfer in request.command.transfers() {

@@ -186,6 +186,7 @@ fn any_command() -> impl Strategy<Value = Command> {
         2 => allowance,
         2 => select(vec![1, 3, 1_000_000, DAY_US, 0, -1, i64::MIN, i64::MAX])
             .prop_map(|by_us| Command::MoveClock { by_us }),
+        3 => any_account().prop_map(|account| Command::Sweep { account }),
         2 => Just(Command::Abandon),
     ]
 }

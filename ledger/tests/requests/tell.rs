@@ -28,6 +28,7 @@ fn command(command: &Command) -> String {
         Command::Open(new) => format!("open {new:?}"),
         Command::Freeze { account, debits, credits } => format!("freeze {} {debits} {credits}", name(*account)),
         Command::Change { account, change } => format!("change {} {change:?}", name(*account)),
+        Command::Sweep { account } => format!("sweep {}", name(*account)),
         Command::MoveClock { by_us } => format!("clock {by_us}"),
         Command::Abandon => "abandon".into(),
     }

@@ -36,9 +36,9 @@ fn wanted() -> BTreeSet<String> {
     const REFUSALS: [&str; 9] = [
         "Floor", "Ceiling", "Frozen", "Overflow", "Closed", "HoldEnded", "HoldExceeded", "RefundExceeded", "NotEmpty",
     ];
-    const FAULTS: [&str; 16] = [
+    const FAULTS: [&str; 17] = [
         "Empty", "TooMany", "Amount", "SameAccount", "UnknownAccount", "UnknownAsset", "AssetMismatch", "Limits",
-        "AccountExists", "Companion", "EffectiveDate", "NotThatRow", "Dates", "Rate", "Nature", "Clock",
+        "AccountExists", "Companion", "EffectiveDate", "NotThatRow", "Dates", "Rate", "Nature", "Clock", "NothingDue",
     ];
     let names = BODIES.iter().chain(&DUES).chain(&TURNS).chain(&ROWS).chain(&REFUSALS).chain(&FAULTS);
     let dropped = REFUSALS.iter().filter(|refusal| **refusal != "NotEmpty").map(|refusal| format!("dropped: {refusal}"));
@@ -139,7 +139,7 @@ fn all_are_known(refusal: Refusal, fault: Invalid) {
         Invalid::UnknownAccount { .. } | Invalid::UnknownAsset | Invalid::AssetMismatch { .. } => {}
         Invalid::Limits { .. } | Invalid::AccountExists { .. } | Invalid::Companion { .. } => {}
         Invalid::EffectiveDate | Invalid::NotThatRow { .. } | Invalid::Dates { .. } | Invalid::Rate { .. } => {}
-        Invalid::Nature { .. } | Invalid::Clock => {}
+        Invalid::Nature { .. } | Invalid::Clock | Invalid::NothingDue { .. } => {}
         // Needs more lots than random stories have.
         Invalid::TooManyLots { .. } => {}
     }
