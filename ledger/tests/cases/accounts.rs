@@ -5,7 +5,7 @@ use ledger::{Amount, Command, Invalid, Refusal, Transfer};
 use super::{ask, balance, desk, posted, refusal, version};
 use crate::play::sums;
 use crate::requests::{
-    CAPPED, EUR, ISSUE, NO_ASSET, NOBODY, NOW, POINTS, PTS, SETTLEMENT, WALLET, account, request, terms, transaction,
+    CAPPED, EUR, ISSUE, NO_ASSET, NOBODY, NOW, POINTS, PTS, SETTLEMENT, WALLET, account, points, request, terms, transaction,
     transfer, with_groups,
 };
 
@@ -36,7 +36,7 @@ fn case_22_unbalanced_cannot_be_said() {
     // A transfer has one amount and two accounts: whatever is asked, each asset's balances go on adding up to zero.
     let mut desk = desk();
     let before = sums(&desk.state);
-    let points = Transfer { debit: ISSUE, credit: POINTS, amount: Amount::new(50, PTS) };
+    let points = points(ISSUE, POINTS, 50);
     ask(&mut desk, &transaction(1, vec![transfer(WALLET, SETTLEMENT, 60), points])).unwrap();
     assert_eq!(sums(&desk.state), before);
     assert!(before.values().all(|sum| *sum == 0));
@@ -45,7 +45,7 @@ fn case_22_unbalanced_cannot_be_said() {
 #[test]
 fn case_23_both_accounts_of_a_leg_hold_its_asset() {
     let mut desk = desk();
-    let leg = |debit, credit, asset| Transfer { debit, credit, amount: Amount::new(5, asset) };
+    let leg = |debit, credit, asset| Transfer::moving(debit, credit, Amount::new(5, asset));
     let wrong = [
         (leg(WALLET, POINTS, EUR), POINTS),
         (leg(ISSUE, WALLET, EUR), ISSUE),
