@@ -22,6 +22,7 @@ pub mod follow;
 pub mod forks;
 pub mod health;
 mod histogram;
+pub mod proof;
 pub mod read;
 mod record;
 mod request;
