@@ -26,6 +26,7 @@ pub mod proof;
 pub mod read;
 mod record;
 mod request;
+pub mod sealing;
 mod store;
 pub mod verify;
 pub mod wire;

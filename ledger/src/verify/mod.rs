@@ -10,6 +10,7 @@
 
 mod books;
 mod cursor;
+pub mod leaves;
 
 use diesel::sql_types::BigInt;
 use diesel::{PgConnection, RunQueryDsl};
