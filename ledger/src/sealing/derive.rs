@@ -86,8 +86,9 @@ impl Deriver {
         let mut seqs = first..=last;
         for record in records {
             let seq = record.seq;
-            if seqs.next() != Some(seq) {
-                return Err(self.corrupt(seq, "the record before is missing"));
+            let expected = seqs.next().unwrap_or(seq);
+            if expected != seq {
+                return Err(self.corrupt(seq.min(expected), "the record is missing, or there twice"));
             }
             let count = rest.iter().take_while(|row| row.seq <= seq).count();
             let (own, later) = rest.split_at(count);

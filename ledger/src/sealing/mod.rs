@@ -67,6 +67,8 @@ pub struct Sealed {
     pub behind: i64,
     /// The head that was signed.
     pub head: Option<SignedHead>,
+    /// Every committed record is under a signed head.
+    pub whole: bool,
 }
 
 /// How far a journal's log is, as this process knows it.
@@ -157,7 +159,9 @@ fn seal(
         }
     }
     let head = if head_is_due(state, span, now_us) { Some(sign(ring, state, span, now_us)?) } else { None };
-    let sealed = Sealed { leaves: span.len(), behind: ahead.len().saturating_sub(span.len()), head };
+    let behind = ahead.len().saturating_sub(span.len());
+    let under = head.map(|head| head.head.size).or(state.last_head.map(|(size, _, _)| size)).unwrap_or(0);
+    let sealed = Sealed { leaves: span.len(), behind, head, whole: under == ahead.upto };
     if span.is_empty() && head.is_none() {
         return Ok(sealed);
     }

@@ -14,6 +14,7 @@ mod hooks;
 pub mod import;
 mod keys;
 pub mod node;
+mod proof;
 mod serve;
 mod slots;
 mod systemd;
@@ -103,6 +104,11 @@ enum Command {
         /// Print one JSON object.
         #[arg(long)]
         json: bool,
+    },
+    /// Proofs: check a receipt, look at signed heads, rotate the keys.
+    Proof {
+        #[command(subcommand)]
+        what: proof::ProofCommand,
     },
     /// Bring data in.
     Import {
@@ -203,6 +209,7 @@ fn run(command: Command, configured: &config::Configured) -> anyhow::Result<Exit
         Command::CheckBackup(args) => return backup::check(&args, out),
         Command::AcceptRestore(args) => backup::accept_restore(&args, out)?,
         Command::BeginFork(args) => backup::begin_fork(&args, out)?,
+        Command::Proof { what } => return proof::proof(what, out),
         Command::Import { what } => on_runtime(import::import(what))?,
         Command::Tenant { what } => keys::tenant(what, out)?,
         Command::Keys { what } => keys::keys(what, out)?,
