@@ -1,6 +1,9 @@
 //! The log of the journal, end to end: sealed beside the payments, proved over HTTP, checked with a public key alone, and
 //! every lie about it found.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use diesel::sql_types::{BigInt, Text};
@@ -10,10 +13,12 @@ use ledger::proof::{Hash, PublicKey, Receipt, Ring, Salts, SideOf, SignedHead, S
 use ledger::sealing::{self, SealError, Sealed, Sealer};
 use ledger::verify::leaves::{Against, LogCheck, LogReport, Mode, verify_log};
 use ledger::{Journal, JournalId};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use tessera_tests::books::{JOURNAL, account, lead, move_one, new_books, request, submit};
 use tessera_tests::{
-    Api, Ground, Rewards, TestApp, TestDb, eur, eventually_async, fresh_key, proof_dir, run_sql, scalar,
+    Api, Ground, NodeProcess, Rewards, Run, TestApp, TestDb, World, eur, eventually, eventually_async, fresh_key,
+    proof_dir, run_sql, scalar, scratch_dir, tessera,
 };
 use uuid::Uuid;
 use wallet_api::platform::sealing::{HeadForm, Keys};
@@ -512,4 +517,182 @@ fn rotated_keys_and_salts_leave_every_proof_standing() {
     let lacking = ring_of(&[9], 2);
     assert!(matches!(desk.turn(&mut Sealer::default(), &lacking, 30), Err(SealError::LacksKey(_))));
     assert_eq!(found(&desk.check(&foreign)), (LogCheck::Secrets, 0));
+}
+
+/// A node that publishes, its tenant, and the file.
+struct Published {
+    heads: PathBuf,
+    proof: PathBuf,
+}
+
+impl Published {
+    fn new() -> Self {
+        let folder = scratch_dir();
+        Self { heads: folder.join("heads.json"), proof: folder.join("proof") }
+    }
+
+    fn env(&self) -> [(&str, &str); 2] {
+        [("TESSERA_PROOF_DIR", self.proof.to_str().unwrap()), ("TESSERA_PROOF_PUBLISH", self.heads.to_str().unwrap())]
+    }
+
+    fn size(&self) -> i64 {
+        let text = fs::read_to_string(&self.heads).unwrap_or_default();
+        let published = wallet_api::platform::sealing::Published::parse(&text).ok();
+        published.and_then(|published| Some(published.heads.first()?.size)).unwrap_or(0)
+    }
+}
+
+/// What a node of this database says when it is asked to serve and refuses.
+fn refusal(db: &TestDb<'_>, env: &[(&str, &str)]) -> String {
+    let (url, owner_url) = (db.url(), db.owner_url());
+    let mut serve = tessera(&["serve", "--listen", "127.0.0.1:0"]);
+    serve.env("DATABASE_URL", &url).env("DATABASE_OWNER_URL", &owner_url).envs(env.iter().copied());
+    let output = serve.run();
+    assert!(!output.status.success(), "{output:?}");
+    output.err
+}
+
+/// Killed again and again under load, and the log goes on where it was; the published file is whole at every moment. Then the
+/// books lose their tail behind its back: no node leads them, and the lost seqs are named.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn case_89_books_that_lost_their_tail_are_not_led_against_the_published_head() {
+    let (db, place) = (Ground::durable().database(), Published::new());
+    let mut node = NodeProcess::start(&db, &place.env());
+    let mut world = World::new(&db.url(), &node.authority(), "acme");
+    let ready = async |world: &World| {
+        eventually_async("the node leads", PATIENCE, async || {
+            (world.api.get("/readyz").await.status == 200).then_some(())
+        })
+        .await;
+    };
+    ready(&world).await;
+    let anna = world.customer("anna").await;
+    for round in 0..3 {
+        for _ in 0..20 {
+            world.top_up(anna, 1_000).await;
+        }
+        // In the middle of sealing, as often as not.
+        tokio::time::sleep(Duration::from_millis(150 * round)).await;
+        node.signal(Signal::KILL);
+        node.wait_until_ended();
+        assert!(place.size() >= 0);
+        node = NodeProcess::start(&db, &place.env());
+        world.api = node.api(&world.api);
+        ready(&world).await;
+    }
+    let seq = ledger::read::head(&mut PgConnection::establish(&db.url()).unwrap(), JournalId(world.tenant));
+    let seq = seq.unwrap().unwrap().seq;
+    eventually("all is published", PATIENCE, || (place.size() == seq).then_some(()));
+    let verify = |args: &[&str]| {
+        let mut verify = tessera(&[&["verify"], args].concat());
+        verify.env("DATABASE_URL", db.url()).env("TESSERA_PROOF_DIR", &place.proof).run()
+    };
+    let heads = place.heads.to_str().unwrap();
+    let told = verify(&["--json", "--since", heads]).json();
+    assert_eq!(
+        (&told["ok"], &told["logs"][0]["leaves"], &told["logs"][0]["mode"]),
+        (&json!(true), &json!(seq), &json!("rows"))
+    );
+    node.signal(Signal::TERM);
+    node.wait_until_ended();
+
+    // As a failover to a copy that lagged would leave them: whole up to an earlier batch, and nothing more.
+    let last = seq - 20;
+    let (size, kept) = (seq - 10, seq - 11);
+    assert!(last < size);
+    run_sql(
+        &db.super_url(),
+        &format!(
+            "DELETE FROM journal.record WHERE seq > {kept}; DELETE FROM journal.transfer WHERE seq > {kept}; \
+             DELETE FROM journal.key WHERE seq > {kept}; DELETE FROM journal.companion WHERE seq > {kept}; \
+             DELETE FROM journal.claim WHERE seq > {kept}; DELETE FROM journal.batch WHERE last_seq > {kept}; \
+             DELETE FROM journal.signed_head WHERE size > {kept}; DELETE FROM journal.strip; DELETE FROM journal.signed_head; \
+             UPDATE journal.follower SET seq = least(seq, {kept}); UPDATE journal.follower SET seq = 0 WHERE name = 'proof'; \
+             UPDATE journal.watermark SET seq = 0; \
+             UPDATE journal.account SET checkpoint_balance = 0, checkpoint_held = 0, checkpoint_version = 0; \
+             UPDATE journal.head h SET seq = b.last_seq, last_us = b.recorded_us, digest = b.digest FROM \
+             (SELECT * FROM journal.batch ORDER BY last_seq DESC LIMIT 1) b WHERE h.journal = b.journal"
+        ),
+    );
+    let said = refusal(&db, &place.env());
+    assert!(said.contains(&format!("seqs {size} to {seq} were published as sealed and are lost here")), "{said}");
+    assert!(said.contains("begin-fork"), "{said}");
+    let output = verify(&["--since", heads]);
+    assert!(!output.status.success() && output.out.contains("BROKEN"), "{output:?}");
+}
+
+/// Changed books, with everything inside the database put right: the published head still tells.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn case_89_books_that_were_changed_are_not_led_either() {
+    let (db, place) = (Ground::fast().database(), Published::new());
+    let mut node = NodeProcess::start(&db, &place.env());
+    let world = World::new(&db.url(), &node.authority(), "acme");
+    let anna = eventually_async("the node leads", PATIENCE, async || {
+        (world.api.get("/readyz").await.status == 200).then_some(())
+    })
+    .await;
+    assert_eq!(anna, ());
+    let anna = world.customer("anna").await;
+    world.top_up(anna, 1_000).await;
+    eventually("it is published", PATIENCE, || (place.size() == 3).then_some(()));
+    node.signal(Signal::TERM);
+    node.wait_until_ended();
+    run_sql(
+        &db.super_url(),
+        "UPDATE journal.record SET effective_us = effective_us - 1 WHERE seq = 3; DELETE FROM journal.strip; \
+         DELETE FROM journal.signed_head; UPDATE journal.follower SET seq = 0 WHERE name = 'proof'",
+    );
+    let said = refusal(&db, &place.env());
+    assert!(said.contains("what stands up to seq 3 is not what was sealed and published"), "{said}");
+    // Another proof folder's keys did not sign what is published there.
+    let other = Published::new();
+    let mixed = [("TESSERA_PROOF_DIR", other.proof.to_str().unwrap()), place.env()[1]];
+    let said = refusal(&db, &mixed);
+    assert!(said.contains("not signed by a key of this proof folder"), "{said}");
+    // Keys that others may read sign nothing.
+    let key = place.proof.join("signing-1.key");
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
+    let said = refusal(&db, &place.env());
+    assert!(said.contains("signing-1.key may be read or changed by others"), "{said}");
+}
+
+/// What a customer does at home: two files, no database, no network.
+#[tokio::test]
+async fn a_receipt_is_checked_from_the_command_line_with_nothing_but_a_key() {
+    let app = TestApp::start();
+    let anna = app.world.customer("anna").await;
+    app.world.top_up(anna, 5_000).await;
+    let path = format!("/v1/ledger/receipts/3?customer={anna}");
+    let told = sealed(&app.api(), &path).await;
+    let folder = scratch_dir();
+    let file = |name: &str, bytes: &[u8]| {
+        let path = folder.join(name);
+        fs::write(&path, bytes).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let key = fs::read(proof_dir().join("signing-1.pub")).unwrap();
+    let (key, binary) = (file("key", &key), app.api().get(&path).await.bytes);
+    let receipts = [file("receipt", &binary), file("receipt.json", told.to_string().as_bytes())];
+    for receipt in &receipts {
+        let output = tessera(&["proof", "check", receipt, "--key", &key]).run();
+        assert!(output.status.success(), "{output:?}");
+        for words in
+            ["The receipt holds", "is record 3 of journal", "received 50.00 EUR, and stood at 50.00 EUR", "not prove"]
+        {
+            assert!(output.out.contains(words), "{words}: {}", output.out);
+        }
+    }
+    let told = tessera(&["proof", "check", &receipts[0], "--key", &key, "--json"]).run().json();
+    assert_eq!((&told["ok"], &told["seq"], &told["sides"][0]["amount"]), (&json!(true), &json!(3), &json!("5000")));
+    let mut torn = binary.to_vec();
+    torn[90] ^= 1;
+    let torn = file("torn", &torn);
+    let output = tessera(&["proof", "check", &torn, "--key", &key]).run();
+    assert!(!output.status.success() && output.out.contains("does NOT hold"), "{output:?}");
+    let other = wallet_api::platform::sealing::public_key_line(&ring_of(&[7], 1).current().public());
+    let other = file("other", other.as_bytes());
+    let output = tessera(&["proof", "check", &receipts[0], "--key", &other]).run();
+    assert!(!output.status.success() && output.out.contains("not among the keys"), "{output:?}");
+    let output = tessera(&["proof", "check", &receipts[0], "--key", &receipts[1]]).run();
+    assert!(!output.status.success() && output.err.contains("line 1: that is no public key"), "{output:?}");
 }

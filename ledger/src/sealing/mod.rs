@@ -15,7 +15,7 @@ use diesel::{Connection, PgConnection};
 
 pub(crate) use derive::Deriver;
 pub use prove::{Inclusion, compare, consistency, covering_head, head_at, inclusion, receipt};
-pub use store::{last_head, public_keys, rotations};
+pub use store::{bytes_of_log, last_head, public_keys, rotations};
 
 use crate::JournalId;
 use crate::apply::Map;

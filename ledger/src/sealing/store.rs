@@ -356,6 +356,16 @@ pub(crate) fn other_salts(conn: &mut PgConnection, journal: JournalId, salts: &S
     Ok(noted.into_iter().filter(|(version, id)| !is_ours(*version, id)).map(|(version, _)| version).collect())
 }
 
+/// Bytes on disk of the log's tables and their indexes, of all journals.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn bytes_of_log(conn: &mut PgConnection) -> Result<i64, StoreError> {
+    const TEXT: &str = "SELECT pg_total_relation_size('journal.strip') + pg_total_relation_size('journal.signed_head')";
+    let rows = statement::<(BigInt,)>(TEXT, &[]).load::<(i64,)>(conn)?;
+    Ok(rows.first().map_or(0, |(bytes,)| *bytes))
+}
+
 /// The public keys on record.
 ///
 /// # Errors

@@ -14,6 +14,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use uuid::Uuid;
 
 use super::Proofs;
+use crate::payments::{Payments, customer_accounts};
 use crate::platform::Platform;
 use crate::platform::books::journal_of;
 use crate::platform::keyring::{Caller, May, Scope};
@@ -131,9 +132,11 @@ struct UnderHead {
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct ReceiptQuery {
-    /// The account whose sides are opened; several with commas between, at most 20. Without it none is.
+    /// The account whose sides are opened; several with commas between, at most 20.
     #[param(value_type = Option<String>, example = "00000000-0000-8000-8000-000000000001")]
     account: Option<String>,
+    /// The customer whose accounts' sides are opened, whichever they are.
+    customer: Option<Uuid>,
     /// The size of a signed head; without it the first that covers the record.
     #[param(minimum = 1)]
     size: Option<i64>,
@@ -143,9 +146,9 @@ struct ReceiptQuery {
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct Sizes {
-    /// The size of the earlier log, at least 1.
+    /// The size of the earlier log, at least 1, which it is without it.
     #[param(minimum = 1)]
-    from: i64,
+    from: Option<i64>,
     /// The size of the later one; without it, that of the last head.
     #[param(minimum = 1)]
     to: Option<i64>,
@@ -177,7 +180,7 @@ async fn get_head(
 ///
 /// 202 says that it is committed and under no signed head yet: ask again when the answer says.
 #[utoipa::path(tag = "proofs", security(("key" = ["payments:read"])), params(UnderHead,
-    ("seq" = i64, Path, description = "The record's place in the journal", minimum = 1)), responses(
+    ("seq" = i64, Path, description = "The record's place in the journal", minimum = 1, example = 1)), responses(
     (status = 200, body = InclusionBody),
     (status = 202, body = NotSealedYet, description = "Committed, and not sealed yet"),
 ))]
@@ -214,6 +217,7 @@ async fn get_consistency(
     query: web::Query<Sizes>,
 ) -> Result<HttpResponse, Problem> {
     let (journal, Sizes { from, to }) = (journal_of(&caller.tenant), query.into_inner());
+    let from = from.unwrap_or(1);
     let ask = move |conn: &mut PgConnection| -> Result<_, Problem> {
         let last = sealing::last_head(conn, journal)?.ok_or_else(no_head)?.head.size;
         let to = to.unwrap_or(last);
@@ -231,7 +235,7 @@ async fn get_consistency(
 ///
 /// Binary, for keeping, unless JSON is asked for by `Accept`. It shows no other account's side. Same question, same bytes.
 #[utoipa::path(tag = "proofs", security(("key" = ["payments:read"])), params(ReceiptQuery,
-    ("seq" = i64, Path, description = "The record's place in the journal", minimum = 1)), responses(
+    ("seq" = i64, Path, description = "The record's place in the journal", minimum = 1, example = 1)), responses(
     (status = 200, content((ReceiptBody = "application/json"), (Vec<u8> = "application/vnd.tessera.receipt"))),
     (status = 202, body = NotSealedYet, description = "Committed, and not sealed yet"),
 ))]
@@ -239,20 +243,24 @@ async fn get_consistency(
 async fn get_receipt(
     caller: Caller,
     req: HttpRequest,
-    platform: web::Data<Platform>,
+    payments: web::Data<Payments>,
     proofs: web::Data<Proofs>,
     seq: web::Path<i64>,
     query: web::Query<ReceiptQuery>,
 ) -> Result<HttpResponse, Problem> {
     let (journal, seq, size) = (journal_of(&caller.tenant), seq.into_inner(), query.size);
-    let accounts = accounts(query.account.as_deref().unwrap_or_default())?;
+    let mut accounts = accounts(query.account.as_deref().unwrap_or_default())?;
+    if let Some(customer) = query.customer {
+        accounts.extend(customer_accounts(&payments, &caller, customer).await?);
+    }
     let ring = proofs.keys.as_ref().ok_or_else(no_secret)?.ring();
     let ask = move |conn: &mut PgConnection| -> Result<_, Problem> {
         let Some(head) = head_for(conn, journal, seq, size)? else { return Ok(None) };
         let receipt = sealing::receipt(conn, &ring.salts, seq, &accounts, head)?;
         receipt.map(Some).ok_or_else(no_secret)
     };
-    let Some(receipt) = platform.db.run(ask).await? else { return Ok(not_sealed_yet(&platform)) };
+    let platform = &payments.platform;
+    let Some(receipt) = platform.db.run(ask).await? else { return Ok(not_sealed_yet(platform)) };
     let mut answer = HttpResponse::Ok();
     answer.insert_header((header::VARY, "accept"));
     if wants_json(&req) {
