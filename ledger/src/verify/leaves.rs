@@ -196,11 +196,10 @@ impl<'a> Walk<'a> {
         if sealed > head.seq {
             return Err(broken(LogCheck::Leaves, sealed, "more is sealed than was committed").into());
         }
-        if let Some(other) = against.salts.map(|salts| log::other_salts(conn, journal, salts)).transpose()? {
-            if let Some(version) = other.first() {
-                let what = format!("the salt secret of version {version} given here is not the one it was sealed with");
-                return Err(broken(LogCheck::Secrets, 0, what).into());
-            }
+        let other = against.salts.map(|salts| log::other_salts(conn, journal, salts)).transpose()?;
+        if let Some(version) = other.iter().flatten().next() {
+            let what = format!("the salt secret of version {version} given here is not the one it was sealed with");
+            return Err(broken(LogCheck::Secrets, 0, what).into());
         }
         let mut walk = Self {
             journal,

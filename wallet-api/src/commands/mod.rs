@@ -67,7 +67,7 @@ enum Command {
     /// Play the main job on a database of its own, then serve until Ctrl-C.
     Demo(demo::DemoArgs),
     /// Serve the API until Ctrl-C.
-    Serve(serve::ServeArgs),
+    Serve(Box<serve::ServeArgs>),
     /// Check and show the configuration: file, environment and flags.
     Config {
         #[command(subcommand)]
@@ -191,7 +191,7 @@ fn run(command: Command, configured: &config::Configured) -> anyhow::Result<Exit
     let out = &mut io::stdout().lock();
     match command {
         Command::Demo(args) => on_runtime(demo::demo(args))?,
-        Command::Serve(args) => on_runtime(serve::serve(args))?,
+        Command::Serve(args) => on_runtime(serve::serve(*args))?,
         Command::Config { what } => return config::config(what, configured, out),
         Command::Migrate { database } => {
             database.open()?;

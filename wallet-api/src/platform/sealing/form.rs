@@ -176,7 +176,7 @@ mod tests {
     #[test]
     fn what_is_published_has_one_head_for_each_journal() {
         let mut published = Published::none();
-        [5, 4, 8].map(|size| published.put(HeadForm::from(&signed(size))));
+        [5, 4, 8].into_iter().for_each(|size| published.put(HeadForm::from(&signed(size))));
         let sizes: Vec<i64> = published.heads.iter().map(|head| head.size).collect();
         assert_eq!(sizes, [4, 8]);
         let text = serde_json::to_string(&published).unwrap();
