@@ -69,7 +69,8 @@ impl Model {
         }
         let asset = page.terms.asset;
         self.page(account).restock(&expired, -1, 0);
-        self.time_moves(account, breakage, sum(&expired), asset, More { debit_lots: expired, ..More::default() }).map(Some)
+        self.time_moves(account, breakage, sum(&expired), asset, More { debit_lots: expired, ..More::default() })
+            .map(Some)
     }
 
     /// An allowance that changed: what is left of the present period changes by as much.

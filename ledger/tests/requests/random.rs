@@ -170,11 +170,8 @@ fn any_companions() -> impl Strategy<Value = Vec<Companion>> {
 fn any_command() -> impl Strategy<Value = Command> {
     let freeze = (any_account(), any::<bool>(), any::<bool>());
     // Thawing comes more often than freezing, else everything soon stands still.
-    let freeze = freeze.prop_map(|(account, debits, credits)| Command::Freeze {
-        account,
-        debits,
-        credits: credits && !debits,
-    });
+    let freeze =
+        freeze.prop_map(|(account, debits, credits)| Command::Freeze { account, debits, credits: credits && !debits });
     let change = (any_account(), any_change()).prop_map(|(account, change)| Command::Change { account, change });
     let quotas = (select(vec![DAILY, MONTHLY, YEARLY]), any_allowance());
     let allowance = quotas.prop_map(|(account, change)| Command::Change { account, change });
@@ -274,7 +271,19 @@ fn any_terms() -> impl Strategy<Value = NewAccount> {
 
 fn any_transfer() -> impl Strategy<Value = Transfer> {
     const MONEY: [Uuid; 13] = [
-        SETTLEMENT, WALLET, CAPPED, OVERDRAFT, TOP, BOTTOM, account(8), account(9), CASHBACK, CASHBACK, DAILY, POOL, YEARLY,
+        SETTLEMENT,
+        WALLET,
+        CAPPED,
+        OVERDRAFT,
+        TOP,
+        BOTTOM,
+        account(8),
+        account(9),
+        CASHBACK,
+        CASHBACK,
+        DAILY,
+        POOL,
+        YEARLY,
     ];
     const POINTS_TOO: [Uuid; 9] = [ISSUE, POINTS, CLUB, CLUB, CLUB, GRACED, GRACED, BREAKAGE, MONTHLY];
     // Half of all money comes from where there is always some.
@@ -336,11 +345,8 @@ fn any_lot() -> impl Strategy<Value = (Option<LotTerms>, u8)> {
         1 => Just(Some(Limits::LATEST_US)),
     ];
     let cost = prop_oneof![60 => 0..3_i64, 1 => Just(-1)];
-    let lot = (activates, expires, 0..2_u128, cost).prop_map(|(activates_us, expires_us, campaign, unit_cost)| LotTerms {
-        activates_us,
-        expires_us,
-        campaign: Uuid::from_u128(campaign),
-        unit_cost,
+    let lot = (activates, expires, 0..2_u128, cost).prop_map(|(activates_us, expires_us, campaign, unit_cost)| {
+        LotTerms { activates_us, expires_us, campaign: Uuid::from_u128(campaign), unit_cost }
     });
     (option::weighted(0.7, lot), 0..60_u8)
 }

@@ -104,9 +104,11 @@ fn same_books(desk: &Desk, model: &Model) -> Result<(), TestCaseError> {
     prop_assert_eq!(&claims, &model.claims);
     prop_assert_eq!(&pending(desk), &model.holds);
     let moved_back = model.rows.iter().filter(|(_, past)| past.refunded > 0);
-    prop_assert!(moved_back.map(|(place, past)| (*place, past.refunded)).eq(
-        desk.refunded.iter().map(|(place, minor)| (*place, i128::from(*minor)))
-    ));
+    prop_assert!(
+        moved_back
+            .map(|(place, past)| (*place, past.refunded))
+            .eq(desk.refunded.iter().map(|(place, minor)| (*place, i128::from(*minor))))
+    );
     Ok(())
 }
 
