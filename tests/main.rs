@@ -1,6 +1,7 @@
 //! End-to-end, contract and fault tests of the whole house, one file per journey. The harness is `tessera_tests`.
 
 mod backup;
+mod books;
 mod config;
 mod consumers;
 mod contract;

@@ -9,6 +9,8 @@
 //! transfers in the order listed; then each optional group, kept or dropped as one (JOURNAL 5, 6, 10, 11).
 //! Not here yet: expiries due, holds, lots, declared fallbacks of a group.
 
+pub mod linked;
+
 use std::collections::HashMap;
 
 use foldhash::fast::RandomState;

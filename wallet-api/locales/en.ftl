@@ -203,3 +203,30 @@ reference-example = Example
 reference-empty = no content
 reference-required = required
 reference-list-of = list of
+
+## Problems of the books as they are
+
+problem-transfers-missing = There is nothing to move
+problem-transfers-missing-detail = A transaction has one transfer or more.
+problem-too-many = Too many at once
+problem-too-many-detail = At most { $limit } { $what }: send fewer at a time.
+problem-same-account = Both accounts are the same
+problem-same-account-detail = A transfer goes from one account to another.
+problem-asset-unknown = There is no such asset
+problem-asset-unknown-detail = Define it first, or check its code.
+problem-asset-mismatch = The account holds another asset
+problem-asset-mismatch-detail = A transfer moves one asset, and both accounts hold it.
+problem-asset-exists = The asset exists
+problem-asset-exists-detail = It has another scale, which never changes: use it as it is, or another code.
+problem-account-limits-invalid = The limits cannot be
+problem-account-limits-invalid-detail = An account opens at zero: its floor is not above that, its ceiling not below.
+problem-account-exists = The account exists
+problem-account-exists-detail = Use the account that is there, or another id.
+problem-linked-not-done = The batch was not done
+problem-linked-not-done-detail = Item { $item } of it stands in its way: correct that one, or send this one without it.
+problem-batch-refused = The batch was not done
+problem-batch-refused-detail = Nothing of it happened but a refusal: see errors for the item and the reason.
+problem-id-repeated = Two items have the same id
+problem-id-repeated-detail = Give each item an id of its own: it is its Idempotency-Key.
+problem-streams-full = Too many follow already
+problem-streams-full-detail = Come back later, or ask without waiting.

@@ -202,3 +202,30 @@ reference-example = Esempio
 reference-empty = nessun contenuto
 reference-required = obbligatorio
 reference-list-of = elenco di
+
+## Problemi dei libri così come sono
+
+problem-transfers-missing = Non c'è nulla da muovere
+problem-transfers-missing-detail = Una transazione ha almeno un trasferimento.
+problem-too-many = Troppo in una volta
+problem-too-many-detail = Al massimo { $limit } { $what }: inviane meno alla volta.
+problem-same-account = I due conti sono lo stesso
+problem-same-account-detail = Un trasferimento va da un conto a un altro.
+problem-asset-unknown = Questa unità non esiste
+problem-asset-unknown-detail = Definiscila prima, o controlla il codice.
+problem-asset-mismatch = Il conto tiene un'altra unità
+problem-asset-mismatch-detail = Un trasferimento muove una sola unità, che entrambi i conti tengono.
+problem-asset-exists = L'unità esiste già
+problem-asset-exists-detail = Ha un'altra scala, che non cambia mai: usala così com'è, o scegli un altro codice.
+problem-account-limits-invalid = I limiti non sono possibili
+problem-account-limits-invalid-detail = Un conto si apre a zero: il minimo non sta sopra, il massimo non sta sotto.
+problem-account-exists = Il conto esiste già
+problem-account-exists-detail = Usa il conto che c'è, o un altro id.
+problem-linked-not-done = Il gruppo non è stato eseguito
+problem-linked-not-done-detail = L'elemento { $item } lo impedisce: correggilo, o invia questo senza.
+problem-batch-refused = Il gruppo non è stato eseguito
+problem-batch-refused-detail = Non è avvenuto nulla tranne un rifiuto: vedi errors per l'elemento e il motivo.
+problem-id-repeated = Due elementi hanno lo stesso id
+problem-id-repeated-detail = Dai a ogni elemento un id suo: è la sua Idempotency-Key.
+problem-streams-full = Troppi stanno già seguendo
+problem-streams-full-detail = Torna più tardi, o chiedi senza attendere.

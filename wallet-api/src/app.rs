@@ -12,6 +12,7 @@ use utoipa_actix_web::AppExt;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::billers::Merchants;
+use crate::books::{self, Books};
 use crate::engagement::hooks;
 use crate::loyalty::Programmes;
 use crate::payments::{Payments, Refusals};
@@ -36,6 +37,8 @@ pub struct Parts {
     pub journal: Journal,
     /// Payments, and through them customers, merchants and programmes.
     pub payments: Payments,
+    /// The books as they are.
+    pub books: Books,
     /// Where hooks may go.
     pub hook_policy: Arc<hooks::guard::Policy>,
     /// Wakes who sends hooks.
@@ -55,6 +58,9 @@ const CLASSES: Classes = &[
     ("POST", "/v1/payments", Class::Money),
     ("POST", "/v1/top-ups", Class::Money),
     ("POST", "/v1/campaigns/{id}/fund", Class::Money),
+    ("POST", "/v1/ledger/transactions", Class::Money),
+    ("GET", "/v1/ledger/records", Class::Bulk),
+    ("GET", "/v1/ledger/totals", Class::Bulk),
     ("GET", "/v1/requests/{key}", Class::Money),
     ("POST", "/v1/requests/{key}/resolve", Class::Money),
     ("POST", "/v1/quotes", Class::Read),
@@ -94,9 +100,10 @@ impl Parts {
             programmes: Arc::new(Programmes::default()),
             refusals: Arc::new(Refusals::default()),
         };
+        let books = Books::new(platform.clone(), journal.clone());
         let limits = Limits::new(Policy::default(), CLASSES, look(&journal));
         let (hook_policy, redis) = (Arc::new(hook_policy), redis::State::default());
-        Self { platform, journal, payments, hook_policy, hook_wake, link, exporter, limits, redis }
+        Self { platform, journal, payments, books, hook_policy, hook_wake, link, exporter, limits, redis }
     }
 }
 
@@ -132,7 +139,7 @@ pub fn configure(parts: &Parts) -> impl FnOnce(&mut web::ServiceConfig) + use<> 
     let parts = parts.clone();
     move |config| {
         let ready = ready_check(&parts);
-        let Parts { platform, journal, payments, hook_policy, hook_wake, link, exporter, limits, redis } = parts;
+        let Parts { platform, journal, payments, books, hook_policy, hook_wake, link, exporter, limits, redis } = parts;
         config
             .app_data(web::Data::new(platform))
             .app_data(web::Data::new(journal))
@@ -140,6 +147,7 @@ pub fn configure(parts: &Parts) -> impl FnOnce(&mut web::ServiceConfig) + use<> 
             .app_data(web::Data::from(Arc::clone(&payments.merchants)))
             .app_data(web::Data::from(Arc::clone(&payments.programmes)))
             .app_data(web::Data::new(payments))
+            .app_data(web::Data::new(books))
             .app_data(web::Data::from(hook_policy))
             .app_data(web::Data::new(hook_wake))
             .app_data(web::Data::new(exporter))
@@ -161,6 +169,7 @@ fn routes(config: &mut ServiceConfig) {
         .configure(profile::routes)
         .configure(loyalty::routes)
         .configure(billers::routes)
+        .configure(books::routes)
         .configure(hooks::routes)
         .configure(requests::routes)
         .configure(sandbox::routes)
@@ -211,6 +220,7 @@ fn methods() -> &'static Methods {
         (name = "customers", description = "Customers, balances, statements, cards"),
         (name = "merchants", description = "Who is paid"),
         (name = "loyalty", description = "Programmes, campaigns, rules, budgets"),
+        (name = "ledger", description = "The books as they are: accounts, assets, transactions, records"),
         (name = "hooks", description = "Endpoints that are told what happened"),
         (name = "sandbox", description = "What only sandboxes have"),
         (name = "node", description = "How this node fares"),
