@@ -8,6 +8,7 @@ mod contract;
 mod crash;
 mod database;
 mod edge;
+mod export;
 mod faults;
 mod fleet;
 mod hooks;

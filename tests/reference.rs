@@ -18,6 +18,9 @@ const REFUSED: &[(&str, u16)] = &[
     ("get_hook_replay", 404),
     ("replay_hook_delivery", 404),
     ("cancel_hook_replay", 404),
+    // Both accounts are the same nobody's; a transaction's place is a number, and none is made to stand here.
+    ("post_transactions", 422),
+    ("get_transaction", 404),
 ];
 
 /// Where the collection has hooks go.

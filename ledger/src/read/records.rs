@@ -7,6 +7,8 @@ use diesel::sql_types::BigInt;
 use diesel::{PgConnection, RunQueryDsl};
 
 use crate::bind::{Arg, statement};
+use crate::follow::{self, Written};
+use crate::forks::Lines;
 use crate::store::{self, StoreError, rows};
 use crate::{JournalId, Record};
 
@@ -84,4 +86,26 @@ pub fn at(conn: &mut PgConnection, journal: JournalId, seqs: &[i64]) -> Result<V
     let mut found = rows::records_at(conn, journal, seqs)?;
     found.sort_by_key(|record| seqs.iter().position(|seq| *seq == record.seq));
     Ok(found)
+}
+
+/// The companions of the records from `first` to `last`, in seq order.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn companions(
+    conn: &mut PgConnection,
+    journal: JournalId,
+    first: i64,
+    last: i64,
+) -> Result<Vec<Written>, StoreError> {
+    follow::companions(conn, journal, first, last)
+}
+
+/// Under which fork each record of a journal was written; none when there are no such books.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn lines(conn: &mut PgConnection, journal: JournalId) -> Result<Option<Lines>, StoreError> {
+    let head = store::head(conn, journal)?;
+    head.map(|head| Lines::read(conn, journal, head.fork)).transpose()
 }

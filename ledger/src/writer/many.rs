@@ -25,7 +25,7 @@ impl Journal {
     /// Never call this with a transaction open.
     pub async fn submit_all(&self, requests: Vec<Request>, deadline: Instant) -> Answers {
         let requests: Vec<Arc<Request>> = requests.into_iter().map(Arc::new).collect();
-        let answers = self.all_here(&requests, deadline).await;
+        let answers = answers(self.enqueue_all(&requests, deadline, 0)).await;
         let Some(transport) = &self.0.config.transport else { return answers };
         let forwarded = requests.into_iter().zip(answers).map(async |(request, answer)| match answer {
             Err(JournalError::NotLeader { .. }) => self.forward(transport.as_ref(), request, deadline).await,
@@ -49,7 +49,9 @@ impl Journal {
         answers(waiting).await
     }
 
-    async fn all_here(&self, requests: &[Arc<Request>], deadline: Instant) -> Answers {
+    /// The same where this node leads, and never at another one: for whoever needs them done in this order, whatever
+    /// happens on the way. What was not done, and all after it, can be asked again.
+    pub async fn submit_all_here(&self, requests: &[Arc<Request>], deadline: Instant) -> Answers {
         answers(self.enqueue_all(requests, deadline, 0)).await
     }
 

@@ -38,7 +38,7 @@ struct NewAsset {
     #[schema(example = "EUR", min_length = 1, max_length = 32, pattern = "^[A-Za-z][A-Za-z0-9:_-]{0,31}$")]
     code: String,
     /// Decimals of its minor unit, 0 to 6: 2 for EUR, 0 for points. It never changes.
-    #[schema(minimum = 0, maximum = 6)]
+    #[schema(example = 2, minimum = 0, maximum = 6)]
     scale: i16,
 }
 
