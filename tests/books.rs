@@ -511,3 +511,85 @@ async fn whoever_follows_gets_every_record_once_and_is_woken_by_the_next() {
         desk.api.get(&format!("/v1/ledger/records?{wrong}")).await.expect_problem(400, "request-malformed");
     }
 }
+
+/// Reads a stream of events until there are so many of them, or it ends.
+async fn events(app: &TestApp, api: &Api, last: i64, count: usize) -> Vec<(String, Value)> {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut stream = tokio::net::TcpStream::connect(app.authority()).await.unwrap();
+    let key = &api.key;
+    let request = format!(
+        "GET /v1/ledger/records HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\n\
+         accept: text/event-stream\r\nlast-event-id: {last}\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut text = String::new();
+    let mut bytes = [0; 65_536];
+    loop {
+        let found: Vec<(String, Value)> = text
+            .split("\n\n")
+            .filter_map(|event| {
+                let line = |name: &str| Some(event.lines().find_map(|line| line.strip_prefix(name))?.trim().to_owned());
+                Some((line("event:")?, serde_json::from_str(&line("data:")?).ok()?))
+            })
+            .collect();
+        if found.len() >= count {
+            return found;
+        }
+        let read = tokio::time::timeout(Duration::from_secs(20), stream.read(&mut bytes)).await.unwrap().unwrap();
+        if read == 0 {
+            return found;
+        }
+        text.push_str(std::str::from_utf8(&bytes[..read]).unwrap());
+    }
+}
+
+#[tokio::test]
+async fn a_stream_goes_on_from_the_last_event_and_follows_what_is_posted() {
+    let desk = Desk::open().await;
+    let wallet = desk.wallet(7).await;
+    let before = desk.head().await;
+    let writer = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        for _ in 0..50 {
+            desk.api.post(POST, &json!({"transfers": [leg(desk.source, wallet, 1)]})).await.expect(201);
+        }
+    };
+    let (seen, ()) = tokio::join!(events(&desk.app, &desk.api, before - 1, 51), writer);
+    let seqs: Vec<i64> = seen.iter().map(|(_, record)| record["seq"].as_i64().unwrap()).collect();
+    assert_eq!(seqs, (before..before + 51).collect::<Vec<_>>());
+    assert!(seen.iter().all(|(name, _)| name == "record"));
+    assert_eq!(seen[0].1["transfers"][0]["credit"]["balance"], "7");
+    let wrong = [("accept", "text/event-stream"), ("last-event-id", "x")];
+    let wrong = desk.api.send(Method::GET, "/v1/ledger/records", &wrong, "".into()).await.unwrap();
+    wrong.expect_problem(400, "request-malformed");
+}
+
+/// A server that stops does not wait for those who follow, and tells them where to go on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_ends_with_a_word_when_the_node_stops() {
+    let mut desk = Desk::open().await;
+    desk.wallet(7).await;
+    let head = desk.head().await;
+    let (authority, key) = (desk.app.authority(), desk.api.key.clone());
+    let reading = std::thread::spawn(move || {
+        use std::io::{Read, Write};
+        let mut stream = std::net::TcpStream::connect(authority).unwrap();
+        let request = format!(
+            "GET /v1/ledger/records?after={head} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\n\
+             accept: text/event-stream\r\nconnection: close\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut text = String::new();
+        _ = stream.read_to_string(&mut text);
+        text
+    });
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let began = std::time::Instant::now();
+    tokio::task::block_in_place(|| desk.app.restart());
+    assert!(began.elapsed() < Duration::from_secs(10), "it does not wait for whoever follows");
+    let text = reading.join().unwrap();
+    assert!(
+        text.contains("event: end") && text.contains(&format!(r#"{{"reason":"stopping","after":{head}}}"#)),
+        "{text}"
+    );
+}

@@ -6,7 +6,7 @@
 //! be sent without it. Pure, like all of [`apply`](super).
 
 use super::{Applied, State};
-use crate::{Answer, Body, JournalError, Record};
+use crate::{Answer, Body, JournalError, Record, Refusal};
 
 /// The place of the first request that does not happen, if there is one.
 #[must_use]
@@ -15,8 +15,8 @@ pub fn fails_at(applied: &Applied) -> Option<usize> {
     applied.answers.iter().position(|answer| answer.as_ref().map_or(true, refused))
 }
 
-/// What is left of a batch that fails at `place`: the refusal there, as the one record after the state's, or, for what is
-/// no request, nothing at all.
+/// What is left of a batch that fails at `place`: the refusal there, as the one record after the state's. Nothing at all
+/// for what is no request, nor for one that only the batch itself stood in the way of: a claim that two of it make.
 #[must_use]
 pub fn only(state: &State, applied: Applied, place: usize) -> Applied {
     let Applied { mut records, answers, .. } = applied;
@@ -27,14 +27,14 @@ pub fn only(state: &State, applied: Applied, place: usize) -> Applied {
         ..Applied::default()
     };
     match answers.into_iter().nth(place) {
-        Some(Ok(index)) if index < records.len() => {
+        Some(Ok(index)) if records.get(index).is_some_and(|record| !is_rivalry(record, state.seq)) => {
             let record = records.swap_remove(index);
             (left.seq, left.last_us) = (state.seq.saturating_add(1), record.recorded_us);
             left.records.push(Record { seq: left.seq, ..record });
             left.answers.push(Ok(0));
         }
-        Some(answer) => left.answers.push(answer),
-        None => {}
+        Some(Err(invalid)) => left.answers.push(Err(invalid)),
+        Some(Ok(_)) | None => {}
     }
     left
 }
@@ -53,6 +53,11 @@ pub fn already(replays: &mut Vec<Option<Result<Answer, JournalError>>>) -> Optio
     let place = replays.iter().position(stands_in_the_way).unwrap_or(used);
     let replays = std::mem::take(replays).into_iter();
     Some(replays.map(|replay| replay.unwrap_or(Err(JournalError::Linked { place }))).collect())
+}
+
+/// Refused for what another request of the same batch would have done, after the seq that stands.
+fn is_rivalry(record: &Record, stands: i64) -> bool {
+    matches!(record.body, Body::Refused { refusal: Refusal::ClaimSpent { seq } } if seq > stands)
 }
 
 fn is_refusal(record: &Record) -> bool {

@@ -7,6 +7,7 @@ mod accounts;
 mod amounts;
 mod batches;
 mod limits;
+mod linked;
 mod time;
 
 use ledger::apply::{Applied, State};

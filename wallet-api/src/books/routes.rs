@@ -24,9 +24,9 @@ use crate::platform::problem::Problem;
 use crate::platform::reply::created;
 
 pub(super) fn routes(config: &mut ServiceConfig) {
+    transactions::routes(config);
     config.service(define_asset).service(list_assets).service(open_account).service(list_accounts);
     config.service(get_account).service(list_entries).service(get_totals);
-    transactions::routes(config);
     records::routes(config);
 }
 

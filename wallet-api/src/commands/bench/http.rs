@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use diesel::{Connection, PgConnection};
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use rust_decimal::Decimal;
 use serde::Serialize;
 use serde_json::json;
@@ -215,12 +216,12 @@ impl Desk {
     async fn open(address: SocketAddr, key: &str) -> anyhow::Result<Self> {
         let client = Client::new(&format!("http://{address}"), key)?;
         client.post("/v1/ledger/assets", Uuid::nil(), &json!({"code": "EUR", "scale": 2})).await?.done()?;
-        let mut accounts = Vec::new();
-        for number in 0..ACCOUNTS {
-            let id = derived("bench", &[&number.to_be_bytes()]);
+        let ids = (0..ACCOUNTS).map(|number| derived("bench", &[&number.to_be_bytes()]));
+        let open = async |id: Uuid| -> anyhow::Result<String> {
             client.post("/v1/ledger/accounts", id, &json!({"id": id, "asset": "EUR"})).await?.done()?;
-            accounts.push(id.to_string());
-        }
+            Ok(id.to_string())
+        };
+        let accounts: Vec<String> = stream::iter(ids).map(open).buffered(64).try_collect().await?;
         Ok(Self { accounts: accounts.into(), authorization: format!("Bearer {key}").into() })
     }
 
