@@ -250,7 +250,8 @@ impl Journal {
         let request = Arc::new(request);
         match self.submit_here(Arc::clone(&request), deadline).await {
             Err(JournalError::NotLeader { leader }) => match &self.0.config.transport {
-                Some(transport) => self.forward(transport.as_ref(), request, deadline).await,
+                // Apart: where this node leads, thousands wait here who need nothing of it.
+                Some(transport) => Box::pin(self.forward(transport.as_ref(), request, deadline)).await,
                 None => Err(JournalError::NotLeader { leader }),
             },
             answer => answer,

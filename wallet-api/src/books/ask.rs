@@ -68,7 +68,8 @@ pub(super) struct Asker<'a> {
 }
 
 impl Books {
-    /// Posts what a body asks for. `key` is the request's own, which only a single transaction needs.
+    /// Posts what a body asks for. `key` is the request's own, which only a single transaction needs. What only several
+    /// need lies apart: a thousand requests wait at a time, and each is as large as the largest of its ways.
     pub(super) async fn post(
         &self,
         asker: &Asker<'_>,
@@ -88,8 +89,8 @@ impl Books {
                     return Err(field("/transactions", "One to a thousand."));
                 }
                 match mode {
-                    Mode::Independent => self.post_each(asker, &assets, items).await,
-                    Mode::Atomic => self.post_together(asker, &assets, items).await,
+                    Mode::Independent => Box::pin(self.post_each(asker, &assets, items)).await,
+                    Mode::Atomic => Box::pin(self.post_together(asker, &assets, items)).await,
                 }
             }
             _ => Err(field("", "Either `transfers` of one transaction, or `mode` and `transactions`.")),

@@ -25,6 +25,8 @@ use crate::platform::problem::{FieldError, Problem};
 
 /// How long a body may take to come, as long as its head: whoever sends a byte a second keeps no place for long (T56).
 const WHOLE_WITHIN: Duration = Duration::from_secs(5);
+/// Most bytes that are kept ready for a body before any of it is here.
+const BEGIN_WITH: usize = 64 * 1024;
 /// Deepest nesting of objects and arrays.
 const DEPTH: usize = 32;
 
@@ -74,8 +76,9 @@ impl<T: DeserializeOwned + 'static> FromRequest for Json<T> {
         let limit = req.app_data::<BodyLimit>().copied().unwrap_or_default();
         let (checked, payload) = (check_headers(req, limit), payload.take());
         async move {
-            checked?;
-            let bytes = timeout(WHOLE_WITHIN, read(payload, limit)).await.unwrap_or_else(|_| Err(too_slow()))?;
+            let announced = checked?;
+            let bytes =
+                timeout(WHOLE_WITHIN, read(payload, limit, announced)).await.unwrap_or_else(|_| Err(too_slow()))?;
             let source = parse(&bytes)?;
             let value = serde_path_to_error::deserialize(&source).map_err(|error| mistyped(&error))?;
             Ok(Self { value, source })
@@ -104,8 +107,8 @@ impl<const LIMIT: usize> FromRequest for JsonBytes<LIMIT> {
     fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let (checked, payload) = (check_headers(req, BodyLimit(LIMIT)), payload.take());
         async move {
-            checked?;
-            let bytes = timeout(WHOLE_WITHIN, read(payload, BodyLimit(LIMIT))).await;
+            let announced = checked?;
+            let bytes = timeout(WHOLE_WITHIN, read(payload, BodyLimit(LIMIT), announced)).await;
             bytes.unwrap_or_else(|_| Err(too_slow())).map(Self)
         }
         .boxed_local()
@@ -145,17 +148,20 @@ pub fn read_object(text: &str) -> Result<Option<Map<String, Value>>, Problem> {
     })
 }
 
-fn check_headers(req: &HttpRequest, limit: BodyLimit) -> Result<(), Problem> {
+/// Refuses by its headers what need not be read, and tells how many bytes were announced.
+fn check_headers(req: &HttpRequest, limit: BodyLimit) -> Result<usize, Problem> {
     if req.content_type() != "application/json" {
         let remedy = "Send JSON, with Content-Type: application/json.";
         return Err(Problem::new(415, "media-type-unsupported", "We do not read this kind of body", remedy));
     }
     let announced = req.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    if announced.is_some_and(|length: usize| length > limit.0) { Err(too_large(limit)) } else { Ok(()) }
+    let announced: usize = announced.unwrap_or(0);
+    if announced > limit.0 { Err(too_large(limit)) } else { Ok(announced) }
 }
 
-async fn read(mut payload: Payload, limit: BodyLimit) -> Result<BytesMut, Problem> {
-    let mut bytes = BytesMut::new();
+async fn read(mut payload: Payload, limit: BodyLimit, announced: usize) -> Result<BytesMut, Problem> {
+    // Room for what was announced, and never more than it takes to begin: whoever announces need not send.
+    let mut bytes = BytesMut::with_capacity(announced.min(BEGIN_WITH));
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|error| {
             tracing::debug!(%error, "body broke off");
