@@ -230,14 +230,16 @@ impl<'a> ItemBody<'a> {
         match result {
             Ok(Answer { record, replayed }) => {
                 let bare = Self { seq: Some(record.seq), recorded_at: Some(moment(record.recorded_us)), ..bare };
-                match &record.body {
-                    Body::Refused { refusal } => {
-                        let told = describe_refusal(refusal, record.seq).body(lang);
-                        Self { status: "refused", code: Some(refusal_code(refusal)), detail: Some(told.detail), ..bare }
-                    }
-                    _ if *replayed => Self { status: "replayed", ..bare },
-                    _ => Self { status: "posted", ..bare },
+                if let Body::Refused { refusal } = &record.body {
+                    let told = describe_refusal(refusal, record.seq).body(lang);
+                    return Self {
+                        status: "refused",
+                        code: Some(refusal_code(refusal)),
+                        detail: Some(told.detail),
+                        ..bare
+                    };
                 }
+                Self { status: if *replayed { "replayed" } else { "posted" }, ..bare }
             }
             Err(problem) => {
                 let status = match problem.code() {

@@ -134,13 +134,15 @@ impl Wish<'_, '_> {
 
     /// What the journal says, with the place in the body that it is about.
     pub(super) fn place(&self, error: ledger::JournalError, at: &str) -> Problem {
-        let account = match &error {
-            ledger::JournalError::Invalid(
-                ledger::Invalid::UnknownAccount { account }
-                | ledger::Invalid::SameAccount { account }
-                | ledger::Invalid::AssetMismatch { account },
-            ) => Some(*account),
-            _ => None,
+        let account = if let ledger::JournalError::Invalid(
+            ledger::Invalid::UnknownAccount { account }
+            | ledger::Invalid::SameAccount { account }
+            | ledger::Invalid::AssetMismatch { account },
+        ) = &error
+        {
+            Some(*account)
+        } else {
+            None
         };
         let problem = error.describe();
         match account.and_then(|account| self.side(account)) {

@@ -155,10 +155,8 @@ fn write(
 }
 
 fn claim(record: &Record) -> Option<Uuid> {
-    match &record.body {
-        Body::Transaction { claim, .. } => claim.map(|claim| claim.0),
-        _ => None,
-    }
+    let Body::Transaction { claim, .. } = &record.body else { return None };
+    claim.map(|claim| claim.0)
 }
 
 fn progress(head: i64) -> ProgressBar {

@@ -270,10 +270,8 @@ impl CompanionLine {
 
 /// Of what the record of a line that was done says, the part that a line can be held against.
 pub(super) fn posted(record: &Record) -> &[Posted] {
-    match &record.body {
-        ledger::Body::Transaction { transfers, .. } => transfers,
-        _ => &[],
-    }
+    let ledger::Body::Transaction { transfers, .. } = &record.body else { return &[] };
+    transfers
 }
 
 fn meta_of(raw: Option<&String>, meta: Option<&serde_json::Map<String, serde_json::Value>>) -> Vec<u8> {

@@ -263,7 +263,12 @@ impl<'a> Desk<'a> {
                 }
                 Ok(self.opened(number, &line, bytes))
             }
-            line => Ok(self.request(number, line, bytes)),
+            line @ (Line::Account(_)
+            | Line::Transaction(_)
+            | Line::Frozen(_)
+            | Line::Refused(_)
+            | Line::Abandoned(_)
+            | Line::ClockMoved(_)) => Ok(self.request(number, line, bytes)),
         }
     }
 
