@@ -1,12 +1,14 @@
 //! End-to-end, contract and fault tests of the whole house, one file per journey. The harness is `tessera_tests`.
 
 mod backup;
+mod books;
 mod config;
 mod consumers;
 mod contract;
 mod crash;
 mod database;
 mod edge;
+mod export;
 mod faults;
 mod fleet;
 mod holds;

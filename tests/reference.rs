@@ -23,6 +23,9 @@ const REFUSED: &[(&str, u16)] = &[
     ("get_consistency", 404),
     ("get_inclusion", 404),
     ("get_receipt", 404),
+    // Both accounts are the same nobody's; a transaction's place is a number, and none is made to stand here.
+    ("post_transactions", 422),
+    ("get_transaction", 404),
 ];
 
 /// Where the collection has hooks go.

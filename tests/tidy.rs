@@ -10,13 +10,15 @@ use serde_json::{Map, Value, json};
 use tessera_tests::{Api, TestApp, fresh_key};
 use wallet_api::platform::keyring::Scope;
 
-const SLICES: [&str; 8] = ["billers", "engagement", "identity", "loyalty", "payments", "profile", "proofs", "sandbox"];
+const SLICES: [&str; 9] =
+    ["billers", "books", "engagement", "identity", "loyalty", "payments", "profile", "proofs", "sandbox"];
 
 /// Where SQL stands outside a `store`, and why.
 const SQL_ELSEWHERE: &[(&str, &str)] = &[
     ("ledger/src/follow", "the journal's reading side is small modules, each its own store"),
     ("ledger/src/health.rs", "the journal's reading side is small modules, each its own store"),
     ("ledger/src/forks.rs", "the journal's lines of history are one small module, its own store"),
+    ("ledger/src/read/", "the journal's reading side is small modules, each its own store"),
     ("ledger/src/read.rs", "the journal's reading side is small modules, each its own store"),
     ("ledger/src/verify/", "verify shares no statement with what it checks"),
     ("ledger/src/writer/session.rs", "settings of the writer's sessions"),

@@ -140,7 +140,9 @@ pub struct Account {
 }
 
 impl Account {
-    pub(crate) fn opened(new: &NewAccount, id: AccountId) -> Self {
+    /// An account as it is right after its opening.
+    #[must_use]
+    pub fn opened(new: &NewAccount, id: AccountId) -> Self {
         Self {
             id,
             public_id: new.public_id,

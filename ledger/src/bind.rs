@@ -15,6 +15,7 @@ use uuid::Uuid;
 pub(crate) enum Arg<'a> {
     Int(i64),
     Int4(i32),
+    OptionInt(Option<i64>),
     Text(&'a str),
     Uuid(Uuid),
     Bytes(&'a [u8]),
@@ -58,6 +59,7 @@ fn bind<'b>(out: &mut AstPass<'_, 'b, Pg>, arg: &'b Arg<'b>) -> QueryResult<()> 
     match arg {
         Arg::Int(value) => out.push_bind_param::<BigInt, _>(value),
         Arg::Int4(value) => out.push_bind_param::<Integer, _>(value),
+        Arg::OptionInt(value) => out.push_bind_param::<Nullable<BigInt>, _>(value),
         Arg::Text(value) => out.push_bind_param::<Text, _>(*value),
         Arg::Uuid(value) => out.push_bind_param::<SqlUuid, _>(value),
         Arg::Bytes(value) => out.push_bind_param::<Binary, _>(*value),

@@ -2,6 +2,9 @@
 //!
 //! Every answer that matters carries the seq it was true at. Not here yet: balances at a past date.
 
+pub mod accounts;
+pub mod records;
+
 use diesel::sql_types::{BigInt, Binary, Bool, Integer, Nullable, Uuid as SqlUuid};
 use diesel::{PgConnection, RunQueryDsl};
 use uuid::Uuid;

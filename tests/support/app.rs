@@ -114,6 +114,7 @@ async fn serve(url: String, started: &mpsc::Sender<(SocketAddr, Journal)>, stopp
     assert!(node.parts.journal.wait_until_leading(Duration::from_secs(20)).await);
     started.send((server.address, node.parts.journal.clone())).unwrap();
     _ = stopped.await; // a dropped sender is an order to stop too
+    node.parts.books.end_streams();
     server.stop().await;
     node.stop().await;
 }

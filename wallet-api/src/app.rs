@@ -12,6 +12,7 @@ use utoipa_actix_web::AppExt;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::billers::Merchants;
+use crate::books::{self, Books};
 use crate::engagement::hooks;
 use crate::loyalty::Programmes;
 use crate::payments::{Payments, Refusals};
@@ -37,6 +38,8 @@ pub struct Parts {
     pub journal: Journal,
     /// Payments, and through them customers, merchants and programmes.
     pub payments: Payments,
+    /// The books as they are.
+    pub books: Books,
     /// Where hooks may go.
     pub hook_policy: Arc<hooks::guard::Policy>,
     /// Wakes who sends hooks.
@@ -58,6 +61,9 @@ const CLASSES: Classes = &[
     ("POST", "/v1/payments", Class::Money),
     ("POST", "/v1/top-ups", Class::Money),
     ("POST", "/v1/campaigns/{id}/fund", Class::Money),
+    ("POST", "/v1/ledger/transactions", Class::Money),
+    ("GET", "/v1/ledger/records", Class::Bulk),
+    ("GET", "/v1/ledger/totals", Class::Bulk),
     ("GET", "/v1/requests/{key}", Class::Money),
     ("POST", "/v1/requests/{key}/resolve", Class::Money),
     ("POST", "/v1/quotes", Class::Read),
@@ -97,9 +103,10 @@ impl Parts {
             programmes: Arc::new(Programmes::default()),
             refusals: Arc::new(Refusals::default()),
         };
+        let books = Books::new(platform.clone(), journal.clone());
         let limits = Limits::new(Policy::default(), CLASSES, look(&journal));
         let (hook_policy, redis, proofs) = (Arc::new(hook_policy), redis::State::default(), Proofs::default());
-        Self { platform, journal, payments, hook_policy, hook_wake, link, exporter, limits, redis, proofs }
+        Self { platform, journal, payments, books, hook_policy, hook_wake, link, exporter, limits, redis, proofs }
     }
 }
 
@@ -135,7 +142,7 @@ pub fn configure(parts: &Parts) -> impl FnOnce(&mut web::ServiceConfig) + use<> 
     let parts = parts.clone();
     move |config| {
         let ready = ready_check(&parts);
-        let Parts { platform, journal, payments, hook_policy, hook_wake, link, exporter, limits, redis, proofs } =
+        let Parts { platform, journal, payments, books, hook_policy, hook_wake, link, exporter, limits, redis, proofs } =
             parts;
         config
             .app_data(web::Data::new(platform))
@@ -144,6 +151,7 @@ pub fn configure(parts: &Parts) -> impl FnOnce(&mut web::ServiceConfig) + use<> 
             .app_data(web::Data::from(Arc::clone(&payments.merchants)))
             .app_data(web::Data::from(Arc::clone(&payments.programmes)))
             .app_data(web::Data::new(payments))
+            .app_data(web::Data::new(books))
             .app_data(web::Data::from(hook_policy))
             .app_data(web::Data::new(hook_wake))
             .app_data(web::Data::new(exporter))
@@ -152,16 +160,18 @@ pub fn configure(parts: &Parts) -> impl FnOnce(&mut web::ServiceConfig) + use<> 
             .app_data(web::Data::new(proofs))
             .app_data(methods().clone())
             .route("/metrics", web::get().to(get_metrics));
+        routes(&mut ServiceConfig::new(config));
         common(ready)(config);
         link::routes(link)(config);
         reference::routes(written_reference)(config);
-        routes(&mut ServiceConfig::new(config));
     }
 }
 
-/// Every slice's routes.
+/// Every slice's routes. They are tried in this order, and those with an id in them by a regular expression each: the
+/// address that is asked tens of thousands of times a second comes first.
 fn routes(config: &mut ServiceConfig) {
     config
+        .configure(books::routes)
         .configure(payments::routes)
         .configure(profile::routes)
         .configure(loyalty::routes)
@@ -217,6 +227,7 @@ fn methods() -> &'static Methods {
         (name = "customers", description = "Customers, balances, statements, cards"),
         (name = "merchants", description = "Who is paid"),
         (name = "loyalty", description = "Programmes, campaigns, rules, budgets"),
+        (name = "ledger", description = "The books as they are: accounts, assets, transactions, records"),
         (name = "hooks", description = "Endpoints that are told what happened"),
         (name = "proofs", description = "The signed log of the journal, and receipts of it"),
         (name = "sandbox", description = "What only sandboxes have"),

@@ -5,6 +5,7 @@
 
 pub mod app;
 pub mod billers;
+pub mod books;
 pub mod commands;
 pub mod engagement;
 pub mod identity;

@@ -40,7 +40,7 @@ struct Stage {
 enum Take {
     /// Only what can be spent now.
     Active,
-    /// Also what cannot be spent yet.
+    /// Also what cannot be spent yet, or no longer: all there is.
     Any,
 }
 
@@ -188,8 +188,9 @@ impl Draft {
             let standing = page.and_then(|page| page.lots.get(lot)).copied().unwrap_or_default();
             standing.remaining.saturating_sub(standing.held)
         };
-        let in_order = page.into_iter().flat_map(|page| page.lots.keys()).filter(|lot| lot.expires_us > at.now_us);
-        let usable = in_order.filter(|lot| take == Take::Any || lot.activates_us <= at.now_us);
+        let in_order = page.into_iter().flat_map(|page| page.lots.keys());
+        let now = |lot: &&Lot| lot.activates_us <= at.now_us && lot.expires_us > at.now_us;
+        let usable = in_order.filter(|lot| take == Take::Any || now(lot));
         let first = first.iter().map(|piece| (&piece.lot, piece.minor));
         let (preferred, mut all) = (first.len(), first.chain(usable.map(|lot| (lot, NEVER))));
         for (lot, most) in &mut all {

@@ -80,16 +80,22 @@ impl Pass<'_> {
         Ok(before)
     }
 
-    /// The difference that a changed allowance makes to what is left of the present period.
-    pub(super) fn adjust_allowance(&mut self, public_id: Uuid, difference: i64) -> Result<(), Decline> {
-        let Some(account) = self.account(public_id).copied() else { return Ok(()) };
-        let Some(pool) = account.nature.counterpart().filter(|_| difference != 0) else { return Ok(()) };
+    /// The difference that a changed allowance makes to what is left of the present period; none when it makes none.
+    pub(super) fn draft_adjustment(&self, account: &Account, difference: i64) -> Result<Option<Draft>, Decline> {
+        let Some(pool) = account.nature.counterpart().filter(|_| difference != 0) else { return Ok(None) };
         let mut draft = Draft::default();
-        self.draft_account(&mut draft, public_id)?;
+        self.draft_account(&mut draft, account.public_id)?;
         self.draft_account(&mut draft, pool)?;
-        draft.shift(public_id, pool, difference, More::default())?;
-        self.keep_due(public_id, draft, 0, account.period_us);
-        Ok(())
+        draft.shift(account.public_id, pool, difference, More::default())?;
+        Ok(Some(draft))
+    }
+
+    /// Writes that difference, after the change itself: `changed` is the account under its new rules.
+    pub(super) fn keep_adjustment(&mut self, changed: &Account, mut draft: Draft) {
+        for account in draft.accounts.iter_mut().filter(|account| account.id == changed.id) {
+            account.nature = changed.nature;
+        }
+        self.keep_due(changed.public_id, draft, 0, changed.period_us);
     }
 
     /// Holds on this account whose time is over, the earliest first.

@@ -43,7 +43,7 @@ impl Pass<'_> {
 
     pub(super) fn change(&mut self, request: &Request, account: Uuid, change: Change) -> Result<usize, Decline> {
         let found = *self.account(account).ok_or(Invalid::UnknownAccount { account })?;
-        let mut difference = 0;
+        let mut adjusting = None;
         let changed = match (change, found.nature) {
             (Change::Limits { floor, ceiling }, nature) => {
                 if nature != Nature::Plain && floor != found.floor {
@@ -59,7 +59,7 @@ impl Pass<'_> {
                 Account { floor, ceiling, ..found }
             }
             (Change::Allowance { minor }, Nature::Quota { pool, allowance, period, calendar }) => {
-                difference = minor.saturating_sub(allowance);
+                adjusting = self.draft_adjustment(&found, minor.saturating_sub(allowance))?;
                 Account { nature: Nature::Quota { pool, allowance: minor, period, calendar }, ..found }
             }
             (Change::Allowance { .. }, Nature::Plain | Nature::Lots { .. }) => {
@@ -72,7 +72,9 @@ impl Pass<'_> {
         };
         self.applied.changed.insert(changed.id, changed);
         let index = self.record(request, account, Body::Changed { account, change });
-        self.adjust_allowance(account, difference)?;
+        if let Some(draft) = adjusting {
+            self.keep_adjustment(&changed, draft);
+        }
         Ok(index)
     }
 

@@ -13,6 +13,7 @@
 mod draft;
 mod due;
 mod events;
+pub mod linked;
 mod pass;
 mod working;
 

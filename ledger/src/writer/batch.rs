@@ -12,7 +12,7 @@ use super::book::{self, Book, unavailable, unreadable};
 use super::queue::{Reply, Ticket};
 use super::term::Term;
 use super::{Answer, Inner, JournalError, lock, session};
-use crate::apply::{Applied, Map, apply};
+use crate::apply::{Applied, Map, apply, linked};
 use crate::canonical::{Place, canonical_bytes, key_bytes};
 use crate::probe;
 use crate::store::post::{self, Commit, Rows};
@@ -49,12 +49,13 @@ struct Asked {
 
 impl Writer<'_> {
     fn serve(&mut self, journal: JournalId, tickets: Vec<Ticket>) -> Result<(), TermOver> {
+        let linked = tickets.first().is_some_and(|ticket| ticket.linked > 0);
         let (asked, replies) = gather(tickets);
         if asked.is_empty() {
             return Ok(());
         }
         self.term.begin_flight(replies);
-        let answers = match self.decide(journal, &asked) {
+        let answers = match self.decide(journal, &asked, linked) {
             Ok(answers) => answers,
             Err(error) => {
                 if error == JournalError::OutcomeUnknown {
@@ -85,6 +86,7 @@ impl Writer<'_> {
         &mut self,
         journal: JournalId,
         asked: &[Asked],
+        linked: bool,
     ) -> Result<Vec<Result<Answer, JournalError>>, JournalError> {
         if !self.books.contains_key(&journal) {
             let book = book::open(&mut self.conn, self.inner, journal, self.term.epoch)?;
@@ -97,13 +99,17 @@ impl Writer<'_> {
             *replay = Some(Err(JournalError::DeadlinePassed));
         }
         refuse_rivals(asked, &mut replays);
+        if linked && let Some(answers) = linked::already(&mut replays) {
+            return Ok(answers);
+        }
         let fresh: Vec<&Request> = asked
             .iter()
             .zip(&replays)
             .filter(|(_, replay)| replay.is_none())
             .map(|(one, _)| one.request.as_ref())
             .collect();
-        let mut posted = self.post(journal, &fresh)?.into_iter();
+        let posted = if linked { self.post_linked(journal, &fresh)? } else { self.post(journal, &fresh)? };
+        let mut posted = posted.into_iter();
         let answer = |replay: Option<_>| replay.or_else(|| posted.next()).unwrap_or(Err(JournalError::OutcomeUnknown));
         Ok(replays.into_iter().map(answer).collect())
     }
@@ -138,10 +144,42 @@ impl Writer<'_> {
         journal: JournalId,
         fresh: &[&Request],
     ) -> Result<Vec<Result<Answer, JournalError>>, JournalError> {
+        let applied = self.apply(journal, fresh)?;
+        self.commit(journal, fresh, applied)
+    }
+
+    /// The same, all or none.
+    fn post_linked(
+        &mut self,
+        journal: JournalId,
+        fresh: &[&Request],
+    ) -> Result<Vec<Result<Answer, JournalError>>, JournalError> {
+        let applied = self.apply(journal, fresh)?;
+        let Some(place) = linked::fails_at(&applied) else { return self.commit(journal, fresh, applied) };
+        let book = self.books.get(&journal).ok_or(JournalError::NoSuchJournal)?;
+        let only = linked::only(&book.state, applied, place);
+        let failed: Vec<&Request> = fresh.iter().skip(place).take(1).copied().collect();
+        let mut answers: Vec<_> = fresh.iter().map(|_| Err(JournalError::Linked { place })).collect();
+        if let Some((answer, why)) = answers.get_mut(place).zip(self.commit(journal, &failed, only)?.pop()) {
+            *answer = why;
+        }
+        Ok(answers)
+    }
+
+    fn apply(&mut self, journal: JournalId, fresh: &[&Request]) -> Result<Applied, JournalError> {
         let book = self.books.get_mut(&journal).ok_or(JournalError::NoSuchJournal)?;
         let now_us = self.term.now_us();
         let found = probe::probe(&mut self.conn, journal, &mut book.state, fresh, now_us).map_err(unreadable)?;
-        let applied = apply(&book.state, fresh, now_us, &found);
+        Ok(apply(&book.state, fresh, now_us, &found))
+    }
+
+    fn commit(
+        &mut self,
+        journal: JournalId,
+        fresh: &[&Request],
+        applied: Applied,
+    ) -> Result<Vec<Result<Answer, JournalError>>, JournalError> {
+        let book = self.books.get_mut(&journal).ok_or(JournalError::NoSuchJournal)?;
         if !applied.records.is_empty() {
             let place = Place { journal, fork: book.fork };
             let digest = chain(&book.digest, place, fresh, &applied, &book.state.assets);
@@ -219,7 +257,7 @@ fn gather(tickets: Vec<Ticket>) -> (Vec<Asked>, Vec<Reply>) {
     let now = Instant::now();
     let mut places: Map<Key, usize> = Map::default();
     let mut groups: Vec<(Arc<Request>, bool, Vec<Reply>)> = Vec::with_capacity(tickets.len());
-    for Ticket { request, deadline, reply } in tickets {
+    for Ticket { request, deadline, reply, .. } in tickets {
         let late = deadline < now;
         let place = *places.entry(request.key).or_insert(groups.len());
         match groups.get_mut(place) {
@@ -357,7 +395,7 @@ mod tests {
         let request = Arc::new(request);
         let now = Instant::now();
         let deadline = if late { now - Duration::from_secs(1) } else { now + Duration::from_secs(60) };
-        Ticket { request, deadline, reply: oneshot::channel().0 }
+        Ticket { request, deadline, reply: oneshot::channel().0, linked: 0 }
     }
 
     /// Which ticket's request is kept of each key and body, how many wait for it, and whether none of them is in time.

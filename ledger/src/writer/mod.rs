@@ -14,6 +14,7 @@ mod batch;
 mod book;
 mod forward;
 mod lead;
+mod many;
 mod queue;
 mod session;
 mod slots;
@@ -101,6 +102,12 @@ pub enum JournalError {
     /// The deadline passed before the request's turn; nothing happened.
     #[error("the deadline passed before it was tried")]
     DeadlinePassed,
+    /// Another request of the same all-or-none batch stands in its way; nothing happened, the key is free.
+    #[error("request {place} of the batch stands in its way")]
+    Linked {
+        /// Which, counted from zero.
+        place: usize,
+    },
     /// The commit was sent and its answer was lost: ask again with the same key.
     #[error("the commit was sent, its answer was lost")]
     OutcomeUnknown,
@@ -244,7 +251,8 @@ impl Journal {
         let request = Arc::new(request);
         match self.submit_here(Arc::clone(&request), deadline).await {
             Err(JournalError::NotLeader { leader }) => match &self.0.config.transport {
-                Some(transport) => self.forward(transport.as_ref(), request, deadline).await,
+                // Apart: where this node leads, thousands wait here who need nothing of it.
+                Some(transport) => Box::pin(self.forward(transport.as_ref(), request, deadline)).await,
                 None => Err(JournalError::NotLeader { leader }),
             },
             answer => answer,
@@ -280,7 +288,7 @@ impl Journal {
         let term = slot.as_ref().and_then(|slot| slot.term()).ok_or_else(not_leader)?;
         let (reply, answer) = oneshot::channel();
         term.queue
-            .push(Ticket { request, deadline, reply })
+            .push(Ticket { request, deadline, reply, linked: 0 })
             .map_err(|full| if full { JournalError::QueueFull } else { not_leader() })?;
         Ok(answer)
     }

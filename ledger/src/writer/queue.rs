@@ -17,6 +17,9 @@ pub(super) struct Ticket {
     pub(super) request: Arc<Request>,
     pub(super) deadline: Instant,
     pub(super) reply: Reply,
+    /// How many stand or fall together with it, itself counted: they lie side by side and are a batch of their own.
+    /// Zero for one that stands alone.
+    pub(super) linked: usize,
 }
 
 #[derive(Debug)]
@@ -41,22 +44,30 @@ impl Queue {
 
     /// Adds a ticket; refuses with true when full, false when closed.
     pub(super) fn push(&self, ticket: Ticket) -> Result<(), bool> {
+        self.push_all(ticket.request.journal, vec![ticket])
+    }
+
+    /// Adds tickets of one journal, one behind the other with none between, or none of them: refuses as [`push`](Self::push).
+    pub(super) fn push_all(&self, journal: JournalId, tickets: Vec<Ticket>) -> Result<(), bool> {
         let mut waiting = lock(&self.waiting);
         if waiting.closed {
             return Err(false);
         }
-        if waiting.count >= self.limit {
+        let before = waiting.count;
+        let count = before.saturating_add(tickets.len());
+        if count > self.limit {
             return Err(true);
         }
-        waiting.count = waiting.count.saturating_add(1);
-        waiting.by_journal.entry(ticket.request.journal).or_default().push_back(ticket);
-        if waiting.count == 1 {
+        waiting.count = count;
+        waiting.by_journal.entry(journal).or_default().extend(tickets);
+        if before == 0 {
             self.arrived.notify_one();
         }
         Ok(())
     }
 
-    /// Waits for requests and takes up to `most` of one journal, the journals in turn; none once closed and empty.
+    /// Waits for requests and takes up to `most` of one journal, the journals in turn; none once closed and empty. Linked
+    /// ones come together and by themselves, however many.
     pub(super) fn take(&self, most: usize) -> Option<(JournalId, Vec<Ticket>)> {
         let mut waiting = lock(&self.waiting);
         loop {
@@ -103,7 +114,9 @@ impl Waiting {
 
     fn take(&mut self, journal: JournalId, most: usize) -> Vec<Ticket> {
         let Some(mut tickets) = self.by_journal.remove(&journal) else { return Vec::new() };
-        let rest = tickets.split_off(most.min(tickets.len()));
+        let alone = || tickets.iter().take(most).take_while(|ticket| ticket.linked == 0).count();
+        let count = tickets.front().map(|first| first.linked).filter(|linked| *linked > 0).unwrap_or_else(alone);
+        let rest = tickets.split_off(count.min(tickets.len()));
         if !rest.is_empty() {
             self.by_journal.insert(journal, rest);
         }
@@ -134,7 +147,7 @@ mod tests {
             companions: Vec::new(),
         };
         let (reply, answer) = oneshot::channel();
-        (Ticket { request: Arc::new(request), deadline: Instant::now(), reply }, answer)
+        (Ticket { request: Arc::new(request), deadline: Instant::now(), reply, linked: 0 }, answer)
     }
 
     /// Pushes a ticket nobody waits for.
@@ -182,6 +195,20 @@ mod tests {
         assert_eq!(queue.len(), 2);
         take(&queue, 1).unwrap();
         assert_eq!((push(&queue, 3, 3), push(&queue, 3, 4)), (Ok(()), Err(true)));
+    }
+
+    #[test]
+    fn linked_requests_are_a_batch_of_their_own_and_come_in_or_stay_out_together() {
+        let queue = Queue::new(6);
+        let linked = |numbers: [u128; 3]| numbers.map(|number| Ticket { linked: 3, ..ticket(1, number).0 }).into();
+        push(&queue, 1, 1).unwrap();
+        queue.push_all(JournalId(1), linked([2, 3, 4])).unwrap();
+        push(&queue, 1, 5).unwrap();
+        assert_eq!(queue.push_all(JournalId(1), linked([6, 7, 8])), Err(true), "there is room for one only");
+        let batches: Vec<_> = std::iter::from_fn(|| (queue.len() > 0).then(|| take(&queue, 2).unwrap().1)).collect();
+        assert_eq!(batches, [vec![1], vec![2, 3, 4], vec![5]]);
+        queue.close();
+        assert_eq!(queue.push_all(JournalId(1), linked([9, 10, 11])), Err(false));
     }
 
     #[test]

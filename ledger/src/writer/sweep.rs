@@ -45,7 +45,7 @@ fn sweep_journal(term: &Term, conn: &mut PgConnection, journal: JournalId) -> Re
         let (command, effective_us) = (Command::Sweep { account }, None);
         let request = Request { journal, key, command, effective_us, meta: b"{}".to_vec(), companions: Vec::new() };
         let Some(deadline) = Instant::now().checked_add(TURN) else { return Ok(()) };
-        if term.queue.push(Ticket { request: Arc::new(request), deadline, reply }).is_err() {
+        if term.queue.push(Ticket { request: Arc::new(request), deadline, reply, linked: 0 }).is_err() {
             // Full of what somebody waits for: this can wait.
             return Ok(());
         }

@@ -6,6 +6,7 @@ mod batches;
 mod expiry;
 mod holds;
 mod limits;
+mod linked;
 mod lots;
 mod refunds;
 mod rules;

@@ -10,6 +10,7 @@ mod clock;
 mod config;
 mod demo;
 pub mod doctor;
+mod export;
 mod hooks;
 pub mod import;
 mod keys;
@@ -115,6 +116,11 @@ enum Command {
         #[command(subcommand)]
         what: import::ImportCommand,
     },
+    /// Take data out.
+    Export {
+        #[command(subcommand)]
+        what: export::ExportCommand,
+    },
     /// Tenants: the companies whose wallets run here.
     Tenant {
         #[command(subcommand)]
@@ -210,6 +216,7 @@ fn run(command: Command, configured: &config::Configured) -> anyhow::Result<Exit
         Command::AcceptRestore(args) => backup::accept_restore(&args, out)?,
         Command::BeginFork(args) => backup::begin_fork(&args, out)?,
         Command::Proof { what } => return proof::proof(what, out),
+        Command::Export { what } => export::export(what, out)?,
         Command::Import { what } => on_runtime(import::import(what))?,
         Command::Tenant { what } => keys::tenant(what, out)?,
         Command::Keys { what } => keys::keys(what, out)?,

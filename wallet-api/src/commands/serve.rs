@@ -90,6 +90,7 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     asked_to_stop().await?;
     manager.stopping();
     tracing::info!("stopping: finishing what was accepted");
+    node.parts.books.end_streams();
     server.stop().await;
     drop(sharing);
     node.stop().await;

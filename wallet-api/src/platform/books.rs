@@ -105,6 +105,12 @@ impl Describe for JournalError {
                 let detail = "It was resolved before it was done, so it never happens: use a new Idempotency-Key.";
                 Problem::new(409, "request-abandoned", "This request was given up", detail).with("seq", *seq)
             }
+            Self::Linked { place } => {
+                let place = i64::try_from(*place).unwrap_or(i64::MAX);
+                let detail =
+                    "Another item of the batch stands in its way: correct that one, or send this one without it.";
+                Problem::new(409, "linked-not-done", "The batch was not done", detail).with("item", place)
+            }
             Self::QueueFull => {
                 Problem::new(503, "queue-full", "Too much at once", "Try again in a moment.").retry_after(1)
             }
@@ -175,16 +181,45 @@ fn describe_invalid(invalid: &Invalid) -> Problem {
             let detail = "Nothing happened. Ask for less at once, with the same or a new Idempotency-Key.";
             Problem::new(422, "too-many-lots", "Too many lots for one transaction", detail)
         }
-        Invalid::Empty
-        | Invalid::Nature { .. }
-        | Invalid::NothingDue { .. }
-        | Invalid::TooMany { .. }
-        | Invalid::SameAccount { .. }
-        | Invalid::UnknownAsset
-        | Invalid::AssetMismatch { .. }
-        | Invalid::Limits { .. }
-        | Invalid::Companion { .. }
-        | Invalid::AccountExists { .. } => Problem::internal(invalid),
+        Invalid::Empty => {
+            let detail = "A transaction has one transfer or more.";
+            Problem::new(422, "transfers-missing", "There is nothing to move", detail)
+        }
+        Invalid::TooMany { what, limit } => {
+            let limit = i64::try_from(*limit).unwrap_or(i64::MAX);
+            let problem = Problem::new(422, "too-many", "Too many at once", "Send fewer at a time.");
+            problem.with("what", *what).with("limit", limit)
+        }
+        Invalid::SameAccount { .. } => {
+            let detail = "A transfer goes from one account to another.";
+            Problem::new(422, "same-account", "Both accounts are the same", detail)
+        }
+        Invalid::UnknownAsset => {
+            let detail = "Define it first, or check its code.";
+            Problem::new(422, "asset-unknown", "There is no such asset", detail)
+        }
+        Invalid::AssetMismatch { .. } => {
+            let detail = "A transfer moves one asset, and both accounts hold it.";
+            Problem::new(422, "asset-mismatch", "The account holds another asset", detail)
+        }
+        Invalid::Limits { .. } => {
+            let detail = "An account opens at zero: its floor is not above that, its ceiling not below.";
+            Problem::new(422, "account-limits-invalid", "The limits cannot be", detail)
+        }
+        Invalid::AccountExists { .. } => {
+            let detail = "Use the account that is there, or another id.";
+            Problem::new(409, "account-exists", "The account exists", detail)
+        }
+        Invalid::Nature { .. } => {
+            let detail =
+                "Its counterpart is open, plain and of its asset; its floor is zero; only a quota has an allowance.";
+            Problem::new(422, "account-nature-invalid", "The account cannot keep that", detail)
+        }
+        Invalid::NothingDue { .. } => {
+            let detail = "Nothing has expired and no period has ended on it, or that is written down already.";
+            Problem::new(409, "nothing-due", "Nothing is due on the account", detail)
+        }
+        Invalid::Companion { .. } => Problem::internal(invalid),
     }
 }
 

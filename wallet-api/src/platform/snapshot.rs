@@ -69,6 +69,12 @@ impl<T: Send + Sync + 'static> Snapshot<T> {
         Self { load, tenants: Mutex::default(), tell: OnceLock::new() }
     }
 
+    /// The same when it need not be read again so soon: nobody is waited for.
+    #[must_use]
+    pub fn at_hand(&self, tenant: i64) -> Option<Arc<T>> {
+        lock(&self.tenants).get(&tenant)?.younger_than(RIPE)
+    }
+
     /// The tenant's configuration, at most a second old.
     ///
     /// # Errors

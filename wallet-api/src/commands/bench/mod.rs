@@ -6,8 +6,11 @@
 //! Not here: another machine's load, TLS, anything but loopback.
 
 pub mod cluster;
+mod cpu;
+pub mod echo;
 pub mod histogram;
 pub mod hooks;
+pub mod http;
 pub mod load;
 pub mod open_files;
 pub mod payments;
@@ -47,6 +50,22 @@ pub enum BenchCommand {
         /// Seconds of each contender; figures count from ten on.
         #[arg(long, default_value_t = 10)]
         seconds: u32,
+    },
+    /// Transactions over HTTP, one a request and a hundred, against a server that only echoes.
+    Http {
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+        /// Seconds of each contender, of which there are three rounds; figures count from ten on.
+        #[arg(long, default_value_t = 10)]
+        seconds: u32,
+    },
+    /// The server that only echoes.
+    #[command(hide = true)]
+    Echo {
+        /// Where it listens.
+        #[arg(long)]
+        listen: std::net::SocketAddr,
     },
     /// Hooks to many endpoints, all of them living and then with dead ones among them.
     Hooks {
@@ -93,6 +112,8 @@ pub async fn bench(what: BenchCommand) -> anyhow::Result<()> {
             show(json, &payments::payments(seconds, open_seconds).await?)
         }
         BenchCommand::Cluster { json, seconds } => show(json, &cluster::cluster(seconds).await?),
+        BenchCommand::Http { json, seconds } => show(json, &http::http(seconds).await?),
+        BenchCommand::Echo { listen } => echo::echo(listen).await,
         BenchCommand::Hooks { json, seconds, rate, endpoints } => {
             show(json, &hooks::hooks(seconds, rate, endpoints).await?)
         }

@@ -196,11 +196,17 @@ pub(super) struct Server {
 
 impl Server {
     pub(super) async fn start(url: &str) -> anyhow::Result<Self> {
-        // A port that was free a moment ago: the bench starts one server, and says so if the port was taken since.
+        Self::run(&["serve", "--allow-private-hooks", "--log", "warn"], Some(url)).await
+    }
+
+    /// Starts this program with these words and an address to listen at, and waits until it is ready.
+    pub(super) async fn run(words: &[&str], url: Option<&str>) -> anyhow::Result<Self> {
+        // A port that was free a moment ago: whoever is started says so if it was taken since.
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let child = Command::new(std::env::current_exe()?)
-            .args(["serve", "--allow-private-hooks", "--log", "warn", "--listen", &address.to_string()])
-            .env("DATABASE_URL", url)
+            .args(words)
+            .args(["--listen", &address.to_string()])
+            .envs(url.map(|url| ("DATABASE_URL", url)))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .spawn()?;
@@ -212,6 +218,10 @@ impl Server {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         Ok(server)
+    }
+
+    pub(super) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Kills it, and says when.

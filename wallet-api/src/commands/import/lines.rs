@@ -1,6 +1,6 @@
 //! Lines of a file of any size and content, in bounded memory.
 //!
-//! At most [`MAX_LINE`] bytes of a line are ever held; the rest of a longer one is read and dropped, and the line says
+//! At most [`MAX_LINE`] bytes, or another limit that the reader was made with, of a line are ever held; the rest of a longer one is read and dropped, and the line says
 //! so. Ends at LF or CRLF; the last line needs no end. Not here: what a line means (rows).
 
 use std::io::{self, BufRead, Read};
@@ -15,6 +15,7 @@ pub struct Lines<R> {
     buffer: Vec<u8>,
     number: u64,
     bytes_read: u64,
+    longest: usize,
 }
 
 /// One line, valid until the next is read.
@@ -31,8 +32,13 @@ pub struct Line<'a> {
 impl<R: BufRead> Lines<R> {
     /// Starts before the first line of `input`.
     pub fn new(input: R) -> Self {
+        Self::with_longest(input, MAX_LINE)
+    }
+
+    /// The same for lines of up to `longest` bytes.
+    pub fn with_longest(input: R, longest: usize) -> Self {
         // Room for the longest line, a CR and the LF: the buffer never grows.
-        Self { input, buffer: Vec::with_capacity(MAX_LINE + 2), number: 0, bytes_read: 0 }
+        Self { input, buffer: Vec::with_capacity(longest.saturating_add(2)), number: 0, bytes_read: 0, longest }
     }
 
     /// The next line, or `None` at the end of the file.
@@ -41,17 +47,17 @@ impl<R: BufRead> Lines<R> {
     /// What the input reports.
     pub fn next_line(&mut self) -> io::Result<Option<Line<'_>>> {
         self.buffer.clear();
-        let limit = u64::try_from(MAX_LINE).unwrap_or(u64::MAX).saturating_add(2);
+        let limit = u64::try_from(self.longest).unwrap_or(u64::MAX).saturating_add(2);
         let taken = self.input.by_ref().take(limit).read_until(b'\n', &mut self.buffer)?;
         if taken == 0 {
             return Ok(None);
         }
         let ended = self.buffer.last() == Some(&b'\n');
-        let dropped = if !ended && taken > MAX_LINE { self.input.skip_until(b'\n')? } else { 0 };
+        let dropped = if !ended && taken > self.longest { self.input.skip_until(b'\n')? } else { 0 };
         self.number += 1;
         self.bytes_read += u64::try_from(taken.saturating_add(dropped)).unwrap_or(u64::MAX);
         let bytes = without_end(&self.buffer);
-        Ok(Some(Line { number: self.number, bytes, too_long: bytes.len() > MAX_LINE }))
+        Ok(Some(Line { number: self.number, bytes, too_long: bytes.len() > self.longest }))
     }
 
     /// How many lines were read.

@@ -1,4 +1,4 @@
-//! Import: purchases of a shop's file become payments.
+//! Import: purchases of a shop's file become payments, lines of a journal's file become its records.
 //!
 //! The file is read as a stream ([`rows`]), so that its size does not matter; what is no payment is set aside with its
 //! line and reason ([`rejects`]). Each row has a key of its own made from what it says ([`rows::key`]), so that a second
@@ -6,6 +6,7 @@
 
 mod error;
 mod fields;
+mod journal;
 mod lines;
 mod purchases;
 pub mod rejects;
@@ -19,6 +20,8 @@ pub use purchases::Imported;
 pub enum ImportCommand {
     /// A shop's purchases: each row as a payment with its cashback and points.
     Purchases(purchases::PurchasesArgs),
+    /// Accounts and transactions, dated as they were: a file made by hand, or by `tessera export journal`.
+    Journal(journal::JournalArgs),
 }
 
 /// `tessera import …`
@@ -28,5 +31,6 @@ pub enum ImportCommand {
 pub async fn import(what: ImportCommand) -> anyhow::Result<()> {
     match what {
         ImportCommand::Purchases(args) => purchases::purchases(args).await,
+        ImportCommand::Journal(args) => journal::journal(args).await,
     }
 }

@@ -153,12 +153,13 @@ fn read_ahead(file: &Path) -> anyhow::Result<Ahead> {
     Ok(ahead)
 }
 
-fn with_remedy(error: super::ImportError) -> anyhow::Error {
+pub(super) fn with_remedy(error: super::ImportError) -> anyhow::Error {
     let remedy = error.remedy();
     anyhow::Error::new(error).context(remedy)
 }
 
-fn tenant(url: &str, slug: &str) -> anyhow::Result<Tenant> {
+/// The tenant of this name; made, as a sandbox, if there is none.
+pub(super) fn tenant(url: &str, slug: &str) -> anyhow::Result<Tenant> {
     let conn = &mut PgConnection::establish(url)?;
     match identity::tenant_by_slug(conn, slug) {
         Ok(tenant) => Ok(tenant),

@@ -1,4 +1,4 @@
-//! The rejects file: every line of a purchases file that was no purchase, with its reason.
+//! The rejects file: every line of an imported file that was set aside, with its reason.
 //!
 //! CSV with the columns `line,reason,detail,raw`. It is made when the first reject comes, replaces what stood there, is
 //! readable by its owner only (a line may name a customer), and never grows past [`MAX_BYTES`]: a file full of line
@@ -46,8 +46,17 @@ impl Rejects {
     /// # Errors
     /// [`ImportError::Rejects`] when the file cannot be made or written.
     pub fn add(&mut self, reject: &Reject) -> Result<(), ImportError> {
+        self.add_line(reject.line, reject.reason.code(), &reject.reason.to_string(), &reject.raw)
+    }
+
+    /// Writes a line down that was set aside, with the stable name of the reason, its words, and how the line begins.
+    ///
+    /// # Errors
+    /// As [`add`](Self::add).
+    pub fn add_line(&mut self, line: u64, code: &str, detail: &str, raw: &str) -> Result<(), ImportError> {
         self.count += 1;
-        self.write(reject).map_err(|source| ImportError::Rejects { path: self.path.clone(), source })
+        let written = self.write(line, code, detail, raw);
+        written.map_err(|source| ImportError::Rejects { path: self.path.clone(), source })
     }
 
     /// How many rejects came, written or not.
@@ -67,7 +76,7 @@ impl Rejects {
         }
     }
 
-    fn write(&mut self, reject: &Reject) -> io::Result<()> {
+    fn write(&mut self, line: u64, code: &str, detail: &str, raw: &str) -> io::Result<()> {
         let out = match &mut self.out {
             Some(out) => out,
             none => none.insert(Out::create(&self.path)?),
@@ -75,7 +84,7 @@ impl Rejects {
         if out.full {
             return Ok(());
         }
-        let line = reject.line.to_string();
+        let line = line.to_string();
         // Bytes that wait in the CSV writer's own 8 KiB are not counted yet: the limit is soft by that much.
         if out.csv.get_ref().written >= self.max_bytes {
             out.full = true;
@@ -86,7 +95,7 @@ impl Rejects {
                 "",
             ])?);
         }
-        Ok(out.csv.write_record([&line, reject.reason.code(), &reject.reason.to_string(), &reject.raw])?)
+        Ok(out.csv.write_record([line.as_str(), code, detail, raw])?)
     }
 }
 

@@ -14,7 +14,9 @@ use actix_web::web::BytesMut;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use futures_util::future::LocalBoxFuture;
 use futures_util::{FutureExt, StreamExt};
+use serde::Deserialize;
 use serde::de::{self, DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::error::Category;
 use serde_json::{Map, Number, Value};
 use serde_path_to_error::Segment;
 use tokio::time::timeout;
@@ -23,6 +25,8 @@ use crate::platform::problem::{FieldError, Problem};
 
 /// How long a body may take to come, as long as its head: whoever sends a byte a second keeps no place for long (T56).
 const WHOLE_WITHIN: Duration = Duration::from_secs(5);
+/// Most bytes that are kept ready for a body before any of it is here.
+const BEGIN_WITH: usize = 64 * 1024;
 /// Deepest nesting of objects and arrays.
 const DEPTH: usize = 32;
 
@@ -72,8 +76,9 @@ impl<T: DeserializeOwned + 'static> FromRequest for Json<T> {
         let limit = req.app_data::<BodyLimit>().copied().unwrap_or_default();
         let (checked, payload) = (check_headers(req, limit), payload.take());
         async move {
-            checked?;
-            let bytes = timeout(WHOLE_WITHIN, read(payload, limit)).await.unwrap_or_else(|_| Err(too_slow()))?;
+            let announced = checked?;
+            let bytes =
+                timeout(WHOLE_WITHIN, read(payload, limit, announced)).await.unwrap_or_else(|_| Err(too_slow()))?;
             let source = parse(&bytes)?;
             let value = serde_path_to_error::deserialize(&source).map_err(|error| mistyped(&error))?;
             Ok(Self { value, source })
@@ -82,17 +87,81 @@ impl<T: DeserializeOwned + 'static> FromRequest for Json<T> {
     }
 }
 
-fn check_headers(req: &HttpRequest, limit: BodyLimit) -> Result<(), Problem> {
+/// The bytes of a JSON body of at most `LIMIT`, not read yet: an extractor for routes that read them in their own way, by
+/// [`read_json`], because a [`Value`] of each would cost more than all else they do.
+#[derive(Debug)]
+pub struct JsonBytes<const LIMIT: usize>(BytesMut);
+
+impl<const LIMIT: usize> std::ops::Deref for JsonBytes<LIMIT> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl<const LIMIT: usize> FromRequest for JsonBytes<LIMIT> {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (checked, payload) = (check_headers(req, BodyLimit(LIMIT)), payload.take());
+        async move {
+            let announced = checked?;
+            let bytes = timeout(WHOLE_WITHIN, read(payload, BodyLimit(LIMIT), announced)).await;
+            bytes.unwrap_or_else(|_| Err(too_slow())).map(Self)
+        }
+        .boxed_local()
+    }
+}
+
+/// Reads a type that borrows from its bytes, as strictly as [`Json`] does where the type says what there may be; what it
+/// leaves raw is to be read by [`read_object`].
+///
+/// # Errors
+/// 400 `body-malformed` for what is no JSON or repeats a name; 422 `body-invalid` with the place.
+pub fn read_json<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Problem> {
+    if let Ok(value) = serde_json::from_slice(bytes) {
+        return Ok(value);
+    }
+    // Once more, now with the place of the mistake.
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize::<_, T>(&mut json).map_err(|error| {
+        let words = error.inner().to_string();
+        if error.inner().classify() == Category::Data && !words.starts_with("duplicate field") {
+            mistyped(&error)
+        } else {
+            malformed(words)
+        }
+    })?;
+    json.end().map(|()| value).map_err(|error| malformed(error.to_string()))
+}
+
+/// Reads an object of anything: each name once, no deeper than a body may be.
+///
+/// # Errors
+/// 400 `body-malformed`; none when it is JSON and no object.
+pub fn read_object(text: &str) -> Result<Option<Map<String, Value>>, Problem> {
+    parse(text.as_bytes()).map(|value| match value {
+        Value::Object(members) => Some(members),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => None,
+    })
+}
+
+/// Refuses by its headers what need not be read, and tells how many bytes were announced.
+fn check_headers(req: &HttpRequest, limit: BodyLimit) -> Result<usize, Problem> {
     if req.content_type() != "application/json" {
         let remedy = "Send JSON, with Content-Type: application/json.";
         return Err(Problem::new(415, "media-type-unsupported", "We do not read this kind of body", remedy));
     }
     let announced = req.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    if announced.is_some_and(|length: usize| length > limit.0) { Err(too_large(limit)) } else { Ok(()) }
+    let announced: usize = announced.unwrap_or(0);
+    if announced > limit.0 { Err(too_large(limit)) } else { Ok(announced) }
 }
 
-async fn read(mut payload: Payload, limit: BodyLimit) -> Result<BytesMut, Problem> {
-    let mut bytes = BytesMut::new();
+async fn read(mut payload: Payload, limit: BodyLimit, announced: usize) -> Result<BytesMut, Problem> {
+    // Room for what was announced, and never more than it takes to begin: whoever announces need not send.
+    let mut bytes = BytesMut::with_capacity(announced.min(BEGIN_WITH));
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|error| {
             tracing::debug!(%error, "body broke off");

@@ -1,6 +1,8 @@
 //! The middleware around everything: request id, log line, limits, deadline, panics, language, security headers.
 
 use std::panic::AssertUnwindSafe;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use actix_web::body::{BoxBody, MessageBody};
@@ -12,6 +14,7 @@ use actix_web::{Error, HttpResponse};
 use futures_util::FutureExt;
 use header::{HeaderMap, HeaderName, HeaderValue};
 use tracing::Instrument;
+use uuid::Uuid;
 
 use super::{HEADER_BYTES, RequestDeadline, allow, language, method_not_allowed, not_found};
 use crate::platform::clock::Clock;
@@ -162,8 +165,22 @@ fn request_id(headers: &HeaderMap) -> String {
     match given.filter(is_sane) {
         Some(id) => id.to_owned(),
         // Only for people reading logs: neither a seeded demo nor a manual clock should show in it.
-        None => Ids::system().uuid_v7(Clock::System.now()).to_string(),
+        None => next_id(&STARTED_AT).to_string(),
     }
+}
+
+/// Where this process began to count requests: random, so that no two processes count the same.
+static STARTED_AT: LazyLock<AtomicU64> = LazyLock::new(|| AtomicU64::new(Ids::system().random_u64()));
+
+/// A UUID of version 7 whose tail is counted on: the system is asked for randomness once, not at every request.
+fn next_id(count: &AtomicU64) -> Uuid {
+    let count = count.fetch_add(1, Ordering::Relaxed);
+    let mut tail = [0; 10];
+    for (to, from) in tail.iter_mut().zip(count.to_be_bytes()) {
+        *to = from;
+    }
+    let millis = u64::try_from(Clock::System.now().timestamp_millis()).unwrap_or(0);
+    uuid::Builder::from_unix_timestamp_millis(millis, &tail).into_uuid()
 }
 
 fn header_bytes(headers: &HeaderMap) -> usize {

@@ -25,7 +25,7 @@ use futures_util::future::{LocalBoxFuture, Ready, ready};
 use serde_json::json;
 
 pub use allow::Methods;
-pub use body::{BodyLimit, Json};
+pub use body::{BodyLimit, Json, JsonBytes, read_json, read_object};
 pub use cursor::{Cursor, Page, PageQuery};
 pub use edge::edge;
 pub use idempotency::{IdempotencyKey, fingerprint};

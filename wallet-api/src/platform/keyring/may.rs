@@ -9,10 +9,11 @@ use std::rc::Rc;
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
 use actix_web::{Error, HttpMessage};
-use futures_util::FutureExt;
-use futures_util::future::LocalBoxFuture;
+use futures_util::future::{Either, LocalBoxFuture, MapOk};
+use futures_util::{FutureExt, TryFutureExt};
 
 use super::{Caller, Scope};
+use crate::platform::problem::Problem;
 
 /// Lets through who may do this, and refuses the others before the route reads anything of theirs.
 #[derive(Debug, Clone, Copy)]
@@ -48,22 +49,41 @@ where
 {
     type Response = ServiceResponse<EitherBody<B>>;
     type Error = Error;
-    type Future = LocalBoxFuture<'static, Result<Self::Response, Error>>;
+    type Future = Either<LetIn<S::Future, B>, LocalBoxFuture<'static, Result<Self::Response, Error>>>;
 
     forward_ready!(inner);
 
     fn call(&self, mut req: ServiceRequest) -> Self::Future {
         let (scope, inner) = (self.scope, Rc::clone(&self.inner));
-        async move {
+        // Known nearly always, and then nothing has to be kept for waiting.
+        match Caller::known(req.request()).map(|caller| may(caller, scope)) {
+            Some(Ok(caller)) => {
+                req.extensions_mut().insert(caller);
+                return Either::Left(inner.call(req).map_ok(ServiceResponse::map_into_left_body));
+            }
+            Some(Err(refusal)) => {
+                let refused = req.error_response(refusal).map_into_right_body();
+                return Either::Right(std::future::ready(Ok(refused)).boxed_local());
+            }
+            None => {}
+        }
+        let asked = async move {
             let caller = req.extract::<Caller>().await;
-            match caller.and_then(|caller| caller.require(scope).map(|()| caller)) {
+            match may(caller, scope) {
                 Ok(caller) => {
                     req.extensions_mut().insert(caller);
                     Ok(inner.call(req).await?.map_into_left_body())
                 }
                 Err(refusal) => Ok(req.error_response(refusal).map_into_right_body()),
             }
-        }
-        .boxed_local()
+        };
+        Either::Right(asked.boxed_local())
     }
+}
+
+/// The answer of a route to whoever was let in.
+type LetIn<F, B> = MapOk<F, fn(ServiceResponse<B>) -> ServiceResponse<EitherBody<B>>>;
+
+fn may(caller: Result<Caller, Problem>, scope: Scope) -> Result<Caller, Problem> {
+    caller.and_then(|caller| caller.require(scope).map(|()| caller))
 }

@@ -23,6 +23,10 @@ pub enum Scope {
     HooksWrite,
     /// See them and their attempts.
     HooksRead,
+    /// Open accounts and post transactions in the books, as the books take them.
+    LedgerWrite,
+    /// See every account and every record of the books.
+    LedgerRead,
     /// Move a sandbox's clock.
     SandboxWrite,
     /// Everything.
@@ -31,7 +35,7 @@ pub enum Scope {
 
 impl Scope {
     /// Every scope.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::PaymentsWrite,
         Self::PaymentsRead,
         Self::CustomersWrite,
@@ -41,6 +45,8 @@ impl Scope {
         Self::LoyaltyRead,
         Self::HooksWrite,
         Self::HooksRead,
+        Self::LedgerWrite,
+        Self::LedgerRead,
         Self::SandboxWrite,
         Self::Admin,
     ];
@@ -58,6 +64,8 @@ impl Scope {
             Self::LoyaltyRead => "loyalty:read",
             Self::HooksWrite => "hooks:write",
             Self::HooksRead => "hooks:read",
+            Self::LedgerWrite => "ledger:write",
+            Self::LedgerRead => "ledger:read",
             Self::SandboxWrite => "sandbox:write",
             Self::Admin => "admin",
         }

@@ -1,0 +1,104 @@
+//! Many requests of one journal at once: each by itself, in order, or all of them or none.
+//!
+//! They enter the queue side by side, under one lock, so that a thousand cost little more than one and nothing comes
+//! between them.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures_util::future::join_all;
+use tokio::sync::oneshot;
+
+use super::queue::Ticket;
+use super::{Answer, Journal, JournalError};
+use crate::Request;
+
+/// What each was answered, in the order asked.
+type Answers = Vec<Result<Answer, JournalError>>;
+type Waiting = Vec<Result<oneshot::Receiver<Result<Answer, JournalError>>, JournalError>>;
+
+impl Journal {
+    /// Asks for several things of one journal. Each has its own answer, as from [`submit`](Self::submit); where this node
+    /// leads, they are decided in this order with nothing between. Either all find room in the queue or none does.
+    ///
+    /// Never call this with a transaction open.
+    pub async fn submit_all(&self, requests: Vec<Request>, deadline: Instant) -> Answers {
+        let requests: Vec<Arc<Request>> = requests.into_iter().map(Arc::new).collect();
+        let answers = answers(self.enqueue_all(&requests, deadline, 0)).await;
+        let Some(transport) = &self.0.config.transport else { return answers };
+        let forwarded = requests.into_iter().zip(answers).map(async |(request, answer)| match answer {
+            Err(JournalError::NotLeader { .. }) => self.forward(transport.as_ref(), request, deadline).await,
+            answer => answer,
+        });
+        join_all(forwarded).await
+    }
+
+    /// Asks for several things of one journal that happen all or not at all: see [`linked`](crate::apply::linked). The
+    /// first that is refused is answered with its refusal, or with why it is no request, and the others with
+    /// [`JournalError::Linked`]. Only the node that leads takes such a batch: it is not forwarded.
+    ///
+    /// Never call this with a transaction open.
+    pub async fn submit_linked(&self, requests: Vec<Request>, deadline: Instant) -> Answers {
+        if let Some((place, why)) = not_together(&requests) {
+            let linked = |at: usize| if at == place { Err(why.clone()) } else { Err(JournalError::Linked { place }) };
+            return (0..requests.len()).map(linked).collect();
+        }
+        let linked = requests.len();
+        let waiting = self.enqueue_all(&requests.into_iter().map(Arc::new).collect::<Vec<_>>(), deadline, linked);
+        answers(waiting).await
+    }
+
+    /// The same where this node leads, and never at another one: for whoever needs them done in this order, whatever
+    /// happens on the way. What was not done, and all after it, can be asked again.
+    pub async fn submit_all_here(&self, requests: &[Arc<Request>], deadline: Instant) -> Answers {
+        answers(self.enqueue_all(requests, deadline, 0)).await
+    }
+
+    fn enqueue_all(&self, requests: &[Arc<Request>], deadline: Instant, linked: usize) -> Waiting {
+        let mut tickets = Vec::with_capacity(requests.len());
+        let waiting = requests.iter().map(|request| {
+            request.check()?;
+            let (reply, answer) = oneshot::channel();
+            tickets.push(Ticket { request: Arc::clone(request), deadline, reply, linked });
+            Ok(answer)
+        });
+        let waiting = waiting.collect::<Waiting>();
+        let Some(journal) = tickets.first().map(|ticket| ticket.request.journal) else { return waiting };
+        let slot = self.0.slots.of(journal);
+        let not_leader = || JournalError::NotLeader { leader: slot.as_ref().and_then(|slot| slot.leader()) };
+        let pushed = match slot.as_ref().and_then(|slot| slot.term()) {
+            None => Err(not_leader()),
+            Some(term) => term
+                .queue
+                .push_all(journal, tickets)
+                .map_err(|full| if full { JournalError::QueueFull } else { not_leader() }),
+        };
+        match pushed {
+            Ok(()) => waiting,
+            Err(error) => waiting.into_iter().map(|one| one.and_then(|_| Err(error.clone()))).collect(),
+        }
+    }
+}
+
+async fn answers(waiting: Waiting) -> Answers {
+    let mut answers = Vec::with_capacity(waiting.len());
+    for one in waiting {
+        // A sender lost without a word is a fault of ours, and nobody knows where it struck.
+        answers.push(match one {
+            Ok(answer) => answer.await.unwrap_or(Err(JournalError::OutcomeUnknown)),
+            Err(error) => Err(error),
+        });
+    }
+    answers
+}
+
+/// What can be seen to fail before it is asked: no request, or a key twice.
+fn not_together(requests: &[Request]) -> Option<(usize, JournalError)> {
+    let mut keys = BTreeSet::new();
+    requests.iter().enumerate().find_map(|(place, request)| match request.check() {
+        Err(invalid) => Some((place, invalid.into())),
+        Ok(()) if !keys.insert((request.key.scope, request.key.key)) => Some((place, JournalError::KeyReused)),
+        Ok(()) => None,
+    })
+}

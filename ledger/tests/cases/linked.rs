@@ -1,0 +1,87 @@
+//! 26 to 29 for linked requests: each with a key and a record of its own, and all or none of them.
+
+use ledger::apply::{Applied, linked};
+use ledger::{Claim, Command, Invalid, Refusal, Request};
+use uuid::Uuid;
+
+use super::{desk, refusal};
+use crate::requests::{CAPPED, NOBODY, NOW, SETTLEMENT, WALLET, transaction, transfer};
+
+/// What the writer would commit of a batch that stands or falls as one.
+fn linked_batch(batch: &[Request]) -> (Option<usize>, Applied) {
+    let desk = desk();
+    let applied = desk.decide(batch, NOW);
+    match linked::fails_at(&applied) {
+        None => (None, applied),
+        Some(place) => (Some(place), linked::only(&desk.state, applied, place)),
+    }
+}
+
+fn good(number: u128) -> Request {
+    transaction(number, vec![transfer(SETTLEMENT, WALLET, 5)])
+}
+
+fn refused(number: u128) -> Request {
+    transaction(number, vec![transfer(SETTLEMENT, WALLET, 7), transfer(SETTLEMENT, CAPPED, 1_001)])
+}
+
+#[test]
+fn case_26_a_linked_batch_that_fails_at_any_place_is_one_refusal_and_nothing_else() {
+    for place in 0..3 {
+        let mut batch = vec![good(1), good(2), good(3)];
+        batch[place] = refused(9);
+        let (failed, left) = linked_batch(&batch);
+        assert_eq!(failed, Some(place));
+        let first = desk().state.seq + 1;
+        assert_eq!((left.seq, left.records.len(), left.records[0].seq), (first, 1, first));
+        assert_eq!(refusal(&left.records[0]), Some(Refusal::Ceiling { account: CAPPED }));
+        assert_eq!(left.answers, [Ok(0)]);
+        assert!(left.changed.is_empty() && left.claims.is_empty());
+        // As if the refused one had been asked alone.
+        let mut after = desk();
+        after.state.publish(&left);
+        assert_eq!(after.state.account(WALLET), desk().state.account(WALLET));
+    }
+}
+
+#[test]
+fn case_26_what_is_no_request_leaves_not_even_a_record() {
+    let batch = [good(1), transaction(2, vec![transfer(SETTLEMENT, NOBODY, 1)])];
+    let (failed, left) = linked_batch(&batch);
+    assert_eq!(failed, Some(1));
+    assert!(left.records.is_empty() && left.changed.is_empty());
+    assert_eq!(left.answers, [Err(Invalid::UnknownAccount { account: NOBODY })]);
+    assert_eq!(left.seq, desk().state.seq);
+}
+
+#[test]
+fn case_27_a_linked_request_may_need_what_the_one_before_it_did() {
+    let batch =
+        [transaction(1, vec![transfer(SETTLEMENT, CAPPED, 10)]), transaction(2, vec![transfer(CAPPED, WALLET, 10)])];
+    let (failed, applied) = linked_batch(&batch);
+    assert_eq!((failed, applied.records.len()), (None, 2));
+    // Alone it would be refused: the refusal of a failed batch is what was decided in it, not what would be decided now.
+    let spent = [batch[1].clone(), batch[0].clone()];
+    let (failed, left) = linked_batch(&spent);
+    assert_eq!((failed, refusal(&left.records[0])), (Some(0), Some(Refusal::Floor { account: CAPPED })));
+}
+
+/// A refusal points at what spent the claim. That must be in the books.
+#[test]
+fn case_28_two_of_one_batch_that_make_one_claim_leave_nothing() {
+    let claiming = |number| {
+        let mut asked = good(number);
+        if let Command::Transact { claim, .. } = &mut asked.command {
+            *claim = Some(Claim(Uuid::from_u128(5)));
+        }
+        asked
+    };
+    let (failed, left) = linked_batch(&[claiming(1), claiming(2)]);
+    assert_eq!((failed, left.records.len(), left.answers.len()), (Some(1), 0, 0));
+}
+
+#[test]
+fn case_29_an_empty_linked_batch_fails_nowhere() {
+    let (failed, applied) = linked_batch(&[]);
+    assert_eq!((failed, applied.records.len()), (None, 0));
+}

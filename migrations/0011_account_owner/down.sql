@@ -1,0 +1,1 @@
+DROP INDEX journal.account_of_owner;

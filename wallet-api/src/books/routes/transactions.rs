@@ -1,0 +1,154 @@
+//! Transactions over HTTP: post one or many, look at one, list them.
+
+use actix_web::dev::Payload;
+use actix_web::{FromRequest, HttpRequest, HttpResponse, get, post, web};
+use ledger::Record;
+use ledger::read::{self, records};
+use serde::Deserialize;
+use utoipa::IntoParams;
+use utoipa_actix_web::service_config::ServiceConfig;
+use uuid::Uuid;
+
+use crate::books::Books;
+use crate::books::ask::{Asker, BatchBody};
+use crate::books::body::{RecordBody, TransactionBody};
+use crate::books::model::{Asked, schema};
+use crate::platform::books::journal_of;
+use crate::platform::http::{Cursor, IdempotencyKey, JsonBytes, Page, PageQuery, not_found, read_json};
+use crate::platform::keyring::{Caller, May, Scope};
+use crate::platform::problem::Problem;
+use crate::platform::text::Lang;
+
+/// Bytes of a body with transactions: a thousand of twenty transfers each.
+const BODY: usize = 4 * 1024 * 1024;
+
+pub(super) fn routes(config: &mut ServiceConfig) {
+    config.service(post_transactions).service(list_transactions).service(get_transaction);
+}
+
+/// Posts a transaction, or up to a thousand.
+///
+/// One is asked for under the request's Idempotency-Key, which is its id if it is a UUID, and answered 201. Of several
+/// each has an `id` of its own, which is its Idempotency-Key: `independent` ones are each answered by themselves, with
+/// 200 whatever becomes of them; `atomic` ones are posted together, 201, or not at all: 422 `batch-refused` with the item
+/// and the reason. Whatever was asked under a key or id before is answered again as it was, and changes nothing.
+#[utoipa::path(tag = "ledger", request_body = inline(schema::NewTransactions), security(("key" = ["ledger:write"])),
+    params(("Idempotency-Key" = Option<String>, Header, description = "For one transaction: a new UUID for each")), responses(
+    (status = 201, body = TransactionBody),
+    (status = 200, body = BatchBody),
+))]
+#[post("/v1/ledger/transactions", wrap = "May(Scope::LedgerWrite)")]
+async fn post_transactions(
+    caller: Caller,
+    lang: Lang,
+    req: HttpRequest,
+    books: web::Data<Books>,
+    body: JsonBytes<BODY>,
+) -> Result<HttpResponse, Problem> {
+    let asked: Asked<'_> = read_json(&body)?;
+    let key = IdempotencyKey::from_request(&req, &mut Payload::None).into_inner();
+    books.post(&Asker { caller: &caller, lang }, key, &asked).await
+}
+
+/// Tells of a transaction: the same as it was answered.
+#[utoipa::path(tag = "ledger", security(("key" = ["ledger:read"])),
+    params(("seq" = i64, Path, description = "Its place in the books")), responses(
+    (status = 200, body = TransactionBody),
+))]
+#[get("/v1/ledger/transactions/{seq}", wrap = "May(Scope::LedgerRead)")]
+async fn get_transaction(
+    caller: Caller,
+    books: web::Data<Books>,
+    seq: web::Path<i64>,
+) -> Result<HttpResponse, Problem> {
+    let (journal, seq) = (journal_of(&caller.tenant), seq.into_inner());
+    let record = books.platform.db.run(move |conn| read::record(conn, journal, seq)).await?.ok_or_else(not_found)?;
+    let assets = books.assets(caller.tenant.id).await?;
+    Ok(HttpResponse::Ok().json(TransactionBody::of(&record, &assets).ok_or_else(not_found)?))
+}
+
+/// Which records to list.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct TransactionsQuery {
+    /// Which kind of record: `transaction` when absent, `refused`, or `any`.
+    kind: Option<String>,
+    /// Only those that moved something on this account.
+    account: Option<Uuid>,
+    /// `next_cursor` of the page before; none for the newest.
+    cursor: Option<String>,
+    /// Records per page, 1 to 100; 20 when absent.
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<u16>,
+}
+
+/// The numbers of [`ledger::Body::kind`].
+const TRANSACTION: i32 = 1;
+const REFUSED: i32 = 4;
+
+/// Lists transactions, newest first. A page of a rare kind may have fewer than `limit` and still more to come.
+#[utoipa::path(tag = "ledger", security(("key" = ["ledger:read"])), params(TransactionsQuery), responses(
+    (status = 200, body = Page<RecordBody>),
+))]
+#[get("/v1/ledger/transactions", wrap = "May(Scope::LedgerRead)")]
+async fn list_transactions(
+    caller: Caller,
+    books: web::Data<Books>,
+    query: web::Query<TransactionsQuery>,
+) -> Result<HttpResponse, Problem> {
+    let TransactionsQuery { kind, account, cursor, limit } = query.into_inner();
+    let limit = PageQuery { cursor: None, limit }.limit()?;
+    let kind = match kind.as_deref() {
+        None | Some("transaction") => Some(TRANSACTION),
+        Some("refused") => Some(REFUSED),
+        Some("any") => None,
+        Some(_) => return Err(kind_unknown()),
+    };
+    if account.is_some() && kind == Some(REFUSED) {
+        return Err(kind_unknown()); // what was refused moved nothing
+    }
+    let (tenant, journal) = (&caller.tenant, journal_of(&caller.tenant));
+    let listing = format!("ledger-transactions/{kind:?}/{account:?}");
+    let before = cursor.map(|cursor| Cursor::<2>::decode(&tenant.secret, &listing, &cursor)).transpose()?;
+    let (before, seen) = before.map_or((None, None), |Cursor([before, seen])| (Some(before), Some(seen)));
+    let limit = i64::from(limit);
+    let (found, next) = match account {
+        None => {
+            let work = move |conn: &mut diesel::PgConnection| records::before(conn, journal, before, kind, limit);
+            let (found, next) = books.platform.db.run(work).await?;
+            (found, next.map(|seq| [seq, seq]))
+        }
+        Some(account) => of_account(&books, &caller, (account, before, seen), limit).await?,
+    };
+    let assets = books.assets(tenant.id).await?;
+    let items: Vec<RecordBody<'_>> = found.iter().map(|record| RecordBody::of(record, &assets)).collect();
+    let next_cursor = next.map(|next| Cursor(next).encode(&tenant.secret, &listing));
+    let has_more = next_cursor.is_some();
+    Ok(HttpResponse::Ok().json(Page { items, next_cursor, has_more }))
+}
+
+/// The transactions of an account's newest entries before a row of its own. Several entries may be of one transaction:
+/// that of `seen` was on the page before.
+async fn of_account(
+    books: &Books,
+    caller: &Caller,
+    (account, before, seen): (Uuid, Option<i64>, Option<i64>),
+    limit: i64,
+) -> Result<(Vec<Record>, Option<[i64; 2]>), Problem> {
+    let journal = journal_of(&caller.tenant);
+    let work = move |conn: &mut diesel::PgConnection| -> Result<_, Problem> {
+        let found = read::balances(conn, journal, &[account])?.into_iter().next().ok_or_else(not_found)?;
+        let entries = read::statement_of(conn, journal, found.account, before, limit)?;
+        let mut seqs: Vec<i64> = entries.iter().map(|entry| entry.seq).filter(|seq| Some(*seq) != seen).collect();
+        seqs.dedup();
+        let next = entries.last().filter(|entry| entry.version > 1).map(|entry| [entry.version, entry.seq]);
+        Ok((records::at(conn, journal, &seqs)?, next))
+    };
+    books.platform.db.run(work).await
+}
+
+fn kind_unknown() -> Problem {
+    let remedy = "Check its path, query and headers against the documentation.";
+    Problem::new(400, "request-malformed", "The request cannot be read", remedy)
+}
