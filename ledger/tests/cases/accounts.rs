@@ -5,8 +5,8 @@ use ledger::{Amount, Command, Invalid, Refusal, Transfer};
 use super::{ask, balance, desk, posted, refusal, version};
 use crate::play::sums;
 use crate::requests::{
-    CAPPED, EUR, ISSUE, NO_ASSET, NOBODY, NOW, POINTS, PTS, SETTLEMENT, WALLET, account, points, request, terms, transaction,
-    transfer, with_groups,
+    CAPPED, EUR, ISSUE, NO_ASSET, NOBODY, NOW, POINTS, PTS, SETTLEMENT, WALLET, account, points, request, terms,
+    transaction, transfer, with_groups,
 };
 
 #[test]

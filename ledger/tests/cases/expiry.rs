@@ -2,9 +2,10 @@
 
 use ledger::{Calendar, How, LotTerms, NEVER, Period, Refusal, Request, Transfer};
 
-use super::{ask, ask_at, balance, capturing, desk, dues, held, holding, lots, post, refused, refunding, voiding};
+use super::{ask, ask_at, balance, capturing, desk, dues, held, holding, lots, post, refunding, refused, voiding};
 use crate::requests::{
-    BREAKAGE, CLUB, DAILY, DAY_US, GRACE_US, GRACED, ISSUE, NOW, POINTS, POOL, by, earning, points, transaction, transfer,
+    BREAKAGE, CLUB, DAILY, DAY_US, GRACE_US, GRACED, ISSUE, NOW, POINTS, POOL, by, earning, points, transaction,
+    transfer,
 };
 
 #[test]
@@ -48,7 +49,8 @@ fn case_58_a_lot_is_spent_from_its_first_moment_on() {
 #[test]
 fn case_59_what_is_earned_already_expired_goes_to_breakage_with_the_next_touch() {
     let mut desk = desk();
-    let import = Request { effective_us: Some(NOW - 90 * DAY_US), ..transaction(1, vec![earning(CLUB, 40, NOW - DAY_US)]) };
+    let import =
+        Request { effective_us: Some(NOW - 90 * DAY_US), ..transaction(1, vec![earning(CLUB, 40, NOW - DAY_US)]) };
     let again = transaction(2, vec![points(ISSUE, CLUB, 1)]);
     let applied = desk.commit(&[import, again], NOW);
     assert_eq!(dues(&applied).len(), 1);
@@ -158,5 +160,8 @@ fn case_67_what_is_due_stays_even_when_the_request_is_refused_or_is_none() {
     assert!(ask_at(&mut desk, &wrong, NOW + 10).is_err());
     assert_eq!((balance(&desk.state, CLUB), balance(&desk.state, BREAKAGE)), (0, 40));
     assert_eq!(refused(&mut desk, vec![points(CLUB, ISSUE, 1)], NOW + 10), Some(Refusal::Floor { account: CLUB }));
-    assert_eq!(ask(&mut desk, &wrong).map_err(|fault| matches!(fault, ledger::Invalid::AssetMismatch { .. })), Err(true));
+    assert_eq!(
+        ask(&mut desk, &wrong).map_err(|fault| matches!(fault, ledger::Invalid::AssetMismatch { .. })),
+        Err(true)
+    );
 }

@@ -2,7 +2,9 @@
 
 use ledger::{Change, Command, Group, Invalid, LegRef, Refusal, RowKind, Transfer};
 
-use super::{ask, ask_at, balance, capturing, desk, dues, held, hold_at, holding, lots, posted, post, refused, voiding};
+use super::{
+    ask, ask_at, balance, capturing, desk, dues, held, hold_at, holding, lots, post, posted, refused, voiding,
+};
 use crate::requests::{
     CAPPED, CLUB, DAY_US, NOW, POINTS, SETTLEMENT, WALLET, earning, points, request, transaction, transfer,
 };
@@ -156,7 +158,10 @@ fn case_45_holds_of_one_transaction_are_captured_together_or_not_at_all() {
     }
     let record = ask(&mut desk, &fallback).unwrap();
     let (rows, dropped) = posted(&record);
-    assert_eq!(rows.iter().map(|row| (row.leg, row.kind)).collect::<Vec<_>>(), [(0, RowKind::Move), (3, RowKind::Capture)]);
+    assert_eq!(
+        rows.iter().map(|row| (row.leg, row.kind)).collect::<Vec<_>>(),
+        [(0, RowKind::Move), (3, RowKind::Capture)]
+    );
     assert_eq!(dropped[0].refusal, Refusal::HoldEnded { hold: second });
     assert_eq!((balance(&desk.state, CAPPED), held(&desk.state, WALLET)), (30, 0));
 }
@@ -171,7 +176,10 @@ fn case_46_a_hold_on_an_account_frozen_meanwhile_is_not_captured_and_can_be_give
     assert_eq!(refused(&mut desk, capture, NOW), Some(Refusal::Frozen { account: WALLET }));
     post(&mut desk, vec![voiding(buying(0), other)], NOW);
     // Time asks nobody either.
-    assert_eq!(refused(&mut desk, vec![transfer(SETTLEMENT, WALLET, 1)], NOW + 10), Some(Refusal::Frozen { account: WALLET }));
+    assert_eq!(
+        refused(&mut desk, vec![transfer(SETTLEMENT, WALLET, 1)], NOW + 10),
+        Some(Refusal::Frozen { account: WALLET })
+    );
     assert_eq!((balance(&desk.state, WALLET), held(&desk.state, WALLET)), (100, 0));
 }
 
@@ -190,7 +198,8 @@ fn case_46_a_hold_for_an_account_closed_meanwhile_is_given_back_only() {
 fn case_47_what_was_held_is_captured_whatever_the_floor_has_become() {
     let mut desk = desk();
     let hold = post(&mut desk, vec![holding(buying(60), None)], NOW);
-    let floor = |floor| Command::Change { account: WALLET, change: Change::Limits { floor: Some(floor), ceiling: None } };
+    let floor =
+        |floor| Command::Change { account: WALLET, change: Change::Limits { floor: Some(floor), ceiling: None } };
     // Forty are available: no floor above that, and what is held is not touched by one at that.
     let above = ask(&mut desk, &request(2, floor(41))).unwrap();
     assert_eq!(super::refusal(&above), Some(Refusal::Floor { account: WALLET }));

@@ -4,7 +4,9 @@ use ledger::apply::LOTS;
 use ledger::{How, LotTerms, NEVER, Refusal, Transfer};
 use uuid::Uuid;
 
-use super::{ask, balance, capturing, desk, held, holding, lots, one_answer, posted, post, refusal, refused, refunding, voiding};
+use super::{
+    ask, balance, capturing, desk, held, holding, lots, one_answer, post, posted, refunding, refusal, refused, voiding,
+};
 use crate::requests::{CLUB, DAY_US, GRACED, ISSUE, NOW, POINTS, by, earning, points, transaction};
 use ledger::LegRef;
 
@@ -41,17 +43,24 @@ fn case_55_a_burn_takes_the_earliest_to_a_lots_end_and_one_unit_more() {
 fn case_56_of_equal_expiry_the_older_goes_first_then_by_campaign_and_cost() {
     let mut desk = desk();
     let terms = |campaign, unit_cost| {
-        let lot = LotTerms { expires_us: Some(NOW + DAY_US), campaign: Uuid::from_u128(campaign), unit_cost, activates_us: None };
+        let lot = LotTerms {
+            expires_us: Some(NOW + DAY_US),
+            campaign: Uuid::from_u128(campaign),
+            unit_cost,
+            activates_us: None,
+        };
         Transfer { lot: Some(lot), ..points(ISSUE, CLUB, 5) }
     };
     let older = ledger::Request { effective_us: Some(NOW - DAY_US), ..transaction(1, vec![terms(9, 9)]) };
     post(&mut desk, vec![terms(2, 0), terms(1, 7), terms(1, 3)], NOW);
     ask(&mut desk, &older).unwrap();
-    let order: Vec<_> = (2..6).map(|number| {
-        let record = ask(&mut desk, &transaction(number, vec![points(CLUB, ISSUE, 5)])).unwrap();
-        let lot = posted(&record).0[0].debit_lots()[0].lot;
-        (lot.campaign.as_u128(), lot.unit_cost)
-    }).collect();
+    let order: Vec<_> = (2..6)
+        .map(|number| {
+            let record = ask(&mut desk, &transaction(number, vec![points(CLUB, ISSUE, 5)])).unwrap();
+            let lot = posted(&record).0[0].debit_lots()[0].lot;
+            (lot.campaign.as_u128(), lot.unit_cost)
+        })
+        .collect();
     assert_eq!(order, [(9, 9), (1, 3), (1, 7), (2, 0)]);
     assert_eq!(balance(&desk.state, CLUB), 0);
 }
@@ -105,10 +114,12 @@ fn case_64_two_burns_of_one_lot_in_one_batch_never_take_a_unit_twice() {
 fn case_65_a_hundred_thousand_earnings_of_a_day_are_as_many_lots_as_there_are_dates() {
     let mut desk = desk();
     let dates = |n: i64| NOW + DAY_US + n % 7;
-    let batch: Vec<_> = (0..1_000).map(|n| {
-        let legs = (0..100).map(|leg| earning(CLUB, 1, dates(n + leg))).collect();
-        transaction(u128::try_from(n).unwrap(), legs)
-    }).collect();
+    let batch: Vec<_> = (0..1_000)
+        .map(|n| {
+            let legs = (0..100).map(|leg| earning(CLUB, 1, dates(n + leg))).collect();
+            transaction(u128::try_from(n).unwrap(), legs)
+        })
+        .collect();
     desk.commit(&batch, NOW);
     assert_eq!((balance(&desk.state, CLUB), lots(&desk, CLUB).len()), (100_000, 7));
     post(&mut desk, vec![points(CLUB, ISSUE, 99_999)], NOW);

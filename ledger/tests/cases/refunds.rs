@@ -2,13 +2,13 @@
 
 use ledger::{Calendar, Invalid, LegRef, Period, Refusal};
 
-use super::{ask, ask_at, balance, capturing, desk, held, holding, lots, posted, post, refused, refunding};
+use super::{ask, ask_at, balance, capturing, desk, held, holding, lots, post, posted, refunding, refused};
 use crate::play::sums;
+use crate::requests::by;
 use crate::requests::{
     CAPPED, CLUB, DAILY, DAY_US, ISSUE, NOW, OVERDRAFT, POINTS, POOL, SETTLEMENT, WALLET, earning, points, transaction,
     transfer, with_groups,
 };
-use crate::requests::by;
 use ledger::How;
 
 #[test]
@@ -76,7 +76,10 @@ fn case_51_a_payee_who_has_spent_it_is_refused_or_owes_by_what_the_caller_says()
     post(&mut desk, back(true), NOW);
     assert_eq!((balance(&desk.state, WALLET), balance(&desk.state, CAPPED)), (100, -80));
     // What comes next repays it, and until then nothing goes out.
-    assert_eq!(refused(&mut desk, vec![transfer(CAPPED, SETTLEMENT, 1)], NOW), Some(Refusal::Floor { account: CAPPED }));
+    assert_eq!(
+        refused(&mut desk, vec![transfer(CAPPED, SETTLEMENT, 1)], NOW),
+        Some(Refusal::Floor { account: CAPPED })
+    );
     post(&mut desk, vec![transfer(SETTLEMENT, CAPPED, 100)], NOW);
     assert_eq!(balance(&desk.state, CAPPED), 20);
 }
@@ -102,7 +105,10 @@ fn case_53_a_refund_in_a_later_month_counts_then_and_gives_no_allowance_of_a_mon
     assert_eq!(balance(&desk.state, DAILY), 70);
     let used = LegRef { leg: 1, ..bought };
     let back = |minor| {
-        vec![refunding(transfer(CAPPED, WALLET, minor), bought, false), refunding(transfer(POOL, DAILY, minor), used, false)]
+        vec![
+            refunding(transfer(CAPPED, WALLET, minor), bought, false),
+            refunding(transfer(POOL, DAILY, minor), used, false),
+        ]
     };
     post(&mut desk, back(10), NOW);
     assert_eq!(balance(&desk.state, DAILY), 80);
@@ -144,5 +150,8 @@ fn case_51_a_refund_that_is_refused_in_a_group_leaves_the_rest() {
     let record = ask(&mut desk, &with_groups(1, up_to, vec![back])).unwrap();
     let (rows, dropped) = posted(&record);
     assert_eq!((rows.len(), dropped[0].refusal), (1, Refusal::Floor { account: OVERDRAFT }));
-    assert_eq!((balance(&desk.state, WALLET), balance(&desk.state, OVERDRAFT), balance(&desk.state, POINTS)), (15, -500, 0));
+    assert_eq!(
+        (balance(&desk.state, WALLET), balance(&desk.state, OVERDRAFT), balance(&desk.state, POINTS)),
+        (15, -500, 0)
+    );
 }

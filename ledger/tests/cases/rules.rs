@@ -27,10 +27,14 @@ fn case_17_a_split_adds_up_because_its_odd_unit_is_a_leg_of_its_own() {
     let mut desk = desk();
     let third = Rate { of: 0, numerator: 3_333, denominator: 10_000 };
     let part = |to, minor| Transfer { rate: Some(third), ..transfer(POOL, to, minor) };
-    let split = |odd: i64| vec![transfer(WALLET, POOL, 100), part(CAPPED, 33), part(OVERDRAFT, 33), part(account(2), 33 + odd)];
+    let split =
+        |odd: i64| vec![transfer(WALLET, POOL, 100), part(CAPPED, 33), part(OVERDRAFT, 33), part(account(2), 33 + odd)];
     assert_eq!(transaction(1, split(1)).check(), Err(Invalid::Rate { leg: 3 }));
     post(&mut desk, [split(0), vec![transfer(POOL, SETTLEMENT, 1)]].concat(), NOW);
-    assert_eq!((balance(&desk.state, POOL), balance(&desk.state, CAPPED), balance(&desk.state, OVERDRAFT)), (0, 66, 33));
+    assert_eq!(
+        (balance(&desk.state, POOL), balance(&desk.state, CAPPED), balance(&desk.state, OVERDRAFT)),
+        (0, 66, 33)
+    );
 }
 
 #[test]
@@ -98,7 +102,10 @@ fn case_34_a_floor_moves_down_freely_and_up_to_what_is_available() {
     let above = ask(&mut desk, &limits(WALLET, Some(71), None)).unwrap();
     assert_eq!(refusal(&above), Some(Refusal::Floor { account: WALLET }));
     ask(&mut desk, &limits(WALLET, Some(70), None)).unwrap();
-    assert_eq!(refused(&mut desk, vec![transfer(WALLET, SETTLEMENT, 1)], NOW), Some(Refusal::Floor { account: WALLET }));
+    assert_eq!(
+        refused(&mut desk, vec![transfer(WALLET, SETTLEMENT, 1)], NOW),
+        Some(Refusal::Floor { account: WALLET })
+    );
     ask(&mut desk, &limits(WALLET, Some(-200), None)).unwrap();
     post(&mut desk, vec![transfer(WALLET, SETTLEMENT, 270)], NOW);
     assert_eq!(balance(&desk.state, WALLET), -170);
@@ -170,7 +177,10 @@ fn case_34_an_allowance_that_changes_changes_what_is_left_by_the_difference() {
     assert_eq!(refused(&mut desk, vec![transfer(DAILY, POOL, 1)], NOW), Some(Refusal::Floor { account: DAILY }));
     post(&mut desk, vec![transfer(DAILY, POOL, 20)], period_us);
     assert_eq!(balance(&desk.state, DAILY), 0);
-    assert_eq!(ask(&mut desk, &change(WALLET, Change::Allowance { minor: 1 })), Err(Invalid::Nature { account: WALLET }));
+    assert_eq!(
+        ask(&mut desk, &change(WALLET, Change::Allowance { minor: 1 })),
+        Err(Invalid::Nature { account: WALLET })
+    );
 }
 
 #[test]

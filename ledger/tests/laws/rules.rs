@@ -108,7 +108,9 @@ fn takes(rows: &mut &[Posted], transfers: &[Transfer], first_leg: i32) -> bool {
         let amount = match asked.how {
             How::UpTo => row.amount.minor <= asked.amount.minor,
             How::Void { .. } => asked.amount.minor == 0,
-            How::Move | How::Owing | How::Hold { .. } | How::Capture { .. } | How::Refund { .. } => row.amount == asked.amount,
+            How::Move | How::Owing | How::Hold { .. } | How::Capture { .. } | How::Refund { .. } => {
+                row.amount == asked.amount
+            }
         };
         accounts && amount && row.of() == asked.refers_to()
     })

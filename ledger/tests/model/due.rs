@@ -49,12 +49,12 @@ impl Model {
         }
         transfers.extend(self.expire_lots(account)?);
         let page = &self.accounts[&account];
-        if let Nature::Quota { allowance, period, calendar, .. } = page.terms.nature {
-            if page.period_us <= self.now_us {
-                let difference = i128::from(allowance) - page.balance;
-                self.page(account).period_us = period.around(calendar, self.now_us).1;
-                transfers.extend(self.reset(account, difference)?);
-            }
+        if let Nature::Quota { allowance, period, calendar, .. } = page.terms.nature
+            && page.period_us <= self.now_us
+        {
+            let difference = i128::from(allowance) - page.balance;
+            self.page(account).period_us = period.around(calendar, self.now_us).1;
+            transfers.extend(self.reset(account, difference)?);
         }
         self.write_due(account, transfers);
         Ok(())
@@ -69,7 +69,8 @@ impl Model {
         }
         let asset = page.terms.asset;
         self.page(account).restock(&expired, -1, 0);
-        self.time_moves(account, breakage, sum(&expired), asset, More { debit_lots: expired, ..More::default() }).map(Some)
+        self.time_moves(account, breakage, sum(&expired), asset, More { debit_lots: expired, ..More::default() })
+            .map(Some)
     }
 
     /// An allowance that changed: what is left of the present period changes by as much.

@@ -45,10 +45,11 @@ pub fn units(pieces: &[Piece], from: i128, to: i128) -> Vec<Piece> {
 impl Page {
     /// Free units of lots that will do, in lot order, as many as wanted or as there are.
     pub fn pick(&self, wanted: i128, will_do: impl Fn(&Lot) -> bool) -> Vec<Piece> {
-        let free = self.lots.iter().filter(|(lot, _)| will_do(lot)).map(|(lot, stock)| Piece {
-            lot: *lot,
-            minor: small(stock.remaining - stock.held),
-        });
+        let free = self
+            .lots
+            .iter()
+            .filter(|(lot, _)| will_do(lot))
+            .map(|(lot, stock)| Piece { lot: *lot, minor: small(stock.remaining - stock.held) });
         units(&free.collect::<Vec<_>>(), 0, wanted)
     }
 

@@ -19,7 +19,8 @@ use std::rc::Rc;
 
 use ledger::apply::State;
 use ledger::{
-    Asset, AssetId, Body, Change, Command, Invalid, LegRef, Limits, Nature, NewAccount, Posted, Record, Refusal, Request,
+    Asset, AssetId, Body, Change, Command, Invalid, LegRef, Limits, Nature, NewAccount, Posted, Record, Refusal,
+    Request,
 };
 use uuid::Uuid;
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use ledger::{
-    Body, Claim, Companion, Dropped, Group, How, Invalid, LegRef, Nature, NewAccount, Posted, Refusal, Request, RowKind,
-    Transfer,
+    Body, Claim, Companion, Dropped, Group, How, Invalid, LegRef, Nature, NewAccount, Posted, Refusal, Request,
+    RowKind, Transfer,
 };
 use ring::digest::{SHA256, digest};
 use uuid::Uuid;
@@ -140,7 +140,8 @@ impl Model {
                     Some(_) => {}
                 }
                 // Its allowance begins with its first use, which is another transaction's.
-                let quota = |terms: &NewAccount| terms.public_id == account && matches!(terms.nature, Nature::Quota { .. });
+                let quota =
+                    |terms: &NewAccount| terms.public_id == account && matches!(terms.nature, Nature::Quota { .. });
                 if missing.iter().any(quota) {
                     faults.push(Invalid::Nature { account });
                 }

@@ -5,7 +5,9 @@ mod picks;
 use std::collections::{BTreeMap, BTreeSet};
 
 use ledger::apply::{Applied, Found, LotPage, Standing, State, apply, batch_time};
-use ledger::{Account, AccountId, AssetId, Body, Claim, Command, Hold, LegRef, Lot, NEVER, Original, Posted, Request, RowKind};
+use ledger::{
+    Account, AccountId, AssetId, Body, Claim, Command, Hold, LegRef, Lot, NEVER, Original, Posted, Request, RowKind,
+};
 use proptest::test_runner::Config;
 use uuid::Uuid;
 

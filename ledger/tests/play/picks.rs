@@ -12,7 +12,8 @@ impl Desk {
         let resolve = |request: &Request| {
             let mut request = request.clone();
             if let ledger::Command::Transact { transfers, groups, .. } = &mut request.command {
-                let grouped = groups.iter_mut().flat_map(|Group { transfers, fallback }| transfers.iter_mut().chain(fallback));
+                let grouped =
+                    groups.iter_mut().flat_map(|Group { transfers, fallback }| transfers.iter_mut().chain(fallback));
                 transfers.iter_mut().chain(grouped).for_each(|transfer| ahead.resolve(transfer));
             }
             ahead.commit(&well_formed(std::slice::from_ref(&request)), asked.now_us);
@@ -70,7 +71,8 @@ impl Desk {
     /// The row that is meant, mostly one that can be moved back, as a transfer that does, and how much is left of it.
     fn row(&self, which: usize) -> Option<(LegRef, Transfer, i64)> {
         let any = which.is_multiple_of(8);
-        let moves = |row: &ledger::Posted| row.kind == RowKind::Capture || row.kind == RowKind::Move && row.of().is_none();
+        let moves =
+            |row: &ledger::Posted| row.kind == RowKind::Capture || row.kind == RowKind::Move && row.of().is_none();
         let rows: Vec<_> = self.rows.iter().rev().filter(|(_, (row, _))| any || moves(row)).collect();
         let (place, (row, _)) = rows.get(which % rows.len().max(1))?;
         let left = row.amount.minor - self.refunded.get(place).copied().unwrap_or(0);

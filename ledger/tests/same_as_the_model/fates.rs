@@ -24,24 +24,58 @@ fn random_stories_meet_every_fate() {
 
 fn wanted() -> BTreeSet<String> {
     const BODIES: [&str; 9] = [
-        "transaction", "opened", "opened by a transaction", "frozen", "limits changed", "allowance changed", "closed",
-        "clock moved", "abandoned",
+        "transaction",
+        "opened",
+        "opened by a transaction",
+        "frozen",
+        "limits changed",
+        "allowance changed",
+        "closed",
+        "clock moved",
+        "abandoned",
     ];
     const DUES: [&str; 5] = ["due: hold", "due: lots", "due: refilled", "due: taken back", "due: period"];
     const TURNS: [&str; 4] = ["claim used up", "group kept", "fallback kept", "fallback dropped"];
     const ROWS: [&str; 14] = [
-        "Move", "Hold", "Capture", "Void", "Expire", "refund", "owing", "rate", "lots taken", "lots earned", "lots passed on",
-        "lots captured", "repaid at once", "debt paid",
+        "Move",
+        "Hold",
+        "Capture",
+        "Void",
+        "Expire",
+        "refund",
+        "owing",
+        "rate",
+        "lots taken",
+        "lots earned",
+        "lots passed on",
+        "lots captured",
+        "repaid at once",
+        "debt paid",
     ];
-    const REFUSALS: [&str; 9] = [
-        "Floor", "Ceiling", "Frozen", "Overflow", "Closed", "HoldEnded", "HoldExceeded", "RefundExceeded", "NotEmpty",
-    ];
+    const REFUSALS: [&str; 9] =
+        ["Floor", "Ceiling", "Frozen", "Overflow", "Closed", "HoldEnded", "HoldExceeded", "RefundExceeded", "NotEmpty"];
     const FAULTS: [&str; 17] = [
-        "Empty", "TooMany", "Amount", "SameAccount", "UnknownAccount", "UnknownAsset", "AssetMismatch", "Limits",
-        "AccountExists", "Companion", "EffectiveDate", "NotThatRow", "Dates", "Rate", "Nature", "Clock", "NothingDue",
+        "Empty",
+        "TooMany",
+        "Amount",
+        "SameAccount",
+        "UnknownAccount",
+        "UnknownAsset",
+        "AssetMismatch",
+        "Limits",
+        "AccountExists",
+        "Companion",
+        "EffectiveDate",
+        "NotThatRow",
+        "Dates",
+        "Rate",
+        "Nature",
+        "Clock",
+        "NothingDue",
     ];
     let names = BODIES.iter().chain(&DUES).chain(&TURNS).chain(&ROWS).chain(&REFUSALS).chain(&FAULTS);
-    let dropped = REFUSALS.iter().filter(|refusal| **refusal != "NotEmpty").map(|refusal| format!("dropped: {refusal}"));
+    let dropped =
+        REFUSALS.iter().filter(|refusal| **refusal != "NotEmpty").map(|refusal| format!("dropped: {refusal}"));
     names.map(|name| (*name).to_owned()).chain(dropped).chain(["ClaimSpent".to_owned()]).collect()
 }
 
@@ -93,11 +127,14 @@ fn body(body: &Body, met: &mut impl FnMut(String)) {
 }
 
 fn due(account: uuid::Uuid, row: &Posted) -> &'static str {
-    match row.kind {
-        RowKind::Expire => "due: hold",
-        _ if !row.debit_lots().is_empty() => "due: lots",
-        _ if row.credit.public_id == account => "due: refilled",
-        _ => "due: taken back",
+    if row.kind == RowKind::Expire {
+        "due: hold"
+    } else if !row.debit_lots().is_empty() {
+        "due: lots"
+    } else if row.credit.public_id == account {
+        "due: refilled"
+    } else {
+        "due: taken back"
     }
 }
 

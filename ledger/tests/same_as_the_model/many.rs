@@ -5,7 +5,7 @@ use std::time::Instant;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
-use super::compare;
+use super::compare::compare;
 use crate::requests::any_long_story;
 
 /// Batches of a long story.
