@@ -4,13 +4,18 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::time::Duration;
 
 use diesel::{Connection, PgConnection};
 use futures_util::future::join_all;
-use ledger::JournalId;
+use ledger::{
+    Amount, AssetId, Calendar, Change, Command, How, Journal, JournalId, Key, LegRef, LotTerms, Nature, NewAccount,
+    NormalSide, Period, Request, Scope, Transfer,
+};
 use ledger::verify::{Check, Report, verify};
 use serde_json::{Value, json};
-use tessera_tests::{Rewards, TestApp, TestDb, World, eur, run_sql};
+use tessera_tests::{Rewards, TestApp, TestDb, World, eur, fresh_key, run_sql};
+use uuid::Uuid;
 
 /// What a forger does, in words and in SQL, and the check that must see it.
 struct Mutation {
@@ -41,17 +46,19 @@ const FORGE: &str = "
     ALTER TABLE journal.transfer DROP CONSTRAINT transfer_amount_check, DROP CONSTRAINT transfer_check,
         DROP CONSTRAINT transfer_pkey;
     ALTER TABLE journal.record DROP CONSTRAINT record_pkey;
-    ALTER TABLE journal.account DROP CONSTRAINT account_check;
+    ALTER TABLE journal.account DROP CONSTRAINT account_checkpoint_held_check;
     DROP INDEX journal.transfer_debit_history, journal.transfer_credit_history;
 ";
 
 /// Every table that a mutation may touch.
-const TABLES: [&str; 11] =
-    ["head", "watermark", "asset", "account", "record", "transfer", "batch", "key", "claim", "companion", "follower"];
+const TABLES: [&str; 14] = [
+    "head", "watermark", "asset", "account", "record", "transfer", "batch", "key", "claim", "companion", "follower", "hold",
+    "lot", "link",
+];
 
 use Check::{
-    Accounts, Balances, Checkpoints, Claims, Companions, Dates, Digests, Form, Keys, Refusals, Rules, Seqs, Transfers,
-    Versions,
+    Accounts, Balances, Checkpoints, Claims, Companions, Dates, Digests, Form, Holds, Keys, Lots, Refunds, Refusals, Rules,
+    Seqs, Transfers, Versions,
 };
 
 /// By table. The first law that is broken, in seq order, is the one that is named.
@@ -315,6 +322,62 @@ const MUTATIONS: &[(&str, &[Mutation])] = &[
         ],
     ),
     (
+        "hold",
+        &[
+            mutation(
+                "change what is left of an open hold",
+                Holds,
+                "UPDATE journal.hold SET remaining = remaining - 1 WHERE remaining > 0",
+            ),
+            mutation("open a hold that ended", Holds, "UPDATE journal.hold SET remaining = 1 WHERE remaining = 0"),
+            mutation("let a hold end earlier", Holds, "UPDATE journal.hold SET expires_us = expires_us - 1"),
+            mutation("change what was held", Holds, "UPDATE journal.hold SET amount = amount + 1"),
+            mutation("drop a hold", Holds, "DELETE FROM journal.hold WHERE remaining > 0"),
+            mutation(
+                "add a hold",
+                Holds,
+                "INSERT INTO journal.hold SELECT journal, seq, leg + 1, debit, credit, asset, amount, remaining, expires_us FROM journal.hold",
+            ),
+            mutation(
+                "add a hold past the last record",
+                Holds,
+                "INSERT INTO journal.hold SELECT journal, forge.last() + 1, leg, debit, credit, asset, amount, remaining, expires_us FROM journal.hold LIMIT 1",
+            ),
+        ],
+    ),
+    (
+        "lot",
+        &[
+            mutation("make a lot larger", Lots, "UPDATE journal.lot SET remaining = remaining + 1 WHERE remaining > 0"),
+            mutation("free a lot that is held", Lots, "UPDATE journal.lot SET held = 0"),
+            mutation(
+                "let a lot expire later",
+                Lots,
+                "UPDATE journal.lot SET expires_us = expires_us + 1 WHERE remaining > 0 AND expires_us < 9223372036854775807",
+            ),
+            mutation("change what a lot cost", Lots, "UPDATE journal.lot SET unit_cost = 1 WHERE remaining > 0"),
+            mutation("drop a lot", Lots, "DELETE FROM journal.lot WHERE remaining > 0"),
+            mutation(
+                "add a lot",
+                Lots,
+                "INSERT INTO journal.lot SELECT journal, account, expires_us, earned_day - 1, activates_us, campaign, unit_cost, 1, 0 FROM journal.lot LIMIT 1",
+            ),
+        ],
+    ),
+    (
+        "link",
+        &[
+            mutation("drop a link", Refunds, "DELETE FROM journal.link WHERE kind = 1"),
+            mutation("make a refund smaller", Refunds, "UPDATE journal.link SET amount = amount - 1 WHERE kind = 1"),
+            mutation("lead a link elsewhere", Refunds, "UPDATE journal.link SET of_leg = of_leg + 1 WHERE kind = 3"),
+            mutation(
+                "add a link past the last record",
+                Refunds,
+                "INSERT INTO journal.link SELECT journal, of_seq, of_leg, forge.last() + 1, 0, kind, amount FROM journal.link LIMIT 1",
+            ),
+        ],
+    ),
+    (
         "companion",
         &[
             mutation(
@@ -348,6 +411,10 @@ const MUTATIONS: &[(&str, &[Mutation])] = &[
     (
         "account",
         &[
+            mutation("open a closed account", Accounts, "UPDATE journal.account SET closed = false WHERE closed"),
+            mutation("raise an allowance", Accounts, "UPDATE journal.account SET nature_minor = 10 WHERE nature = 2"),
+            mutation("begin a period anew", Accounts, "UPDATE journal.account SET period_us = 1 WHERE nature = 2"),
+            mutation("take an account's lots away", Accounts, "UPDATE journal.account SET nature = 0 WHERE nature = 1"),
             mutation(
                 "lower an account's floor in its row",
                 Accounts,
@@ -531,8 +598,43 @@ async fn book() -> (TestDb<'static>, World) {
     let cards: Vec<Value> = cards.collect();
     join_all(cards.iter().map(|body| api.post("/v1/payments", body))).await;
     pay(anna, 400, json!("order-1"), 201).await;
+    let (journal, tenant) = (app.journal().clone(), world.tenant);
+    tokio::task::spawn_blocking(move || keep(&journal, JournalId(tenant))).await.unwrap();
     pay(anna, 1_000_000, Value::Null, 422).await;
     app.into_db()
+}
+
+/// What is kept beside balances: an open hold, one captured in part and given back, lots spent, pinned and expired, a row
+/// moved back, a quota in use, an account closed.
+fn keep(journal: &Journal, id: JournalId) {
+    let ask = |command| {
+        let key = Key { scope: Scope(7), key: fresh_key(), fingerprint: Uuid::nil() };
+        let request = Request { journal: id, key, command, effective_us: None, meta: b"{}".to_vec(), companions: Vec::new() };
+        journal.submit_blocking(request, Duration::from_secs(20)).unwrap().record.seq
+    };
+    let open = |floor, nature| {
+        let (public_id, asset, normal_side, owner, ceiling) = (fresh_key(), AssetId(1), NormalSide::Credit, None, None);
+        ask(Command::Open(NewAccount { public_id, asset, normal_side, owner, floor, ceiling, nature }));
+        public_id
+    };
+    let by = |how, debit, credit, minor| Transfer::by(how, debit, credit, Amount::new(minor, AssetId(1)));
+    let post = |transfers| {
+        ask(Command::Transact { id: fresh_key(), open: Vec::new(), transfers, groups: Vec::new(), claim: None })
+    };
+    let (source, shop) = (open(None, Nature::Plain), open(None, Nature::Plain));
+    let club = open(Some(0), Nature::Lots { breakage: source, grace_us: 5 });
+    let (period, calendar) = (Period::Day, Calendar::Rome);
+    let quota = open(Some(0), Nature::Quota { pool: source, allowance: 9, period, calendar });
+    let lot = |expires_us| Some(LotTerms { expires_us, ..LotTerms::default() });
+    let earning = |expires_us, minor| Transfer { lot: lot(expires_us), ..by(How::Move, source, club, minor) };
+    post(vec![earning(None, 50), earning(Some(253_000_000_000_000_000), 20), earning(Some(1_000), 7)]);
+    post(vec![by(How::Hold { expires_us: None }, club, shop, 30)]);
+    let hold = LegRef { seq: post(vec![by(How::Hold { expires_us: None }, club, shop, 12)]), leg: 0 };
+    let of = LegRef { seq: post(vec![by(How::Capture { hold }, club, shop, 5)]), leg: 0 };
+    post(vec![by(How::Void { hold }, club, shop, 0)]);
+    post(vec![by(How::Refund { of, owing: false }, shop, club, 2), by(How::Move, quota, source, 4)]);
+    let empty = open(None, Nature::Plain);
+    ask(Command::Change { account: empty, change: Change::Closed { closed: true } });
 }
 
 fn report(url: &str, tenant: i64) -> Report {
@@ -588,7 +690,8 @@ async fn a_tail_cut_off_with_all_that_points_at_it_is_not_seen() {
 fn every_check_is_seen_red() {
     let all = MUTATIONS.iter().flat_map(|(_, mutations)| *mutations);
     let seen: BTreeSet<String> = all.map(|mutation| mutation.seen_by.to_string()).collect();
-    let every = "Accounts Balances Checkpoints Claims Companions Dates Digests Form Keys Refusals Rules Seqs Transfers Versions";
+    let every = "Accounts Balances Checkpoints Claims Companions Dates Digests Form Holds Keys Lots Refunds Refusals Rules \
+        Seqs Transfers Versions";
     assert_eq!(seen.iter().map(String::as_str).collect::<Vec<_>>().join(" "), every);
 }
 

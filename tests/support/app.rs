@@ -5,6 +5,7 @@ use std::sync::{Once, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use ledger::Journal;
 use tokio::sync::oneshot;
 use wallet_api::commands::node::{Node, Server, Settings};
 use wallet_api::engagement::hooks::guard::Policy;
@@ -22,6 +23,7 @@ pub struct TestApp {
 
 struct Running {
     address: SocketAddr,
+    journal: Journal,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -47,6 +49,11 @@ impl TestApp {
     /// Its database.
     pub fn db(&self) -> &TestDb<'static> {
         &self.db
+    }
+
+    /// Its journal, past HTTP.
+    pub fn journal(&self) -> &Journal {
+        &self.node.as_ref().expect("the node runs").journal
     }
 
     /// Where it listens, as `host:port`.
@@ -81,8 +88,8 @@ impl Running {
             runtime.block_on(serve(url, &started, stopped));
         };
         let thread = std::thread::Builder::new().name("node".into()).spawn(body).unwrap();
-        let address = address.recv_timeout(Duration::from_secs(30)).expect("the node starts and leads");
-        Self { address, stop: Some(stop), thread: Some(thread) }
+        let (address, journal) = address.recv_timeout(Duration::from_secs(30)).expect("the node starts and leads");
+        Self { address, journal, stop: Some(stop), thread: Some(thread) }
     }
 }
 
@@ -96,14 +103,14 @@ fn log_if_asked() {
     });
 }
 
-async fn serve(url: String, started: &mpsc::Sender<SocketAddr>, stopped: oneshot::Receiver<()>) {
+async fn serve(url: String, started: &mpsc::Sender<(SocketAddr, Journal)>, stopped: oneshot::Receiver<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     let hook_policy = Policy { allow_private: true, allow_http: true, ..Policy::default() };
     let node = Node::start(Settings { url, address, ids: Ids::system(), hook_policy }).unwrap();
     let server = Server::start(listener, &node.parts, 2).unwrap();
     assert!(node.parts.journal.wait_until_leading(Duration::from_secs(20)).await);
-    started.send(server.address).unwrap();
+    started.send((server.address, node.parts.journal.clone())).unwrap();
     _ = stopped.await; // a dropped sender is an order to stop too
     server.stop().await;
     node.stop().await;
