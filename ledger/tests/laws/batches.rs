@@ -12,7 +12,7 @@ use crate::play::{Desk, Step, accounts, answered, play, stories};
 use crate::requests::any_story;
 
 proptest! {
-    #![proptest_config(stories(96))]
+    #![proptest_config(stories(40))]
 
     /// Asked one by one: a request that is refused or is none leaves accounts, holds, lots, links and claims as they were
     /// but for what was due anyway.

@@ -44,7 +44,7 @@ pub fn any_pick() -> impl Strategy<Value = LegRef> {
     let manner = prop_oneof![
         8 => Just(Manner::Whole),
         10 => Just(Manner::Part),
-        2 => Just(Manner::More),
+        3 => Just(Manner::More),
         1 => Just(Manner::Astray),
     ];
     let picked = (0..40_usize, manner).prop_map(|(which, manner)| Pick { which, manner }.place());

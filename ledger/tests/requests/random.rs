@@ -46,17 +46,26 @@ pub fn any_long_story(batches: usize) -> impl Strategy<Value = (State, Vec<Asked
     })
 }
 
-/// Earnings with a few dates, a hold on them and one on money, and allowances in use.
+/// Earnings with a few dates, holds on them and on money, a debt, allowances in use, one account closed and one frozen.
 fn prelude() -> Vec<Request> {
     let hold = |expires_us| How::Hold { expires_us };
+    let (closed, frozen) = (account(8), account(9));
     let transfers = [
         vec![earning(CLUB, 40, NOW + 3), earning(CLUB, 30, NOW + DAY_US), points(ISSUE, CLUB, 20)],
         vec![earning(GRACED, 50, NOW + 2), Transfer { lot: Some(until(NOW + 4)), ..transfer(SETTLEMENT, CASHBACK, 8) }],
-        vec![by(hold(Some(NOW + 1)), points(CLUB, POINTS, 25)), by(hold(None), points(GRACED, ISSUE, 10))],
+        vec![by(hold(Some(NOW + 1)), points(CLUB, POINTS, 25)), by(hold(Some(NOW)), points(GRACED, ISSUE, 10))],
         vec![by(hold(Some(NOW + 5)), transfer(WALLET, CAPPED, 30)), by(hold(None), transfer(BOTTOM, WALLET, 9))],
         vec![transfer(DAILY, POOL, 15), points(MONTHLY, ISSUE, 5), points(CLUB, POINTS, 35)],
+        vec![by(How::Owing, points(GRACED, ISSUE, 45))],
     ];
-    (1_000_000..).zip(transfers).map(|(number, transfers)| transaction(number, transfers)).collect()
+    let commands = [
+        Command::Open(terms(closed)),
+        Command::Change { account: closed, change: Change::Closed { closed: true } },
+        Command::Open(terms(frozen)),
+        Command::Freeze { account: frozen, debits: true, credits: true },
+    ];
+    let transfers = (1_000_000..).zip(transfers).map(|(number, transfers)| transaction(number, transfers));
+    transfers.chain((2_000_000..).zip(commands).map(|(number, command)| request(number, command))).collect()
 }
 
 /// Gives each request a key and an id of its own, and makes its small dates those around its batch's time.
@@ -206,7 +215,7 @@ fn any_terms() -> impl Strategy<Value = NewAccount> {
         let quota = |pool, allowance| Nature::Quota { pool, allowance, period: Period::Ever, calendar: Calendar::Utc };
         match what {
             0 => NewAccount { asset: if usual.asset == EUR { PTS } else { EUR }, ..usual },
-            1 => NewAccount { asset: NO_ASSET, ..usual },
+            1 => NewAccount { asset: NO_ASSET, ..terms(account(19)) },
             2 => NewAccount { owner: None, ..usual },
             3 => NewAccount { floor: Some(-7), ceiling: Some(7), ..usual },
             4 => NewAccount { floor: Some(1), ..usual },

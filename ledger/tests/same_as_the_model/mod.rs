@@ -11,7 +11,7 @@ use crate::requests::any_story;
 use compare::compare;
 
 proptest! {
-    #![proptest_config(stories(512))]
+    #![proptest_config(stories(256))]
 
     /// Record by record, answer by answer, balance by balance, after every batch.
     #[test]
