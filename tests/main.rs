@@ -21,6 +21,7 @@ mod nodes;
 mod observe;
 mod openapi;
 mod plans;
+mod proof;
 mod reference;
 mod rounds;
 mod servers;

@@ -4,7 +4,7 @@
 //!
 //! What was read is asked of PostgreSQL's own counters, so the statements are the writer's, not copies of them.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ledger::{Body, Claim, Command};
 use tessera_tests::books::{account, lead, move_one, new_books, request, submit};
@@ -111,7 +111,6 @@ fn probes_only(db: &TestDb<'_>, count: i64, known_small: bool) {
     let (accounts, keys, claims) = (loaded(db, count, "a"), loaded(db, count, "k"), loaded(db, count, "c"));
 
     let before = reads(db);
-    let began = Instant::now();
     for ((account, key), claim) in accounts.iter().zip(&keys).zip(&claims) {
         // An account not in memory, a new key and a new claim.
         let new = move_one(*account, other, Vec::new(), Some(Claim(fresh_key())));
@@ -130,12 +129,10 @@ fn probes_only(db: &TestDb<'_>, count: i64, known_small: bool) {
         let freeze = Command::Freeze { account: *account, debits: true, credits: false };
         submit(&journal, request(fresh_key(), freeze));
     }
-    let took = began.elapsed();
     // The end of the sessions, after their last checkpoint, hands their counters in.
     journal.stop();
     let after = settled(db);
     assert_probes_only("the writer", &before, &after);
-    assert!(took < Duration::from_secs(20), "{took:?}");
 
     // A start replays what lies after the watermark: by index too, on new sessions.
     run_sql(&db.super_url(), &format!("UPDATE journal.watermark SET seq = seq - {REQUESTS}"));

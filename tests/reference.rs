@@ -18,6 +18,11 @@ const REFUSED: &[(&str, u16)] = &[
     ("get_hook_replay", 404),
     ("replay_hook_delivery", 404),
     ("cancel_hook_replay", 404),
+    // Asked before anything is recorded.
+    ("get_head", 404),
+    ("get_consistency", 404),
+    ("get_inclusion", 404),
+    ("get_receipt", 404),
 ];
 
 /// Where the collection has hooks go.

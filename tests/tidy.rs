@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use tessera_tests::{Api, TestApp, fresh_key};
 use wallet_api::platform::keyring::Scope;
 
-const SLICES: [&str; 7] = ["billers", "engagement", "identity", "loyalty", "payments", "profile", "sandbox"];
+const SLICES: [&str; 8] = ["billers", "engagement", "identity", "loyalty", "payments", "profile", "proofs", "sandbox"];
 
 /// Where SQL stands outside a `store`, and why.
 const SQL_ELSEWHERE: &[(&str, &str)] = &[

@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use diesel::{Connection, PgConnection};
 use futures_util::future::join_all;
+use ledger::verify::{Check, Report, verify};
 use ledger::{
     Amount, AssetId, Calendar, Change, Command, How, Journal, JournalId, Key, LegRef, LotTerms, Nature, NewAccount,
     NormalSide, Period, Request, Scope, Transfer,
 };
-use ledger::verify::{Check, Report, verify};
 use serde_json::{Value, json};
 use tessera_tests::{Rewards, TestApp, TestDb, World, eur, fresh_key, run_sql};
 use uuid::Uuid;
@@ -52,13 +52,25 @@ const FORGE: &str = "
 
 /// Every table that a mutation may touch.
 const TABLES: [&str; 14] = [
-    "head", "watermark", "asset", "account", "record", "transfer", "batch", "key", "claim", "companion", "follower", "hold",
-    "lot", "link",
+    "head",
+    "watermark",
+    "asset",
+    "account",
+    "record",
+    "transfer",
+    "batch",
+    "key",
+    "claim",
+    "companion",
+    "follower",
+    "hold",
+    "lot",
+    "link",
 ];
 
 use Check::{
-    Accounts, Balances, Checkpoints, Claims, Companions, Dates, Digests, Form, Holds, Keys, Lots, Refunds, Refusals, Rules,
-    Seqs, Transfers, Versions,
+    Accounts, Balances, Checkpoints, Claims, Companions, Dates, Digests, Form, Holds, Keys, Lots, Refunds, Refusals,
+    Rules, Seqs, Transfers, Versions,
 };
 
 /// By table. The first law that is broken, in seq order, is the one that is named.
@@ -609,7 +621,8 @@ async fn book() -> (TestDb<'static>, World) {
 fn keep(journal: &Journal, id: JournalId) {
     let ask = |command| {
         let key = Key { scope: Scope(7), key: fresh_key(), fingerprint: Uuid::nil() };
-        let request = Request { journal: id, key, command, effective_us: None, meta: b"{}".to_vec(), companions: Vec::new() };
+        let request =
+            Request { journal: id, key, command, effective_us: None, meta: b"{}".to_vec(), companions: Vec::new() };
         journal.submit_blocking(request, Duration::from_secs(20)).unwrap().record.seq
     };
     let open = |floor, nature| {

@@ -77,7 +77,7 @@ impl Lines {
     }
 
     /// The last seq of a line that ended.
-    fn end_of(&self, fork: Uuid) -> Option<i64> {
+    pub(crate) fn end_of(&self, fork: Uuid) -> Option<i64> {
         self.former.iter().find(|(former, _)| *former == fork).map(|(_, last)| *last)
     }
 }

@@ -10,8 +10,9 @@ use tokio::sync::oneshot;
 use wallet_api::commands::node::{Node, Server, Settings};
 use wallet_api::engagement::hooks::guard::Policy;
 use wallet_api::platform::ids::Ids;
+use wallet_api::platform::sealing;
 
-use crate::{Api, Ground, TestDb, World};
+use crate::{Api, Ground, TestDb, World, proof_dir};
 
 /// A node that leads a database of its own; both end with the value.
 pub struct TestApp {
@@ -107,7 +108,8 @@ async fn serve(url: String, started: &mpsc::Sender<(SocketAddr, Journal)>, stopp
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     let hook_policy = Policy { allow_private: true, allow_http: true, ..Policy::default() };
-    let node = Node::start(Settings { url, address, ids: Ids::system(), hook_policy }).unwrap();
+    let sealing = sealing::Settings { folder: proof_dir(), publish: None };
+    let node = Node::start(Settings { url, address, ids: Ids::system(), hook_policy, sealing: Some(sealing) }).unwrap();
     let server = Server::start(listener, &node.parts, 2).unwrap();
     assert!(node.parts.journal.wait_until_leading(Duration::from_secs(20)).await);
     started.send((server.address, node.parts.journal.clone())).unwrap();

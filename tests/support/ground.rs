@@ -115,6 +115,11 @@ impl Drop for TestDb<'_> {
     }
 }
 
+/// The proof folder that all nodes of this process share.
+pub fn proof_dir() -> PathBuf {
+    root().join("proof")
+}
+
 /// The folder of this process: everything the tests make on disk lies in it.
 pub fn root() -> &'static Path {
     static ROOT: LazyLock<PathBuf> = LazyLock::new(make_root);

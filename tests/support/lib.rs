@@ -25,7 +25,7 @@ mod world;
 pub use api::{Api, Reply, fresh_key};
 pub use app::TestApp;
 pub use dice::Dice;
-pub use ground::{Ground, TestDb, root};
+pub use ground::{Ground, TestDb, proof_dir, root};
 pub use inbox::Inbox;
 pub use load::{Load, Tally};
 pub use process::{Footprint, NodeProcess, Output, Run, node_binary, scratch_dir, signal_process, tessera, tessera_in};

@@ -11,7 +11,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use serde_json::Value;
 
-use crate::ground::root;
+use crate::ground::{proof_dir, root};
 use crate::{Api, TestDb, eventually};
 
 /// How long a node may take to listen: it may have to wait for a database that recovers.
@@ -145,6 +145,9 @@ impl NodeProcess {
         let folder = scratch_dir();
         let log = folder.join("log");
         let mut command = tessera_in(&folder, &["serve", "--listen", "127.0.0.1:0", "--workers", "2"]);
+        if env.iter().any(|(name, _)| *name == "DATABASE_URL") {
+            command.env("TESSERA_PROOF_DIR", proof_dir());
+        }
         command.envs(env.iter().copied());
         let child = command.stdout(Stdio::null()).stderr(File::create(&log).unwrap()).spawn().unwrap();
         Self { child, address: SocketAddr::from(([127, 0, 0, 1], 0)), log }

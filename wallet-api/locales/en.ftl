@@ -199,6 +199,19 @@ explain-reward-budget-exhausted = You did not earn { $amount } on { $paid } ({ $
 explain-reward-paused = You did not earn { $amount } on { $paid } ({ $rule }): “{ $campaign }” is paused (version { $version } of its rule). The payment stands.
 explain-reward-not-possible = You did not earn { $amount } on { $paid } ({ $rule }): the account that would receive it cannot take it (“{ $campaign }”, version { $version } of its rule). The payment stands.
 
+## Proofs of the journal
+
+problem-record-unknown = There is no such record
+problem-record-unknown-detail = Nothing was ever recorded under this seq: check it.
+problem-head-unknown = There is no such head
+problem-head-unknown-detail = Ask for the latest, or for a size that was signed.
+problem-sizes-invalid = No log has these sizes
+problem-sizes-invalid-detail = Ask from 1 up to { $last }, the size of the last head, and not backwards.
+problem-accounts-invalid = These are no accounts
+problem-accounts-invalid-detail = Give up to { $most } ids of accounts, with commas between.
+problem-receipt-unavailable = This node cannot open a receipt
+problem-receipt-unavailable-detail = It lacks the secret that opens it; another node has it, or the operator's backup.
+
 ## The API reference's chrome
 
 reference-skip = Skip to the content

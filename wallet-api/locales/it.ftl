@@ -220,3 +220,16 @@ reference-example = Esempio
 reference-empty = nessun contenuto
 reference-required = obbligatorio
 reference-list-of = elenco di
+
+## Prove del giornale
+
+problem-record-unknown = Questa registrazione non esiste
+problem-record-unknown-detail = Con questo seq non è mai stato registrato nulla: controllalo.
+problem-head-unknown = Questa testa non esiste
+problem-head-unknown-detail = Chiedi l'ultima, oppure una dimensione che è stata firmata.
+problem-sizes-invalid = Nessun registro ha queste dimensioni
+problem-sizes-invalid-detail = Chiedi da 1 a { $last }, la dimensione dell'ultima testa, e non all'indietro.
+problem-accounts-invalid = Questi non sono conti
+problem-accounts-invalid-detail = Indica al massimo { $most } identificativi di conti, separati da virgole.
+problem-receipt-unavailable = Questo nodo non può aprire una ricevuta
+problem-receipt-unavailable-detail = Gli manca il segreto che la apre; ce l'ha un altro nodo, o la copia di sicurezza del gestore.

@@ -25,7 +25,8 @@ use crate::platform::metrics::{Exporter, get_metrics};
 use crate::platform::problem::{Problem, ProblemBody};
 use crate::platform::redis::{self, News};
 use crate::profile::Customers;
-use crate::{billers, loyalty, payments, profile, requests, sandbox};
+use crate::proofs::Proofs;
+use crate::{billers, loyalty, payments, profile, proofs, requests, sandbox};
 
 /// Everything the routes stand on.
 #[derive(Clone)]
@@ -48,6 +49,8 @@ pub struct Parts {
     pub limits: Limits,
     /// How this node and its Redis fare.
     pub redis: redis::State,
+    /// What the log is proved with.
+    pub proofs: Proofs,
 }
 
 /// Routes that are limited otherwise than their method says.
@@ -95,8 +98,8 @@ impl Parts {
             refusals: Arc::new(Refusals::default()),
         };
         let limits = Limits::new(Policy::default(), CLASSES, look(&journal));
-        let (hook_policy, redis) = (Arc::new(hook_policy), redis::State::default());
-        Self { platform, journal, payments, hook_policy, hook_wake, link, exporter, limits, redis }
+        let (hook_policy, redis, proofs) = (Arc::new(hook_policy), redis::State::default(), Proofs::default());
+        Self { platform, journal, payments, hook_policy, hook_wake, link, exporter, limits, redis, proofs }
     }
 }
 
@@ -132,7 +135,8 @@ pub fn configure(parts: &Parts) -> impl FnOnce(&mut web::ServiceConfig) + use<> 
     let parts = parts.clone();
     move |config| {
         let ready = ready_check(&parts);
-        let Parts { platform, journal, payments, hook_policy, hook_wake, link, exporter, limits, redis } = parts;
+        let Parts { platform, journal, payments, hook_policy, hook_wake, link, exporter, limits, redis, proofs } =
+            parts;
         config
             .app_data(web::Data::new(platform))
             .app_data(web::Data::new(journal))
@@ -145,6 +149,7 @@ pub fn configure(parts: &Parts) -> impl FnOnce(&mut web::ServiceConfig) + use<> 
             .app_data(web::Data::new(exporter))
             .app_data(web::Data::new(limits))
             .app_data(web::Data::new(redis))
+            .app_data(web::Data::new(proofs))
             .app_data(methods().clone())
             .route("/metrics", web::get().to(get_metrics));
         common(ready)(config);
@@ -162,6 +167,7 @@ fn routes(config: &mut ServiceConfig) {
         .configure(loyalty::routes)
         .configure(billers::routes)
         .configure(hooks::routes)
+        .configure(proofs::routes)
         .configure(requests::routes)
         .configure(sandbox::routes)
         .service(get_node);
@@ -212,6 +218,7 @@ fn methods() -> &'static Methods {
         (name = "merchants", description = "Who is paid"),
         (name = "loyalty", description = "Programmes, campaigns, rules, budgets"),
         (name = "hooks", description = "Endpoints that are told what happened"),
+        (name = "proofs", description = "The signed log of the journal, and receipts of it"),
         (name = "sandbox", description = "What only sandboxes have"),
         (name = "node", description = "How this node fares"),
     ),

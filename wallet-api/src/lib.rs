@@ -12,5 +12,6 @@ pub mod loyalty;
 pub mod payments;
 pub mod platform;
 pub mod profile;
+pub mod proofs;
 pub mod requests;
 pub mod sandbox;

@@ -11,6 +11,7 @@
 mod books;
 mod cursor;
 mod kept;
+pub mod leaves;
 mod parts;
 
 use diesel::sql_types::BigInt;

@@ -14,6 +14,7 @@ mod hooks;
 pub mod import;
 mod keys;
 pub mod node;
+mod proof;
 mod serve;
 mod slots;
 mod systemd;
@@ -66,7 +67,7 @@ enum Command {
     /// Play the main job on a database of its own, then serve until Ctrl-C.
     Demo(demo::DemoArgs),
     /// Serve the API until Ctrl-C.
-    Serve(serve::ServeArgs),
+    Serve(Box<serve::ServeArgs>),
     /// Check and show the configuration: file, environment and flags.
     Config {
         #[command(subcommand)]
@@ -103,6 +104,11 @@ enum Command {
         /// Print one JSON object.
         #[arg(long)]
         json: bool,
+    },
+    /// Proofs: check a receipt, look at signed heads, rotate the keys.
+    Proof {
+        #[command(subcommand)]
+        what: proof::ProofCommand,
     },
     /// Bring data in.
     Import {
@@ -185,7 +191,7 @@ fn run(command: Command, configured: &config::Configured) -> anyhow::Result<Exit
     let out = &mut io::stdout().lock();
     match command {
         Command::Demo(args) => on_runtime(demo::demo(args))?,
-        Command::Serve(args) => on_runtime(serve::serve(args))?,
+        Command::Serve(args) => on_runtime(serve::serve(*args))?,
         Command::Config { what } => return config::config(what, configured, out),
         Command::Migrate { database } => {
             database.open()?;
@@ -203,6 +209,7 @@ fn run(command: Command, configured: &config::Configured) -> anyhow::Result<Exit
         Command::CheckBackup(args) => return backup::check(&args, out),
         Command::AcceptRestore(args) => backup::accept_restore(&args, out)?,
         Command::BeginFork(args) => backup::begin_fork(&args, out)?,
+        Command::Proof { what } => return proof::proof(what, out),
         Command::Import { what } => on_runtime(import::import(what))?,
         Command::Tenant { what } => keys::tenant(what, out)?,
         Command::Keys { what } => keys::keys(what, out)?,

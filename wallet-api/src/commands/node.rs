@@ -28,6 +28,8 @@ use crate::platform::keyring::Keyring;
 use crate::platform::link::{self, Link, LinkEnd, Seal};
 use crate::platform::metrics::{self, Exporter, HookView};
 use crate::platform::redis;
+use crate::platform::sealing::{self, Sealing};
+use crate::proofs::Proofs;
 use crate::{identity, payments, profile};
 
 /// The database of the private cluster.
@@ -36,6 +38,7 @@ pub(super) const DATABASE: &str = "tessera";
 const REQUEST_CONNECTIONS: u32 = 10;
 const FOLLOWER_CONNECTIONS: u32 = 2;
 const HOOK_CONNECTIONS: u32 = 4;
+const SEALER_CONNECTIONS: u32 = 1;
 /// How long requests in hand may take when the server stops.
 const LAST_REQUESTS_S: u64 = 15;
 /// How long followers and hooks, and then the journal, may take: more than a database call may ([`db::DEADLINE`]).
@@ -173,6 +176,8 @@ pub struct Settings {
     pub ids: Ids,
     /// Where hooks may go.
     pub hook_policy: Policy,
+    /// How to seal what this node leads; without it, another node does or nobody.
+    pub sealing: Option<sealing::Settings>,
 }
 
 /// A running node without its HTTP server: import needs no more.
@@ -181,6 +186,7 @@ pub struct Node {
     pub parts: Parts,
     card: Follower,
     hooks: Arc<Hooks>,
+    sealing: Option<Sealing>,
 }
 
 impl Node {
@@ -189,7 +195,7 @@ impl Node {
     /// # Errors
     /// When the database cannot be reached, or holds books whose restore nobody has accepted.
     pub fn start(settings: Settings) -> anyhow::Result<Self> {
-        let Settings { url, address, ids, hook_policy } = settings;
+        let Settings { url, address, ids, hook_policy, sealing } = settings;
         backup::must_be_accepted(&mut PgConnection::establish(&url)?)?;
         let db = Db::open(&url, REQUEST_CONNECTIONS)?;
         let clock = Clock::System;
@@ -212,18 +218,52 @@ impl Node {
         let view = HookView { load: Arc::new(hooks.look()), backlog: hooks::backlog };
         let (asks, clock) = (followers.clone(), platform.clock.clone());
         let exporter = Exporter { journal: journal.clone(), pools, asks, hooks: view, clock };
-        let parts = Parts::new(platform, journal.clone(), hook_policy, wake, end, exporter);
+        let (sealer, clock) = (SealerParts::open(&url, sealing)?, platform.clock.clone());
+        let proofs = Proofs { keys: sealer.as_ref().map(|sealer| Arc::clone(&sealer.keys)) };
+        let parts = Parts { proofs, ..Parts::new(platform, journal.clone(), hook_policy, wake, end, exporter) };
+        let sealing = sealer.map(|sealer| sealer.start(journal.clone(), clock));
         let card = Follower::start(profile::CARD, followers, journal, profile::follow_payments);
-        Ok(Self { parts, card, hooks })
+        Ok(Self { parts, card, hooks, sealing })
     }
 
     /// Stops in order: what was accepted is finished, then followers, then the journal gives its lease up. A database
     /// session that hangs holds up neither: what waits for it is left to its time-outs, and to the end of the process.
     pub async fn stop(self) {
-        let Self { parts, card, hooks } = self;
-        tokio::join!(in_time("a follower", card.stop()), in_time("hooks", off_thread(move || hooks.stop())));
+        let Self { parts, card, hooks, sealing } = self;
+        let sealed = async {
+            if let Some(sealing) = sealing {
+                sealing.stop().await;
+            }
+        };
+        tokio::join!(
+            in_time("a follower", card.stop()),
+            in_time("hooks", off_thread(move || hooks.stop())),
+            in_time("the sealer", sealed)
+        );
         let journal = parts.journal;
         in_time("journal", off_thread(move || journal.stop())).await;
+    }
+}
+
+/// What a sealer is started with, once its keys and what was published are found in order.
+struct SealerParts {
+    keys: Arc<sealing::Keys>,
+    publish: Option<sealing::Publish>,
+    db: Db,
+}
+
+impl SealerParts {
+    fn open(url: &str, settings: Option<sealing::Settings>) -> anyhow::Result<Option<Self>> {
+        let Some(sealing::Settings { folder, publish }) = settings else { return Ok(None) };
+        let keys = Arc::new(sealing::Keys::open(&folder, &Ids::system())?);
+        if let Some(publish) = &publish {
+            backup::must_hold_published(&mut PgConnection::establish(url)?, &keys.ring(), publish)?;
+        }
+        Ok(Some(Self { keys, publish, db: Db::open(url, SEALER_CONNECTIONS)? }))
+    }
+
+    fn start(self, journal: Journal, clock: Clock) -> Sealing {
+        Sealing::start(self.keys, self.publish, self.db, journal, clock)
     }
 }
 

@@ -11,6 +11,7 @@ use super::systemd;
 use crate::engagement::hooks::guard::Policy;
 use crate::platform::ids::Ids;
 use crate::platform::limits;
+use crate::platform::sealing::{self, Publish};
 
 /// How to serve.
 #[derive(Debug, clap::Args)]
@@ -42,6 +43,13 @@ pub struct ServeArgs {
     /// folder of a private database.
     #[arg(long, env = "TESSERA_HEADS_FILE")]
     heads_file: Option<PathBuf>,
+    /// The folder of the keys that sign and salt the log of the journals, made at the first start; the same on every node.
+    /// Without it, beside the data folder of a private database, and with a database of your own nothing is sealed.
+    #[arg(long, env = "TESSERA_PROOF_DIR")]
+    proof_dir: Option<PathBuf>,
+    /// Where signed heads are published: a file, best on other storage than the database, or http://host/path for a POST.
+    #[arg(long, env = "TESSERA_PROOF_PUBLISH")]
+    proof_publish: Option<Publish>,
 }
 
 /// Serves until Ctrl-C or SIGTERM, then finishes what was accepted.
@@ -51,12 +59,22 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     let database = args.database.open()?;
     let listener = bind(args.listen)?;
     let metrics_listener = args.metrics_listen.map(bind).transpose()?;
-    let heads_file = args.heads_file.or_else(|| database.cluster.is_some().then(|| beside(&data_dir)).flatten());
+    let private = database.cluster.is_some();
+    let heads_file = args.heads_file.or_else(|| private.then(|| beside(&data_dir, "heads.json")).flatten());
+    let proof_dir = args.proof_dir.or_else(|| private.then(|| beside(&data_dir, "proof")).flatten());
+    anyhow::ensure!(
+        proof_dir.is_some() || args.proof_publish.is_none(),
+        "there are no heads to publish without --proof-dir"
+    );
+    let sealing = proof_dir.map(|folder| sealing::Settings { folder, publish: args.proof_publish });
+    if sealing.is_none() {
+        tracing::warn!("no --proof-dir: this node seals nothing, and can prove only what others sealed");
+    }
     let keeper = heads_file.map(|path| Keeper::start(&database.url, path)).transpose()?;
     let address = args.address.unwrap_or(format!("http://{}", listener.local_addr()?));
     let allow = args.allow_private_hooks;
     let hook_policy = Policy { allow_private: allow, allow_http: allow, ..Policy::default() };
-    let settings = Settings { url: database.url.clone(), address, ids: Ids::system(), hook_policy };
+    let settings = Settings { url: database.url.clone(), address, ids: Ids::system(), hook_policy, sealing };
     let mut node = Node::start(settings)?;
     node.parts.limits = node.parts.limits.with_policy(args.limits);
     let sharing = redis.map(|settings| node.parts.join_redis(settings));

@@ -1,14 +1,29 @@
-//! `tessera verify`: the books against themselves.
+//! `tessera verify`: the books against themselves, their log against the books, and both against a head that is trusted.
 
+use std::fs;
 use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+
+use anyhow::Context as _;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
 use diesel::{Connection, PgConnection};
 use indicatif::{ProgressBar, ProgressStyle};
+use ledger::proof::{PublicKey, Ring, SignedHead};
+use ledger::verify::leaves::{Against, LogReport, Mode, verify_log};
 use ledger::verify::{Report, verify as verify_journal};
 use serde::Serialize;
+use serde_json::json;
 
+use super::backup::beside;
 use super::node::DatabaseArgs;
+use super::proof::trusted_keys;
+use crate::platform::sealing::{Keys, Published};
+
+/// How the bytes begin that a report's signature is over.
+const REPORT: &str = "tessera.report.1\n";
 
 /// What to verify.
 #[derive(Debug, clap::Args)]
@@ -18,9 +33,56 @@ pub struct VerifyArgs {
     /// Only this tenant's books.
     #[arg(long)]
     tenant: Option<String>,
+    /// Heads that you trust, as published or as `proof head` printed them: the log must begin with each, and what came
+    /// after it is derived again from the rows.
+    #[arg(long, value_name = "HEADFILE")]
+    since: Option<PathBuf>,
+    /// The proof folder; without it, the one beside the data folder, if there is one. With its secrets every leaf of the
+    /// log is derived again from the rows; without, tiles and heads alone are checked.
+    #[arg(long, env = "TESSERA_PROOF_DIR")]
+    proof_dir: Option<PathBuf>,
+    /// A file of public keys that heads must be signed by; without it, the proof folder's, else those in the database.
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
+    /// Write what was found to this file, signed with the proof folder's key.
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
+}
+
+/// What the logs are held against; nothing checks them by themselves.
+#[derive(Debug, Default)]
+pub struct Trusted {
+    ring: Option<Ring>,
+    keys: Vec<PublicKey>,
+    since: Vec<SignedHead>,
+}
+
+impl Trusted {
+    fn of(args: &VerifyArgs) -> anyhow::Result<Self> {
+        let usual = || beside(&args.database.data_dir, "proof").filter(|folder| folder.is_dir());
+        let private = args.database.database_url.is_none();
+        let folder = args.proof_dir.clone().or_else(|| if private { usual() } else { None });
+        let ring = folder.map(|folder| Keys::read(&folder)).transpose()?;
+        let mut keys: Vec<PublicKey> = ring.iter().flat_map(Ring::public_keys).collect();
+        if let Some(path) = &args.key {
+            keys = trusted_keys(path)?;
+        }
+        let since = args.since.as_deref().map(heads_of).transpose()?.unwrap_or_default();
+        if !keys.is_empty() {
+            let signed = since.iter().try_for_each(|head| head.check(&keys));
+            signed.context("the trusted head is not signed by a key that is trusted here")?;
+        }
+        Ok(Self { ring, keys, since })
+    }
+}
+
+fn heads_of(path: &Path) -> anyhow::Result<Vec<SignedHead>> {
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let heads = Published::parse(&text).map_err(|what| anyhow::anyhow!("{} holds no heads: {what}", path.display()))?;
+    Ok(heads.heads.iter().map(crate::platform::sealing::HeadForm::read).collect::<Result<_, _>>()?)
 }
 
 /// All journals' reports together.
@@ -38,12 +100,22 @@ pub struct Verified {
     pub accounts: u64,
     /// One report per tenant.
     pub journals: Vec<Report>,
+    /// One per tenant on its log.
+    pub logs: Vec<LogReport>,
 }
 
 /// Verifies and prints; exit code 1 when something is broken.
 pub fn verify(args: &VerifyArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     let database = args.database.join()?;
-    let verified = verify_database(&database.url, args.tenant.as_deref())?;
+    let trusted = Trusted::of(args)?;
+    let verified = verify_database(&database.url, args.tenant.as_deref(), &trusted)?;
+    if let Some(path) = &args.report {
+        let ring = trusted
+            .ring
+            .as_ref()
+            .context("a report is signed with the proof folder's key: name it with --proof-dir")?;
+        write_report(path, &verified, ring)?;
+    }
     if args.json {
         writeln!(out, "{}", serde_json::to_string(&verified)?)?;
     } else {
@@ -52,34 +124,52 @@ pub fn verify(args: &VerifyArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode
     Ok(if verified.ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Verifies every tenant's books, or one's.
+/// Writes what was found, and the signature over it: over the words above and then the text of `report`.
+fn write_report(path: &Path, verified: &Verified, ring: &Ring) -> anyhow::Result<()> {
+    let report = serde_json::to_string(verified)?;
+    let signer = ring.current();
+    let signature = signer.sign(format!("{REPORT}{report}").as_bytes());
+    let signed =
+        json!({"report": report, "key": signer.public().id().to_string(), "signature": STANDARD.encode(signature)});
+    fs::write(path, format!("{signed}\n")).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Verifies every tenant's books, or one's, and their logs.
 ///
 /// # Errors
 /// When they cannot be read.
-pub fn verify_database(url: &str, tenant: Option<&str>) -> anyhow::Result<Verified> {
+pub fn verify_database(url: &str, tenant: Option<&str>, trusted: &Trusted) -> anyhow::Result<Verified> {
     let mut conn = PgConnection::establish(url)?;
     let tenants = match tenant {
         Some(slug) => vec![crate::identity::tenant_by_slug(&mut conn, slug)?],
         None => crate::identity::tenants(&mut conn)?,
     };
-    let mut journals = Vec::new();
+    let (mut journals, mut logs) = (Vec::new(), Vec::new());
     for tenant in tenants {
         let bar = progress(&tenant.slug);
-        let report = verify_journal(&mut conn, ledger::JournalId(tenant.id), |at, head| {
+        let journal = ledger::JournalId(tenant.id);
+        let report = verify_journal(&mut conn, journal, |at, head| {
             bar.set_length(u64::try_from(head).unwrap_or(0));
             bar.set_position(u64::try_from(at).unwrap_or(0));
         })?;
-        bar.finish_and_clear();
         journals.push(report);
+        let since = trusted.since.iter().find(|since| since.head.journal == journal);
+        let against = Against { salts: trusted.ring.as_ref().map(|ring| &ring.salts), keys: &trusted.keys, since };
+        logs.push(verify_log(&mut conn, journal, against, |at, sealed| {
+            bar.set_length(u64::try_from(sealed).unwrap_or(0));
+            bar.set_position(u64::try_from(at).unwrap_or(0));
+        })?);
+        bar.finish_and_clear();
     }
     let sum = |of: fn(&Report) -> u64| journals.iter().map(of).fold(0, u64::saturating_add);
     Ok(Verified {
-        ok: journals.iter().all(|report| report.ok),
+        ok: journals.iter().all(|report| report.ok) && logs.iter().all(|log| log.ok),
         transactions: sum(|report| report.transactions),
         transfers: sum(|report| report.transfers),
         records: sum(|report| report.records),
         accounts: sum(|report| report.accounts),
         journals,
+        logs,
     })
 }
 
@@ -108,6 +198,24 @@ impl Verified {
                     journal.0
                 )?,
                 Some(broken) => writeln!(out, "journal {}: BROKEN. {broken}", journal.0)?,
+            }
+        }
+        for log in &self.logs {
+            let LogReport { journal, leaves, heads, behind, derived, .. } = log;
+            let mode = match log.mode {
+                Mode::Rows => format!("{derived} leaves derived again from their rows"),
+                Mode::TilesAndHeads => "tiles and heads only, since the salt secret is not here".to_owned(),
+            };
+            match &log.broken {
+                None => writeln!(
+                    out,
+                    "log of journal {}: whole. {leaves} leaves, {heads} heads, {behind} records not sealed yet; {mode}",
+                    journal.0
+                )?,
+                Some(broken) => writeln!(out, "log of journal {}: BROKEN. {broken}", journal.0)?,
+            }
+            if let Some(since) = log.since.filter(|_| log.ok) {
+                writeln!(out, "log of journal {}: begins with the trusted head of size {since}", journal.0)?;
             }
         }
         let verdict =

@@ -21,7 +21,7 @@ use uuid::Uuid;
 pub use model::{Instrument, PaymentWish, TopUpWish};
 pub use paper::{Cleared, Outcome, PAYMENT, PaperReward, PaymentPaper, cleared, events};
 pub use refusals::{Allowance, Refusals};
-pub use routes::{BalanceBody, customer_balances, routes};
+pub use routes::{BalanceBody, customer_accounts, customer_balances, routes};
 
 use crate::billers::Merchants;
 use crate::loyalty::{self, Config, Grant, Programmes};

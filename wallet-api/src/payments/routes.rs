@@ -13,7 +13,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use uuid::Uuid;
 
 use self::accounts::balances_after;
-pub use self::accounts::{BalanceBody, customer_balances};
+pub use self::accounts::{BalanceBody, customer_accounts, customer_balances};
 use super::explain::{self, Names};
 use super::paper::{Outcome, PaymentPaper, moment};
 use super::{Instrument, Paid, PaymentWish, Payments, reading};

@@ -25,6 +25,7 @@ pub mod redis;
 pub mod reply;
 #[cfg(test)]
 pub(crate) mod scratch;
+pub mod sealing;
 pub mod snapshot;
 pub mod telemetry;
 pub mod text;

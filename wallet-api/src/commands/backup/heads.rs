@@ -120,11 +120,11 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// Where the heads of a private database are kept when nobody says: beside its data folder.
-pub(crate) fn beside(data_dir: &Path) -> Option<PathBuf> {
+/// Where what must outlive a private database is kept when nobody says: beside its data folder, named after it.
+pub(crate) fn beside(data_dir: &Path, what: &str) -> Option<PathBuf> {
     let name = std::path::absolute(data_dir).ok()?;
     let file = name.file_name()?.to_str()?.to_owned();
-    Some(name.with_file_name(format!("{file}.heads.json")))
+    Some(name.with_file_name(format!("{file}.{what}")))
 }
 
 /// Writes the heads down while a node serves.
@@ -226,8 +226,8 @@ mod tests {
     #[test]
     fn heads_lie_beside_the_data_folder_however_it_is_spelled() {
         for spelled in ["/srv/data", "/srv/data/"] {
-            assert_eq!(beside(Path::new(spelled)), Some(PathBuf::from("/srv/data.heads.json")));
+            assert_eq!(beside(Path::new(spelled), "heads.json"), Some(PathBuf::from("/srv/data.heads.json")));
         }
-        assert_eq!(beside(Path::new("/")), None);
+        assert_eq!(beside(Path::new("/"), "heads.json"), None);
     }
 }

@@ -3,6 +3,7 @@
 //! ```text
 //! TO_DIR/base-20260102T030405Z/label.json   who, when, which heads; written last
 //! TO_DIR/base-20260102T030405Z/data/        what pg_basebackup copied, with its manifest
+//! TO_DIR/base-20260102T030405Z/proof/       the keys of the log, 0600: keep backups as closed as those
 //! TO_DIR/wal/                               the archived log, unless it is kept elsewhere
 //! ```
 //! A backup that was cut short is named `….part` and counts for nothing.
@@ -81,6 +82,11 @@ impl Backup {
     /// What pg_basebackup copied.
     pub(super) fn data(&self) -> PathBuf {
         self.folder.join("data")
+    }
+
+    /// The keys of the log, if the node that was backed up had some.
+    pub(super) fn proof(&self) -> PathBuf {
+        self.folder.join("proof")
     }
 
     /// Where its log is archived: where the label says, or beside it when the whole folder was moved.

@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use diesel::{Connection, PgConnection};
 use ledger::JournalId;
 use ledger::forks::{self, Comparison, Known};
+use ledger::proof::Ring;
 use serde::Serialize;
 
 use super::super::node::DatabaseArgs;
@@ -14,6 +15,7 @@ use super::heads::Heads;
 use super::store;
 use crate::platform::clock::Clock;
 use crate::platform::ids::Ids;
+use crate::platform::sealing::Publish;
 
 /// What was said of books that were compared with nothing.
 const NOTHING_KNOWN: &str = "there is no known head to compare with: what is missing cannot be said";
@@ -51,8 +53,11 @@ pub struct BeginForkArgs {
 pub fn begin_fork(args: &BeginForkArgs, out: &mut dyn Write) -> anyhow::Result<()> {
     let database = args.database.join()?;
     let owner_url = database.owner_url.as_ref().context("set DATABASE_OWNER_URL: only the owner may begin a line")?;
-    let beside =
-        || database_is_private(&args.database).then(|| super::heads::beside(&args.database.data_dir)).flatten();
+    let beside = || {
+        database_is_private(&args.database)
+            .then(|| super::heads::beside(&args.database.data_dir, "heads.json"))
+            .flatten()
+    };
     let heads = match args.heads_file.clone().or_else(beside) {
         Some(path) => Heads::load(&path)?,
         None => None,
@@ -100,6 +105,39 @@ pub fn must_be_accepted(conn: &mut PgConnection) -> anyhow::Result<()> {
         journal.0,
         open.len()
     )
+}
+
+/// Refuses books whose log does not begin with the heads that were published of it (JOURNAL 29): each that is missing, or
+/// is another, is named with the seqs that were lost.
+///
+/// # Errors
+/// What was found, and what to do.
+pub fn must_hold_published(conn: &mut PgConnection, ring: &Ring, publish: &Publish) -> anyhow::Result<()> {
+    let keys: Vec<_> = ring.public_keys().collect();
+    for form in publish.known()?.heads {
+        let published = form.read()?;
+        let head = &published.head;
+        let (journal, size) = (head.journal.0, head.size);
+        let remedy = "If this database was restored and that was meant, run `tessera begin-fork`, and put the published \
+            heads elsewhere; if not, find the right database";
+        published.check(&keys).with_context(|| {
+            format!("the published head of journal {journal} is not signed by a key of this proof folder. {remedy}")
+        })?;
+        match ledger::sealing::compare(conn, Some(ring), &published)? {
+            Comparison::Whole => {}
+            Comparison::Lost { first, last } => anyhow::bail!(
+                "journal {journal}: seqs {first} to {last} were published as sealed and are lost here. {remedy}"
+            ),
+            Comparison::UnknownLine => anyhow::bail!(
+                "journal {journal}: the published head of size {size} is of a line of history that was never here. {remedy}"
+            ),
+            Comparison::Differs => anyhow::bail!(
+                "journal {journal}: what stands up to seq {size} is not what was sealed and published. These are other \
+                 books, or changed ones: keep everything as it is, and run `tessera verify`"
+            ),
+        }
+    }
+    Ok(())
 }
 
 /// Refuses books that lack what the file of known heads has.

@@ -4,8 +4,8 @@
 //! relied on; `restore` makes a new data folder of it, at its end or at a time, replays, verifies, compares with the last
 //! known heads and begins a new line of history (JOURNAL 29). No node leads restored books that lack something, or that
 //! could be compared with nothing, before `accept-restore`. A database of one's own is backed up by its own means;
-//! `begin-fork` then does what `restore` does after the copy. Not here: backups of keys and of personal data's keys, which
-//! do not exist yet; encryption and upload of backups. Steps: docs/operations/backup.md.
+//! `begin-fork` then does what `restore` does after the copy. A backup has the keys of the
+//! log too (`proof/`, as closed as they are). Not here: personal data's keys; encryption and upload of backups. Steps: docs/operations/backup.md.
 
 mod archive;
 mod check;
@@ -18,6 +18,6 @@ mod take;
 
 pub use check::{CheckArgs, check};
 pub(super) use heads::{Keeper, beside};
-pub use lines::{AcceptArgs, BeginForkArgs, accept_restore, begin_fork, must_be_accepted};
+pub use lines::{AcceptArgs, BeginForkArgs, accept_restore, begin_fork, must_be_accepted, must_hold_published};
 pub use restore::{RestoreArgs, restore};
 pub use take::{BackupArgs, backup};

@@ -8,12 +8,13 @@ use chrono::{DateTime, Utc};
 use diesel::{Connection, PgConnection};
 
 use super::super::node::DATABASE;
-use super::super::verify::verify_database;
+use super::super::verify::{Trusted, verify_database};
 use super::heads::{self, Heads};
 use super::label::{self, Backup};
 use super::{check, lines};
 use crate::platform::cluster::{Cluster, Copy, Role};
 use crate::platform::db;
+use crate::platform::sealing::Keys;
 
 /// What to restore, and where to.
 #[derive(Debug, clap::Args)]
@@ -54,6 +55,7 @@ pub fn restore(args: &RestoreArgs, out: &mut dyn Write) -> anyhow::Result<()> {
     db::migrate(&owner)?;
     must_be_whole(&owner, &backup)?;
     let findings = lines::begin_lines(&mut PgConnection::establish(&owner)?, heads.as_ref(), args.accept_loss)?;
+    restore_proof_folder(args, &backup)?;
     cluster.restored()?;
     cluster.stop()?;
     lines::print(&findings, args.accept_loss, args.json, out)?;
@@ -87,7 +89,7 @@ fn known_heads(args: &RestoreArgs, backup: &Backup) -> anyhow::Result<Option<Hea
             || format!("{} is not there: name the file of known heads, or leave --heads-file away", path.display());
         return Ok(Some(Heads::load(path)?.with_context(missing)?));
     }
-    let places = [backup.label.heads_file.clone(), heads::beside(&args.data_dir)];
+    let places = [backup.label.heads_file.clone(), heads::beside(&args.data_dir, "heads.json")];
     for path in places.into_iter().flatten() {
         // The place may have been taken by another database since.
         if let Some(heads) = Heads::load(&path)?.filter(|heads| heads.system_id == backup.label.system_id) {
@@ -95,6 +97,13 @@ fn known_heads(args: &RestoreArgs, backup: &Backup) -> anyhow::Result<Option<Hea
         }
     }
     Ok(None)
+}
+
+/// Brings the keys of the log back beside the new data folder, unless there are some: those are never written over.
+fn restore_proof_folder(args: &RestoreArgs, backup: &Backup) -> anyhow::Result<()> {
+    let (from, to) = (backup.proof(), heads::beside(&args.data_dir, "proof"));
+    let Some(to) = to.filter(|to| from.is_dir() && !to.exists()) else { return Ok(()) };
+    Ok(Keys::copy_to(&from, &to)?)
 }
 
 fn archive(args: &RestoreArgs, backup: &Backup) -> anyhow::Result<Option<PathBuf>> {
@@ -109,7 +118,14 @@ fn for_postgres(time: DateTime<Utc>) -> String {
 
 /// The books follow from their rows, and hold what the backup's label says.
 fn must_be_whole(url: &str, backup: &Backup) -> anyhow::Result<()> {
-    let verified = verify_database(url, None)?;
+    let verified = verify_database(url, None, &Trusted::default())?;
+    if let Some(log) = verified.logs.iter().find(|log| !log.ok) {
+        let broken = log.broken.as_ref().map(ToString::to_string).unwrap_or_default();
+        anyhow::bail!(
+            "the log of journal {} in this backup is broken. {broken}. Restore an older backup",
+            log.journal.0
+        );
+    }
     let broken =
         verified.journals.iter().find_map(|report| report.broken.as_ref().map(|broken| (report.journal.0, broken)));
     if let Some((journal, broken)) = broken {

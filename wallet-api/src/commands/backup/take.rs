@@ -18,6 +18,7 @@ use super::heads::{self, Heads};
 use super::label::{self, Label, UNFINISHED};
 use super::store;
 use crate::platform::cluster::{Role, Source, verify_backup};
+use crate::platform::sealing::Keys;
 
 /// How long the server may take to archive a segment once it is told of it.
 const ARCHIVED_WITHIN: Duration = Duration::from_secs(60);
@@ -43,6 +44,9 @@ pub struct BackupArgs {
     /// The file of known heads; without it, the one beside the data folder.
     #[arg(long, env = "TESSERA_HEADS_FILE")]
     heads_file: Option<PathBuf>,
+    /// The proof folder; without it, the one beside the data folder, if there is one.
+    #[arg(long, env = "TESSERA_PROOF_DIR")]
+    proof_dir: Option<PathBuf>,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
@@ -65,7 +69,11 @@ pub fn backup(args: &BackupArgs, out: &mut dyn Write) -> anyhow::Result<()> {
     source.make_folder(&unfinished)?;
     source.base_backup(&unfinished.join("data"))?;
     verify_backup(&unfinished.join("data"))?;
-    let heads_file = args.heads_file.clone().or_else(|| heads::beside(&args.database.data_dir));
+    let proof_dir = args.proof_dir.clone().or_else(|| heads::beside(&args.database.data_dir, "proof"));
+    if let Some(folder) = proof_dir.filter(|folder| folder.is_dir()) {
+        Keys::copy_to(&folder, &unfinished.join("proof"))?;
+    }
+    let heads_file = args.heads_file.clone().or_else(|| heads::beside(&args.database.data_dir, "heads.json"));
     let places = (archive.clone(), heads_file.clone());
     let times = (heads.clone(), store::now(conn)?);
     let label = Label::new(&unfinished.join("data"), source.tools().version().to_string(), times, places)?;

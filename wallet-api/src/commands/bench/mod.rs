@@ -13,6 +13,7 @@ pub mod open_files;
 pub mod payments;
 pub mod pgbench;
 pub mod posting;
+pub mod proof;
 pub mod receiver;
 mod reference;
 pub mod rss;
@@ -71,6 +72,15 @@ pub enum BenchCommand {
         #[arg(long, default_value_t = 10)]
         seconds: u32,
     },
+    /// Sealing, proving, checking and verifying what was posted.
+    Proof {
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+        /// Seconds of posting before.
+        #[arg(long, default_value_t = 10)]
+        seconds: u32,
+    },
 }
 
 /// `tessera bench …`
@@ -87,6 +97,7 @@ pub async fn bench(what: BenchCommand) -> anyhow::Result<()> {
             show(json, &hooks::hooks(seconds, rate, endpoints).await?)
         }
         BenchCommand::Posting { json, seconds } => show(json, &posting::posting(seconds).await?),
+        BenchCommand::Proof { json, seconds } => show(json, &proof::proof(seconds).await?),
     }
 }
 

@@ -130,7 +130,7 @@ pub async fn posting(seconds: u32) -> anyhow::Result<Posting> {
 }
 
 /// Ten thousand funded accounts.
-struct Books<'a> {
+pub(super) struct Books<'a> {
     journal: &'a Journal,
     id: JournalId,
     asset: AssetId,
@@ -139,7 +139,7 @@ struct Books<'a> {
 }
 
 impl<'a> Books<'a> {
-    async fn open(journal: &'a Journal, id: JournalId, url: &str) -> anyhow::Result<Self> {
+    pub(super) async fn open(journal: &'a Journal, id: JournalId, url: &str) -> anyhow::Result<Self> {
         let conn = &mut PgConnection::establish(url)?;
         let asset = ledger::define_asset(conn, id, crate::platform::money::EUR, 2)?.id;
         let accounts: Vec<Uuid> = (0..ACCOUNTS).map(|n| derived("bench", &[&n.to_be_bytes()])).collect();
@@ -168,7 +168,7 @@ impl<'a> Books<'a> {
         Ok(books)
     }
 
-    async fn run(&self, hot: bool, callers: usize, time: Duration) -> anyhow::Result<Run> {
+    pub(super) async fn run(&self, hot: bool, callers: usize, time: Duration) -> anyhow::Result<Run> {
         let before = self.journal.status();
         let numbers = Rc::new(Cell::new(0_u64));
         let started = Instant::now();

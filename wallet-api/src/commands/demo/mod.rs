@@ -25,6 +25,7 @@ use diesel::{Connection, PgConnection};
 use self::listener::Listener;
 use self::page::Page;
 use self::scene::Scene;
+use super::backup::beside;
 use super::client::Client;
 use super::keys::create_tenant;
 use super::node::{DatabaseArgs, Node, Server, Settings, asked_to_stop};
@@ -33,6 +34,7 @@ use crate::identity::{self, IdentityError, NewKey, NewTenant};
 use crate::platform::clock::Clock;
 use crate::platform::ids::Ids;
 use crate::platform::keyring::{Scope, Tenant};
+use crate::platform::sealing;
 use crate::platform::text::Lang;
 
 /// Where the demo listens unless told otherwise.
@@ -70,7 +72,9 @@ pub async fn demo(args: DemoArgs) -> anyhow::Result<()> {
         DatabaseArgs { database_url: None, owner_url: None, data_dir: data_dir.clone(), allow_plaintext: false };
     let database = database.open()?;
     let hook_policy = Policy { allow_private: true, allow_http: true, ..Policy::default() };
-    let settings = Settings { url: database.url.clone(), address: url.clone(), ids: Ids::system(), hook_policy };
+    let sealing = beside(&data_dir, "proof").map(|folder| sealing::Settings { folder, publish: None });
+    let settings =
+        Settings { url: database.url.clone(), address: url.clone(), ids: Ids::system(), hook_policy, sealing };
     let node = Node::start(settings)?;
     let server = Server::start(socket, &node.parts, WORKERS)?;
     let stage = Stage { url, database_url: database.url, data_dir, seed, once };

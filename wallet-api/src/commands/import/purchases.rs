@@ -97,6 +97,7 @@ pub async fn purchases(args: PurchasesArgs) -> anyhow::Result<()> {
         address: "import".into(),
         ids: Ids::system(),
         hook_policy: Policy::default(),
+        sealing: None,
     };
     let node = Node::start(settings)?;
     let done = import(&node, &tenant, &args, &ahead).await;

@@ -116,6 +116,17 @@ fn own_accounts(tenant: i64, config: &Config, customer: Uuid) -> Vec<(Uuid, Stri
     own
 }
 
+/// The public ids of a customer's accounts, those without entries among them.
+///
+/// # Errors
+/// 404 `customer-unknown`; the database's problems.
+pub async fn customer_accounts(payments: &Payments, caller: &Caller, customer: Uuid) -> Result<Vec<Uuid>, Problem> {
+    let tenant = caller.tenant.id;
+    payments.customers.secret(&payments.platform, tenant, customer).await?;
+    let config = payments.programmes.config(&payments.platform, tenant).await?;
+    Ok(own_accounts(tenant, &config, customer).into_iter().map(|(account, _, _)| account).collect())
+}
+
 /// Which account's statement.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]

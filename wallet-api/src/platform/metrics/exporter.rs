@@ -10,7 +10,7 @@ use ledger::{Journal, StoreError};
 
 use super::hooks::{self, HookBacklog, HookView};
 use super::text::{Seconds, Text};
-use super::{HTTP, process};
+use super::{HTTP, process, seals};
 use crate::platform::clock::Clock;
 use crate::platform::db::Db;
 
@@ -59,6 +59,7 @@ impl Exporter {
         self.write_pools(&mut text);
         write_http(&mut text);
         hooks::write_counts(&mut text);
+        seals::write_seals(&mut text);
         hooks::write_load(&mut text, &(self.hooks.load)());
         let sample = self.sample().await;
         text.gauge("tessera_database_up", "1 when the database answered this scrape.", u8::from(sample.is_some()));

@@ -13,6 +13,7 @@ mod counts;
 mod exporter;
 mod hooks;
 mod process;
+mod seals;
 mod text;
 
 use actix_web::http::header;
@@ -21,6 +22,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 pub use counts::{HookCounts, HttpCounts, method_name};
 pub use exporter::Exporter;
 pub use hooks::{HookBacklog, HookLoad, HookView, LaneLoad};
+pub use seals::SealCounts;
 
 use super::http::not_found;
 use super::problem::Problem;
@@ -30,6 +32,9 @@ pub static HTTP: HttpCounts = HttpCounts::new();
 
 /// What became of hooks.
 pub static HOOKS: HookCounts = HookCounts::new();
+
+/// What the sealer did.
+pub static SEALS: SealCounts = SealCounts::new();
 
 /// Remembers when this process began; the first call counts.
 pub fn began(at: chrono::DateTime<chrono::Utc>) {

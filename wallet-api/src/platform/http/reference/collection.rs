@@ -82,12 +82,19 @@ fn path(operation: &Operation<'_>) -> String {
         written.push(match piece.strip_prefix('{').and_then(|piece| piece.strip_suffix('}')) {
             Some("id") => format!("{{{{{}}}}}", singular(last)),
             Some("sequence") => "1".to_owned(), // numbers within what is named before: the first
-            Some(_) => NOBODYS.to_owned(),
+            Some(name) => example(operation, name).unwrap_or_else(|| NOBODYS.to_owned()),
             None => piece.to_owned(),
         });
         last = piece;
     }
     written.join("/")
+}
+
+/// What the document gives as an example of a parameter.
+fn example(operation: &Operation<'_>, name: &str) -> Option<String> {
+    let parameter = operation.parameters.iter().find(|one| document::string(one, "name") == name)?;
+    let given = parameter.get("example").or_else(|| parameter.pointer("/schema/example"))?;
+    Some(given.as_str().map_or_else(|| given.to_string(), str::to_owned))
 }
 
 /// The body, with a variable where it names something by its id.

@@ -1,0 +1,168 @@
+//! Leaves made of rows: the one place that knows which columns of which tables a leaf commits to.
+
+use std::borrow::Cow;
+
+use diesel::PgConnection;
+use uuid::Uuid;
+
+use super::store::{self, RecordRow, SideRow, TransferRow};
+use crate::apply::Map;
+use crate::forks::Lines;
+use crate::proof::keys::Salt;
+use crate::proof::leaf::{Header, Leaf, Parts, SideFacts, SideOf};
+use crate::store::StoreError;
+use crate::{Asset, AssetId, JournalId};
+
+/// Public ids of accounts that are remembered, which never change.
+const REMEMBERED: usize = 200_000;
+
+/// What leaves of one journal are made with, as far as it stays the same from page to page.
+pub(crate) struct Deriver {
+    journal: JournalId,
+    lines: Lines,
+    assets: Map<AssetId, Asset>,
+    public_ids: Map<i64, Uuid>,
+}
+
+/// A leaf as it was made, and what it opens to.
+pub(super) struct Made<'a> {
+    pub(super) leaf: Leaf,
+    pub(super) parts: Parts<'a>,
+    /// In the order of the parts.
+    pub(super) sides: Vec<SideFacts<'static>>,
+}
+
+impl Deriver {
+    /// For a journal whose head stands on the line `fork`.
+    pub(crate) fn new(conn: &mut PgConnection, journal: JournalId, fork: Uuid) -> Result<Self, StoreError> {
+        let lines = Lines::read(conn, journal, fork)?;
+        Ok(Self { journal, lines, assets: crate::store::assets(conn, journal)?, public_ids: Map::default() })
+    }
+
+    /// The leaves of these seqs, in order; all of them are committed.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] names the first seq that has no whole record.
+    pub(crate) fn leaves(
+        &mut self,
+        conn: &mut PgConnection,
+        first: i64,
+        last: i64,
+        salt: &Salt,
+    ) -> Result<Vec<Leaf>, StoreError> {
+        let mut leaves = Vec::new();
+        self.each(conn, first, last, salt, |parts, header, _| leaves.push(parts.leaf(header)))?;
+        Ok(leaves)
+    }
+
+    /// The leaf of one seq with everything that opens it.
+    pub(super) fn made<'a>(
+        &mut self,
+        conn: &mut PgConnection,
+        seq: i64,
+        salt: &'a Salt,
+    ) -> Result<Made<'a>, StoreError> {
+        let mut made = None;
+        self.each(conn, seq, seq, salt, |parts, header, sides| {
+            let owned = |side: SideFacts<'_>| SideFacts { asset: Cow::Owned(side.asset.into_owned()), ..side };
+            made = Some(Made { leaf: parts.leaf(header), parts, sides: sides.into_iter().map(owned).collect() });
+        })?;
+        made.ok_or_else(|| self.corrupt(seq, "the record is missing"))
+    }
+
+    fn each<'a>(
+        &mut self,
+        conn: &mut PgConnection,
+        first: i64,
+        last: i64,
+        salt: &'a Salt,
+        mut take: impl FnMut(Parts<'a>, Header, Vec<SideFacts<'_>>),
+    ) -> Result<(), StoreError> {
+        let records = store::records(conn, self.journal, first, last)?;
+        let transfers = store::transfers(conn, self.journal, first, last)?;
+        let mut rules = store::rules(conn, self.journal, first, last)?.into_iter().peekable();
+        self.learn(conn, &transfers)?;
+        let mut rest = transfers.as_slice();
+        let mut seqs = first..=last;
+        for record in records {
+            let seq = record.seq;
+            let expected = seqs.next().unwrap_or(seq);
+            if expected != seq {
+                return Err(self.corrupt(seq.min(expected), "the record is missing, or there twice"));
+            }
+            let count = rest.iter().take_while(|row| row.seq <= seq).count();
+            let (own, later) = rest.split_at(count);
+            rest = later;
+            while rules.next_if(|(last_seq, _)| *last_seq < seq).is_some() {}
+            let version = rules.peek().map(|(_, version)| *version);
+            let version = version.ok_or_else(|| self.corrupt(seq, "the record is of no batch"))?;
+            let header = self.header(&record, salt, version);
+            let mut parts = Parts::new(salt, header.fork, seq, &record.body, &record.meta);
+            let mut sides = Vec::with_capacity(own.len().saturating_mul(2));
+            for row in own {
+                sides
+                    .extend([self.side(row, SideOf::Debit, &row.debit)?, self.side(row, SideOf::Credit, &row.credit)?]);
+            }
+            sides.iter().for_each(|side| parts.side(side));
+            take(parts, header, sides);
+        }
+        match (seqs.next(), rest.first()) {
+            (None, None) => Ok(()),
+            (Some(seq), _) => Err(self.corrupt(seq, "the record is missing")),
+            (None, Some(row)) => Err(self.corrupt(row.seq, "a transfer belongs to no record")),
+        }
+    }
+
+    fn header(&self, record: &RecordRow, salt: &Salt, rules: i32) -> Header {
+        Header {
+            journal: self.journal,
+            fork: self.lines.of(record.seq),
+            seq: record.seq,
+            kind: record.kind,
+            id: record.id,
+            recorded_us: record.recorded_us,
+            effective_us: record.effective_us,
+            salt: salt.version(),
+            rules,
+        }
+    }
+
+    fn side<'b>(&'b self, row: &TransferRow, side: SideOf, of: &SideRow) -> Result<SideFacts<'b>, StoreError> {
+        let account = self.public_ids.get(&of.account);
+        let asset = self.assets.get(&row.asset);
+        Ok(SideFacts {
+            leg: row.leg,
+            side,
+            kind: row.kind,
+            amount: row.amount,
+            asset: Cow::Borrowed(&asset.ok_or_else(|| self.corrupt(row.seq, "an unknown asset"))?.code),
+            scale: asset.map_or(0, |asset| i32::from(asset.scale)),
+            account: *account.ok_or_else(|| self.corrupt(row.seq, "an unknown account"))?,
+            balance: of.balance,
+            held: of.held,
+            version: of.version,
+        })
+    }
+
+    /// Learns the public ids and the assets of these rows.
+    fn learn(&mut self, conn: &mut PgConnection, rows: &[TransferRow]) -> Result<(), StoreError> {
+        if self.public_ids.len() > REMEMBERED {
+            self.public_ids.clear();
+        }
+        let accounts = rows.iter().flat_map(|row| [row.debit.account, row.credit.account]);
+        let mut unknown: Vec<i64> = accounts.filter(|account| !self.public_ids.contains_key(account)).collect();
+        unknown.sort_unstable();
+        unknown.dedup();
+        if !unknown.is_empty() {
+            self.public_ids.extend(store::public_ids(conn, self.journal, &unknown)?);
+        }
+        if rows.iter().any(|row| !self.assets.contains_key(&row.asset)) {
+            self.assets = crate::store::assets(conn, self.journal)?;
+        }
+        Ok(())
+    }
+
+    fn corrupt(&self, seq: i64, what: &'static str) -> StoreError {
+        StoreError::Corrupt { journal: self.journal.0, seq, what }
+    }
+}

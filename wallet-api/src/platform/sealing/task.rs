@@ -1,0 +1,188 @@
+//! The task that seals: one turn after another over the journals that this node leads.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use diesel::PgConnection;
+use ledger::proof::Ring;
+use ledger::sealing::{SealError, Sealed, Sealer};
+use ledger::{Journal, JournalId, StoreError};
+use tokio::time::Instant;
+
+use super::form::HeadForm;
+use super::keys::Keys;
+use super::publish::Publish;
+use crate::platform::clock::Clock;
+use crate::platform::db::{Db, DbError};
+use crate::platform::metrics::SEALS;
+
+/// From one turn to the next: a commit each, and commits are what the journal waits for. Two of them make the second that is promised.
+const PACE: Duration = Duration::from_millis(400);
+/// How long to wait for news before looking anyway: also the time after which what is sealed gets its head.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// The pace after a journal could not be sealed.
+const TROUBLED: Duration = Duration::from_secs(1);
+/// Pages of one journal in a turn: no tenant's flood makes the others wait.
+const PAGES: usize = 8;
+
+/// How to seal.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The proof folder.
+    pub folder: PathBuf,
+    /// Where heads are published.
+    pub publish: Option<Publish>,
+}
+
+/// A running sealer.
+pub struct Sealing {
+    stop: Arc<AtomicBool>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Sealing {
+    /// Seals what this node leads, with the keys of a folder. Needs a tokio runtime.
+    #[must_use]
+    pub fn start(keys: Arc<Keys>, publish: Option<Publish>, db: Db, journal: Journal, clock: Clock) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let ring = keys.ring();
+        let worker = Worker { sealer: Sealer::default(), keys, ring, db, journal, clock, whole_at: HashMap::new() };
+        let task = tokio::spawn(run(worker, publish, Arc::clone(&stop)));
+        Self { stop, task }
+    }
+
+    /// Lets the turn at hand be finished and ends.
+    pub async fn stop(self) {
+        self.stop.store(true, Ordering::SeqCst);
+        if self.task.await.is_err() {
+            tracing::error!("the sealer panicked");
+        }
+    }
+}
+
+async fn run(mut worker: Worker, publish: Option<Publish>, stopping: Arc<AtomicBool>) {
+    let mut changes = worker.journal.changes();
+    // Heads that wait to be published, one of each journal: the last stands for all before it.
+    let mut waiting: HashMap<JournalId, HeadForm> = HashMap::new();
+    while !stopping.load(Ordering::SeqCst) {
+        changes.mark_unchanged();
+        let began = Instant::now();
+        let turned = tokio::task::spawn_blocking(move || {
+            let turn = worker.turn();
+            (worker, turn)
+        });
+        let Ok((back, turn)) = turned.await else { return };
+        worker = back;
+        if let Some(publish) = &publish {
+            waiting.extend(turn.heads.into_iter().map(|head| (JournalId(head.journal), head)));
+            publish_all(publish, &mut waiting).await;
+        }
+        if turn.troubled {
+            tokio::time::sleep_until(began + TROUBLED).await;
+        } else if !turn.more {
+            tokio::time::sleep_until(began + PACE).await;
+            _ = tokio::time::timeout(LOOK_EVERY, changes.changed()).await;
+        }
+    }
+}
+
+async fn publish_all(publish: &Publish, waiting: &mut HashMap<JournalId, HeadForm>) {
+    if waiting.is_empty() {
+        return;
+    }
+    match publish.put(waiting.values().cloned().collect()).await {
+        Ok(()) => waiting.clear(),
+        Err(error) => {
+            SEALS.not_published();
+            tracing::warn!(%error, "heads were signed and not published; trying again");
+        }
+    }
+}
+
+struct Worker {
+    sealer: Sealer,
+    keys: Arc<Keys>,
+    ring: Arc<Ring>,
+    db: Db,
+    journal: Journal,
+    clock: Clock,
+    /// When each journal was last seen sealed whole, under a head.
+    whole_at: HashMap<JournalId, Instant>,
+}
+
+/// What a turn came to.
+#[derive(Default)]
+struct Turn {
+    heads: Vec<HeadForm>,
+    more: bool,
+    troubled: bool,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum TurnError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Pool(#[from] DbError),
+}
+
+impl Worker {
+    fn turn(&mut self) -> Turn {
+        let ring = self.keys.ring();
+        if !Arc::ptr_eq(&ring, &self.ring) {
+            self.ring = ring;
+            self.sealer.forget();
+        }
+        let db = self.db.clone();
+        db.blocking(|conn| self.journals(conn)).unwrap_or_else(|error: TurnError| {
+            tracing::warn!(%error, "the sealer could not go on; it tries again");
+            Turn { troubled: true, ..Turn::default() }
+        })
+    }
+
+    fn journals(&mut self, conn: &mut PgConnection) -> Result<Turn, TurnError> {
+        let (mut turn, mut behind) = (Turn::default(), 0_i64);
+        let all = ledger::journals(conn)?;
+        let led: Vec<JournalId> = all.into_iter().filter(|one| self.journal.leading_epoch(*one).is_some()).collect();
+        for journal in &led {
+            match self.pages(conn, *journal, &mut turn) {
+                Ok(left) => behind = behind.saturating_add(left),
+                Err(SealError::Moved) => tracing::debug!(journal = journal.0, "another node seals now"),
+                // One tenant's trouble is not another's, but that it takes its turns more slowly.
+                Err(error) => {
+                    turn.troubled = true;
+                    tracing::warn!(journal = journal.0, %error, "a journal could not be sealed");
+                }
+            }
+        }
+        self.whole_at.retain(|journal, _| led.contains(journal));
+        let lag = self.whole_at.values().map(Instant::elapsed).max().unwrap_or_default();
+        // A journal sealed in the turn before is not behind.
+        SEALS.stands(behind, lag.saturating_sub(PACE + LOOK_EVERY));
+        Ok(turn)
+    }
+
+    /// Some pages of one journal; tells how many records are left.
+    fn pages(&mut self, conn: &mut PgConnection, journal: JournalId, turn: &mut Turn) -> Result<i64, SealError> {
+        self.whole_at.entry(journal).or_insert_with(Instant::now);
+        for _ in 0..PAGES {
+            let Some(epoch) = self.journal.leading_epoch(journal) else { return Ok(0) };
+            let now_us = self.clock.now().timestamp_micros();
+            let Sealed { leaves, behind, head, whole } = self.sealer.turn(conn, &self.ring, journal, epoch, now_us)?;
+            SEALS.sealed(leaves, head.is_some());
+            turn.heads.extend(head.as_ref().map(HeadForm::from));
+            if behind == 0 {
+                if whole {
+                    self.whole_at.insert(journal, Instant::now());
+                }
+                return Ok(0);
+            }
+        }
+        turn.more = true;
+        // What is left is counted again in the next turn, which comes at once.
+        Ok(1)
+    }
+}
