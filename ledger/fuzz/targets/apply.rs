@@ -1,6 +1,8 @@
 //! The bytes choose a story, as the random source of the property tests does; `apply` and the model play it.
 #![no_main]
 
+#[path = "../../tests/same_as_the_model/compare.rs"]
+mod compare;
 #[path = "../../tests/model/mod.rs"]
 mod model;
 #[path = "../../tests/play/mod.rs"]
@@ -9,8 +11,6 @@ mod play;
 #[path = "../../tests/requests/mod.rs"]
 #[expect(dead_code, unused_imports, reason = "the numbered cases use the rest")]
 mod requests;
-#[path = "../../tests/same_as_the_model/compare.rs"]
-mod compare;
 
 use libfuzzer_sys::fuzz_target;
 use proptest::strategy::{Strategy, ValueTree};
