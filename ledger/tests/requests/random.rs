@@ -198,7 +198,7 @@ fn exchange(transfers: &mut [Transfer], (of, numerator, denominator, odd): (i32,
     let [first, second, ..] = transfers else { return };
     (first.how, second.how) = (How::Move, How::Move);
     let made = i128::from(first.amount.minor) * i128::from(numerator) / i128::from(denominator);
-    second.amount.minor = i64::try_from(made).unwrap_or(1) + i64::from(odd == 1);
+    second.amount.minor = i64::try_from(made).unwrap_or(1).saturating_add(i64::from(odd == 1));
     let denominator = if odd == 2 { 0 } else { denominator };
     second.rate = Some(Rate { of: i32::from(of == 1 && odd < 3), numerator, denominator });
 }
