@@ -9,7 +9,7 @@ mod model;
 #[expect(dead_code, reason = "the property tests use the rest")]
 mod play;
 #[path = "../../tests/requests/mod.rs"]
-#[expect(dead_code, unused_imports, reason = "the numbered cases use the rest")]
+#[expect(unused_imports, reason = "the numbered cases use the rest")]
 mod requests;
 
 use libfuzzer_sys::fuzz_target;
