@@ -8,12 +8,14 @@ TESSERA := $(TARGET_DIR)/release/tessera
 ONCE ?=
 # make contract SEED=20260131 sends the same requests as that day;
 # make rounds SEED=7 MINUTES=30 draws the faults of seed 7 for half an hour; without a seed, of a new one, which it prints.
+# make model SEED=7 plays that seed's million requests; make fuzz TARGET=apply MINUTES=30 fuzzes one target for so long.
 SEED ?=
+TARGET ?= apply
 MINUTES ?= 10
 DEMO_FLAGS := $(if $(filter-out 0 no false,$(ONCE)),--once)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test contract rounds lint bench
+.PHONY: help setup demo test contract rounds model fuzz lint bench
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)$$/  make \1	\2/p' $(MAKEFILE_LIST)
@@ -37,6 +39,13 @@ rounds: setup ## break three nodes, PostgreSQL and Redis again and again, as a s
 	$(CARGO) build --workspace --bins --locked
 	TESSERA_TEST_SEED="$(SEED)" TESSERA_ROUNDS_MINUTES="$(MINUTES)" \
 		$(CARGO) test -p tessera-tests --locked -- --ignored --nocapture --test-threads 1
+
+model: ## play a million requests on the journal's rules and on its model (SEED=, STEPS=)
+	SEED="$(SEED)" STEPS="$(STEPS)" $(CARGO) test -p ledger --locked --test apply_model -- \
+		--ignored a_million_steps --nocapture
+
+fuzz: ## give the journal's rules and forms bytes nobody meant (TARGET=apply|body|request|canonical, MINUTES=)
+	@CARGO="$(CARGO)" sh scripts/fuzz.sh "$(TARGET)" "$(MINUTES)"
 
 lint: setup ## check format, lints, and where cargo-deny is installed licences and bans
 	$(CARGO) fmt --all --check

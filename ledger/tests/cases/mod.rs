@@ -57,9 +57,9 @@ fn refused(desk: &mut Desk, transfers: Vec<Transfer>, now_us: i64) -> Option<Ref
 
 /// What time brought about in the last batch: accounts, and their rows.
 fn dues(applied: &Applied) -> Vec<(Uuid, Vec<Posted>)> {
-    let dues = applied.records.iter().filter_map(|record| match &record.body {
-        Body::Due { account, transfers, .. } => Some((*account, transfers.clone())),
-        _ => None,
+    let dues = applied.records.iter().filter_map(|record| {
+        let Body::Due { account, transfers, .. } = &record.body else { return None };
+        Some((*account, transfers.clone()))
     });
     dues.collect()
 }
@@ -110,10 +110,8 @@ fn refusal(record: &Record) -> Option<Refusal> {
 
 /// The rows and the dropped groups of a transaction.
 fn posted(record: &Record) -> (&[Posted], &[Dropped]) {
-    match &record.body {
-        Body::Transaction { transfers, dropped, .. } => (transfers, dropped),
-        other => panic!("not a transaction: {other:?}"),
-    }
+    let Body::Transaction { transfers, dropped, .. } = &record.body else { panic!("not a transaction: {record:?}") };
+    (transfers, dropped)
 }
 
 fn balance(state: &State, account: Uuid) -> i64 {

@@ -14,7 +14,7 @@ use crate::requests::any_story;
 use fold::Fold;
 
 proptest! {
-    #![proptest_config(stories(96))]
+    #![proptest_config(stories(40))]
 
     /// What leaves one account reaches the other, of the same asset: debits equal credits in every row, and what is set
     /// aside changes by the row's kind and amount.

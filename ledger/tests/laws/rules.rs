@@ -8,7 +8,7 @@ use crate::play::{Step, play, stories};
 use crate::requests::any_story;
 
 proptest! {
-    #![proptest_config(stories(96))]
+    #![proptest_config(stories(40))]
 
     /// No row takes an account below its floor, above its ceiling, or through a freeze or a closing in force at that row,
     /// but for what time brings about, a hold given back, and what the caller allows to be owed.

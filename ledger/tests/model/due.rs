@@ -49,12 +49,12 @@ impl Model {
         }
         transfers.extend(self.expire_lots(account)?);
         let page = &self.accounts[&account];
-        if let Nature::Quota { allowance, period, calendar, .. } = page.terms.nature {
-            if page.period_us <= self.now_us {
-                let difference = i128::from(allowance) - page.balance;
-                self.page(account).period_us = period.around(calendar, self.now_us).1;
-                transfers.extend(self.reset(account, difference)?);
-            }
+        if let Nature::Quota { allowance, period, calendar, .. } = page.terms.nature
+            && page.period_us <= self.now_us
+        {
+            let difference = i128::from(allowance) - page.balance;
+            self.page(account).period_us = period.around(calendar, self.now_us).1;
+            transfers.extend(self.reset(account, difference)?);
         }
         self.write_due(account, transfers);
         Ok(())

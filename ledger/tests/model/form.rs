@@ -129,7 +129,7 @@ fn fault_of_change(account: Uuid, change: Change) -> Option<Invalid> {
         Change::Limits { floor: Some(floor), ceiling: Some(ceiling) } if ceiling < floor => {
             Some(Invalid::Limits { account })
         }
-        Change::Allowance { minor } if minor < 0 || minor > MAX_AMOUNT => Some(Invalid::Nature { account }),
+        Change::Allowance { minor } if !(0..=MAX_AMOUNT).contains(&minor) => Some(Invalid::Nature { account }),
         Change::Limits { .. } | Change::Allowance { .. } | Change::Closed { .. } => None,
     }
 }

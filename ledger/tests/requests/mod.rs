@@ -2,12 +2,15 @@
 //!
 //! Few accounts and few claims, so that requests collide; amounts that sit on the limits of those accounts; dates a few
 //! microseconds around now; two accounts at the edges of 64 bits. One request in some is wrong in one of the ways a caller
-//! can be wrong. What a random request captures or moves back is a [`Pick`](random::Pick), resolved when it is played.
+//! can be wrong. What a random request captures or moves back is a [`Pick`], resolved when it is played.
 
+mod manners;
+mod picks;
 mod random;
 mod tell;
 
-pub use random::{Asked, Manner, Pick, any_long_story, any_story};
+pub use picks::{Manner, Pick};
+pub use random::{Asked, any_long_story, any_story};
 pub use tell::tell;
 
 use ledger::apply::State;

@@ -2,8 +2,8 @@
 
 use ledger::apply::State;
 use ledger::{
-    Amount, Calendar, Change, Claim, Command, Companion, Group, How, LegRef, Limits, LotTerms, MAX_AMOUNT, Nature,
-    NewAccount, Period, Rate, Request, Transfer,
+    Amount, Calendar, Change, Claim, Command, Companion, Group, How, Limits, MAX_AMOUNT, Nature, NewAccount, Period,
+    Rate, Request, Transfer,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -11,6 +11,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use uuid::Uuid;
 
+use super::manners::{any_how, any_lot, any_minor};
 use super::*;
 
 /// Requests that arrive together, at what the database calls this time.
@@ -18,54 +19,6 @@ use super::*;
 pub struct Asked {
     pub now_us: i64,
     pub requests: Vec<Request>,
-}
-
-/// A row of the past that is not known before the story is played. It travels as a seq below zero.
-#[derive(Debug, Clone, Copy)]
-pub struct Pick {
-    /// Which of those there are.
-    pub which: usize,
-    /// How it is asked for.
-    pub manner: Manner,
-}
-
-/// How much of a row is asked for, and whether rightly.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Manner {
-    /// All there is left.
-    Whole,
-    /// The transfer's own amount, or what is left if that is less.
-    Part,
-    /// One unit more than is left.
-    More,
-    /// Of other accounts than the row's.
-    Astray,
-}
-
-const MANNERS: [Manner; 4] = [Manner::Whole, Manner::Part, Manner::More, Manner::Astray];
-
-impl Pick {
-    /// What a reference stands for, if it is one.
-    pub fn of(place: LegRef) -> Option<Self> {
-        let which = usize::try_from(-1 - place.seq).ok()?;
-        Some(Self { which, manner: MANNERS[usize::try_from(place.leg).ok()?] })
-    }
-
-    fn place(self) -> LegRef {
-        let leg = MANNERS.iter().position(|manner| *manner == self.manner).unwrap();
-        LegRef { seq: -1 - i64::try_from(self.which).unwrap(), leg: i32::try_from(leg).unwrap() }
-    }
-}
-
-fn any_pick() -> impl Strategy<Value = LegRef> {
-    let manner = prop_oneof![
-        8 => Just(Manner::Whole),
-        10 => Just(Manner::Part),
-        2 => Just(Manner::More),
-        1 => Just(Manner::Astray),
-    ];
-    let picked = (0..40_usize, manner).prop_map(|(which, manner)| Pick { which, manner }.place());
-    prop_oneof![60 => picked, 1 => (0..20_000_i64, 0..4_i32).prop_map(|(seq, leg)| LegRef { seq, leg })]
 }
 
 /// Books and what is asked of them. Some books are lived in: their story begins with earnings and holds.
@@ -93,17 +46,26 @@ pub fn any_long_story(batches: usize) -> impl Strategy<Value = (State, Vec<Asked
     })
 }
 
-/// Earnings with a few dates, a hold on them and one on money, and allowances in use.
+/// Earnings with a few dates, holds on them and on money, a debt, allowances in use, one account closed and one frozen.
 fn prelude() -> Vec<Request> {
     let hold = |expires_us| How::Hold { expires_us };
+    let (closed, frozen) = (account(8), account(9));
     let transfers = [
         vec![earning(CLUB, 40, NOW + 3), earning(CLUB, 30, NOW + DAY_US), points(ISSUE, CLUB, 20)],
         vec![earning(GRACED, 50, NOW + 2), Transfer { lot: Some(until(NOW + 4)), ..transfer(SETTLEMENT, CASHBACK, 8) }],
-        vec![by(hold(Some(NOW + 1)), points(CLUB, POINTS, 25)), by(hold(None), points(GRACED, ISSUE, 10))],
+        vec![by(hold(Some(NOW + 1)), points(CLUB, POINTS, 25)), by(hold(Some(NOW)), points(GRACED, ISSUE, 10))],
         vec![by(hold(Some(NOW + 5)), transfer(WALLET, CAPPED, 30)), by(hold(None), transfer(BOTTOM, WALLET, 9))],
         vec![transfer(DAILY, POOL, 15), points(MONTHLY, ISSUE, 5), points(CLUB, POINTS, 35)],
+        vec![by(How::Owing, points(GRACED, ISSUE, 45))],
     ];
-    (1_000_000..).zip(transfers).map(|(number, transfers)| transaction(number, transfers)).collect()
+    let commands = [
+        Command::Open(terms(closed)),
+        Command::Change { account: closed, change: Change::Closed { closed: true } },
+        Command::Open(terms(frozen)),
+        Command::Freeze { account: frozen, debits: true, credits: true },
+    ];
+    let transfers = (1_000_000..).zip(transfers).map(|(number, transfers)| transaction(number, transfers));
+    transfers.chain((2_000_000..).zip(commands).map(|(number, command)| request(number, command))).collect()
 }
 
 /// Gives each request a key and an id of its own, and makes its small dates those around its batch's time.
@@ -236,7 +198,7 @@ fn exchange(transfers: &mut [Transfer], (of, numerator, denominator, odd): (i32,
     let [first, second, ..] = transfers else { return };
     (first.how, second.how) = (How::Move, How::Move);
     let made = i128::from(first.amount.minor) * i128::from(numerator) / i128::from(denominator);
-    second.amount.minor = i64::try_from(made).unwrap_or(1) + i64::from(odd == 1);
+    second.amount.minor = i64::try_from(made).unwrap_or(1).saturating_add(i64::from(odd == 1));
     let denominator = if odd == 2 { 0 } else { denominator };
     second.rate = Some(Rate { of: i32::from(of == 1 && odd < 3), numerator, denominator });
 }
@@ -253,7 +215,7 @@ fn any_terms() -> impl Strategy<Value = NewAccount> {
         let quota = |pool, allowance| Nature::Quota { pool, allowance, period: Period::Ever, calendar: Calendar::Utc };
         match what {
             0 => NewAccount { asset: if usual.asset == EUR { PTS } else { EUR }, ..usual },
-            1 => NewAccount { asset: NO_ASSET, ..usual },
+            1 => NewAccount { asset: NO_ASSET, ..terms(account(19)) },
             2 => NewAccount { owner: None, ..usual },
             3 => NewAccount { floor: Some(-7), ceiling: Some(7), ..usual },
             4 => NewAccount { floor: Some(1), ..usual },
@@ -314,48 +276,4 @@ fn next(account: Uuid) -> Uuid {
         other if terms(other).asset == PTS => ISSUE,
         _ => SETTLEMENT,
     }
-}
-
-fn any_how() -> impl Strategy<Value = How> {
-    let expires = prop_oneof![
-        3 => Just(None),
-        12 => (1..14_i64).prop_map(Some),
-        2 => (DAY_US..2 * DAY_US).prop_map(Some),
-        1 => select(vec![-1, 0, Limits::LATEST_US, Limits::LATEST_US + 1, i64::MIN + 1]).prop_map(Some),
-    ];
-    prop_oneof![
-        24 => Just(How::Move),
-        5 => Just(How::UpTo),
-        4 => Just(How::Owing),
-        9 => expires.prop_map(|expires_us| How::Hold { expires_us }),
-        7 => any_pick().prop_map(|hold| How::Capture { hold }),
-        4 => any_pick().prop_map(|hold| How::Void { hold }),
-        8 => (any_pick(), proptest::bool::weighted(0.3)).prop_map(|(of, owing)| How::Refund { of, owing }),
-    ]
-}
-
-/// Dates of what is earned, mostly a few microseconds around now, and how odd the rest may be.
-fn any_lot() -> impl Strategy<Value = (Option<LotTerms>, u8)> {
-    let activates = prop_oneof![6 => Just(None), 3 => (-2..6_i64).prop_map(Some), 1 => Just(Some(-NOW))];
-    let expires = prop_oneof![
-        2 => Just(None),
-        10 => (2..16_i64).prop_map(Some),
-        2 => (-3..2_i64).prop_map(Some),
-        3 => select(vec![DAY_US, 2 * DAY_US]).prop_map(Some),
-        1 => Just(Some(Limits::LATEST_US)),
-    ];
-    let cost = prop_oneof![60 => 0..3_i64, 1 => Just(-1)];
-    let lot = (activates, expires, 0..2_u128, cost).prop_map(|(activates_us, expires_us, campaign, unit_cost)| {
-        LotTerms { activates_us, expires_us, campaign: Uuid::from_u128(campaign), unit_cost }
-    });
-    (option::weighted(0.7, lot), 0..60_u8)
-}
-
-fn any_minor() -> impl Strategy<Value = i64> {
-    prop_oneof![
-        60 => 1..=20_i64,
-        16 => select(vec![30, 50, 99, 100, 101, 499, 500, 501, 999, 1_000, 1_001]),
-        4 => select(vec![MAX_AMOUNT - 1, MAX_AMOUNT]),
-        1 => select(vec![MAX_AMOUNT + 1, 0, -1, i64::MAX, i64::MIN]),
-    ]
 }

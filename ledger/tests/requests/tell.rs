@@ -36,9 +36,10 @@ fn command(command: &Command) -> String {
 
 fn transfer(asked: &Transfer) -> String {
     let Transfer { debit, credit, amount, how, lot, rate } = asked;
-    let how = match how {
-        How::Hold { expires_us } => format!("Hold until {:?}", expires_us.map(when)),
-        other => format!("{other:?}"),
+    let how = if let How::Hold { expires_us } = how {
+        format!("Hold until {:?}", expires_us.map(when))
+    } else {
+        format!("{how:?}")
     };
     let lot = lot.map(|lot| {
         let (activates, expires) = (lot.activates_us.map(when), lot.expires_us.map(when));

@@ -5,7 +5,7 @@ use std::time::Instant;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
-use super::compare;
+use super::compare::compare;
 use crate::requests::any_long_story;
 
 /// Batches of a long story.
@@ -45,7 +45,12 @@ fn run(usual: usize) {
         }
         let (state, asked) = any_long_story(LONG).new_tree(&mut source(seed, story)).unwrap().current();
         match compare(state, &asked) {
-            Ok(played) => steps += played,
+            Ok(played) => {
+                if (steps + played) / 100_000 > steps / 100_000 {
+                    println!("SEED={seed}: {} steps in {:?}", steps + played, began.elapsed());
+                }
+                steps += played;
+            }
             Err(why) => panic!("SEED={seed} STORY={story}: {why}"),
         }
     }
