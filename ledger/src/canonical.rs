@@ -1,4 +1,5 @@
-//! Canonical bytes: the one byte form of a record, which is hashed now and will be a leaf of the Merkle log.
+//! Canonical bytes: the one byte form of a record, which each batch's digest is made of. What a leaf of the Merkle log
+//! commits to is another form, [`crate::proof::leaf`], since it must open in parts.
 //!
 //! A pure function, the same for ever: integers big-endian, texts and lists with their length first, so that no two
 //! records share a form whatever their fields hold. Golden vectors beside the tests fix it. The version stands in the first field;

@@ -5,10 +5,10 @@
 //! does. Amounts are integers of an asset's minor unit and every sum is checked.
 //!
 //! How it reads: a [`Request`] asks, [`apply`](apply::apply) decides on exact balances in memory, [`Journal`] (the one
-//! writer) makes it durable and answers, [`read`] and [`follow`] tell others, [`verify`] proves.
+//! writer) makes it durable and answers, [`read`] and [`follow`] tell others, [`verify`] proves. [`sealing`] adds each
+//! record to a log that customers can check by themselves ([`proof`]).
 //!
-//! Not here: HTTP, people, campaigns, banks, and which accounts a wallet has. Not yet here: the Merkle log,
-//! pipelined commits.
+//! Not here: HTTP, people, campaigns, banks, and which accounts a wallet has. Not yet here: pipelined commits.
 
 mod account;
 mod amount;

@@ -14,7 +14,7 @@ use crate::store::StoreError;
 use crate::{Asset, AssetId, JournalId};
 
 /// Public ids of accounts that are remembered, which never change.
-const REMEMBERED: usize = 200_000;
+const REMEMBERED: usize = 50_000;
 
 /// What leaves of one journal are made with, as far as it stays the same from page to page.
 pub(crate) struct Deriver {

@@ -12,6 +12,7 @@ mod prove;
 pub(crate) mod store;
 
 use diesel::{Connection, PgConnection};
+use uuid::Uuid;
 
 pub(crate) use derive::Deriver;
 pub use prove::{Inclusion, compare, consistency, covering_head, head_at, inclusion, receipt};
@@ -28,6 +29,8 @@ use crate::store::StoreError;
 pub const FOLLOWER: &str = "proof";
 /// Records read at a time: some megabytes at most.
 const PAGE: i64 = 8_192;
+/// Journals whose log is kept in memory.
+const REMEMBERED: usize = 256;
 /// A head is due this long after the last one, if there is anything new.
 const HEAD_EVERY_US: i64 = 900_000;
 /// Or after this many leaves.
@@ -67,12 +70,13 @@ pub struct Sealed {
     pub behind: i64,
     /// The head that was signed.
     pub head: Option<SignedHead>,
-    /// Every committed record is under a signed head.
-    pub whole: bool,
+    /// The seq of the head that every committed record is under, if they all are.
+    pub whole: Option<i64>,
 }
 
 /// How far a journal's log is, as this process knows it.
 struct State {
+    fork: Uuid,
     edge: Edge,
     deriver: Deriver,
     /// When the last leaf's record was recorded, and the salt version it was made with.
@@ -101,12 +105,16 @@ impl Sealer {
     ) -> Result<Sealed, SealError> {
         let Some(ahead) = follow::ahead(conn, FOLLOWER, journal)? else { return Ok(Sealed::default()) };
         // Taken out, and put back only once what was done is committed.
-        let state = self.0.remove(&journal).filter(|state| size_of(&state.edge) == ahead.from);
+        let state =
+            self.0.remove(&journal).filter(|state| state.fork == ahead.fork && size_of(&state.edge) == ahead.from);
         let mut state = match state {
             Some(state) => state,
             None => load(conn, ring, ahead)?,
         };
         let sealed = seal(conn, ring, &mut state, ahead, epoch, now_us)?;
+        if self.0.len() >= REMEMBERED {
+            self.0.clear(); // whoever goes on is taken up again with a few probes
+        }
         self.0.insert(journal, state);
         Ok(sealed)
     }
@@ -131,6 +139,7 @@ fn load(conn: &mut PgConnection, ring: &Ring, ahead: Span) -> Result<State, Seal
     let recorded_us = store::records(conn, journal, from, from)?.first().map_or(0, |record| record.recorded_us);
     let salt = store::salt_of(conn, journal, from)?.unwrap_or_default();
     Ok(State {
+        fork,
         edge: store::edge(conn, journal, u64::try_from(from).unwrap_or(0))?,
         deriver: Deriver::new(conn, journal, fork)?,
         last_leaf: (recorded_us, salt),
@@ -161,7 +170,7 @@ fn seal(
     let head = if head_is_due(state, span, now_us) { Some(sign(ring, state, span, now_us)?) } else { None };
     let behind = ahead.len().saturating_sub(span.len());
     let under = head.map(|head| head.head.size).or(state.last_head.map(|(size, _, _)| size)).unwrap_or(0);
-    let sealed = Sealed { leaves: span.len(), behind, head, whole: under == ahead.upto };
+    let sealed = Sealed { leaves: span.len(), behind, head, whole: (under == ahead.upto).then_some(under) };
     if span.is_empty() && head.is_none() {
         return Ok(sealed);
     }

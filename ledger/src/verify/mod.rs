@@ -6,7 +6,7 @@
 //!
 //! Sees: gaps, orders, sums, balances, floors and ceilings as they were in force, keys, claims, companions, dates, and
 //! through the digest chain any changed bit of a record. Does not see: a whole chain rewritten by someone who may write
-//! every table; for that there will be signed heads kept elsewhere.
+//! every table; for that there are signed heads kept elsewhere, and [`leaves`].
 
 mod books;
 mod cursor;

@@ -83,12 +83,6 @@ impl Model {
         move |lot| lot.activates_us <= now_us && now_us < lot.expires_us
     }
 
-    /// Whether it is worth something now or will be.
-    pub(super) fn unexpired(&self) -> impl Fn(&Lot) -> bool + use<> {
-        let now_us = self.now_us;
-        move |lot| now_us < lot.expires_us
-    }
-
     /// Units that reach an account which owed something: the first of them pay that, the others stay.
     pub(super) fn stock(&mut self, account: Uuid, owed: i128, pieces: &[Piece]) -> Vec<Piece> {
         let kept = units(pieces, owed, i128::MAX);

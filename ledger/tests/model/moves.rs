@@ -26,8 +26,7 @@ impl Model {
         let minor = i128::from(asked.amount.minor);
         let debit = self.give(asked.debit, -minor, 0, Asked::Passage)?;
         let taken = if self.page(asked.debit).keeps_lots() {
-            let unexpired = self.unexpired();
-            let pieces = self.page(asked.debit).pick(minor, unexpired);
+            let pieces = self.page(asked.debit).pick(minor, |_| true);
             self.page(asked.debit).restock(&pieces, -1, 0);
             pieces
         } else {
@@ -89,9 +88,8 @@ impl Model {
         self.finish(RowKind::Move, asked, minor, debit, taken, back, earning, more).map(Some)
     }
 
-    /// What came is taken first, then whatever is worth something.
+    /// What came is taken first, then whatever there is.
     fn take_back(&mut self, account: Uuid, came: &[Piece], minor: i128) -> Vec<Piece> {
-        let unexpired = self.unexpired();
         let page = self.page(account);
         if !page.keeps_lots() {
             return Vec::new();
@@ -102,7 +100,7 @@ impl Model {
             page.restock(&pieces, -1, 0);
             taken.extend(pieces);
         }
-        let others = page.pick(minor - sum(&taken), unexpired);
+        let others = page.pick(minor - sum(&taken), |_| true);
         page.restock(&others, -1, 0);
         taken.extend(others);
         taken

@@ -109,7 +109,7 @@ fn seal_all(conn: &mut PgConnection, ring: &Ring, id: JournalId, epoch: i64) -> 
         let sealed = sealer.turn(conn, ring, id, epoch, Clock::System.now().timestamp_micros());
         let sealed = sealed.map_err(|error: SealError| anyhow::anyhow!(error))?;
         leaves = leaves.saturating_add(sealed.leaves);
-        if sealed.whole {
+        if sealed.whole.is_some() {
             return Ok((leaves, began.elapsed()));
         }
         if sealed.behind == 0 {

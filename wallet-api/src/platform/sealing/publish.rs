@@ -159,6 +159,38 @@ mod tests {
     }
 
     #[test]
+    fn an_address_is_posted_each_head_and_its_refusal_is_told() {
+        use std::io::{Read as _, Write as _};
+        let head: HeadForm = serde_json::from_value(serde_json::json!({
+            "journal": 1, "fork": "00000000-0000-8000-8000-000000000001", "size": 3, "root": "00", "salt_version": 1, "key": "00",
+            "recorded_at": "2026-01-01T00:00:00Z", "signed_at": "2026-01-01T00:00:01Z", "signature": "",
+        }))
+        .unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let publish: Publish = format!("http://{}/heads?from=here", listener.local_addr().unwrap()).parse().unwrap();
+        let receiver = std::thread::spawn(move || {
+            ["204 No Content", "503 Service Unavailable"].map(|status| {
+                let (mut stream, _) = listener.accept().unwrap();
+                let (mut request, mut piece) = (String::new(), [0; 4_096]);
+                while !request.ends_with('}') {
+                    let read = stream.read(&mut piece).unwrap();
+                    request.push_str(std::str::from_utf8(&piece[..read]).unwrap());
+                }
+                write!(stream, "HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n").unwrap();
+                request
+            })
+        });
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(publish.put(vec![head.clone()])).unwrap();
+        let refused = runtime.block_on(publish.put(vec![head.clone()])).unwrap_err().to_string();
+        assert!(refused.contains("503"), "{refused}");
+        let [request, _] = receiver.join().unwrap();
+        assert!(request.starts_with("POST /heads?from=here HTTP/1.1"), "{request}");
+        let body = request.split("\r\n\r\n").nth(1).unwrap();
+        assert_eq!(serde_json::from_str::<HeadForm>(body).unwrap(), head);
+    }
+
+    #[test]
     fn a_file_of_something_else_is_not_written_over() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("notes.txt");

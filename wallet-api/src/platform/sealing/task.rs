@@ -49,7 +49,7 @@ impl Sealing {
     pub fn start(keys: Arc<Keys>, publish: Option<Publish>, db: Db, journal: Journal, clock: Clock) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let ring = keys.ring();
-        let worker = Worker { sealer: Sealer::default(), keys, ring, db, journal, clock, whole_at: HashMap::new() };
+        let worker = Worker { sealer: Sealer::default(), keys, ring, db, journal, clock, whole: HashMap::new() };
         let task = tokio::spawn(run(worker, publish, Arc::clone(&stop)));
         Self { stop, task }
     }
@@ -109,8 +109,8 @@ struct Worker {
     db: Db,
     journal: Journal,
     clock: Clock,
-    /// When each journal was last seen sealed whole, under a head.
-    whole_at: HashMap<JournalId, Instant>,
+    /// Up to which seq each journal was last seen wholly under a signed head, and when.
+    whole: HashMap<JournalId, (i64, Instant)>,
 }
 
 /// What a turn came to.
@@ -135,6 +135,7 @@ impl Worker {
         if !Arc::ptr_eq(&ring, &self.ring) {
             self.ring = ring;
             self.sealer.forget();
+            self.whole.clear();
         }
         let db = self.db.clone();
         db.blocking(|conn| self.journals(conn)).unwrap_or_else(|error: TurnError| {
@@ -145,9 +146,13 @@ impl Worker {
 
     fn journals(&mut self, conn: &mut PgConnection) -> Result<Turn, TurnError> {
         let (mut turn, mut behind) = (Turn::default(), 0_i64);
-        let all = ledger::journals(conn)?;
-        let led: Vec<JournalId> = all.into_iter().filter(|one| self.journal.leading_epoch(*one).is_some()).collect();
-        for journal in &led {
+        let mut led = ledger::read::heads(conn)?;
+        led.retain(|(journal, _)| self.journal.leading_epoch(*journal).is_some());
+        for (journal, head) in &led {
+            if self.whole.get(journal).is_some_and(|(seq, _)| *seq == head.seq) {
+                self.whole.insert(*journal, (head.seq, Instant::now()));
+                continue; // idle journals cost nothing
+            }
             match self.pages(conn, *journal, &mut turn) {
                 Ok(left) => behind = behind.saturating_add(left),
                 Err(SealError::Moved) => tracing::debug!(journal = journal.0, "another node seals now"),
@@ -158,8 +163,8 @@ impl Worker {
                 }
             }
         }
-        self.whole_at.retain(|journal, _| led.contains(journal));
-        let lag = self.whole_at.values().map(Instant::elapsed).max().unwrap_or_default();
+        self.whole.retain(|journal, _| led.iter().any(|(led, _)| led == journal));
+        let lag = self.whole.values().map(|(_, at)| at.elapsed()).max().unwrap_or_default();
         // A journal sealed in the turn before is not behind.
         SEALS.stands(behind, lag.saturating_sub(PACE + LOOK_EVERY));
         Ok(turn)
@@ -167,7 +172,7 @@ impl Worker {
 
     /// Some pages of one journal; tells how many records are left.
     fn pages(&mut self, conn: &mut PgConnection, journal: JournalId, turn: &mut Turn) -> Result<i64, SealError> {
-        self.whole_at.entry(journal).or_insert_with(Instant::now);
+        self.whole.entry(journal).or_insert_with(|| (0, Instant::now()));
         for _ in 0..PAGES {
             let Some(epoch) = self.journal.leading_epoch(journal) else { return Ok(0) };
             let now_us = self.clock.now().timestamp_micros();
@@ -175,8 +180,8 @@ impl Worker {
             SEALS.sealed(leaves, head.is_some());
             turn.heads.extend(head.as_ref().map(HeadForm::from));
             if behind == 0 {
-                if whole {
-                    self.whole_at.insert(journal, Instant::now());
+                if let Some(seq) = whole {
+                    self.whole.insert(journal, (seq, Instant::now()));
                 }
                 return Ok(0);
             }
