@@ -50,8 +50,11 @@ impl Place {
     }
 }
 
+/// Rows as text.
+type Table = Vec<Vec<Option<String>>>;
+
 /// Every account as it stands, and every entry as it left it.
-fn books(db: &TestDb<'_>) -> (Vec<Vec<Option<String>>>, Vec<Vec<Option<String>>>) {
+fn books(db: &TestDb<'_>) -> (Table, Table) {
     let accounts = "SELECT public_id, balance, held, version, floor, ceiling, owner, debits_frozen, credits_frozen \
         FROM journal.balance ORDER BY public_id";
     let entries = "SELECT d.public_id, t.debit_version, t.debit_balance, c.public_id, t.credit_version, t.credit_balance, \
@@ -62,7 +65,7 @@ fn books(db: &TestDb<'_>) -> (Vec<Vec<Option<String>>>, Vec<Vec<Option<String>>>
     (rows(&db.url(), accounts), rows(&db.url(), entries))
 }
 
-fn head(db: &TestDb<'_>) -> Vec<Vec<Option<String>>> {
+fn head(db: &TestDb<'_>) -> Table {
     rows(&db.url(), "SELECT seq, encode(digest, 'hex') FROM journal.head ORDER BY journal")
 }
 
