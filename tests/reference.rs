@@ -18,15 +18,13 @@ const REFUSED: &[(&str, u16)] = &[
     ("get_hook_replay", 404),
     ("replay_hook_delivery", 404),
     ("cancel_hook_replay", 404),
-    // Asked before anything is recorded.
-    ("get_head", 404),
-    ("get_consistency", 404),
-    ("get_inclusion", 404),
-    ("get_receipt", 404),
     // Both accounts are the same nobody's; a transaction's place is a number, and none is made to stand here.
     ("post_transactions", 422),
     ("get_transaction", 404),
 ];
+
+/// Requests that are answered once the sealer has come, and say that they are not known until then.
+const SEALED_SOON: &[&str] = &["get_head", "get_latest_head", "get_consistency", "get_inclusion", "get_receipt"];
 
 /// Where the collection has hooks go.
 const RECEIVER: &str = "https://example.com/hooks/tessera";
@@ -172,6 +170,7 @@ async fn every_request_of_the_collection_is_sent_and_answered_as_it_should_be() 
         let said = String::from_utf8_lossy(&reply.bytes).into_owned();
         let refusal = REFUSED.iter().find(|(name, _)| *name == request.name);
         let fits = refusal.map_or((200..300).contains(&reply.status), |(_, status)| reply.status == *status);
+        let fits = fits || (SEALED_SOON.contains(&request.name.as_str()) && reply.status == 404);
         if !fits {
             wrong.push(format!("{}: {} {said}", request.name, reply.status));
         }

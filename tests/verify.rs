@@ -218,7 +218,7 @@ const MUTATIONS: &[(&str, &[Mutation])] = &[
             ),
             mutation(
                 "drop a transaction's first leg",
-                Transfers,
+                Digests,
                 "DELETE FROM journal.transfer WHERE (seq, leg) = (forge.paid(), 0)",
             ),
             mutation(
@@ -233,7 +233,7 @@ const MUTATIONS: &[(&str, &[Mutation])] = &[
             ),
             mutation(
                 "call a move a hold",
-                Digests,
+                Balances,
                 "UPDATE journal.transfer SET kind = 2 WHERE (seq, leg) = (forge.paid(), 0)",
             ),
             mutation(
@@ -535,7 +535,7 @@ const MUTATIONS: &[(&str, &[Mutation])] = &[
             mutation(
                 "let a batch be of rules not known",
                 Form,
-                "UPDATE journal.batch SET version = 2 WHERE last_seq = forge.paid()",
+                "UPDATE journal.batch SET version = 3 WHERE last_seq = forge.paid()",
             ),
             mutation(
                 "cut the tail off, and set the head back",
@@ -547,7 +547,7 @@ const MUTATIONS: &[(&str, &[Mutation])] = &[
     (
         "head",
         &[
-            mutation("let the head be of rules not known", Form, "UPDATE journal.head SET version = 2"),
+            mutation("let the head be of rules not known", Form, "UPDATE journal.head SET version = 3"),
             mutation("set the head ahead", Seqs, "UPDATE journal.head SET seq = seq + 1"),
             mutation("set the head back", Seqs, "UPDATE journal.head SET seq = seq - 1"),
             mutation(
