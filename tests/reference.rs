@@ -18,6 +18,9 @@ const REFUSED: &[(&str, u16)] = &[
     ("get_hook_replay", 404),
     ("replay_hook_delivery", 404),
     ("cancel_hook_replay", 404),
+    // The collection's payment clears at once.
+    ("capture_payment", 409),
+    ("void_payment", 409),
 ];
 
 /// Where the collection has hooks go.

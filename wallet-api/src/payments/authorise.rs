@@ -73,7 +73,13 @@ impl Payments {
     /// 404 for an unknown payment, 409 `already-cleared` for one that was not authorised first; the journal's problems. A
     /// refusal is an answer.
     #[tracing::instrument(name = "payments.capture", skip_all, fields(tenant = tenant.id))]
-    pub(super) async fn capture(&self, tenant: &Tenant, key: Key, payment: Uuid, wish: CaptureWish) -> Result<Paid, Problem> {
+    pub(super) async fn capture(
+        &self,
+        tenant: &Tenant,
+        key: Key,
+        payment: Uuid,
+        wish: CaptureWish,
+    ) -> Result<Paid, Problem> {
         let of = reading::authorised(&self.platform, journal_of(tenant), payment).await?;
         let secret = self.customers.secret(&self.platform, tenant.id, of.paper.customer).await?;
         let config = self.programmes.config(&self.platform, tenant.id).await?;

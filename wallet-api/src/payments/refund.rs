@@ -123,7 +123,9 @@ fn overtaken(answer: &Answer) -> Result<(), Problem> {
 fn plan(tenant: i64, paid: &Cleared, wish: RefundWish) -> Plan {
     let payee = Purpose::Payable(paid.paper.merchant).account(tenant);
     let rows = paid.record.body.transfers();
-    let tenders: Vec<&Posted> = rows.iter().filter(|row| row.credit.public_id == payee).collect();
+    // What a final capture gave back names the payee and moved nothing there.
+    let moved = |row: &&Posted| matches!(row.kind, RowKind::Move | RowKind::Capture);
+    let tenders: Vec<&Posted> = rows.iter().filter(moved).filter(|row| row.credit.public_id == payee).collect();
     let stands = |row: &&Posted| Tender { whole: row.amount.minor, back: paid.back(row.leg) };
     let standing: Vec<Tender> = tenders.iter().map(stands).collect();
     let left = standing.iter().fold(0_i64, |sum, one| sum.saturating_add(one.left()));

@@ -259,8 +259,8 @@ mod tests {
     #[test]
     fn papers_of_both_versions_are_written_to_the_byte_and_read() {
         let captured = paper().captured(Uuid::from_u128(4));
-        insta::assert_snapshot!(String::from_utf8(bytes(&paper())).unwrap(), @"");
-        insta::assert_snapshot!(String::from_utf8(bytes(&captured)).unwrap(), @"");
+        insta::assert_snapshot!(String::from_utf8(bytes(&paper())).unwrap(), @r#"{"v":1,"payment":"00000000-0000-0000-0000-000000000003","customer":"00000000-0000-0000-0000-000000000001","merchant":"00000000-0000-0000-0000-000000000002","amount_minor":5,"instrument":{"kind":"wallet"},"reference":null,"rewards":[]}"#);
+        insta::assert_snapshot!(String::from_utf8(bytes(&captured)).unwrap(), @r#"{"v":2,"payment":"00000000-0000-0000-0000-000000000003","customer":"00000000-0000-0000-0000-000000000001","merchant":"00000000-0000-0000-0000-000000000002","amount_minor":5,"instrument":{"kind":"wallet"},"reference":null,"rewards":[],"authorisation":"00000000-0000-0000-0000-000000000004"}"#);
         for paper in [paper(), captured] {
             let companion = Written { seq: 2, kind: PAYMENT, key: Uuid::nil(), body: bytes(&paper) };
             assert_eq!(PaymentPaper::parse(&companion), Some(paper));

@@ -23,7 +23,7 @@ use crate::platform::reply::created;
 use crate::platform::text::Lang;
 
 pub(super) fn routes(config: &mut ServiceConfig) {
-    config.service(capture).service(void);
+    config.service(capture_payment).service(void_payment);
 }
 
 /// What to capture of an authorisation.
@@ -48,7 +48,7 @@ struct NewCapture {
     (status = 201, body = PaymentBody),
 ))]
 #[post("/v1/payments/{id}/capture", wrap = "May(Scope::PaymentsWrite)")]
-async fn capture(
+async fn capture_payment(
     caller: Caller,
     key: IdempotencyKey,
     lang: Lang,
@@ -93,7 +93,7 @@ struct VoidBody {
     (status = 201, body = VoidBody),
 ))]
 #[post("/v1/payments/{id}/void", wrap = "May(Scope::PaymentsWrite)")]
-async fn void(
+async fn void_payment(
     caller: Caller,
     key: IdempotencyKey,
     Depth(hook_depth): Depth,

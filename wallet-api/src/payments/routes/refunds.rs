@@ -21,7 +21,7 @@ use crate::platform::problem::Problem;
 use crate::platform::reply::created;
 
 pub(super) fn routes(config: &mut ServiceConfig) {
-    config.service(refund);
+    config.service(refund_payment);
 }
 
 /// What to refund of a payment.
@@ -84,7 +84,7 @@ struct TakenBackBody {
     (status = 201, body = RefundBody),
 ))]
 #[post("/v1/payments/{id}/refund", wrap = "May(Scope::PaymentsWrite)")]
-async fn refund(
+async fn refund_payment(
     caller: Caller,
     key: IdempotencyKey,
     Depth(hook_depth): Depth,

@@ -233,6 +233,7 @@ impl World {
             owner: None,
             floor,
             ceiling: None,
+            nature: ledger::Nature::Plain,
         };
         let (from, to) = (account(1, None), account(2 + u128::from(ids.random_u64() % 100), Some(0)));
         let amount = Amount { minor: 1_999, asset: self.asset };
