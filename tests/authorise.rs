@@ -11,6 +11,7 @@ use tessera_tests::books::{lead, request, submit, transact};
 use tessera_tests::{Api, Reply, Rewards, TestApp, TestDb, eur, eventually_async, fresh_key, rows};
 use uuid::Uuid;
 use wallet_api::platform::chart::{Purpose, Rail};
+use wallet_api::platform::clock::Clock;
 
 const DAY_S: i64 = 86_400;
 
@@ -259,7 +260,7 @@ async fn only_a_wallet_is_authorised_from_now_on_for_a_month_at_most() {
         let problem = till.api().post("/v1/payments", &body).await.expect_problem(422, "body-invalid");
         assert_eq!(problem["errors"][0]["pointer"], pointer);
     };
-    let in_days = |days| json!(Utc::now() + TimeDelta::days(days));
+    let in_days = |days| json!(Clock::System.now() + TimeDelta::days(days));
     refused(json!({"instrument": {"kind": "external", "rail": "card"}}), "/instrument/kind").await;
     refused(json!({"occurred_at": in_days(-1)}), "/occurred_at").await;
     refused(json!({"expires_at": in_days(31)}), "/expires_at").await;

@@ -47,7 +47,7 @@ pub(super) enum Found {
 /// What there is to refund.
 pub(super) enum Refundable {
     /// This payment.
-    This(Cleared),
+    This(Box<Cleared>),
     /// An authorisation that was captured never, or more than once: as these.
     Unclear(Authorised, Vec<Uuid>),
 }
@@ -100,7 +100,7 @@ pub(super) async fn refundable(platform: &Platform, journal: JournalId, payment:
 
 fn find_refundable(conn: &mut PgConnection, journal: JournalId, payment: Uuid) -> Result<Refundable, Problem> {
     let Standing { record, paper, hold, links } = match find(conn, journal, payment)?.ok_or_else(not_found)? {
-        Found::Cleared(cleared) => return Ok(Refundable::This(cleared)),
+        Found::Cleared(cleared) => return Ok(Refundable::This(Box::new(cleared))),
         Found::Authorised(standing) => standing,
     };
     let captures: Vec<Uuid> =
@@ -108,7 +108,7 @@ fn find_refundable(conn: &mut PgConnection, journal: JournalId, payment: Uuid) -
     if let [capture] = captures.as_slice()
         && let Some(Found::Cleared(cleared)) = find(conn, journal, *capture)?
     {
-        return Ok(Refundable::This(cleared));
+        return Ok(Refundable::This(Box::new(cleared)));
     }
     Ok(Refundable::Unclear(Authorised { seq: record.seq, paper, left: hold.remaining }, captures))
 }
