@@ -141,6 +141,59 @@ async fn a_test_event_comes_at_once_signed_and_is_listed_like_any_other() {
     ask(&app.api(), &format!("{path}/test"), &json!({})).await.expect(202);
 }
 
+/// Authorises 20.00, captures 12.00 as the last of it, refunds 5.00 of that; authorises and voids 1.00. Says what was
+/// authorised, captured, refunded; and authorised and voided.
+async fn in_two_steps(app: &TestApp, customer: Uuid, merchant: Uuid) -> [String; 4] {
+    app.world.top_up(customer, 10_000).await;
+    let api = app.api();
+    let id = |body: Value| body["id"].as_str().unwrap().to_owned();
+    let authorise = async |minor| {
+        let instrument = json!({"kind": "wallet"});
+        let body = json!({"customer": customer, "merchant": merchant, "amount": eur(minor), "instrument": instrument, "capture": "manual"});
+        id(api.post("/v1/payments", &body).await.expect(201))
+    };
+    let ask = async |of: &str, what: &str, body: Value| {
+        id(ask(&api, &format!("/v1/payments/{of}/{what}"), &body).await.expect(201))
+    };
+    let first = authorise(2_000).await;
+    let capture = ask(&first, "capture", json!({"amount": eur(1_200), "final": true})).await;
+    let refund = ask(&capture, "refund", json!({"amount": eur(500)})).await;
+    let second = authorise(100).await;
+    ask(&second, "void", json!({})).await;
+    [first, capture, refund, second]
+}
+
+/// What becomes of a payment is told in its order, a final capture before what it gave back.
+#[tokio::test]
+async fn each_step_of_a_payment_is_told_in_order() {
+    let app = TestApp::start();
+    let inbox = Inbox::start().await;
+    let shop = app.world.shop("shop", tessera_tests::Rewards::PLENTY).await;
+    let anna = app.world.customer("anna").await;
+    add(&app.api(), &inbox.url, json!({"ordered": true})).await;
+    let [first, capture, refund, second] = in_two_steps(&app, anna, shop.merchant).await;
+    let hooks: Vec<Value> = inbox.wait_for(6).await.iter().map(Hook::json).collect();
+    let told = |hook: &Value| {
+        (hook["type"].as_str().unwrap().to_owned(), hook["data"]["payment"].as_str().unwrap().to_owned())
+    };
+    let expected = [
+        ("payment.authorised.v1", &first),
+        ("payment.cleared.v1", &capture),
+        ("payment.voided.v1", &first),
+        ("payment.refunded.v1", &capture),
+        ("payment.authorised.v1", &second),
+        ("payment.voided.v1", &second),
+    ];
+    assert_eq!(hooks.iter().map(told).collect::<Vec<_>>(), expected.map(|(kind, of)| (kind.to_owned(), of.clone())));
+    let data = |at: usize| &hooks[at]["data"];
+    assert_eq!((&data(1)["authorisation"], &data(1)["amount"]), (&json!(first), &eur(1_200)));
+    assert_eq!((&data(2)["capture"], data(2)["seq"].as_i64()), (&json!(capture), data(1)["seq"].as_i64()));
+    assert_eq!((&data(3)["refund"], &data(3)["amount"]), (&json!(refund), &eur(500)));
+    // 24 cents for 12.00 euro: ten for five.
+    assert_eq!((&data(3)["rewards"][0]["amount"], &data(3)["rewards"][0]["taken_back"]), (&eur(10), &json!(true)));
+    assert_eq!(data(5).get("capture"), None);
+}
+
 /// Every event that the house can raise, sent for real, against the schema that is served for it.
 #[tokio::test]
 async fn every_event_that_is_sent_fits_its_schema() {
@@ -155,6 +208,7 @@ async fn every_event_that_is_sent_fits_its_schema() {
     // Nothing in the wallet: refused by the account, for good.
     assert_eq!(pay(&api, anna, shop.merchant, json!({"kind": "wallet"})).await.status, 422);
     pay(&api, anna, shop.merchant, json!({"kind": "external", "rail": "card"})).await.expect(201);
+    in_two_steps(&app, anna, shop.merchant).await;
     ask(&api, &format!("/v1/hook-endpoints/{main}/test"), &json!({})).await.expect(202);
     let has = async |kind: &str| {
         eventually_async(kind, PATIENCE, async || inbox.hooks().iter().any(|hook| hook.kind() == kind).then_some(()))

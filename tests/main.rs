@@ -1,5 +1,6 @@
 //! End-to-end, contract and fault tests of the whole house, one file per journey. The harness is `tessera_tests`.
 
+mod authorise;
 mod backup;
 mod books;
 mod config;

@@ -21,6 +21,9 @@ const REFUSED: &[(&str, u16)] = &[
     // Both accounts are the same nobody's; a transaction's place is a number, and none is made to stand here.
     ("post_transactions", 422),
     ("get_transaction", 404),
+    // The collection's payment clears at once.
+    ("capture_payment", 409),
+    ("void_payment", 409),
 ];
 
 /// Requests that are answered once the sealer has come, and say that they are not known until then.

@@ -31,6 +31,7 @@ pub mod read;
 mod record;
 mod request;
 pub mod sealing;
+mod share;
 mod store;
 pub mod verify;
 pub mod wire;
@@ -46,6 +47,7 @@ pub use record::{Body, Dropped, More, Posted, Record, Refusal, RowKind, Side};
 pub use request::{
     Change, Claim, Command, Companion, Group, How, Invalid, JournalId, Key, Limits, Rate, Request, Scope, Transfer,
 };
+pub use share::{Tender, mix, share};
 pub use store::lease::set_slots;
 pub use store::{StoreError, create_journal, define_asset, journals};
 pub use writer::{Answer, Carried, Config, Journal, JournalError, Lost, Measures, Role, Status, Transport};

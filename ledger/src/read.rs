@@ -3,6 +3,7 @@
 //! Every answer that matters carries the seq it was true at. Not here yet: balances at a past date.
 
 pub mod accounts;
+mod links;
 pub mod records;
 
 use diesel::sql_types::{BigInt, Binary, Bool, Integer, Nullable, Uuid as SqlUuid};
@@ -15,6 +16,7 @@ use crate::store::{self, Head, StoreError};
 use crate::{AccountId, AssetId, JournalId, Key, Record, probe};
 
 pub use crate::store::assets_of;
+pub use links::{HoldAt, LinkAt, hold, links};
 
 /// Where a journal stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -189,7 +191,8 @@ pub struct Entry {
     pub meta: Vec<u8>,
 }
 
-/// The newest `limit` entries of an account before row `before` (none: from the newest on), newest first.
+/// The newest `limit` entries of an account before row `before` (none: from the newest on), newest first. Rows that leave
+/// the balance as it was (a hold set aside or given back) are no entries.
 ///
 /// # Errors
 /// [`StoreError`].
@@ -202,10 +205,10 @@ pub fn statement_of(
 ) -> Result<Vec<Entry>, StoreError> {
     const TEXT: &str = "SELECT s.seq, s.leg, r.id, s.change, s.balance, s.version, o.public_id, r.recorded_us, r.effective_us, r.meta FROM ( \
         (SELECT seq, leg, -amount AS change, debit_balance AS balance, debit_version AS version, credit AS other \
-         FROM journal.transfer WHERE journal = ? AND debit = ? AND debit_version < ? ORDER BY debit_version DESC LIMIT ?) \
+         FROM journal.transfer WHERE journal = ? AND debit = ? AND debit_version < ? AND kind IN (1, 3) ORDER BY debit_version DESC LIMIT ?) \
         UNION ALL \
         (SELECT seq, leg, amount, credit_balance, credit_version, debit \
-         FROM journal.transfer WHERE journal = ? AND credit = ? AND credit_version < ? ORDER BY credit_version DESC LIMIT ?) \
+         FROM journal.transfer WHERE journal = ? AND credit = ? AND credit_version < ? AND kind IN (1, 3) ORDER BY credit_version DESC LIMIT ?) \
         ORDER BY version DESC LIMIT ?) s \
         CROSS JOIN LATERAL (SELECT * FROM journal.record WHERE journal = ? AND seq = s.seq LIMIT 1) r \
         CROSS JOIN LATERAL (SELECT public_id FROM journal.account WHERE journal = ? AND id = s.other LIMIT 1) o \

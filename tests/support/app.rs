@@ -70,6 +70,13 @@ impl TestApp {
         self.node = Some(node);
     }
 
+    /// The same, with something done to its database while no node leads it.
+    pub fn meanwhile(&mut self, work: impl FnOnce(&TestDb<'static>)) {
+        self.node = None;
+        work(&self.db);
+        self.restart();
+    }
+
     /// Stops the node in order and leaves its database.
     pub fn into_db(mut self) -> (TestDb<'static>, World) {
         self.node = None;

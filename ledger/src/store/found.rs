@@ -12,6 +12,7 @@ use crate::bind::{Arg, statement};
 use crate::{AccountId, Amount, AssetId, Hold, JournalId, LegRef, Lot, NEVER};
 
 type HoldRow = (BigInt, Integer, BigInt, BigInt, Integer, BigInt, BigInt, BigInt);
+type LinkRow = (LegRef, LegRef, Uuid, i32, i64);
 type HoldValues = (i64, i32, i64, i64, i32, i64, i64, i64);
 
 /// Holds by the rows that opened them, without the lots they pinned. Those that do not exist are left out.
@@ -63,6 +64,21 @@ pub(crate) fn refunded(
     let args = [Arg::Ints(&seqs), Arg::Int4s(&legs), Arg::Int(journal.0)];
     let rows = statement::<(BigInt, Integer, BigInt)>(TEXT, &args).load::<(i64, i32, i64)>(conn)?;
     Ok(rows.into_iter().map(|(seq, leg, minor)| (LegRef { seq, leg }, minor)).collect())
+}
+
+/// What builds on the rows of these records: earlier row, later row, the later one's record, kind and amount.
+pub(crate) fn links_of(conn: &mut PgConnection, journal: JournalId, seqs: &[i64]) -> Result<Vec<LinkRow>, StoreError> {
+    const TEXT: &str = "SELECT l.of_seq, l.of_leg, l.seq, l.leg, r.id, l.kind, l.amount \
+        FROM unnest(?) AS q(seq) CROSS JOIN LATERAL \
+        (SELECT * FROM journal.link WHERE journal = ? AND of_seq = q.seq) l CROSS JOIN LATERAL \
+        (SELECT id FROM journal.record WHERE journal = ? AND seq = l.seq LIMIT 1) r ORDER BY l.seq, l.leg";
+    type Row = (BigInt, Integer, BigInt, Integer, SqlUuid, Integer, BigInt);
+    type Values = (i64, i32, i64, i32, Uuid, i32, i64);
+    let args = [Arg::Ints(seqs), Arg::Int(journal.0), Arg::Int(journal.0)];
+    let read = |(of_seq, of_leg, seq, leg, record, kind, minor): Values| {
+        (LegRef { seq: of_seq, leg: of_leg }, LegRef { seq, leg }, record, kind, minor)
+    };
+    Ok(statement::<Row>(TEXT, &args).load::<Values>(conn)?.into_iter().map(read).collect())
 }
 
 fn columns(places: &[LegRef]) -> (Vec<i64>, Vec<i32>) {

@@ -1,6 +1,6 @@
 //! A payment's postings in words: what moved, from where to where, by which rule and whose budget.
 
-use ledger::{Posted, Record};
+use ledger::{Posted, Record, RowKind};
 
 use super::model::Instrument;
 use super::paper::{Outcome, PaperReward, PaymentPaper};
@@ -25,7 +25,7 @@ pub(super) struct Names<'a> {
     pub(super) rules: &'a [(uuid::Uuid, Rule)],
 }
 
-/// Explains a payment: one line for the payment, one per reward.
+/// Explains a payment: one line for the payment, one per reward, one for what a final capture gave back.
 pub(super) fn explain(record: &Record, paper: &PaymentPaper, names: &Names<'_>) -> Vec<Line> {
     let (transfers, dropped) = (record.body.transfers(), record.body.dropped());
     let mut lines = vec![Line { leg: Some(0), words: payment_words(paper, names) }];
@@ -37,6 +37,14 @@ pub(super) fn explain(record: &Record, paper: &PaymentPaper, names: &Names<'_>) 
         let posted = transfers.iter().find(|posted| Some(posted.leg) == leg);
         lines.push(Line { leg, words: reward_words(paper, reward, outcome, posted, names) });
     }
+    let released = transfers.iter().filter(|row| row.kind == RowKind::Void);
+    lines.extend(released.map(|row| {
+        let amount = amount(names.lang, row.amount.minor, EUR);
+        Line {
+            leg: Some(row.leg),
+            words: text(names.lang, "explain-payment-released", &[("amount", Arg::Text(&amount))]),
+        }
+    }));
     lines
 }
 

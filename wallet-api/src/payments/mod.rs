@@ -2,27 +2,31 @@
 //!
 //! `Payments::pay` is the one road for app, till, web and import. It decides the rewards by the published rules, purely,
 //! then asks the journal for one transaction: the payment, and each reward as an optional group that an empty budget
-//! drops without touching the payment. What was decided and why is written in the same commit.
-//! Not here yet: holds, captures, refunds, payments with points, strong authentication.
+//! drops without touching the payment. What was decided and why is written in the same commit. [`authorise`] does the same
+//! in two steps, [`refund`] undoes it.
+//! Not here yet: payments with points, strong authentication.
 
+mod authorise;
 mod explain;
 mod model;
 mod paper;
 mod reading;
+mod refund;
 mod refusals;
 mod routes;
 
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use ledger::{Amount, Answer, Body, Claim, Command, Companion, Group, Journal, JournalError, JournalId, Key};
+use ledger::{Amount, Answer, Body, Claim, Command, Group, Journal, JournalError, JournalId, Key, NewAccount};
 use uuid::Uuid;
 
 pub use model::{Instrument, PaymentWish, TopUpWish};
 pub use paper::{Cleared, Outcome, PAYMENT, PaperReward, PaymentPaper, cleared, events};
 pub use refusals::{Allowance, Refusals};
-pub use routes::{BalanceBody, customer_accounts, customer_balances, routes};
+pub use routes::{StandingBody, customer_accounts, customer_balances, routes};
 
+use self::paper::Sheet;
 use crate::billers::Merchants;
 use crate::loyalty::{self, Config, Grant, Programmes};
 use crate::platform::Platform;
@@ -50,14 +54,17 @@ pub struct Payments {
     pub refusals: Arc<Refusals>,
 }
 
-/// A payment the journal has decided: cleared, or refused for good.
+/// What the journal has decided: done, or refused for good.
 #[derive(Debug, Clone)]
-pub struct Paid {
+pub struct Done<P> {
     /// The journal's answer.
     pub answer: Answer,
     /// What was decided before the posting; none for a refusal.
-    pub paper: Option<PaymentPaper>,
+    pub paper: Option<P>,
 }
+
+/// A payment: cleared, or refused.
+pub type Paid = Done<PaymentPaper>;
 
 impl Payments {
     /// Makes a payment, or tells what became of it under this key.
@@ -74,17 +81,15 @@ impl Payments {
         let grants = grants(&config, wish.occurred_at.unwrap_or(now), wish)?;
         let id = self.platform.ids.uuid_v7(self.platform.clock.now());
         let written = PaymentPaper::of(id, wish, &grants);
-        let facts = written.to_bytes();
-        let meta = paper::meta("payment", wish.customer, Some(wish.merchant), Some(secret.commit(id, &facts)));
+        let companion = written.companion(id);
+        let commitment = Some(secret.commit(id, &companion.body));
+        let meta = paper::meta("payment", wish.customer, Some(wish.merchant), commitment);
         let meta = paper::caused(meta, wish.hook_depth);
-        let paper = Paper {
-            effective_us: wish.occurred_at.map(|at| at.timestamp_micros()),
-            meta,
-            companions: vec![Companion { kind: PAYMENT, key: id, body: facts }],
-        };
+        let paper =
+            Paper { effective_us: wish.occurred_at.map(|at| at.timestamp_micros()), meta, companions: vec![companion] };
         let command = transaction(tenant.id, id, &config, wish, &grants);
         let answer = self.ask(tenant, (wish.customer, "payment"), key, command, paper).await?;
-        self.paid(tenant, answer, id, written).await
+        self.done(tenant, answer, id, written).await
     }
 
     /// Tells what a payment would earn, by the same rules, and whether the budgets would bear it now.
@@ -173,15 +178,20 @@ impl Payments {
     }
 
     /// What was decided belongs to the answer: ours if this request was the first, else what the first one wrote.
-    async fn paid(&self, tenant: &Tenant, answer: Answer, id: Uuid, written: PaymentPaper) -> Result<Paid, Problem> {
-        if matches!(answer.record.body, Body::Refused { .. }) {
-            return Ok(Paid { answer, paper: None });
+    async fn done<P: Sheet>(&self, tenant: &Tenant, answer: Answer, id: Uuid, written: P) -> Result<Done<P>, Problem> {
+        if answer.record.id == id && !matches!(answer.record.body, Body::Refused { .. }) {
+            return Ok(Done { answer, paper: Some(written) });
         }
-        if answer.record.id == id {
-            return Ok(Paid { answer, paper: Some(written) });
+        self.recalled(tenant, answer).await
+    }
+
+    /// An answer with what the request that was the first wrote.
+    async fn recalled<P: Sheet>(&self, tenant: &Tenant, answer: Answer) -> Result<Done<P>, Problem> {
+        if matches!(answer.record.body, Body::Refused { .. }) {
+            return Ok(Done { answer, paper: None });
         }
         let paper = reading::paper(&self.platform, JournalId(tenant.id), answer.record.id).await?;
-        Ok(Paid { paper: Some(paper), answer })
+        Ok(Done { paper: Some(paper), answer })
     }
 }
 
@@ -193,7 +203,7 @@ fn too_large() -> Problem {
     Problem::new(422, "amount-invalid", "The amount cannot be moved", "Amounts are whole minor units from 1 to 10^15.")
 }
 
-/// The one transaction of a payment. Each reward that gives something is a group of its own, in the grants' order.
+/// The one transaction of a payment.
 fn transaction(tenant: i64, id: Uuid, config: &Config, wish: &PaymentWish, grants: &[Grant]) -> Command {
     let from = match wish.instrument {
         Instrument::Wallet => Purpose::Available(wish.customer),
@@ -202,8 +212,14 @@ fn transaction(tenant: i64, id: Uuid, config: &Config, wish: &PaymentWish, grant
     let (to, amount) = (Purpose::Payable(wish.merchant), Amount::new(wish.amount_minor, config.eur));
     let (accounts, transfer) = chart::moving(tenant, from, to, amount);
     let (mut open, mut groups) = (Vec::from(accounts), Vec::new());
+    rewarding(tenant, wish.customer, grants, &mut open, &mut groups);
+    Command::Transact { id, open, transfers: vec![transfer], groups, claim: order_of(tenant, wish) }
+}
+
+/// Adds each reward that gives something as a group of its own, in the grants' order, and the accounts it needs.
+fn rewarding(tenant: i64, customer: Uuid, grants: &[Grant], open: &mut Vec<NewAccount>, groups: &mut Vec<Group>) {
     for grant in grants.iter().filter(|grant| grant.minor > 0) {
-        let (accounts, transfer) = grant.moving(tenant, wish.customer);
+        let (accounts, transfer) = grant.moving(tenant, customer);
         // Rewards share accounts: the customer's, and those of a campaign that gives both money and points.
         for account in accounts {
             if !open.iter().any(|one| one.public_id == account.public_id) {
@@ -212,8 +228,11 @@ fn transaction(tenant: i64, id: Uuid, config: &Config, wish: &PaymentWish, grant
         }
         groups.push(Group::of(vec![transfer]));
     }
-    let order = wish.reference.as_ref().map(|reference| {
+}
+
+/// The merchant's order, which is paid or authorised once.
+fn order_of(tenant: i64, wish: &PaymentWish) -> Option<Claim> {
+    wish.reference.as_ref().map(|reference| {
         Claim(derived("order", &[&tenant.to_be_bytes(), wish.merchant.as_bytes(), reference.as_bytes()]))
-    });
-    Command::Transact { id, open, transfers: vec![transfer], groups, claim: order }
+    })
 }

@@ -1,19 +1,61 @@
 //! Reading payments, balances and statements back from the journal.
 
+use diesel::PgConnection;
 use ledger::JournalId;
-use ledger::read::{Balance, Entry, HeadAt};
-use ledger::{Record, read};
+use ledger::read::{Balance, Entry, HeadAt, HoldAt, LinkAt};
+use ledger::{LegRef, Record, RowKind, read};
 use uuid::Uuid;
 
-use super::paper::{PAYMENT, PaymentPaper};
+use super::paper::{AuthorisationPaper, PaymentPaper, Sheet};
 use crate::platform::Platform;
 use crate::platform::http::not_found;
 use crate::platform::problem::Problem;
 
-/// The paper of a payment.
-pub(super) async fn paper(platform: &Platform, journal: JournalId, payment: Uuid) -> Result<PaymentPaper, Problem> {
-    let found = platform.db.run(move |conn| read::companion(conn, journal, PAYMENT, payment)).await?;
-    PaymentPaper::read(journal, &found.ok_or_else(not_found)?)
+/// A payment that cleared, and what has become of it since.
+pub(super) struct Cleared {
+    pub(super) record: Record,
+    pub(super) paper: PaymentPaper,
+    /// What moved its rows back.
+    pub(super) links: Vec<LinkAt>,
+}
+
+/// An authorisation, to be captured or given back.
+pub(super) struct Authorised {
+    pub(super) seq: i64,
+    pub(super) paper: AuthorisationPaper,
+    /// What is still set aside.
+    pub(super) left: i64,
+}
+
+/// An authorisation, and what has become of it since.
+pub(super) struct Standing {
+    pub(super) record: Record,
+    pub(super) paper: AuthorisationPaper,
+    pub(super) hold: HoldAt,
+    /// What captured it and gave it back, and what refunded those captures.
+    pub(super) links: Vec<LinkAt>,
+}
+
+/// What an id leads to.
+pub(super) enum Found {
+    /// A payment or a capture.
+    Cleared(Cleared),
+    /// An authorisation.
+    Authorised(Standing),
+}
+
+/// What there is to refund.
+pub(super) enum Refundable {
+    /// This payment.
+    This(Box<Cleared>),
+    /// An authorisation that was captured never, or more than once: as these.
+    Unclear(Authorised, Vec<Uuid>),
+}
+
+/// The paper of a record, by its public id.
+pub(super) async fn paper<P: Sheet>(platform: &Platform, journal: JournalId, id: Uuid) -> Result<P, Problem> {
+    let found = platform.db.run(move |conn| read::companion(conn, journal, P::KIND, id)).await?;
+    P::read(journal, &found.ok_or_else(not_found)?)
 }
 
 /// A payment as it was posted.
@@ -22,15 +64,88 @@ pub(super) async fn payment(
     journal: JournalId,
     payment: Uuid,
 ) -> Result<(Record, PaymentPaper), Problem> {
+    let found = platform.db.run(move |conn| posted::<PaymentPaper>(conn, journal, payment)).await?;
+    found.ok_or_else(not_found)
+}
+
+/// A payment as it stands: cleared, or authorised.
+pub(super) async fn found(platform: &Platform, journal: JournalId, payment: Uuid) -> Result<Found, Problem> {
+    let found = platform.db.run(move |conn| at_once(conn, |conn| find(conn, journal, payment))).await?;
+    found.ok_or_else(not_found)
+}
+
+/// An authorisation.
+///
+/// # Errors
+/// 404; 409 `already-cleared` for a payment that was not authorised first.
+pub(super) async fn authorised(platform: &Platform, journal: JournalId, payment: Uuid) -> Result<Authorised, Problem> {
     platform
         .db
         .run(move |conn| -> Result<_, Problem> {
-            let companion = read::companion(conn, journal, PAYMENT, payment)?.ok_or_else(not_found)?;
-            let paper = PaymentPaper::read(journal, &companion)?;
-            let record = read::record(conn, journal, companion.seq)?.ok_or_else(not_found)?;
-            Ok((record, paper))
+            if let Some((record, paper)) = posted::<AuthorisationPaper>(conn, journal, payment)? {
+                let left = hold_of(conn, journal, &record)?.remaining;
+                return Ok(Authorised { seq: record.seq, paper, left });
+            }
+            read::companion(conn, journal, PaymentPaper::KIND, payment)?.ok_or_else(not_found)?;
+            let detail = "There is nothing to capture or to void. What was paid can be refunded.";
+            Err(Problem::new(409, "already-cleared", "The payment has cleared", detail))
         })
         .await
+}
+
+/// What a refund of this payment would refund.
+pub(super) async fn refundable(platform: &Platform, journal: JournalId, payment: Uuid) -> Result<Refundable, Problem> {
+    platform.db.run(move |conn| at_once(conn, |conn| find_refundable(conn, journal, payment))).await
+}
+
+fn find_refundable(conn: &mut PgConnection, journal: JournalId, payment: Uuid) -> Result<Refundable, Problem> {
+    let Standing { record, paper, hold, links } = match find(conn, journal, payment)?.ok_or_else(not_found)? {
+        Found::Cleared(cleared) => return Ok(Refundable::This(Box::new(cleared))),
+        Found::Authorised(standing) => standing,
+    };
+    let captures: Vec<Uuid> =
+        links.iter().filter(|link| link.kind == RowKind::Capture).map(|link| link.record).collect();
+    if let [capture] = captures.as_slice()
+        && let Some(Found::Cleared(cleared)) = find(conn, journal, *capture)?
+    {
+        return Ok(Refundable::This(Box::new(cleared)));
+    }
+    Ok(Refundable::Unclear(Authorised { seq: record.seq, paper, left: hold.remaining }, captures))
+}
+
+/// Reads what belongs together as of one moment.
+fn at_once<T>(
+    conn: &mut PgConnection,
+    read: impl FnOnce(&mut PgConnection) -> Result<T, Problem>,
+) -> Result<T, Problem> {
+    conn.build_transaction().read_only().repeatable_read().run::<_, Problem, _>(read)
+}
+
+fn find(conn: &mut PgConnection, journal: JournalId, payment: Uuid) -> Result<Option<Found>, Problem> {
+    if let Some((record, paper)) = posted::<PaymentPaper>(conn, journal, payment)? {
+        let links = read::links(conn, journal, &[record.seq])?;
+        return Ok(Some(Found::Cleared(Cleared { record, paper, links })));
+    }
+    let Some((record, paper)) = posted::<AuthorisationPaper>(conn, journal, payment)? else { return Ok(None) };
+    let hold = hold_of(conn, journal, &record)?;
+    let mut links = read::links(conn, journal, &[record.seq])?;
+    let captures: Vec<i64> =
+        links.iter().filter(|link| link.kind == RowKind::Capture).map(|link| link.by.seq).collect();
+    let refunds = read::links(conn, journal, &captures)?;
+    // Of the money: what was moved back of rewards is the captures' own matter.
+    links.extend(refunds.into_iter().filter(|link| link.of.leg == 0));
+    Ok(Some(Found::Authorised(Standing { record, paper, hold, links })))
+}
+
+fn posted<P: Sheet>(conn: &mut PgConnection, journal: JournalId, id: Uuid) -> Result<Option<(Record, P)>, Problem> {
+    let Some(companion) = read::companion(conn, journal, P::KIND, id)? else { return Ok(None) };
+    let paper = P::read(journal, &companion)?;
+    let record = read::record(conn, journal, companion.seq)?.ok_or_else(not_found)?;
+    Ok(Some((record, paper)))
+}
+
+fn hold_of(conn: &mut PgConnection, journal: JournalId, record: &Record) -> Result<HoldAt, Problem> {
+    read::hold(conn, journal, LegRef { seq: record.seq, leg: 0 })?.ok_or_else(not_found)
 }
 
 /// These accounts' balances, and the seq at which they were read.

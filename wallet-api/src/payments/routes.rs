@@ -1,21 +1,22 @@
-//! Payments over HTTP: quote, make, look at, explain. In [`top_ups`] money from outside, in [`accounts`] what a customer
-//! has.
+//! Payments over HTTP: quote, make, look at, explain. In [`authorisations`] what is captured and given back, in
+//! [`refunds`] what is refunded, in [`top_ups`] money from outside, in [`accounts`] what a customer has.
 
 mod accounts;
+mod authorisations;
+mod bodies;
+mod refunds;
 mod top_ups;
 
 use actix_web::{HttpResponse, get, post, web};
 use chrono::{DateTime, TimeDelta, Utc};
-use ledger::Record;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 use uuid::Uuid;
 
-use self::accounts::balances_after;
-pub use self::accounts::{BalanceBody, customer_accounts, customer_balances};
+pub use self::accounts::{StandingBody, customer_accounts, customer_balances};
+use self::bodies::PaymentBody;
 use super::explain::{self, Names};
-use super::paper::{Outcome, PaymentPaper, moment};
 use super::{Instrument, Paid, PaymentWish, Payments, reading};
 use crate::loyalty::{Config, RewardKind};
 use crate::platform::books::{journal_of, request_key};
@@ -23,7 +24,7 @@ use crate::platform::events::Depth;
 use crate::platform::fields::{field, text};
 use crate::platform::http::{IdempotencyKey, Json, not_found};
 use crate::platform::keyring::{Caller, May, Scope};
-use crate::platform::money::{EUR, EuroToMove, Money};
+use crate::platform::money::{EuroToMove, Money};
 use crate::platform::problem::Problem;
 use crate::platform::reply::created;
 use crate::platform::text::Lang;
@@ -31,12 +32,29 @@ use crate::platform::text::Lang;
 /// Adds this slice's routes.
 pub fn routes(config: &mut ServiceConfig) {
     config.service(pay).service(quote).service(get_payment).service(explain_payment);
+    authorisations::routes(config);
+    refunds::routes(config);
     top_ups::routes(config);
     accounts::routes(config);
 }
 
 /// How far ahead of us a client's clock may be.
 const FUTURE: TimeDelta = TimeDelta::minutes(5);
+/// How long an authorisation stands when nothing is said.
+const STANDS: TimeDelta = TimeDelta::days(7);
+/// How long it may.
+const STANDS_AT_MOST: TimeDelta = TimeDelta::days(30);
+
+/// When the money of a payment moves.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum CaptureMode {
+    /// At once.
+    #[default]
+    Automatic,
+    /// It is set aside until it is captured.
+    Manual,
+}
 
 /// A payment to make.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -62,58 +80,15 @@ struct NewPayment {
     /// When it happened, if not now: from 1970 to five minutes ahead.
     #[serde(default)]
     occurred_at: Option<DateTime<Utc>>,
+    /// `automatic`, or `manual` to authorise only: from the wallet, from now on.
+    #[serde(default)]
+    capture: CaptureMode,
+    /// When an authorisation ends by itself, at most 30 days ahead; in 7 days when absent.
+    #[serde(default)]
+    expires_at: Option<DateTime<Utc>>,
 }
 
-/// A payment that happened, and what it earned.
-#[derive(Debug, Serialize, ToSchema)]
-struct PaymentBody {
-    /// Its id.
-    id: Uuid,
-    /// `cleared`: the money has moved for good.
-    #[schema(example = "cleared")]
-    status: &'static str,
-    /// Its place in the books.
-    seq: i64,
-    /// Who paid.
-    customer: Uuid,
-    /// Who was paid.
-    merchant: Uuid,
-    /// How much.
-    amount: Money,
-    /// With what.
-    instrument: Instrument,
-    /// The merchant's order.
-    reference: Option<String>,
-    /// When it counts.
-    occurred_at: DateTime<Utc>,
-    /// When it was recorded.
-    recorded_at: DateTime<Utc>,
-    /// What it earned, and what it did not and why.
-    rewards: Vec<RewardBody>,
-    /// The customer's balances that it changed, right after it.
-    balances: Vec<BalanceBody>,
-}
-
-/// A reward: given, or not and why.
-#[derive(Debug, Serialize, ToSchema)]
-struct RewardBody {
-    /// Money or points.
-    kind: RewardKind,
-    /// How much it is.
-    amount: Money,
-    /// Whose budget pays it.
-    campaign: Uuid,
-    /// The version of the campaign's rule that decided.
-    rule_version: i32,
-    /// `given`, `amount-too-small`, `budget-exhausted`, `campaign-paused`, `not-possible`.
-    #[schema(example = "given")]
-    outcome: &'static str,
-    /// Why it was not given, in the request's language.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<String>,
-}
-
-/// Makes a payment: the money and all it earns in one transaction.
+/// Makes a payment: the money and all it earns in one transaction. With `capture` `manual` the money is set aside only.
 ///
 /// The same Idempotency-Key with the same body gives the same answer for ever; with another body it is refused. A
 /// refusal for lack of funds is final for its key. A payment made because of a hook carries that hook's
@@ -133,14 +108,22 @@ async fn pay(
 ) -> Result<HttpResponse, Problem> {
     let key = request_key(&caller, &key, "/v1/payments", &body.canonical());
     let config = payments.programmes.config(&payments.platform, caller.tenant.id).await?;
-    let wish = PaymentWish { hook_depth, ..body.into_inner().into_wish(payments.now(&config))? };
-    let paid = payments.pay(&caller.tenant, key, &wish).await?;
-    answer_payment(&caller, lang, &config, &paid)
+    let (body, now) = (body.into_inner(), payments.now(&config));
+    let expires = body.expires(now)?;
+    let wish = PaymentWish { hook_depth, ..body.into_wish(now)? };
+    let Some(expires) = expires else {
+        let paid = payments.pay(&caller.tenant, key, &wish).await?;
+        return answer_payment(&caller, lang, &config, &paid);
+    };
+    let done = payments.authorise(&caller.tenant, key, &wish, expires).await?;
+    let mut response = created(&done.answer)?;
+    let paper = done.paper.as_ref().ok_or_else(not_found)?;
+    Ok(response.json(PaymentBody::authorised(caller.tenant.id, &config, &done.answer.record, paper)))
 }
 
 impl NewPayment {
     fn into_wish(self, now: DateTime<Utc>) -> Result<PaymentWish, Problem> {
-        let Self { customer, merchant, amount, instrument, reference, occurred_at } = self;
+        let Self { customer, merchant, amount, instrument, reference, occurred_at, capture: _, expires_at: _ } = self;
         let amount_minor = amount.positive_eur("/amount")?;
         let reference = reference.map(|reference| text(reference, "/reference", 1..=100)).transpose()?;
         if occurred_at.is_some_and(|at| at < DateTime::UNIX_EPOCH || now.checked_add_signed(FUTURE) < Some(at)) {
@@ -148,38 +131,32 @@ impl NewPayment {
         }
         Ok(PaymentWish { customer, merchant, amount_minor, instrument, reference, occurred_at, hook_depth: 0 })
     }
+
+    /// When the authorisation that is asked for ends; none when it is a payment. That it ends later than now is the
+    /// journal's to say: it knows what the key did before.
+    fn expires(&self, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, Problem> {
+        if self.capture == CaptureMode::Automatic {
+            let nothing_to_end = field("/expires_at", "Only for payments of capture manual.");
+            return if self.expires_at.is_some() { Err(nothing_to_end) } else { Ok(None) };
+        }
+        if self.instrument != Instrument::Wallet {
+            return Err(field("/instrument/kind", "Only a wallet is authorised here: a rail authorises by itself."));
+        }
+        if self.occurred_at.is_some() {
+            return Err(field("/occurred_at", "Money is set aside from now on."));
+        }
+        let most = now.checked_add_signed(STANDS_AT_MOST);
+        if self.expires_at.is_some() && self.expires_at > most {
+            return Err(field("/expires_at", "At most 30 days ahead of now."));
+        }
+        Ok(self.expires_at.or(now.checked_add_signed(STANDS)))
+    }
 }
 
 fn answer_payment(caller: &Caller, lang: Lang, config: &Config, paid: &Paid) -> Result<HttpResponse, Problem> {
     let mut response = created(&paid.answer)?;
     let paper = paid.paper.as_ref().ok_or_else(not_found)?;
-    Ok(response.json(payment_body(caller.tenant.id, lang, config, &paid.answer.record, paper)))
-}
-
-fn payment_body(tenant: i64, lang: Lang, config: &Config, record: &Record, paper: &PaymentPaper) -> PaymentBody {
-    let (transfers, dropped) = (record.body.transfers(), record.body.dropped());
-    let reward = |(reward, outcome): (&super::paper::PaperReward, Outcome)| RewardBody {
-        kind: reward.kind,
-        amount: Money::new(reward.minor, &reward.asset),
-        campaign: reward.campaign,
-        rule_version: reward.rule_version,
-        outcome: outcome.code(),
-        reason: explain::reason(lang, outcome),
-    };
-    PaymentBody {
-        id: paper.payment,
-        status: "cleared",
-        seq: record.seq,
-        customer: paper.customer,
-        merchant: paper.merchant,
-        amount: Money::new(paper.amount_minor, EUR),
-        instrument: paper.instrument,
-        reference: paper.reference.clone(),
-        occurred_at: moment(record.effective_us),
-        recorded_at: moment(record.recorded_us),
-        rewards: paper.outcomes(dropped).map(reward).collect(),
-        balances: balances_after(tenant, config, paper.customer, transfers),
-    }
+    Ok(response.json(PaymentBody::cleared(caller.tenant.id, lang, config, &paid.answer.record, paper)))
 }
 
 /// A payment one thinks of making.
@@ -233,7 +210,7 @@ async fn quote(caller: Caller, payments: web::Data<Payments>, body: Json<NewQuot
     Ok(HttpResponse::Ok().json(QuoteBody { rewards: grants.into_iter().map(quoted).collect() }))
 }
 
-/// Tells of a payment: the same as it was answered.
+/// Tells of a payment: what it was answered with, and what has become of it since.
 #[utoipa::path(tag = "payments", security(("key" = ["payments:read"])), responses(
     (status = 200, body = PaymentBody),
 ))]
@@ -244,9 +221,9 @@ async fn get_payment(
     payments: web::Data<Payments>,
     id: web::Path<Uuid>,
 ) -> Result<HttpResponse, Problem> {
-    let (record, paper) = reading::payment(&payments.platform, journal_of(&caller.tenant), id.into_inner()).await?;
+    let found = reading::found(&payments.platform, journal_of(&caller.tenant), id.into_inner()).await?;
     let config = payments.programmes.config(&payments.platform, caller.tenant.id).await?;
-    Ok(HttpResponse::Ok().json(payment_body(caller.tenant.id, lang, &config, &record, &paper)))
+    Ok(HttpResponse::Ok().json(PaymentBody::found(caller.tenant.id, lang, &config, &found)))
 }
 
 /// A payment's postings in words.

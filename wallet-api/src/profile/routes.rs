@@ -8,7 +8,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use uuid::Uuid;
 
 use super::{Customers, store, unknown};
-use crate::payments::{BalanceBody, Payments, customer_balances};
+use crate::payments::{Payments, StandingBody, customer_balances};
 use crate::platform::Platform;
 use crate::platform::fields::text;
 use crate::platform::http::Json;
@@ -58,7 +58,7 @@ struct CardBody {
     /// The last one.
     last_payment: Option<LastPayment>,
     /// Money, cashback, points.
-    balances: Vec<BalanceBody>,
+    balances: Vec<StandingBody>,
     /// The journal's seq at which the balances were read; the counters may be milliseconds behind.
     as_of_seq: i64,
 }

@@ -3,7 +3,7 @@
 use actix_web::{HttpResponse, get, web};
 use chrono::{DateTime, Utc};
 use ledger::Posted;
-use ledger::read::Entry;
+use ledger::read::{Balance, Entry};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
@@ -32,6 +32,23 @@ pub struct BalanceBody {
     pub account: String,
     /// How much.
     pub balance: Money,
+    /// What of it is set aside by authorisations; absent when nothing is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held: Option<Money>,
+}
+
+/// An account of a customer, as it stands.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct StandingBody {
+    /// `available`, `cashback`, or `points:<programme>`.
+    #[schema(example = "available")]
+    pub account: String,
+    /// What is on it; below zero when something is owed.
+    pub balance: Money,
+    /// What of it can be spent now: all but what is set aside, and what has been earned and not matured.
+    pub available: Money,
+    /// What of it is set aside by authorisations.
+    pub held: Money,
 }
 
 /// How fresh an answer must be.
@@ -49,7 +66,7 @@ struct BalancesBody {
     /// Whose.
     customer: Uuid,
     /// Each account, opened or not.
-    balances: Vec<BalanceBody>,
+    balances: Vec<StandingBody>,
     /// The journal's seq at which they were read.
     as_of_seq: i64,
 }
@@ -79,7 +96,7 @@ pub async fn customer_balances(
     caller: &Caller,
     customer: Uuid,
     min_seq: Option<i64>,
-) -> Result<(i64, Vec<BalanceBody>), Problem> {
+) -> Result<(i64, Vec<StandingBody>), Problem> {
     let tenant = caller.tenant.id;
     payments.customers.secret(&payments.platform, tenant, customer).await?;
     let config = payments.programmes.config(&payments.platform, tenant).await?;
@@ -87,8 +104,10 @@ pub async fn customer_balances(
     let accounts = own.iter().map(|(account, ..)| *account).collect();
     let (seq, read) = reading::balances(&payments.platform, journal_of(&caller.tenant), accounts, min_seq).await?;
     let balance = |(account, name, asset): (Uuid, String, String)| {
-        let minor = read.iter().find(|one| one.public_id == account).map_or(0, |one| one.balance);
-        BalanceBody { account: name, balance: Money::new(minor, &asset) }
+        let stands = read.iter().find(|one| one.public_id == account);
+        let money = |of: fn(&Balance) -> i64| Money::new(stands.map_or(0, of), &asset);
+        let (balance, available, held) = (money(|one| one.balance), money(Balance::available), money(|one| one.held));
+        StandingBody { account: name, balance, available, held }
     };
     Ok((seq, own.into_iter().map(balance).collect()))
 }
@@ -99,7 +118,8 @@ pub(super) fn balances_after(tenant: i64, config: &Config, customer: Uuid, trans
     let after = |(account, name, asset): &(Uuid, String, String)| {
         let mut sides = transfers.iter().rev().flat_map(|posted| [posted.credit, posted.debit]);
         let side = sides.find(|side| side.public_id == *account)?;
-        Some(BalanceBody { account: name.clone(), balance: Money::new(side.balance, asset) })
+        let held = (side.held != 0).then(|| Money::new(side.held, asset));
+        Some(BalanceBody { account: name.clone(), balance: Money::new(side.balance, asset), held })
     };
     own.iter().filter_map(after).collect()
 }
@@ -150,7 +170,7 @@ struct EntryBody {
     seq: i64,
     /// The transaction it belongs to.
     transaction: Uuid,
-    /// `payment`, `top_up`, `funding`.
+    /// `payment`, `capture`, `refund`, `top_up`, `funding`.
     #[schema(example = "payment")]
     kind: String,
     /// Plus what came, minus what went.

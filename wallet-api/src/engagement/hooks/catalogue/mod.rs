@@ -22,15 +22,30 @@ pub struct EventType {
 }
 
 /// Every type, in the order of the documentation.
-pub const EVENT_TYPES: [EventType; 6] = [
+pub const EVENT_TYPES: [EventType; 9] = [
+    EventType {
+        name: "payment.authorised.v1",
+        summary: "Money of a wallet was set aside for a merchant, to be captured until a time.",
+        data: include_str!("payment.authorised.v1.json"),
+    },
     EventType {
         name: "payment.cleared.v1",
         summary: "A payment was posted, with the rewards it earned and those it did not.",
         data: include_str!("payment.cleared.v1.json"),
     },
     EventType {
+        name: "payment.voided.v1",
+        summary: "What was left of an authorisation was given back, by a void or by its final capture.",
+        data: include_str!("payment.voided.v1.json"),
+    },
+    EventType {
+        name: "payment.refunded.v1",
+        summary: "A payment or a capture was refunded, in part or whole, with what that took back of its rewards.",
+        data: include_str!("payment.refunded.v1.json"),
+    },
+    EventType {
         name: "payment.refused.v1",
-        summary: "A payment was refused by the state of an account, for good.",
+        summary: "A payment, an authorisation or a capture was refused by the state of an account, for good.",
         data: include_str!("payment.refused.v1.json"),
     },
     EventType {

@@ -1,33 +1,74 @@
-//! A payment's paper: what was decided and on which facts, written in the payment's own commit (JOURNAL 7, 8).
+//! Papers: what was decided and on which facts, written in the commit of what it decided (JOURNAL 7, 8).
 //!
 //! Codes and opaque references only. The record commits to these bytes under the person's secret; rules, cards, hooks
-//! and explanations read nothing else, so each can be computed again from the rows.
+//! and explanations read nothing else, so each can be computed again from the rows. Here the paper of a payment, in
+//! [`later`] those of what becomes of one, in [`events`] what followers are told.
+
+mod events;
+mod later;
 
 use chrono::{DateTime, Utc};
 use data_encoding::HEXLOWER;
-use ledger::follow::parked::Unread;
-use ledger::follow::{Entry, Page, Said, Written};
-use ledger::{Dropped, JournalId};
+use ledger::follow::Written;
+use ledger::{Companion, Dropped, JournalId};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+pub use events::{Cleared, cleared, events};
+pub(super) use later::{AuthorisationPaper, RefundPaper, TakenBack, VoidPaper};
+
 use super::model::{Instrument, PaymentWish};
 use crate::loyalty::{Grant, RewardKind};
-use crate::platform::books::refusal_code;
-use crate::platform::events::Event;
-use crate::platform::follow::Reading;
-use crate::platform::money::{EUR, Money};
 use crate::platform::problem::Problem;
 
-/// The companion's kind.
+/// The kinds of companions: a payment's.
 pub const PAYMENT: i32 = 1;
+/// An authorisation's.
+const AUTHORISATION: i32 = 2;
+/// A void's.
+const VOID: i32 = 3;
+/// A refund's.
+const REFUND: i32 = 4;
 
-/// The version of papers that is written, and the only one there is.
+/// The version of a payment's paper.
 const VERSION: u8 = 1;
+/// The same of one that was captured from an authorisation.
+const CAPTURED: u8 = 2;
 
-/// What it is called where it cannot be read.
-const PAPER: &str = "payment's paper";
+/// What a slice writes beside a record, as canonical JSON: fields in their order, no spaces.
+pub(super) trait Sheet: Serialize + DeserializeOwned {
+    /// Its kind of companion.
+    const KIND: i32;
+    /// What it is called where it cannot be read.
+    const NAME: &'static str;
+
+    /// Whether this binary knows its version.
+    fn is_known(&self) -> bool;
+
+    /// The companion of this key.
+    fn companion(&self, key: Uuid) -> Companion {
+        Companion { kind: Self::KIND, key, body: serde_json::to_vec(self).unwrap_or_default() }
+    }
+
+    /// The paper in a companion's bytes, if this binary knows its version.
+    fn parse(companion: &Written) -> Option<Self> {
+        serde_json::from_slice(&companion.body).ok().filter(Self::is_known)
+    }
+
+    /// The same.
+    ///
+    /// # Errors
+    /// 503 `payment-unreadable` when it does not: while nodes are updated, another one may.
+    fn read(journal: JournalId, companion: &Written) -> Result<Self, Problem> {
+        Self::parse(companion).ok_or_else(|| {
+            tracing::error!(journal = journal.0, seq = companion.seq, "a payment's paper cannot be read");
+            let detail = "It was recorded by a newer release than this node's: ask again when the nodes are updated.";
+            Problem::new(503, "payment-unreadable", "This node cannot read the payment", detail).retry_after(60)
+        })
+    }
+}
 
 /// The paper of a payment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +89,18 @@ pub struct PaymentPaper {
     pub reference: Option<String>,
     /// What was decided, in order; those above zero are the transaction's optional groups.
     pub rewards: Vec<PaperReward>,
+    /// What it was captured from; from version 2 on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authorisation: Option<Uuid>,
+}
+
+impl Sheet for PaymentPaper {
+    const KIND: i32 = PAYMENT;
+    const NAME: &'static str = "payment's paper";
+
+    fn is_known(&self) -> bool {
+        self.v == if self.authorisation.is_some() { CAPTURED } else { VERSION }
+    }
 }
 
 /// A reward as it was decided.
@@ -99,6 +152,7 @@ impl Outcome {
 }
 
 impl PaymentPaper {
+    /// A payment's, with what it earns.
     pub(super) fn of(payment: Uuid, wish: &PaymentWish, grants: &[Grant]) -> Self {
         let reward = |grant: &Grant| PaperReward {
             kind: grant.kind,
@@ -116,34 +170,19 @@ impl PaymentPaper {
             instrument: wish.instrument,
             reference: wish.reference.clone(),
             rewards: grants.iter().map(reward).collect(),
+            authorisation: None,
         }
     }
 
-    /// Canonical JSON: fields in their order, no spaces.
-    pub(super) fn to_bytes(&self) -> Vec<u8> {
-        serde_json::to_vec(self).unwrap_or_default()
-    }
-
-    /// The paper in a companion's bytes.
-    ///
-    /// # Errors
-    /// 503 `payment-unreadable` when they are of a version this binary does not know: while nodes are updated, another one
-    /// may.
-    pub fn read(journal: JournalId, companion: &Written) -> Result<Self, Problem> {
-        Self::parse(companion).ok_or_else(|| {
-            tracing::error!(journal = journal.0, seq = companion.seq, "a payment's paper cannot be read");
-            let detail = "It was recorded by a newer release than this node's: ask again when the nodes are updated.";
-            Problem::new(503, "payment-unreadable", "This node cannot read the payment", detail).retry_after(60)
-        })
-    }
-
-    fn parse(companion: &Written) -> Option<Self> {
-        serde_json::from_slice(&companion.body).ok().filter(|paper: &Self| paper.v == VERSION)
+    /// The same, captured from an authorisation.
+    pub(super) fn captured(self, authorisation: Uuid) -> Self {
+        Self { v: CAPTURED, authorisation: Some(authorisation), ..self }
     }
 
     /// Each reward with what became of it, the transaction's dropped groups given.
     pub fn outcomes<'a>(&'a self, dropped: &'a [Dropped]) -> impl Iterator<Item = (&'a PaperReward, Outcome)> {
-        // Group n is leg n + 1: the payment itself is leg 0, and each group has one transfer.
+        // Group n is leg n + 1: the payment itself is leg 0, and each group has one transfer. What is left of an
+        // authorisation is given back in the group behind them.
         let mut group = 0;
         self.rewards.iter().map(move |reward| {
             if reward.minor == 0 {
@@ -191,106 +230,6 @@ pub(super) fn caused(mut meta: Value, hook_depth: i16) -> Value {
     meta
 }
 
-/// What of a record's metadata says why it is there.
-#[derive(Debug, Default, Deserialize)]
-struct Cause {
-    #[serde(default)]
-    hook_depth: i16,
-}
-
-/// A payment that happened, as followers see it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cleared {
-    /// The payment.
-    pub id: Uuid,
-    /// Who paid.
-    pub customer: Uuid,
-    /// Who was paid.
-    pub merchant: Uuid,
-    /// Cents.
-    pub amount_minor: i64,
-    /// When it counts.
-    pub occurred: DateTime<Utc>,
-}
-
-/// The payments of a page of the journal; a paper of a version that this binary does not know is told of, not left out.
-pub fn cleared(page: &Page) -> Reading<Cleared> {
-    let cleared = |(entry, paper): (&Entry, PaymentPaper)| Cleared {
-        id: paper.payment,
-        customer: paper.customer,
-        merchant: paper.merchant,
-        amount_minor: paper.amount_minor,
-        occurred: moment(entry.effective_us),
-    };
-    Reading::of(papers(page).map(|paper| paper.map(cleared)))
-}
-
-/// The events of a page of the journal: payments cleared with what they earned, and payments refused.
-pub fn events(page: &Page) -> Reading<Event> {
-    let cleared = papers(page).map(|paper| paper.map(|(entry, paper)| cleared_event(page, entry, &paper)));
-    let refused = page.entries.iter().filter_map(|entry| refused_event(page, entry)).map(Ok);
-    let mut events = Reading::of(cleared.chain(refused));
-    events.read.sort_by_key(|event| (event.seq, event.ordinal));
-    events
-}
-
-/// The entries of a page that are payments, each with its paper.
-fn papers(page: &Page) -> impl Iterator<Item = Result<(&Entry, PaymentPaper), Unread>> {
-    let mut companions = page.companions.iter().filter(|companion| companion.kind == PAYMENT).peekable();
-    page.entries.iter().filter_map(move |entry| {
-        while companions.next_if(|companion| companion.seq < entry.seq).is_some() {}
-        let companion = companions.next_if(|companion| companion.seq == entry.seq)?;
-        let unread = Unread { seq: companion.seq, what: PAPER };
-        Some(PaymentPaper::parse(companion).map(|paper| (entry, paper)).ok_or(unread))
-    })
-}
-
-fn cleared_event(page: &Page, entry: &Entry, paper: &PaymentPaper) -> Event {
-    let dropped = match &entry.said {
-        Said::Posted { dropped } => dropped.as_slice(),
-        Said::Refused { .. } | Said::Other => &[],
-    };
-    let reward = |(reward, outcome): (&PaperReward, Outcome)| {
-        json!({
-            "kind": reward.kind, "campaign": reward.campaign, "rule_version": reward.rule_version,
-            "amount": Money::new(reward.minor, &reward.asset), "outcome": outcome.code(),
-        })
-    };
-    let data = json!({
-        "payment": paper.payment, "customer": paper.customer, "merchant": paper.merchant, "seq": entry.seq,
-        "amount": Money::new(paper.amount_minor, EUR), "instrument": paper.instrument,
-        "rewards": paper.outcomes(dropped).map(reward).collect::<Vec<_>>(),
-    });
-    event(page, entry, "payment.cleared.v1", paper.customer, data)
-}
-
-fn refused_event(page: &Page, entry: &Entry) -> Option<Event> {
-    let Said::Refused { refusal } = &entry.said else { return None };
-    let meta: Value = serde_json::from_slice(&entry.meta).ok()?;
-    let customer: Uuid = meta.get("customer")?.as_str()?.parse().ok()?;
-    let merchant = meta.get("merchant")?;
-    let data = json!({
-        "payment": entry.id, "customer": customer, "merchant": merchant, "seq": entry.seq,
-        "reason": refusal_code(refusal),
-    });
-    Some(event(page, entry, "payment.refused.v1", customer, data))
-}
-
-fn event(page: &Page, entry: &Entry, kind: &'static str, customer: Uuid, data: Value) -> Event {
-    Event {
-        tenant: page.span.journal.0,
-        fork: page.lines.of(entry.seq),
-        seq: entry.seq,
-        ordinal: 0,
-        kind,
-        subject: format!("customer/{customer}"),
-        occurred: moment(entry.effective_us),
-        recorded: moment(entry.recorded_us),
-        depth: serde_json::from_slice::<Cause>(&entry.meta).unwrap_or_default().hook_depth,
-        data,
-    }
-}
-
 /// A journal's time; they are all within chrono's range, which the journal's own bounds see to.
 pub(super) fn moment(us: i64) -> DateTime<Utc> {
     DateTime::from_timestamp_micros(us).unwrap_or_default()
@@ -298,7 +237,8 @@ pub(super) fn moment(us: i64) -> DateTime<Utc> {
 
 #[cfg(test)]
 mod tests {
-    use ledger::follow::Span;
+    use ledger::follow::parked::Unread;
+    use ledger::follow::{Entry, Page, Said, Span};
     use ledger::forks::Lines;
 
     use super::*;
@@ -311,6 +251,22 @@ mod tests {
         Page { span, entries, companions, lines: Lines::only(Uuid::nil()) }
     }
 
+    fn bytes(paper: &PaymentPaper) -> Vec<u8> {
+        paper.companion(Uuid::nil()).body
+    }
+
+    /// Papers are hashed into the books: what was written once is read for ever.
+    #[test]
+    fn papers_of_both_versions_are_written_to_the_byte_and_read() {
+        let captured = paper().captured(Uuid::from_u128(4));
+        insta::assert_snapshot!(String::from_utf8(bytes(&paper())).unwrap(), @r#"{"v":1,"payment":"00000000-0000-0000-0000-000000000003","customer":"00000000-0000-0000-0000-000000000001","merchant":"00000000-0000-0000-0000-000000000002","amount_minor":5,"instrument":{"kind":"wallet"},"reference":null,"rewards":[]}"#);
+        insta::assert_snapshot!(String::from_utf8(bytes(&captured)).unwrap(), @r#"{"v":2,"payment":"00000000-0000-0000-0000-000000000003","customer":"00000000-0000-0000-0000-000000000001","merchant":"00000000-0000-0000-0000-000000000002","amount_minor":5,"instrument":{"kind":"wallet"},"reference":null,"rewards":[],"authorisation":"00000000-0000-0000-0000-000000000004"}"#);
+        for paper in [paper(), captured] {
+            let companion = Written { seq: 2, kind: PAYMENT, key: Uuid::nil(), body: bytes(&paper) };
+            assert_eq!(PaymentPaper::parse(&companion), Some(paper));
+        }
+    }
+
     fn paper() -> PaymentPaper {
         let (customer, merchant, instrument) = (Uuid::from_u128(1), Uuid::from_u128(2), Instrument::Wallet);
         let (reference, occurred_at, hook_depth) = (None, None, 0);
@@ -320,11 +276,13 @@ mod tests {
 
     #[test]
     fn a_paper_of_a_version_we_do_not_know_is_told_of_and_stops_nobody() {
-        let known = page(&paper().to_bytes());
+        let known = page(&bytes(&paper()));
         assert_eq!((cleared(&known).read.len(), events(&known).read.len()), (1, 1));
         assert!(cleared(&known).unread.is_empty() && events(&known).unread.is_empty());
-        for unknown in [PaymentPaper { v: 2, ..paper() }.to_bytes(), b"{}".to_vec()] {
-            let (unknown, unread) = (page(&unknown), vec![Unread { seq: 2, what: PAPER }]);
+        let (newer, authorisation) = (PaymentPaper { v: CAPTURED, ..paper() }, Some(Uuid::nil()));
+        let mixed = PaymentPaper { authorisation, ..paper() };
+        for unknown in [bytes(&newer), bytes(&mixed), b"{}".to_vec()] {
+            let (unknown, unread) = (page(&unknown), vec![Unread { seq: 2, what: PaymentPaper::NAME }]);
             assert_eq!((cleared(&unknown).read, &cleared(&unknown).unread), (Vec::new(), &unread));
             assert_eq!((events(&unknown).read.len(), events(&unknown).unread), (0, unread));
         }
