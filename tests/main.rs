@@ -9,6 +9,7 @@ mod database;
 mod edge;
 mod faults;
 mod fleet;
+mod history;
 mod hooks;
 mod idempotency;
 mod import;

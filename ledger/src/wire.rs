@@ -211,6 +211,7 @@ fn write_error(out: &mut Writer, error: &JournalError) {
         JournalError::NoSuchJournal => _ = out.u8(8),
         JournalError::Broken(why) => _ = out.u8(9).bytes(why.as_bytes()),
         JournalError::Abandoned { seq } => _ = out.u8(10).i64(*seq),
+        JournalError::NoRoom => _ = out.u8(20),
     }
 }
 
@@ -226,6 +227,7 @@ fn read_error(bytes: &mut Reader<'_>) -> Option<JournalError> {
         8 => JournalError::NoSuchJournal,
         9 => JournalError::Broken(String::from_utf8(bytes.bytes()?.to_vec()).ok()?),
         10 => JournalError::Abandoned { seq: bytes.i64()? },
+        20 => JournalError::NoRoom,
         _ => return None,
     })
 }

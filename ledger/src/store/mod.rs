@@ -5,6 +5,7 @@
 
 pub(crate) mod lease;
 pub(crate) mod post;
+pub(crate) mod ranges;
 pub(crate) mod rows;
 
 use diesel::sql_types::{BigInt, Binary, Bool, Integer, Nullable, SmallInt, Text, Uuid as SqlUuid};

@@ -118,6 +118,7 @@ impl Asked {
             JournalError::QueueFull
             | JournalError::NotLeader { .. }
             | JournalError::DeadlinePassed
+            | JournalError::NoRoom
             | JournalError::Unavailable => true,
             // Of these nothing under way can be different, or it is unknown already.
             JournalError::Invalid(_)

@@ -62,7 +62,7 @@ pub enum BenchCommand {
         #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(20..=100))]
         endpoints: u32,
     },
-    /// One-transfer transactions through the journal.
+    /// The journal without HTTP: rates, answer times, sizes, reads, verification.
     Posting {
         /// Print one JSON object.
         #[arg(long)]
@@ -70,6 +70,9 @@ pub enum BenchCommand {
         /// Seconds of each contender; figures count from ten on.
         #[arg(long, default_value_t = 10)]
         seconds: u32,
+        /// Leave out the book of ten million transfers.
+        #[arg(long)]
+        quick: bool,
     },
 }
 
@@ -86,7 +89,7 @@ pub async fn bench(what: BenchCommand) -> anyhow::Result<()> {
         BenchCommand::Hooks { json, seconds, rate, endpoints } => {
             show(json, &hooks::hooks(seconds, rate, endpoints).await?)
         }
-        BenchCommand::Posting { json, seconds } => show(json, &posting::posting(seconds).await?),
+        BenchCommand::Posting { json, seconds, quick } => show(json, &posting::posting(seconds, quick).await?),
     }
 }
 

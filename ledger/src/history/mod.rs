@@ -1,0 +1,175 @@
+//! History of what has no index yet.
+//!
+//! A range of transfers gets its two history indexes when it is closed: kept up row by row they cost as much as all else
+//! of a commit. Until then a node knows by heart where each account's rows of the open ranges are, 16 bytes for each
+//! transfer, and reads the rows themselves by their key. What it knows comes from the rows, in seq order, and never
+//! changes; the node that leads hears of a batch when it is published, which saves the reading. A node that knows too
+//! little reads up to its snapshot's head before it answers, so every answer is of one head, on every node.
+//!
+//! Bounded: past `limit` transfers of all journals together, a journal's open rows are looked through instead, which is
+//! slow and as right. Not here: what the rows say (`read`), ranges (`store::ranges`).
+
+mod tail;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, TryLockError};
+
+use diesel::PgConnection;
+use uuid::Uuid;
+
+use crate::apply::Map;
+use crate::store::ranges::Edge;
+use crate::store::{StoreError, ranges, rows};
+use crate::writer::lock;
+use crate::{JournalId, Record};
+pub use tail::Place;
+pub(crate) use tail::Sides;
+use tail::Tail;
+
+/// Transfers of open ranges that a node keeps in mind, of all journals: 256 MB.
+const LIMIT: usize = 16_000_000;
+/// Records read at a time.
+const PAGE: i64 = 20_000;
+
+/// What this node knows of open ranges. Clones are the same.
+#[derive(Debug, Clone)]
+pub struct History(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    limit: usize,
+    /// Transfers of all tails.
+    held: AtomicUsize,
+    tails: Mutex<Map<JournalId, Arc<Known>>>,
+}
+
+#[derive(Debug)]
+struct Known {
+    tail: Mutex<Tail>,
+    transfers: AtomicUsize,
+}
+
+impl Default for History {
+    fn default() -> Self {
+        Self::with_limit(LIMIT)
+    }
+}
+
+impl History {
+    /// Knows nothing yet, and never more than `limit` transfers.
+    #[must_use]
+    pub fn with_limit(limit: usize) -> Self {
+        Self(Arc::new(Inner { limit, held: AtomicUsize::new(0), tails: Mutex::default() }))
+    }
+
+    /// Transfers it holds.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.held.load(Ordering::Relaxed)
+    }
+
+    /// Whether it holds none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Takes in a batch that was just committed here. Whoever reads at the moment comes first: what is missed is read.
+    pub(crate) fn heed(&self, journal: JournalId, fork: Uuid, records: &[Record]) {
+        let Some(known) = lock(&self.0.tails).get(&journal).map(Arc::clone) else { return };
+        let mut tail = match known.tail.try_lock() {
+            Ok(tail) => tail,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return,
+        };
+        tail.push_records(fork, records, self.room_beside(&known));
+        self.note(&known, &tail);
+    }
+
+    /// Brings what is known of every journal with open ranges up to its head, so that readers need not.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn keep_up(&self, conn: &mut PgConnection) -> Result<(), StoreError> {
+        for journal in ranges::open(conn)? {
+            if let Some(edge) = ranges::edge(conn, journal)? {
+                self.with(conn, journal, edge, |_| ())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks what is known up to the edge's head, and which is the last seq before it; none when it is too much to know.
+    pub(crate) fn with<T>(
+        &self,
+        conn: &mut PgConnection,
+        journal: JournalId,
+        edge: Edge,
+        ask: impl FnOnce(&Open<'_>) -> T,
+    ) -> Result<Option<T>, StoreError> {
+        let known = {
+            let mut tails = lock(&self.0.tails);
+            let new = || Known { tail: Mutex::new(Tail::new(edge.fork, edge.indexed)), transfers: AtomicUsize::new(0) };
+            Arc::clone(tails.entry(journal).or_insert_with(|| Arc::new(new())))
+        };
+        let tail = &mut *lock(&known.tail);
+        tail.begin_after(edge.fork, edge.indexed);
+        let read = self.read_up(conn, journal, edge.head, tail, &known);
+        self.note(&known, tail);
+        read?;
+        Ok((!tail.is_over()).then(|| ask(&Open { tail })))
+    }
+
+    fn read_up(
+        &self,
+        conn: &mut PgConnection,
+        journal: JournalId,
+        head: i64,
+        tail: &mut Tail,
+        known: &Known,
+    ) -> Result<(), StoreError> {
+        while tail.upto() < head && !tail.is_over() {
+            let upto = tail.upto().saturating_add(PAGE).min(head);
+            let page = rows::sides(conn, journal, tail.upto().saturating_add(1), upto)?;
+            if !tail.push(page.into_iter(), upto, self.room_beside(known)) {
+                tracing::warn!(journal = journal.0, limit = self.0.limit, "open ranges are too much to keep in mind");
+            }
+        }
+        Ok(())
+    }
+
+    /// How much one journal may have beside all others.
+    fn room_beside(&self, known: &Known) -> usize {
+        let others = self.len().saturating_sub(known.transfers.load(Ordering::Relaxed));
+        self.0.limit.saturating_sub(others)
+    }
+
+    fn note(&self, known: &Known, tail: &Tail) {
+        let before = known.transfers.swap(tail.len(), Ordering::Relaxed);
+        // Added and taken apart from each other, the sum is never below what is held.
+        self.0.held.fetch_add(tail.len(), Ordering::Relaxed);
+        self.0.held.fetch_sub(before, Ordering::Relaxed);
+    }
+}
+
+/// What is known of a journal's open ranges, while it is asked.
+pub(crate) struct Open<'a> {
+    tail: &'a Tail,
+}
+
+impl Open<'_> {
+    /// The last seq before: rows up to it are found by index.
+    pub(crate) fn after(&self) -> i64 {
+        self.tail.from()
+    }
+
+    /// The newest row of an account at or before `seq`.
+    pub(crate) fn newest(&self, account: i64, seq: i64) -> Option<Place> {
+        self.tail.newest(account, seq)
+    }
+
+    /// The newest `limit` rows of an account before a place, newest first.
+    pub(crate) fn before(&self, account: i64, before: Place, limit: usize) -> Vec<Place> {
+        self.tail.before(account, before, limit)
+    }
+}
