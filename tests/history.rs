@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const RANGE: i64 = 200;
 
 /// A book whose next records end the first range, and ranges small enough to fill.
-fn small_ranges(db: &TestDb<'_>) {
+pub fn small_ranges(db: &TestDb<'_>) {
     new_books(db);
     let mut owner = PgConnection::establish(&db.owner_url()).unwrap();
     ledger::set_range_size(&mut owner, RANGE).unwrap();
@@ -39,14 +39,14 @@ fn accounts(journal: &Journal) -> Vec<Uuid> {
 }
 
 /// The nth transaction: one or three legs between accounts that depend on n alone.
-fn nth(accounts: &[Uuid], n: i64) -> Command {
+pub fn nth(accounts: &[Uuid], n: i64) -> Command {
     let at = |n: i64| accounts[usize::try_from(n).unwrap() % accounts.len()];
     let leg = |n: i64| Transfer { debit: at(n), credit: at(n + 1 + n % 3), amount: Amount::new(n % 7 + 1, EUR) };
     let transfers = if n % 4 == 0 { vec![leg(n), leg(n + 1), leg(n + 2)] } else { vec![leg(n)] };
     Command::Transact { id: fresh_key(), open: Vec::new(), transfers, groups: Vec::new(), claim: None }
 }
 
-fn write(journal: &Journal, accounts: &[Uuid], from: i64, upto: i64) {
+pub fn write(journal: &Journal, accounts: &[Uuid], from: i64, upto: i64) {
     // Ranges this small are filled faster than somebody looks whether there is room.
     for n in from..upto {
         let asked = request(fresh_key(), nth(accounts, n));
@@ -232,4 +232,33 @@ fn case_72_an_account_that_is_not_there_is_an_error_at_any_date() {
         let found = balance_at(conn, &history, JOURNAL, nobody, at);
         assert!(matches!(found, Err(ReadError::UnknownAccount(id)) if id == nobody), "{at:?}: {found:?}");
     }
+}
+
+/// Balances of the past are read from closings: a forged one, and one that is gone, would tell another past.
+#[test]
+fn a_closing_that_is_not_how_an_account_stood_is_named_by_verify() {
+    let db = Ground::fast().database();
+    small_ranges(&db);
+    let journal = lead(&db);
+    let accounts = accounts(&journal);
+    write(&journal, &accounts, 0, 520);
+    eventually("two ranges are closed", PATIENCE, || (closed(&db) == 2).then_some(()));
+    journal.stop();
+    let conn = &mut PgConnection::establish(&db.url()).unwrap();
+    let verify = |conn: &mut PgConnection| ledger::verify::verify(conn, JOURNAL, |_, _| {}).unwrap().broken;
+    assert_eq!(verify(conn), None);
+    for forged in [
+        "UPDATE journal.closing SET balance = balance + 1 WHERE last_seq = 499 AND account = 2",
+        "UPDATE journal.closing SET version = version - 1 WHERE last_seq = 299 AND account = 3",
+        "DELETE FROM journal.closing WHERE last_seq = 299 AND account = 1",
+        "INSERT INTO journal.closing SELECT journal, account, 450, version, balance, held FROM journal.closing WHERE last_seq = 499",
+        "INSERT INTO journal.closing VALUES (1, 99, 499, 1, 0, 0)",
+    ] {
+        let kept = "CREATE TABLE public.kept AS TABLE journal.closing";
+        run_sql(&db.super_url(), &format!("{kept}; {forged}"));
+        assert_eq!(verify(conn).map(|broken| broken.check), Some(ledger::verify::Check::Checkpoints), "{forged}");
+        let back = "TRUNCATE journal.closing; INSERT INTO journal.closing TABLE public.kept; DROP TABLE public.kept";
+        run_sql(&db.super_url(), back);
+    }
+    assert_eq!(verify(conn), None);
 }

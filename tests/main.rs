@@ -6,6 +6,7 @@ mod consumers;
 mod contract;
 mod crash;
 mod database;
+mod dates;
 mod edge;
 mod faults;
 mod fleet;

@@ -12,7 +12,7 @@
 mod tail;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, TryLockError};
+use std::sync::{Arc, Mutex};
 
 use diesel::PgConnection;
 use uuid::Uuid;
@@ -30,6 +30,8 @@ use tail::Tail;
 const LIMIT: usize = 16_000_000;
 /// Records read at a time.
 const PAGE: i64 = 20_000;
+/// Batches that are heard of and not taken in: past that nobody takes them in, and they are read when somebody asks.
+const HEARD: usize = 4_000;
 
 /// What this node knows of open ranges. Clones are the same.
 #[derive(Debug, Clone)]
@@ -46,7 +48,18 @@ struct Inner {
 #[derive(Debug)]
 struct Known {
     tail: Mutex<Tail>,
+    /// Batches committed here that the tail has not taken in: the writer never waits for a reader.
+    heard: Mutex<Vec<Batch>>,
     transfers: AtomicUsize,
+}
+
+/// Rows of a batch as its writer told of it.
+#[derive(Debug)]
+struct Batch {
+    fork: Uuid,
+    first: i64,
+    last: i64,
+    rows: Vec<Sides>,
 }
 
 impl Default for History {
@@ -74,16 +87,16 @@ impl History {
         self.len() == 0
     }
 
-    /// Takes in a batch that was just committed here. Whoever reads at the moment comes first: what is missed is read.
-    pub(crate) fn heed(&self, journal: JournalId, fork: Uuid, records: &[Record]) {
+    /// Hears of a batch that was just committed here, where anybody keeps its journal in mind. Costs the writer a copy.
+    pub(crate) fn hear(&self, journal: JournalId, fork: Uuid, records: &[Record]) {
         let Some(known) = lock(&self.0.tails).get(&journal).map(Arc::clone) else { return };
-        let mut tail = match known.tail.try_lock() {
-            Ok(tail) => tail,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => return,
-        };
-        tail.push_records(fork, records, self.room_beside(&known));
-        self.note(&known, &tail);
+        let (Some(first), Some(last)) = (records.first(), records.last()) else { return };
+        let rows = records.iter().flat_map(tail::sides).collect();
+        let mut heard = lock(&known.heard);
+        if heard.len() >= HEARD {
+            heard.clear();
+        }
+        heard.push(Batch { fork, first: first.seq, last: last.seq, rows });
     }
 
     /// Brings what is known of every journal with open ranges up to its head, so that readers need not.
@@ -109,15 +122,39 @@ impl History {
     ) -> Result<Option<T>, StoreError> {
         let known = {
             let mut tails = lock(&self.0.tails);
-            let new = || Known { tail: Mutex::new(Tail::new(edge.fork, edge.indexed)), transfers: AtomicUsize::new(0) };
+            let tail = || Mutex::new(Tail::new(edge.fork, edge.indexed));
+            let new = || Known { tail: tail(), heard: Mutex::default(), transfers: AtomicUsize::new(0) };
             Arc::clone(tails.entry(journal).or_insert_with(|| Arc::new(new())))
         };
         let tail = &mut *lock(&known.tail);
         tail.begin_after(edge.fork, edge.indexed);
-        let read = self.read_up(conn, journal, edge.head, tail, &known);
+        let read = self.catch_up(conn, journal, edge, tail, &known);
         self.note(&known, tail);
         read?;
         Ok((!tail.is_over()).then(|| ask(&Open { tail })))
+    }
+
+    /// Takes in what was heard of and reads the rest, up to the head at least.
+    fn catch_up(
+        &self,
+        conn: &mut PgConnection,
+        journal: JournalId,
+        edge: Edge,
+        tail: &mut Tail,
+        known: &Known,
+    ) -> Result<(), StoreError> {
+        let heard = std::mem::take(&mut *lock(&known.heard));
+        for Batch { first, last, rows, .. } in heard.into_iter().filter(|batch| batch.fork == edge.fork) {
+            let before = first.saturating_sub(1);
+            // What lies past the edge this session may not see: it would take its absence for nothing.
+            self.read_up(conn, journal, before.min(edge.head), tail, known)?;
+            let from = tail.upto();
+            if last > from && before <= from {
+                // Where the tail begins inside the batch, or was read into it, only the rest is new.
+                tail.push(rows.into_iter().filter(|row| row.place.seq > from), last, self.room_beside(known));
+            }
+        }
+        self.read_up(conn, journal, edge.head, tail, known)
     }
 
     fn read_up(

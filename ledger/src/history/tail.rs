@@ -102,6 +102,9 @@ impl Tail {
 
     /// Takes in the rows that come next, in order, up to `upto`. False when they are more than `most` then: all is let go.
     pub(super) fn push(&mut self, rows: impl Iterator<Item = Sides>, upto: i64, most: usize) -> bool {
+        if self.is_over {
+            return false;
+        }
         for Sides { place, debit, credit } in rows {
             let Some(packed) = Packed::of(place) else { return self.give_up() };
             self.places.entry(debit).or_default().push(packed);
@@ -115,16 +118,6 @@ impl Tail {
     fn give_up(&mut self) -> bool {
         *self = Self { is_over: true, ..Self::new(self.fork, self.from) };
         false
-    }
-
-    /// Takes in a batch as its writer publishes it, if it comes next.
-    pub(super) fn push_records(&mut self, fork: Uuid, records: &[Record], most: usize) {
-        let first = records.first().map(|record| record.seq);
-        if self.is_over || fork != self.fork || first != self.upto.checked_add(1) {
-            return;
-        }
-        let upto = records.last().map_or(self.upto, |record| record.seq);
-        self.push(records.iter().flat_map(sides), upto, most);
     }
 
     /// The newest row of an account at or before `seq`.
@@ -144,7 +137,7 @@ impl Tail {
 }
 
 /// The rows of a record.
-fn sides(record: &Record) -> impl Iterator<Item = Sides> {
+pub(super) fn sides(record: &Record) -> impl Iterator<Item = Sides> {
     let transfers = match &record.body {
         Body::Transaction { transfers, .. } => transfers.as_slice(),
         Body::Opened { .. }

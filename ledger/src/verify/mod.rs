@@ -9,6 +9,7 @@
 //! every table; for that there will be signed heads kept elsewhere.
 
 mod books;
+mod closings;
 mod cursor;
 
 use diesel::sql_types::BigInt;
@@ -22,6 +23,7 @@ use crate::forks::Lines;
 use crate::store::{self, StoreError};
 use crate::{AssetId, JournalId};
 use books::{Books, Parts};
+use closings::Closings;
 use cursor::Rows;
 
 /// What a verification found.
@@ -71,7 +73,8 @@ pub enum Check {
     Conservation,
     /// Each balance follows from the one before (I3).
     Balances,
-    /// An account's checkpoint is the fold of its rows at that version, and holds every row up to the watermark (I3).
+    /// An account's checkpoint is the fold of its rows at that version, and holds every row up to the watermark; its
+    /// closing is the fold at its range's end (I3).
     Checkpoints,
     /// Seqs are dense and batches cover them (I4).
     Seqs,
@@ -179,6 +182,7 @@ fn walk(
     let watermark = store::watermark(conn, journal)?;
     let mut books = Books::new(place, head.sandbox, watermark, store::assets(conn, journal)?, stored);
     let mut rows = Rows::open(conn, journal)?;
+    let mut closings = Closings::open(conn, journal)?;
     while let Some(batch) = rows.batches.next(conn)? {
         books.on_line(lines.of(batch.first_seq));
         books.begin_batch(&batch)?;
@@ -192,11 +196,13 @@ fn walk(
                 companions: rows.companions.take_upto(conn, seq)?,
             };
             books.record(record, &parts, report)?;
+            closings.check(conn, seq, &books)?;
         }
         books.end_batch(&batch)?;
         progress(batch.last_seq, head.seq);
     }
     rows.expect_end(conn, head.seq)?;
+    closings.expect_end()?;
     books.expect_head(&head)?;
     books.check_stored_accounts()?;
     check_conservation(&books)?;

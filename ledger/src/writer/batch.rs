@@ -170,7 +170,7 @@ impl Writer<'_> {
         self.inner.measures.batch_records.observe(records);
         lock(&self.inner.acknowledged).insert(journal, (fork, applied.seq));
         self.checkpoint_later(journal, applied.seq, applied.changed.values());
-        self.inner.history.heed(journal, fork, &applied.records);
+        self.inner.history.hear(journal, fork, &applied.records);
         self.inner.notify();
     }
 
