@@ -185,7 +185,8 @@ fn the_app_role_makes_no_table_and_no_more_room_than_is_due() {
         "INSERT INTO journal.part VALUES (1, 0, 299)",
         "INSERT INTO journal.range VALUES (300, 400)",
         "UPDATE journal.layout SET records = 100",
-        "DELETE FROM journal.closing",
+        "DELETE FROM journal.places",
+        "INSERT INTO journal.places VALUES (1, 1, 1, '{1}')",
         "UPDATE journal.transfer SET amount = 1",
         "SELECT journal.make_room(99)",
     ] {
@@ -234,9 +235,9 @@ fn case_72_an_account_that_is_not_there_is_an_error_at_any_date() {
     }
 }
 
-/// Balances of the past are read from closings: a forged one, and one that is gone, would tell another past.
+/// Balances of the past are read by places: a forged one, and one that is gone, would tell another past.
 #[test]
-fn a_closing_that_is_not_how_an_account_stood_is_named_by_verify() {
+fn a_place_that_is_not_where_an_accounts_rows_are_is_named_by_verify() {
     let db = Ground::fast().database();
     small_ranges(&db);
     let journal = lead(&db);
@@ -248,16 +249,21 @@ fn a_closing_that_is_not_how_an_account_stood_is_named_by_verify() {
     let verify = |conn: &mut PgConnection| ledger::verify::verify(conn, JOURNAL, |_, _| {}).unwrap().broken;
     assert_eq!(verify(conn), None);
     for forged in [
-        "UPDATE journal.closing SET balance = balance + 1 WHERE last_seq = 499 AND account = 2",
-        "UPDATE journal.closing SET version = version - 1 WHERE last_seq = 299 AND account = 3",
-        "DELETE FROM journal.closing WHERE last_seq = 299 AND account = 1",
-        "INSERT INTO journal.closing SELECT journal, account, 450, version, balance, held FROM journal.closing WHERE last_seq = 499",
-        "INSERT INTO journal.closing VALUES (1, 99, 499, 1, 0, 0)",
+        "UPDATE journal.places SET places[2] = places[2] + 1 WHERE account = 2",
+        "UPDATE journal.places SET places = places[:3] || places[5:] WHERE account = 3",
+        "UPDATE journal.places SET places = places[2:] WHERE account = 3 AND upto >> 20 > 300",
+        "UPDATE journal.places SET upto = upto + 1 WHERE account = 1",
+        "DELETE FROM journal.places WHERE account = 1 AND upto >> 20 < 300",
+        "DELETE FROM journal.places",
+        "INSERT INTO journal.places SELECT journal, 99, upto, places FROM journal.places WHERE account = 4",
+        "INSERT INTO journal.places SELECT journal, account, upto + (1000 << 20), places FROM journal.places WHERE account = 4",
+        "UPDATE journal.part SET closed_at = now() WHERE closed_at IS NULL",
     ] {
-        let kept = "CREATE TABLE public.kept AS TABLE journal.closing";
+        let kept = "CREATE TABLE public.kept AS TABLE journal.places; CREATE TABLE public.parts AS TABLE journal.part";
         run_sql(&db.super_url(), &format!("{kept}; {forged}"));
-        assert_eq!(verify(conn).map(|broken| broken.check), Some(ledger::verify::Check::Checkpoints), "{forged}");
-        let back = "TRUNCATE journal.closing; INSERT INTO journal.closing TABLE public.kept; DROP TABLE public.kept";
+        assert_eq!(verify(conn).map(|broken| broken.check), Some(ledger::verify::Check::Places), "{forged}");
+        let back = "TRUNCATE journal.places, journal.part; INSERT INTO journal.places TABLE public.kept; \
+            INSERT INTO journal.part TABLE public.parts; DROP TABLE public.kept, public.parts";
         run_sql(&db.super_url(), back);
     }
     assert_eq!(verify(conn), None);

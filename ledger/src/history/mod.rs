@@ -1,7 +1,7 @@
 //! History of what has no index yet.
 //!
-//! A range of transfers gets its two history indexes when it is closed: kept up row by row they cost as much as all else
-//! of a commit. Until then a node knows by heart where each account's rows of the open ranges are, 16 bytes for each
+//! Where each account's rows of a range are is written down when the range is closed: two indexes kept up row by row would
+//! cost as much as all else of a commit. Until then a node knows by heart where each account's rows of the open ranges are, 16 bytes for each
 //! transfer, and reads the rows themselves by their key. What it knows comes from the rows, in seq order, and never
 //! changes; the node that leads hears of a batch when it is published, which saves the reading. A node that knows too
 //! little reads up to its snapshot's head before it answers, so every answer is of one head, on every node.
@@ -23,8 +23,8 @@ use crate::store::{StoreError, ranges, rows};
 use crate::writer::lock;
 use crate::{JournalId, Record};
 pub use tail::Place;
-pub(crate) use tail::Sides;
 use tail::Tail;
+pub(crate) use tail::{Packed, Sides};
 
 /// Transfers of open ranges that a node keeps in mind, of all journals: 256 MB.
 const LIMIT: usize = 16_000_000;
@@ -122,12 +122,12 @@ impl History {
     ) -> Result<Option<T>, StoreError> {
         let known = {
             let mut tails = lock(&self.0.tails);
-            let tail = || Mutex::new(Tail::new(edge.fork, edge.indexed));
+            let tail = || Mutex::new(Tail::new(edge.fork, edge.indexed()));
             let new = || Known { tail: tail(), heard: Mutex::default(), transfers: AtomicUsize::new(0) };
             Arc::clone(tails.entry(journal).or_insert_with(|| Arc::new(new())))
         };
         let tail = &mut *lock(&known.tail);
-        tail.begin_after(edge.fork, edge.indexed);
+        tail.begin_after(edge.fork, edge.indexed());
         let read = self.catch_up(conn, journal, edge, tail, &known);
         self.note(&known, tail);
         read?;

@@ -17,24 +17,24 @@ pub struct Place {
     pub leg: i32,
 }
 
-/// A place in eight bytes, ordered as places are.
+/// A place in eight bytes, ordered as places are; `journal.places` holds them too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Packed(i64);
+pub(crate) struct Packed(pub(crate) i64);
 
 impl Packed {
-    fn of(place: Place) -> Option<Self> {
+    pub(crate) fn of(place: Place) -> Option<Self> {
         let leg = i64::from(place.leg);
         let fits = (0..1 << LEG_BITS).contains(&leg) && (0..i64::MAX >> LEG_BITS).contains(&place.seq);
         fits.then_some(Self((place.seq << LEG_BITS) | leg))
     }
 
-    fn place(self) -> Place {
+    pub(crate) fn place(self) -> Place {
         let leg = i32::try_from(self.0 & ((1 << LEG_BITS) - 1)).unwrap_or(0);
         Place { seq: self.0 >> LEG_BITS, leg }
     }
 
     /// The first place after every row of `seq`.
-    fn after(seq: i64) -> Self {
+    pub(crate) fn after(seq: i64) -> Self {
         let next = seq.saturating_add(1).clamp(0, i64::MAX >> LEG_BITS);
         Self(next << LEG_BITS)
     }

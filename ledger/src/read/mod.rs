@@ -2,11 +2,12 @@
 //! rows, right on every node.
 //!
 //! Every answer that matters carries the seq it was true at, and what lies before a seq never changes: a head is read
-//! first, then everything as of it. Where the rows of an account are is told by the history indexes and, for ranges that
-//! are not closed, by [`History`](crate::History). Two axes: *recorded* is when the journal wrote a row, *effective* when
+//! first, then everything as of it. Where the rows of an account are is written down by range and, for ranges that are
+//! not closed, known by heart ([`History`](crate::History)). Two axes: *recorded* is when the journal wrote a row, *effective* when
 //! it counts. Not here: who may read what.
 
 mod dated;
+mod places;
 mod standing;
 mod statement;
 mod trial;

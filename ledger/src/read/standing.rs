@@ -4,9 +4,9 @@ use diesel::sql_types::{BigInt, Bool, Integer, Nullable, Uuid as SqlUuid};
 use diesel::{PgConnection, RunQueryDsl};
 use uuid::Uuid;
 
-use super::{ReadError, dated};
+use super::{ReadError, dated, places};
 use crate::bind::{Arg, statement};
-use crate::history::{History, Place};
+use crate::history::History;
 use crate::store::StoreError;
 use crate::store::ranges::{self, Edge};
 use crate::{AccountId, AssetId, JournalId};
@@ -152,10 +152,8 @@ pub(super) fn accounts_of(
     Ok(rows.into_iter().map(read).collect())
 }
 
-/// How accounts stood after the record of `at`, which is not past the edge's head, in their order.
-///
-/// Of each account the newest of these, whichever there is: its last row in the open ranges, its last row on either side
-/// in the range before them that holds `at`, the closing of the last range before that.
+/// How accounts stood after the record of `at`, which is not past the edge's head, in their order: as the newest row left
+/// them that is not later.
 pub(super) fn standings(
     conn: &mut PgConnection,
     history: &History,
@@ -164,94 +162,24 @@ pub(super) fn standings(
     ids: &[i64],
     at: i64,
 ) -> Result<Vec<Standing>, StoreError> {
-    const TEXT: &str = "SELECT q.place, s.balance, s.held, s.version \
-        FROM unnest(?, ?, ?) WITH ORDINALITY AS q(id, seq, leg, place) CROSS JOIN LATERAL (SELECT * FROM ( \
-        (SELECT CASE WHEN debit = q.id THEN debit_balance ELSE credit_balance END AS balance, \
-            CASE WHEN debit = q.id THEN debit_held ELSE credit_held END AS held, \
-            CASE WHEN debit = q.id THEN debit_version ELSE credit_version END AS version \
-         FROM journal.transfer WHERE journal = ? AND seq BETWEEN ? AND ? AND seq = q.seq AND leg = q.leg LIMIT 1) \
-        UNION ALL \
-        (SELECT debit_balance, debit_held, debit_version FROM journal.transfer \
-         WHERE journal = ? AND debit = q.id AND seq BETWEEN ? AND ? ORDER BY seq DESC, leg DESC LIMIT 1) \
-        UNION ALL \
-        (SELECT credit_balance, credit_held, credit_version FROM journal.transfer \
-         WHERE journal = ? AND credit = q.id AND seq BETWEEN ? AND ? ORDER BY seq DESC, leg DESC LIMIT 1) \
-        UNION ALL \
-        (SELECT balance, held, version FROM journal.closing \
-         WHERE journal = ? AND account = q.id AND last_seq < ? ORDER BY last_seq DESC LIMIT 1) \
-        ) found ORDER BY version DESC LIMIT 1) s";
-    let (after, places) = newest_open(conn, history, journal, edge, ids, at)?;
-    let indexed = at.min(after);
-    let first = ranges::first_of_range(conn, indexed)?;
-    let seqs: Vec<i64> = places.iter().map(|place| place.map_or(-1, |place| place.seq)).collect();
-    let legs: Vec<i32> = places.iter().map(|place| place.map_or(-1, |place| place.leg)).collect();
-    let (number, indexed, first) = (Arg::Int(journal.0), Arg::Int(indexed), Arg::Int(first));
-    let (open, head) = (Arg::Int(after.saturating_add(1)), Arg::Int(at));
-    let asked = [Arg::Ints(ids), Arg::Ints(&seqs), Arg::Int4s(&legs)];
-    let rest = [number, open, head, number, first, indexed, number, first, indexed, number, first];
-    let args: Vec<Arg<'_>> = asked.into_iter().chain(rest).collect();
-    type Row = (BigInt, BigInt, BigInt, BigInt);
-    let rows = statement::<Row>(TEXT, &args).load::<(i64, i64, i64, i64)>(conn)?;
+    const TEXT: &str = "SELECT q.place, CASE WHEN debit = q.id THEN debit_balance ELSE credit_balance END, \
+        CASE WHEN debit = q.id THEN debit_held ELSE credit_held END, \
+        CASE WHEN debit = q.id THEN debit_version ELSE credit_version END \
+        FROM unnest(?, ?, ?, ?) AS q(place, id, seq, leg) CROSS JOIN LATERAL (SELECT * FROM journal.transfer \
+        WHERE journal = ? AND seq BETWEEN ? AND ? AND seq = q.seq AND leg = q.leg LIMIT 1) t";
+    let newest = places::newest(conn, history, journal, edge, ids, at)?;
     let mut all = vec![Standing::default(); ids.len()];
-    for (place, balance, held, version) in rows {
-        let place = usize::try_from(place.saturating_sub(1)).unwrap_or(usize::MAX);
-        if let Some(standing) = all.get_mut(place) {
+    let found: Vec<_> = (0_i64..).zip(ids).zip(newest).filter_map(|(asked, place)| Some((asked, place?))).collect();
+    let (numbers, ids): (Vec<i64>, Vec<i64>) = found.iter().map(|((number, id), _)| (*number, **id)).unzip();
+    let (seqs, legs): (Vec<i64>, Vec<i32>) = found.iter().map(|(_, place)| (place.seq, place.leg)).unzip();
+    let (Some(first), Some(last)) = (seqs.iter().min(), seqs.iter().max()) else { return Ok(all) };
+    let asked = [Arg::Ints(&numbers), Arg::Ints(&ids), Arg::Ints(&seqs), Arg::Int4s(&legs)];
+    let args: Vec<_> = asked.into_iter().chain([Arg::Int(journal.0), Arg::Int(*first), Arg::Int(*last)]).collect();
+    type Row = (BigInt, BigInt, BigInt, BigInt);
+    for (number, balance, held, version) in statement::<Row>(TEXT, &args).load::<(i64, i64, i64, i64)>(conn)? {
+        if let Some(standing) = usize::try_from(number).ok().and_then(|number| all.get_mut(number)) {
             *standing = Standing { balance, held, version };
         }
     }
     Ok(all)
-}
-
-/// The last seq that indexes cover, and of each account its newest row after that and not after `at`.
-fn newest_open(
-    conn: &mut PgConnection,
-    history: &History,
-    journal: JournalId,
-    edge: Edge,
-    ids: &[i64],
-    at: i64,
-) -> Result<(i64, Vec<Option<Place>>), StoreError> {
-    if at <= edge.indexed {
-        return Ok((edge.indexed, vec![None; ids.len()]));
-    }
-    let known = history
-        .with(conn, journal, edge, |open| (open.after(), ids.iter().map(|id| open.newest(*id, at)).collect()))?;
-    match known {
-        Some(found) if sees_indexes(conn, journal, edge, found.0)? => Ok(found),
-        _ => Ok((edge.indexed, look_through(conn, journal, edge.indexed, ids, at)?)),
-    }
-}
-
-/// Whether this session sees the closings up to `after`, which whoever keeps the history has seen. A snapshot that is
-/// older than they are does not.
-pub(super) fn sees_indexes(
-    conn: &mut PgConnection,
-    journal: JournalId,
-    edge: Edge,
-    after: i64,
-) -> Result<bool, StoreError> {
-    Ok(after <= edge.indexed || ranges::edge(conn, journal)?.is_some_and(|now| now.indexed >= after))
-}
-
-/// The same by reading all of the open ranges, when they are too much to keep in mind.
-fn look_through(
-    conn: &mut PgConnection,
-    journal: JournalId,
-    after: i64,
-    ids: &[i64],
-    at: i64,
-) -> Result<Vec<Option<Place>>, StoreError> {
-    const TEXT: &str = "SELECT DISTINCT ON (account) account, seq, leg FROM ( \
-        SELECT debit AS account, seq, leg FROM journal.transfer \
-        WHERE journal = ? AND seq > ? AND seq <= ? AND debit = ANY(?) \
-        UNION ALL SELECT credit, seq, leg FROM journal.transfer \
-        WHERE journal = ? AND seq > ? AND seq <= ? AND credit = ANY(?)) sides ORDER BY account, seq DESC, leg DESC";
-    let (journal, after, at, accounts) = (Arg::Int(journal.0), Arg::Int(after), Arg::Int(at), Arg::Ints(ids));
-    let args = [journal, after, at, accounts, journal, after, at, accounts];
-    let rows = statement::<(BigInt, BigInt, Integer)>(TEXT, &args).load::<(i64, i64, i32)>(conn)?;
-    let newest = |id: &i64| {
-        let (_, seq, leg) = rows.iter().find(|(account, ..)| account == id)?;
-        Some(Place { seq: *seq, leg: *leg })
-    };
-    Ok(ids.iter().map(newest).collect())
 }

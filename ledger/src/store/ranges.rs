@@ -55,18 +55,27 @@ pub(crate) struct Edge {
     pub(crate) fork: Uuid,
     /// The last seq committed.
     pub(crate) head: i64,
-    /// The last seq whose rows an index finds by account; what lies behind is in open ranges.
-    pub(crate) indexed: i64,
+    /// The last seq of the first range, whose rows an index finds by account.
+    pub(crate) common: i64,
+    /// The last seq whose rows are written down by account; below zero while nothing is.
+    pub(crate) closed: i64,
+}
+
+impl Edge {
+    /// The last seq whose rows the database finds by account; what comes after is in open ranges.
+    pub(crate) fn indexed(self) -> i64 {
+        self.common.max(self.closed)
+    }
 }
 
 /// The edge of a journal, if there is one.
 pub(crate) fn edge(conn: &mut PgConnection, journal: JournalId) -> Result<Option<Edge>, StoreError> {
-    const TEXT: &str = "SELECT h.fork, h.seq, greatest( \
-        (SELECT last_seq FROM journal.range WHERE first_seq = 0), \
-        (SELECT max(last_seq) FROM journal.part p WHERE p.journal = h.journal AND p.closed_at IS NOT NULL)) \
+    const TEXT: &str = "SELECT h.fork, h.seq, (SELECT last_seq FROM journal.range WHERE first_seq = 0), coalesce( \
+        (SELECT max(last_seq) FROM journal.part p WHERE p.journal = h.journal AND p.closed_at IS NOT NULL), -1) \
         FROM journal.head h WHERE h.journal = ?";
-    let rows = statement::<(SqlUuid, BigInt, BigInt)>(TEXT, &[Arg::Int(journal.0)]).load::<(Uuid, i64, i64)>(conn)?;
-    Ok(rows.into_iter().next().map(|(fork, head, indexed)| Edge { fork, head, indexed }))
+    type Row = (SqlUuid, BigInt, BigInt, BigInt);
+    let rows = statement::<Row>(TEXT, &[Arg::Int(journal.0)]).load::<(Uuid, i64, i64, i64)>(conn)?;
+    Ok(rows.into_iter().next().map(|(fork, head, common, closed)| Edge { fork, head, common, closed }))
 }
 
 /// The journals that have rows in open ranges.
@@ -75,11 +84,4 @@ pub(crate) fn open(conn: &mut PgConnection) -> Result<Vec<JournalId>, StoreError
         WHERE p.first_seq > 0 AND p.closed_at IS NULL AND p.first_seq <= h.seq GROUP BY p.journal ORDER BY p.journal";
     let all = statement::<(BigInt,)>(TEXT, &[]).load::<(i64,)>(conn)?;
     Ok(all.into_iter().map(|(journal,)| JournalId(journal)).collect())
-}
-
-/// The first seq of the range that a seq lies in.
-pub(crate) fn first_of_range(conn: &mut PgConnection, seq: i64) -> Result<i64, StoreError> {
-    const TEXT: &str = "SELECT first_seq FROM journal.range WHERE first_seq <= ? ORDER BY first_seq DESC LIMIT 1";
-    let rows = statement::<(BigInt,)>(TEXT, &[Arg::Int(seq)]).load::<(i64,)>(conn)?;
-    Ok(rows.first().map_or(0, |(first,)| *first))
 }

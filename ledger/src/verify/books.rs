@@ -265,11 +265,6 @@ impl Books {
         Ok(Side { account: side.account, public_id, balance: side.balance, held: side.held, version: side.version })
     }
 
-    /// An account's version, balance and what is held, as the walk has it.
-    pub(super) fn standing_of(&self, id: AccountId) -> Option<(i64, i64, i64)> {
-        self.accounts.get(&id).map(|account| (account.version, account.balance, account.held))
-    }
-
     /// Account rows against what their records said.
     pub(super) fn check_stored_accounts(&self) -> Result<(), Broken> {
         let mut stored: Vec<&AccountRow> = self.stored.values().collect();

@@ -13,7 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// Bytes so far.
 #[derive(Debug, Clone, Copy, Default, QueryableByName)]
 pub struct Sizes {
-    /// Tables that all journals share, their indexes included, but transfers and closings.
+    /// Tables that all journals share, their indexes included, but transfers and places.
     #[diesel(sql_type = BigInt)]
     pub shared: i64,
     /// Of the database's log.
@@ -36,7 +36,7 @@ impl Sizes {
         const DUE: &str = "SELECT count(*) AS n FROM journal.part p JOIN journal.head h ON h.journal = p.journal \
             WHERE p.journal = $1 AND p.closed_at IS NULL AND p.last_seq <= h.seq";
         const SIZES: &str = "SELECT (SELECT sum(pg_total_relation_size(t.oid))::bigint FROM pg_class t \
-            WHERE t.relnamespace = 'journal'::regnamespace AND t.relkind = 'r' AND t.relname !~ '^(transfer|closing)') AS shared, \
+            WHERE t.relnamespace = 'journal'::regnamespace AND t.relkind = 'r' AND t.relname !~ '^(transfer|places)') AS shared, \
             (pg_current_wal_lsn() - '0/0')::bigint AS wal";
         let conn = &mut PgConnection::establish(url)?;
         let until = Instant::now().checked_add(PATIENCE).context("no time")?;
@@ -58,7 +58,7 @@ impl Sizes {
     }
 }
 
-/// Bytes of a journal's transfers and closings, each transfer's share, rounded up: of its closed ranges with all that
+/// Bytes of a journal's transfers and places, each transfer's share, rounded up: of its closed ranges with all that
 /// closing adds, or of the first range, indexed row by row, where no other was closed.
 ///
 /// # Errors
@@ -79,11 +79,11 @@ pub fn transfer_bytes(url: &str, journal: JournalId) -> anyhow::Result<i64> {
         bytes = bytes.saturating_add(sql_query(size).get_result::<Count>(conn)?.n);
         transfers = transfers.saturating_add(sql_query(count).get_result::<Count>(conn)?.n);
     }
-    // A closing's share: the table's bytes by its rows, times this journal's.
-    let closings = "SELECT (CASE WHEN count(*) = 0 THEN 0 ELSE pg_total_relation_size('journal.closing') \
-        * count(*) FILTER (WHERE journal = $1 AND last_seq > (SELECT last_seq FROM journal.range WHERE first_seq = 0)) \
-        / count(*) END)::bigint AS n FROM journal.closing";
-    bytes = bytes.saturating_add(sql_query(closings).bind::<BigInt, _>(journal.0).get_result::<Count>(conn)?.n);
+    // Of the places those of the ranges after the first.
+    let places = "SELECT (CASE WHEN count(*) = 0 THEN 0 ELSE pg_total_relation_size('journal.places') \
+        * count(*) FILTER (WHERE journal = $1 AND upto >> 20 > (SELECT last_seq FROM journal.range WHERE first_seq = 0)) \
+        / count(*) END)::bigint AS n FROM journal.places";
+    bytes = bytes.saturating_add(sql_query(places).bind::<BigInt, _>(journal.0).get_result::<Count>(conn)?.n);
     bytes
         .checked_add(transfers.saturating_sub(1))
         .and_then(|bytes| bytes.checked_div(transfers))
