@@ -4,7 +4,6 @@ DROP FUNCTION journal.make_room(bigint), journal.close_range(bigint);
 DROP TABLE journal.dated, journal.dated_day, journal.places, journal.part, journal.range, journal.layout;
 DROP INDEX journal.batch_by_time;
 ALTER INDEX journal.record_pkey RESET (fillfactor);
-ALTER INDEX journal.key_pkey RESET (fillfactor);
 ALTER TABLE journal.transfer DETACH PARTITION journal.transfer_0;
 DROP TABLE journal.transfer;
 ALTER TABLE journal.transfer_0 RENAME TO transfer;

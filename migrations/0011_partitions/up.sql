@@ -168,9 +168,8 @@ LEFT JOIN (
 ) newest ON newest.journal = a.journal AND newest.account = a.id
 LEFT JOIN journal.transfer t ON t.journal = newest.journal AND t.seq = newest.seq AND t.leg = newest.leg;
 
--- Rows come in the order of these keys too, of the second where clients number their requests as UUIDv7 does.
+-- Rows come in the order of this key too.
 ALTER INDEX journal.record_pkey SET (fillfactor = 100);
-ALTER INDEX journal.key_pkey SET (fillfactor = 100);
 
 -- When a seq was recorded: what a date means in seqs.
 CREATE INDEX batch_by_time ON journal.batch (journal, recorded_us, last_seq);

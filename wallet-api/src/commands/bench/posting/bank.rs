@@ -24,6 +24,9 @@ use crate::platform::ids::{Ids, derived};
 const FUNDS: i64 = 1_000_000_000;
 const PATIENCE: Duration = Duration::from_secs(30);
 const AGAIN_AFTER: Duration = Duration::from_millis(50);
+/// Whose keys those are that fill a book, and those of the load.
+const HOUSE: Scope = Scope(-1);
+const CLIENT: Scope = Scope(1);
 /// Accounts that are opened at once.
 const AT_ONCE: usize = 4_096;
 
@@ -151,7 +154,7 @@ impl Bank {
             Command::Transact { id: *public_id, open, transfers, groups, claim: None }
         };
         for some in self.accounts.chunks(AT_ONCE) {
-            for answer in join_all(some.iter().map(|account| self.ask(*account, fund(account)))).await {
+            for answer in join_all(some.iter().map(|account| self.ask(HOUSE, *account, fund(account)))).await {
                 answer?;
             }
         }
@@ -200,7 +203,7 @@ impl Bank {
                 numbers.set(number.wrapping_add(1));
                 let key = key(load.keys, before.records.wrapping_add(number), run);
                 let (request, asked) = (self.command(load.kind, number, key)?, Instant::now());
-                let answer = self.ask(key, request).await?;
+                let answer = self.ask(CLIENT, key, request).await?;
                 latencies.borrow_mut().record(asked.elapsed());
                 anyhow::ensure!(!matches!(answer.record.body, Body::Refused { .. }), "a transfer was refused");
                 acknowledged = acknowledged.saturating_add(1);
@@ -233,7 +236,7 @@ impl Bank {
                 numbers.set(number.wrapping_add(1));
                 let key = derived("bench-fill", &[&number.to_be_bytes()]);
                 let legs = vec![self.leg(false, number, self.accounts.len())?];
-                self.ask(key, transaction(key, legs)).await?;
+                self.ask(HOUSE, key, transaction(key, legs)).await?;
             }
             Ok::<(), anyhow::Error>(())
         };
@@ -258,8 +261,8 @@ impl Bank {
         Ok(move_of(account(from)?, account(to)?, Amount::new(1, self.asset)))
     }
 
-    async fn ask(&self, key: Uuid, command: Command) -> anyhow::Result<ledger::Answer> {
-        let key = Key { scope: Scope(1), key, fingerprint: key };
+    async fn ask(&self, scope: Scope, key: Uuid, command: Command) -> anyhow::Result<ledger::Answer> {
+        let key = Key { scope, key, fingerprint: key };
         let request =
             Request { journal: self.id, key, command, effective_us: None, meta: Vec::new(), companions: Vec::new() };
         let deadline = Instant::now().checked_add(PATIENCE).context("no deadline")?;
