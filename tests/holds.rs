@@ -88,7 +88,8 @@ impl Scene<'_> {
     /// Balance, held, what may be spent.
     fn stands(&self, account: Uuid) -> (i64, i64, i64) {
         let mut conn = PgConnection::establish(&self.db.url()).unwrap();
-        let balance = ledger::read::balances(&mut conn, JOURNAL, &[account]).unwrap().remove(0);
+        let history = self.journal.history();
+        let balance = ledger::read::balances(&mut conn, history, JOURNAL, &[account]).unwrap().remove(0);
         (balance.balance, balance.held, balance.available())
     }
 

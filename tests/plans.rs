@@ -50,7 +50,7 @@ type Reads = Vec<(String, i64, i64, i64)>;
 
 fn reads(db: &TestDb<'_>) -> Reads {
     let text = "SELECT relname, seq_scan, seq_tup_read, coalesce(idx_tup_fetch, 0) FROM pg_stat_user_tables \
-        WHERE schemaname = 'journal' AND relname IN ('account', 'key', 'claim', 'record', 'transfer', 'companion', 'batch') \
+        WHERE schemaname = 'journal' AND relname IN ('account', 'key', 'claim', 'record', 'transfer_0', 'companion', 'batch') \
         ORDER BY relname";
     let number = |field: &Option<String>| field.as_ref().unwrap().parse::<i64>().unwrap();
     let read = |row: Vec<Option<String>>| (row[0].clone().unwrap(), number(&row[1]), number(&row[2]), number(&row[3]));
@@ -81,7 +81,7 @@ fn what_the_writer_reads_is_probes_of_an_index_when_it_was_planned_on_tables_kno
 /// `count` rows of each kind lie in the requests' way.
 fn probes_only(db: &TestDb<'_>, count: i64, known_small: bool) {
     // No statistics and no new plans in between: the plans stay those of the empty tables.
-    let tables = ["account", "key", "claim", "record", "transfer", "companion", "batch"];
+    let tables = ["account", "key", "claim", "record", "transfer_0", "companion", "batch"];
     for table in tables {
         run_sql(&db.super_url(), &format!("ALTER TABLE journal.{table} SET (autovacuum_enabled = off)"));
     }

@@ -19,7 +19,6 @@ const SQL_ELSEWHERE: &[(&str, &str)] = &[
     ("ledger/src/health.rs", "the journal's reading side is small modules, each its own store"),
     ("ledger/src/forks.rs", "the journal's lines of history are one small module, its own store"),
     ("ledger/src/read/", "the journal's reading side is small modules, each its own store"),
-    ("ledger/src/read.rs", "the journal's reading side is small modules, each its own store"),
     ("ledger/src/verify/", "verify shares no statement with what it checks"),
     ("ledger/src/writer/session.rs", "settings of the writer's sessions"),
     ("wallet-api/src/commands/bench/", "the benchmark's own measurements"),

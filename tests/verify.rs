@@ -47,7 +47,6 @@ const FORGE: &str = "
         DROP CONSTRAINT transfer_pkey;
     ALTER TABLE journal.record DROP CONSTRAINT record_pkey;
     ALTER TABLE journal.account DROP CONSTRAINT account_checkpoint_held_check;
-    DROP INDEX journal.transfer_debit_history, journal.transfer_credit_history;
 ";
 
 /// Every table that a mutation may touch.

@@ -135,6 +135,17 @@ pub fn ahead(conn: &mut PgConnection, name: &str, journal: JournalId) -> Result<
     Ok(Some(Span { journal, fork, from, upto }))
 }
 
+/// The journals that have records which this follower has not taken, in order.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn behind(conn: &mut PgConnection, name: &str) -> Result<Vec<JournalId>, StoreError> {
+    const TEXT: &str = "SELECT h.journal FROM journal.head h LEFT JOIN journal.follower f \
+        ON f.journal = h.journal AND f.name = ? WHERE h.seq > coalesce(f.seq, 0) ORDER BY h.journal";
+    let all = statement::<(BigInt,)>(TEXT, &[Arg::Text(name)]).load::<(i64,)>(conn)?;
+    Ok(all.into_iter().map(|(journal,)| JournalId(journal)).collect())
+}
+
 /// The records of a span that lies before the head.
 ///
 /// # Errors

@@ -269,6 +269,7 @@ fn write_error(out: &mut Writer, error: &JournalError) {
         JournalError::Broken(why) => _ = out.u8(9).bytes(why.as_bytes()),
         JournalError::Abandoned { seq } => _ = out.u8(10).i64(*seq),
         JournalError::Linked { place } => _ = out.u8(11).i64(i64::try_from(*place).unwrap_or(i64::MAX)),
+        JournalError::NoRoom => _ = out.u8(20),
     }
 }
 
@@ -285,6 +286,7 @@ fn read_error(bytes: &mut Reader<'_>) -> Option<JournalError> {
         9 => JournalError::Broken(String::from_utf8(bytes.bytes()?.to_vec()).ok()?),
         10 => JournalError::Abandoned { seq: bytes.i64()? },
         11 => JournalError::Linked { place: usize::try_from(bytes.i64()?).ok()? },
+        20 => JournalError::NoRoom,
         _ => return None,
     })
 }

@@ -8,6 +8,7 @@ use diesel::{PgConnection, RunQueryDsl};
 use uuid::Uuid;
 
 use super::{Balance, balances};
+use crate::History;
 use crate::bind::{Arg, statement};
 use crate::store::{self, StoreError};
 use crate::{Account, AssetId, JournalId};
@@ -16,10 +17,15 @@ use crate::{Account, AssetId, JournalId};
 ///
 /// # Errors
 /// [`StoreError`].
-pub fn accounts(conn: &mut PgConnection, journal: JournalId, public_ids: &[Uuid]) -> Result<Vec<Account>, StoreError> {
+pub fn accounts(
+    conn: &mut PgConnection,
+    history: &History,
+    journal: JournalId,
+    public_ids: &[Uuid],
+) -> Result<Vec<Account>, StoreError> {
     // Terms first: what is then read of the balance may be newer, never older.
     let mut found = store::accounts_by_public_id(conn, journal, public_ids)?;
-    let stand = balances(conn, journal, public_ids)?;
+    let stand = balances(conn, history, journal, public_ids)?;
     for account in &mut found {
         if let Some(Balance { balance, held, version, .. }) = stand.iter().find(|one| one.account == account.id) {
             (account.balance, account.held, account.version) = (*balance, *held, *version);
@@ -44,6 +50,7 @@ pub struct Filter {
 /// [`StoreError`].
 pub fn page(
     conn: &mut PgConnection,
+    history: &History,
     journal: JournalId,
     filter: Filter,
     after: i64,
@@ -64,7 +71,7 @@ pub fn page(
     .into_iter()
     .map(|(id,)| id)
     .collect();
-    accounts(conn, journal, &ids)
+    accounts(conn, history, journal, &ids)
 }
 
 /// What all accounts of an asset hold together.

@@ -56,7 +56,7 @@ pub struct HoldAt {
 /// [`StoreError`].
 pub fn hold(conn: &mut PgConnection, journal: JournalId, place: LegRef) -> Result<Option<HoldAt>, StoreError> {
     let Some((_, hold)) = found::holds_at(conn, journal, &[place])?.into_iter().next() else { return Ok(None) };
-    let expired = super::now_us(conn, journal)?.is_some_and(|now_us| hold.expires_us <= now_us);
+    let expired = super::dues::now_us(conn, journal)?.is_some_and(|now_us| hold.expires_us <= now_us);
     let remaining = if expired { 0 } else { hold.remaining };
     let expires_us = Some(hold.expires_us).filter(|us| *us < NEVER);
     Ok(Some(HoldAt { amount: hold.amount, remaining, expires_us, expired }))

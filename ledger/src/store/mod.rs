@@ -6,6 +6,7 @@
 pub(crate) mod found;
 pub(crate) mod lease;
 pub(crate) mod post;
+pub(crate) mod ranges;
 pub(crate) mod rows;
 pub(crate) mod state;
 

@@ -112,6 +112,7 @@ impl Rows {
                 }
             }
         }
+        rows.key.sort();
         rows.claim = applied.claims.iter().map(|(claim, seq)| (claim.0, *seq)).unzip();
         rows
     }
@@ -123,6 +124,18 @@ impl KeyRows {
         self.key.push(request.key.key);
         self.fingerprint.push(request.key.fingerprint);
         self.seq.push(seq);
+    }
+
+    /// In the order of their index: callers whose keys rise with time then fill its pages one after the other, whoever of
+    /// them came first, and the others touch each page once.
+    fn sort(&mut self) {
+        let Self { scope, key, fingerprint, seq } = std::mem::take(self);
+        let ids = scope.into_iter().zip(key);
+        let mut all: Vec<_> = ids.zip(fingerprint.into_iter().zip(seq)).collect();
+        all.sort_unstable_by_key(|(id, _)| *id);
+        let (ids, rest): (Vec<_>, Vec<_>) = all.into_iter().unzip();
+        (self.scope, self.key) = ids.into_iter().unzip();
+        (self.fingerprint, self.seq) = rest.into_iter().unzip();
     }
 }
 

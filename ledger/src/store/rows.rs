@@ -8,6 +8,7 @@ use super::StoreError;
 use crate::apply::Map;
 use crate::bind::{Arg, statement};
 use crate::follow::{Entry, Said};
+use crate::history::{Place, Sides};
 use crate::{AccountId, Amount, AssetId, Body, JournalId, Posted, Record, RowKind, Side};
 
 type RecordRow = (BigInt, Integer, SqlUuid, BigInt, BigInt, Binary, Binary);
@@ -78,6 +79,20 @@ pub(crate) fn records(
     let transfers = statement::<TransferRow>(TRANSFERS, &args).load::<TransferValues>(conn)?;
     let records = statement::<RecordRow>(HEADERS, &args).load::<RecordValues>(conn)?;
     assemble(journal, records, transfers)
+}
+
+/// The places of the transfers from `first` to `last`, in order.
+pub(crate) fn sides(
+    conn: &mut PgConnection,
+    journal: JournalId,
+    first: i64,
+    last: i64,
+) -> Result<Vec<Sides>, StoreError> {
+    const TEXT: &str = "SELECT seq, leg, debit, credit FROM journal.transfer \
+        WHERE journal = ? AND seq BETWEEN ? AND ? ORDER BY seq, leg";
+    let args = [Arg::Int(journal.0), Arg::Int(first), Arg::Int(last)];
+    let rows = statement::<(BigInt, Integer, BigInt, BigInt)>(TEXT, &args).load::<(i64, i32, i64, i64)>(conn)?;
+    Ok(rows.into_iter().map(|(seq, leg, debit, credit)| Sides { place: Place { seq, leg }, debit, credit }).collect())
 }
 
 /// The records of these seqs, in no order.

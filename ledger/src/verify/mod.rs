@@ -13,6 +13,7 @@ mod cursor;
 mod kept;
 pub mod leaves;
 mod parts;
+mod places;
 
 use diesel::sql_types::BigInt;
 use diesel::{PgConnection, RunQueryDsl};
@@ -27,6 +28,7 @@ use crate::{AssetId, JournalId};
 use books::Books;
 use cursor::Rows;
 use parts::Parts;
+use places::Places;
 
 /// What a verification found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -77,6 +79,8 @@ pub enum Check {
     Balances,
     /// An account's checkpoint is the fold of its rows at that version, and holds every row up to the watermark (I3).
     Checkpoints,
+    /// What is written down of where an account's rows are is where they are (I3).
+    Places,
     /// Seqs are dense and batches cover them (I4).
     Seqs,
     /// Each account's versions are dense (I4).
@@ -189,6 +193,7 @@ fn walk(
     let watermark = store::watermark(conn, journal)?;
     let mut books = Books::new(place, head.sandbox, watermark, store::assets(conn, journal)?, stored);
     let mut rows = Rows::open(conn, journal)?;
+    let mut places = Places::open(conn, journal)?;
     while let Some(batch) = rows.batches.next(conn)? {
         books.on_line(lines.of(batch.first_seq));
         books.begin_batch(&batch)?;
@@ -204,11 +209,13 @@ fn walk(
                 holds: rows.holds.take_upto(conn, seq)?,
             };
             books.record(record, &parts, report)?;
+            places.record(conn, seq, &parts.transfers)?;
         }
         books.end_batch(&batch)?;
         progress(batch.last_seq, head.seq);
     }
     rows.expect_end(conn, head.seq)?;
+    places.expect_end(conn)?;
     books.expect_head(&head)?;
     books.check_stored_accounts()?;
     books.check_stored_lots(conn, journal)?;

@@ -120,6 +120,7 @@ fn any_answer() -> impl Strategy<Value = Result<Answer, JournalError>> {
         JournalError::OutcomeUnknown,
         JournalError::Unavailable,
         JournalError::NoSuchJournal,
+        JournalError::NoRoom,
     ];
     prop_oneof![
         3 => (any_record(), any::<bool>()).prop_map(|(record, replayed)| Ok(Answer { record: Arc::new(record), replayed })),

@@ -61,7 +61,8 @@ impl Writer<'_> {
                 if error == JournalError::OutcomeUnknown {
                     self.inner.count(|c| &c.unknown, 1);
                 }
-                let fatal = !matches!(error, JournalError::NoSuchJournal | JournalError::Broken(_));
+                let fatal =
+                    !matches!(error, JournalError::NoSuchJournal | JournalError::Broken(_) | JournalError::NoRoom);
                 self.land(asked.iter().map(|one| (one.waiting, Err(error.clone()))))?;
                 return if fatal { Err(TermOver) } else { Ok(()) };
             }
@@ -209,6 +210,7 @@ impl Writer<'_> {
         self.inner.measures.batch_records.observe(records);
         lock(&self.inner.acknowledged).insert(journal, (fork, applied.seq));
         self.checkpoint_later(journal, applied.seq, applied.changed.values());
+        self.inner.history.hear(journal, fork, &applied.records);
         self.inner.notify();
     }
 
@@ -332,6 +334,9 @@ fn commit_batch(
         inner.count(|c| &c.fenced, 1);
         return Err(JournalError::NotLeader { leader: None });
     }
+    if lacks_room(&error) {
+        return Err(JournalError::NoRoom);
+    }
     if is_rolled_back(&error) {
         return Err(JournalError::Unavailable);
     }
@@ -361,6 +366,11 @@ fn resolve(inner: &Inner, commit: Commit<'_>, applied: &Applied, rows: &Rows) ->
 /// The head row was at another epoch or seq.
 fn is_fenced(error: &Error) -> bool {
     matches!(error, Error::DatabaseError(_, info) if info.message().starts_with("fenced:"))
+}
+
+/// The rows had no partition to go to: whoever makes them is late, and the batch was rolled back.
+fn lacks_room(error: &Error) -> bool {
+    matches!(error, Error::DatabaseError(_, info) if info.message().starts_with("no partition of relation"))
 }
 
 /// Errors a statement raises before it commits. Anything else, a session ended by an administrator above all, may have

@@ -119,6 +119,7 @@ impl Asked {
             | JournalError::NotLeader { .. }
             | JournalError::DeadlinePassed
             | JournalError::Linked { .. }
+            | JournalError::NoRoom
             | JournalError::Unavailable => true,
             // Of these nothing under way can be different, or it is unknown already.
             JournalError::Invalid(_)

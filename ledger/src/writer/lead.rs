@@ -9,7 +9,7 @@ use diesel::PgConnection;
 use super::slots::{self, Slot};
 use super::sweep::sweep;
 use super::term::{Dirty, LEASE_TTL, RENEW_EVERY, Term};
-use super::{Inner, JournalError, batch, lock, session};
+use super::{Inner, JournalError, batch, historian, lock, session};
 use crate::JournalId;
 use crate::boot_clock;
 use crate::store::lease::{self, Asked, Session};
@@ -25,6 +25,7 @@ struct Sessions {
     writer: PgConnection,
     keeper: PgConnection,
     checkpointer: PgConnection,
+    historian: PgConnection,
 }
 
 /// Starts a thread that takes the slot's lease if it is free, and leads until that is over.
@@ -49,12 +50,17 @@ pub(super) fn ttl_ms() -> i64 {
 /// The books themselves are opened on first use, by the same steps at start and after a fault.
 fn take_over(inner: &Inner, slot: &Slot) -> Result<Option<(Term, Sessions)>, StoreError> {
     let url = &inner.config.url;
-    let mut sessions =
-        Sessions { writer: session::open(url)?, keeper: session::open(url)?, checkpointer: session::open(url)? };
+    let mut sessions = Sessions {
+        writer: session::open(url)?,
+        keeper: session::open(url)?,
+        checkpointer: session::open(url)?,
+        historian: session::open_slow(url)?,
+    };
     let own = [
         lease::own_session(&mut sessions.writer)?,
         lease::own_session(&mut sessions.keeper)?,
         lease::own_session(&mut sessions.checkpointer)?,
+        lease::own_session(&mut sessions.historian)?,
     ];
     let asked = boot_clock::now();
     let conn = &mut sessions.keeper;
@@ -96,7 +102,7 @@ fn lead(inner: &Arc<Inner>, slot: &Arc<Slot>, term: &Arc<Term>, sessions: Sessio
     tracing::info!(slot = slot.number, epoch = term.epoch, "leading");
     inner.count(|c| &c.terms, 1);
     slot.set_leader(Some(inner.config.address.clone()));
-    let Sessions { writer, keeper, checkpointer } = sessions;
+    let Sessions { writer, keeper, checkpointer, historian } = sessions;
     let writer = spawn(inner, term, "journal-writer", move |inner, term| batch::run(inner, term, writer));
     let keeper = spawn(inner, term, "journal-keeper", {
         let slot = slot.number;
@@ -106,8 +112,12 @@ fn lead(inner: &Arc<Inner>, slot: &Arc<Slot>, term: &Arc<Term>, sessions: Sessio
         let slot = Arc::clone(slot);
         move |inner, term| checkpoint_until_end(inner, &slot, term, checkpointer)
     });
+    let historian = spawn(inner, term, "journal-historian", {
+        let slot = slot.number;
+        move |inner, term| historian::run(inner, slot, term, historian)
+    });
     slot.set_term(Some(Arc::clone(term)));
-    let threads = [writer, keeper, checkpointer];
+    let threads = [writer, keeper, checkpointer, historian];
     watch(inner, slot, term, &threads);
     slot.set_leader(None);
     slot.set_term(None);
@@ -187,7 +197,7 @@ fn keep(inner: &Inner, slot: i32, term: &Term, mut conn: PgConnection) {
     }
 }
 
-fn sleep_unless_ended(term: &Term, time: Duration) {
+pub(super) fn sleep_unless_ended(term: &Term, time: Duration) {
     let until = boot_clock::now().saturating_add(time);
     while !term.has_ended() && boot_clock::now() < until {
         thread::sleep(WATCH_EVERY.min(time));

@@ -13,6 +13,7 @@
 mod batch;
 mod book;
 mod forward;
+mod historian;
 mod lead;
 mod many;
 mod queue;
@@ -30,7 +31,7 @@ use tokio::sync::{oneshot, watch};
 use uuid::Uuid;
 
 use crate::apply::Map;
-use crate::{COUNTS, Histogram, Invalid, JournalId, LATENCY_US, Record, Request};
+use crate::{COUNTS, Histogram, History, Invalid, JournalId, LATENCY_US, Record, Request};
 pub use forward::{Carried, Lost, Transport};
 use queue::Ticket;
 use slots::Slots;
@@ -114,6 +115,9 @@ pub enum JournalError {
     /// The database failed before anything was sent; nothing happened.
     #[error("the database is not available")]
     Unavailable,
+    /// There is no room made for the next records yet; nothing happened.
+    #[error("no partition has been made for the next records")]
+    NoRoom,
     /// There are no such books.
     #[error("the journal does not exist")]
     NoSuchJournal,
@@ -200,8 +204,10 @@ pub(crate) struct Inner {
     forwarding: AtomicUsize,
     counters: Counters,
     measures: Measures,
+    history: History,
     stopping: AtomicBool,
     supervisor: Mutex<Option<std::thread::JoinHandle<()>>>,
+    keeping_up: Mutex<Option<std::thread::JoinHandle<()>>>,
 }
 
 #[derive(Debug, Default)]
@@ -231,9 +237,15 @@ impl Journal {
             forwarding: AtomicUsize::new(0),
             counters: Counters::default(),
             measures: Measures::default(),
+            history: History::default(),
             stopping: AtomicBool::new(false),
             supervisor: Mutex::default(),
+            keeping_up: Mutex::default(),
         });
+        let keeping = Arc::clone(&inner);
+        let keeper = std::thread::Builder::new().name("journal-history".into());
+        let history = keeper.spawn(move || historian::keep_up(&keeping))?;
+        *lock(&inner.keeping_up) = Some(history);
         let supervised = Arc::clone(&inner);
         let thread = std::thread::Builder::new().name("journal-supervisor".into());
         let handle = thread.spawn(move || supervisor::run(&supervised))?;
@@ -370,6 +382,12 @@ impl Journal {
         }
     }
 
+    /// What this node knows of ranges that have no index yet: reads ask it.
+    #[must_use]
+    pub fn history(&self) -> &History {
+        &self.0.history
+    }
+
     /// How its commits spread.
     #[must_use]
     pub fn measures(&self) -> &Measures {
@@ -384,6 +402,10 @@ impl Journal {
         let supervisor = lock(&self.0.supervisor).take();
         if supervisor.is_some_and(|thread| thread.join().is_err()) {
             tracing::error!("the journal's supervisor panicked");
+        }
+        let keeping_up = lock(&self.0.keeping_up).take();
+        if keeping_up.is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("whoever keeps the history panicked");
         }
     }
 }

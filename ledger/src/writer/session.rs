@@ -10,6 +10,9 @@ use crate::store::StoreError;
 const SETTINGS: &str = "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET enable_hashjoin = off; \
     SET enable_mergejoin = off; SET jit = off; SET lock_timeout = '2s'; SET statement_timeout = '10s'; SET idle_in_transaction_session_timeout = '1s'";
 
+/// For whoever keeps the history: an index may take its time, and partitions come and go, so that plans are of what is asked.
+const SLOW: &str = "SET statement_timeout = '10min'; SET plan_cache_mode = force_custom_plan";
+
 /// Opens a session. Over TCP an unanswered byte ends it after two seconds instead of never.
 pub(super) fn open(url: &str) -> Result<PgConnection, StoreError> {
     let separator = if url.contains('?') { '&' } else { '?' };
@@ -19,5 +22,12 @@ pub(super) fn open(url: &str) -> Result<PgConnection, StoreError> {
     );
     let mut conn = PgConnection::establish(&url)?;
     conn.batch_execute(SETTINGS)?;
+    Ok(conn)
+}
+
+/// A session that is in nobody's way and may take its time.
+pub(super) fn open_slow(url: &str) -> Result<PgConnection, StoreError> {
+    let mut conn = open(url)?;
+    conn.batch_execute(SLOW)?;
     Ok(conn)
 }

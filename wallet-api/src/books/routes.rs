@@ -205,7 +205,8 @@ async fn change_account(
 #[get("/v1/ledger/accounts/{id}", wrap = "May(Scope::LedgerRead)")]
 async fn get_account(caller: Caller, books: web::Data<Books>, id: web::Path<Uuid>) -> Result<HttpResponse, Problem> {
     let (journal, id) = (journal_of(&caller.tenant), id.into_inner());
-    let found = books.platform.db.run(move |conn| accounts::accounts(conn, journal, &[id])).await?;
+    let history = books.platform.history.clone();
+    let found = books.platform.db.run(move |conn| accounts::accounts(conn, &history, journal, &[id])).await?;
     let account = found.into_iter().next().ok_or_else(not_found)?;
     let assets = books.assets(caller.tenant.id).await?;
     Ok(HttpResponse::Ok().json(AccountBody::of(&account, &assets)))
@@ -252,7 +253,8 @@ async fn list_accounts(
     };
     let (filter, after) = (Filter { owner, asset }, after.map_or(0, |Cursor([after])| after));
     let rows = i64::from(limit).saturating_add(1);
-    let found = books.platform.db.run(move |conn| accounts::page(conn, journal, filter, after, rows)).await?;
+    let history = books.platform.history.clone();
+    let found = books.platform.db.run(move |conn| accounts::page(conn, &history, journal, filter, after, rows)).await?;
     let page = Page::cut(found, limit, |account| Cursor([account.id.0]).encode(&tenant.secret, &listing));
     let items = page.items.iter().map(|account| AccountBody::of(account, &assets)).collect();
     Ok(HttpResponse::Ok().json(Page { items, next_cursor: page.next_cursor, has_more: page.has_more }))
@@ -298,20 +300,22 @@ async fn list_entries(
 ) -> Result<HttpResponse, Problem> {
     let (limit, tenant, journal, id) = (query.limit()?, &caller.tenant, journal_of(&caller.tenant), id.into_inner());
     let listing = format!("ledger-entries/{id}");
-    let before = query.cursor.as_ref().map(|cursor| Cursor::<1>::decode(&tenant.secret, &listing, cursor));
-    let before = before.transpose()?.map(|Cursor([before])| before);
-    let rows = i64::from(limit).saturating_add(1);
+    let before = query.cursor.as_ref().map(|cursor| Cursor::<2>::decode(&tenant.secret, &listing, cursor));
+    let before = before.transpose()?.map(place_of);
+    let rows = usize::from(limit).saturating_add(1);
+    let history = books.platform.history.clone();
     let assets = books.assets(tenant.id).await?;
     let (asset, entries) = books
         .platform
         .db
         .run(move |conn| -> Result<_, Problem> {
-            let account = ledger::read::balances(conn, journal, &[id])?.into_iter().next().ok_or_else(not_found)?;
-            let entries = ledger::read::statement_of(conn, journal, account.account, before, rows)?;
+            let found = ledger::read::balances(conn, &history, journal, &[id])?;
+            let account = found.into_iter().next().ok_or_else(not_found)?;
+            let entries = ledger::read::statement_of(conn, &history, journal, account.account, before, rows)?;
             Ok((account.asset, entries))
         })
         .await?;
-    let page = Page::cut(entries, limit, |entry| Cursor([entry.version]).encode(&tenant.secret, &listing));
+    let page = Page::cut(entries, limit, |entry| cursor_at(entry.place()).encode(&tenant.secret, &listing));
     let code = assets.code(asset);
     let items = page.items.into_iter().map(|entry| LedgerEntry {
         seq: entry.seq,
@@ -327,6 +331,15 @@ async fn list_entries(
     });
     let items: Vec<LedgerEntry> = items.collect();
     Ok(HttpResponse::Ok().json(Page { items, next_cursor: page.next_cursor, has_more: page.has_more }))
+}
+
+/// Where the page before ended. We wrote it from a row's own leg: it fits.
+fn place_of(Cursor([seq, leg]): Cursor<2>) -> ledger::Place {
+    ledger::Place { seq, leg: i32::try_from(leg).unwrap_or(i32::MAX) }
+}
+
+fn cursor_at(place: ledger::Place) -> Cursor<2> {
+    Cursor([place.seq, place.leg.into()])
 }
 
 /// What all accounts of an asset hold together.

@@ -205,7 +205,8 @@ impl Node {
         let seal = Seal::new(&link::secret(&mut PgConnection::establish(&url)?).context("nodes share no secret yet")?);
         let link = Arc::new(Link::new(seal.clone(), tokio::runtime::Handle::current())?);
         let journal = Journal::start(Config::new(url.clone(), holder, address.clone()).forwarding(link))?;
-        let platform = Platform { db, clock, ids, keyring };
+        let history = journal.history().clone();
+        let platform = Platform { db, history, clock, ids, keyring };
         let hook_db = Db::open(&url, HOOK_CONNECTIONS)?;
         let hook_platform = Platform { db: hook_db.clone(), ..platform.clone() };
         let wake = hooks::Wake::default();

@@ -290,11 +290,12 @@ async fn view(
     let campaign = config.campaign(id).ok_or_else(unknown_campaign)?.clone();
     let journal = journal_of(&caller.tenant);
     let accounts = [Purpose::Budget(id).account(tenant), Purpose::PointsBudget(id).account(tenant)];
+    let history = platform.history.clone();
     let (head, balances) = platform
         .db
         .run(move |conn| -> Result<_, Problem> {
             let head = ledger::read::head(conn, journal)?.map_or(0, |head| head.seq);
-            Ok((head, ledger::read::balances(conn, journal, &accounts)?))
+            Ok((head, ledger::read::balances(conn, &history, journal, &accounts)?))
         })
         .await?;
     let budget =

@@ -108,7 +108,9 @@ impl Payments {
             loyalty::grants(&config, self.now(&config), merchant, amount_minor).map_err(|_too_large| too_large())?;
         let budgets: Vec<Uuid> = grants.iter().map(|grant| grant.budget().account(tenant.id)).collect();
         let journal = JournalId(tenant.id);
-        let balances = self.platform.db.run(move |conn| ledger::read::balances(conn, journal, &budgets)).await?;
+        let history = self.platform.history.clone();
+        let read = move |conn: &mut diesel::PgConnection| ledger::read::balances(conn, &history, journal, &budgets);
+        let balances = self.platform.db.run(read).await?;
         let bears = |grant: &Grant| {
             let budget = grant.budget().account(tenant.id);
             let balance = balances.iter().find(|balance| balance.public_id == budget);

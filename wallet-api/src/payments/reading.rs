@@ -1,9 +1,8 @@
 //! Reading payments, balances and statements back from the journal.
 
 use diesel::PgConnection;
-use ledger::JournalId;
 use ledger::read::{Balance, Entry, HeadAt, HoldAt, LinkAt};
-use ledger::{LegRef, Record, RowKind, read};
+use ledger::{JournalId, LegRef, Place, Record, RowKind, read};
 use uuid::Uuid;
 
 use super::paper::{AuthorisationPaper, PaymentPaper, Sheet};
@@ -155,12 +154,13 @@ pub(super) async fn balances(
     accounts: Vec<Uuid>,
     min_seq: Option<i64>,
 ) -> Result<(i64, Vec<Balance>), Problem> {
+    let history = platform.history.clone();
     platform
         .db
         .run(move |conn| -> Result<_, Problem> {
             // The head first: what is read after it may be newer than it says, never older.
             let head = reached(read::head(conn, journal)?, min_seq)?;
-            Ok((head, read::balances(conn, journal, &accounts)?))
+            Ok((head, read::balances(conn, &history, journal, &accounts)?))
         })
         .await
 }
@@ -170,19 +170,20 @@ pub(super) async fn statement(
     platform: &Platform,
     journal: JournalId,
     account: Uuid,
-    before: Option<i64>,
+    before: Option<Place>,
     limit: u16,
     min_seq: Option<i64>,
 ) -> Result<(i64, Vec<Entry>), Problem> {
+    let history = platform.history.clone();
     platform
         .db
         .run(move |conn| -> Result<_, Problem> {
             let head = reached(read::head(conn, journal)?, min_seq)?;
-            let Some(account) = read::balances(conn, journal, &[account])?.into_iter().next() else {
+            let Some(account) = read::balances(conn, &history, journal, &[account])?.into_iter().next() else {
                 return Ok((head, Vec::new()));
             };
-            let limit = i64::from(limit).saturating_add(1);
-            Ok((head, read::statement_of(conn, journal, account.account, before, limit)?))
+            let limit = usize::from(limit).saturating_add(1);
+            Ok((head, read::statement_of(conn, &history, journal, account.account, before, limit)?))
         })
         .await
 }

@@ -130,6 +130,10 @@ impl Describe for JournalError {
                 Problem::new(503, "books-unavailable", "We cannot reach our books", "Nothing happened: try again.")
                     .retry_after(2)
             }
+            Self::NoRoom => {
+                let detail = "Nothing happened: try again in a moment.";
+                Problem::new(503, "books-no-room", "Our books are turning a page", detail).retry_after(1)
+            }
             Self::NoSuchJournal => Problem::internal(self),
             Self::Broken(_) => {
                 tracing::error!(error = %self, "a journal is not led");

@@ -40,6 +40,8 @@ use keyring::Keyring;
 pub struct Platform {
     /// The database.
     pub db: Db,
+    /// What this node knows of the journal's open ranges: reads of accounts ask it.
+    pub history: ledger::History,
     /// The time.
     pub clock: Clock,
     /// Randomness and ids.

@@ -2,13 +2,14 @@
 
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest, HttpResponse, get, post, web};
-use ledger::Record;
 use ledger::read::{self, records};
+use ledger::{Place, Record};
 use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa_actix_web::service_config::ServiceConfig;
 use uuid::Uuid;
 
+use super::place_of;
 use crate::books::Books;
 use crate::books::ask::{Asker, BatchBody};
 use crate::books::body::{RecordBody, TransactionBody};
@@ -111,15 +112,15 @@ async fn list_transactions(
     let (tenant, journal) = (&caller.tenant, journal_of(&caller.tenant));
     let listing = format!("ledger-transactions/{kind:?}/{account:?}");
     let before = cursor.map(|cursor| Cursor::<2>::decode(&tenant.secret, &listing, &cursor)).transpose()?;
-    let (before, seen) = before.map_or((None, None), |Cursor([before, seen])| (Some(before), Some(seen)));
     let limit = i64::from(limit);
     let (found, next) = match account {
         None => {
+            let before = before.map(|Cursor([before, _])| before);
             let work = move |conn: &mut diesel::PgConnection| records::before(conn, journal, before, kind, limit);
             let (found, next) = books.platform.db.run(work).await?;
             (found, next.map(|seq| [seq, seq]))
         }
-        Some(account) => of_account(&books, &caller, (account, before, seen), limit).await?,
+        Some(account) => of_account(&books, &caller, account, before.map(place_of), limit).await?,
     };
     let assets = books.assets(tenant.id).await?;
     let items: Vec<RecordBody<'_>> = found.iter().map(|record| RecordBody::of(record, &assets)).collect();
@@ -133,16 +134,21 @@ async fn list_transactions(
 async fn of_account(
     books: &Books,
     caller: &Caller,
-    (account, before, seen): (Uuid, Option<i64>, Option<i64>),
+    account: Uuid,
+    before: Option<Place>,
     limit: i64,
 ) -> Result<(Vec<Record>, Option<[i64; 2]>), Problem> {
     let journal = journal_of(&caller.tenant);
+    let (history, limit) = (books.platform.history.clone(), usize::try_from(limit).unwrap_or(0));
     let work = move |conn: &mut diesel::PgConnection| -> Result<_, Problem> {
-        let found = read::balances(conn, journal, &[account])?.into_iter().next().ok_or_else(not_found)?;
-        let entries = read::statement_of(conn, journal, found.account, before, limit)?;
-        let mut seqs: Vec<i64> = entries.iter().map(|entry| entry.seq).filter(|seq| Some(*seq) != seen).collect();
+        let found = read::balances(conn, &history, journal, &[account])?.into_iter().next().ok_or_else(not_found)?;
+        let entries = read::statement_of(conn, &history, journal, found.account, before, limit)?;
+        // A transaction that the page before ended in was told there.
+        let told = before.map(|place| place.seq);
+        let mut seqs: Vec<i64> = entries.iter().map(|entry| entry.seq).filter(|seq| Some(*seq) != told).collect();
         seqs.dedup();
-        let next = entries.last().filter(|entry| entry.version > 1).map(|entry| [entry.version, entry.seq]);
+        let last = entries.last().filter(|_| entries.len() == limit);
+        let next = last.map(|entry| [entry.seq, entry.leg.into()]);
         Ok((records::at(conn, journal, &seqs)?, next))
     };
     books.platform.db.run(work).await

@@ -82,7 +82,7 @@ pub enum BenchCommand {
         #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(20..=100))]
         endpoints: u32,
     },
-    /// One-transfer transactions through the journal.
+    /// The journal without HTTP: rates, answer times, sizes, reads, verification.
     Posting {
         /// Print one JSON object.
         #[arg(long)]
@@ -90,6 +90,9 @@ pub enum BenchCommand {
         /// Seconds of each contender; figures count from ten on.
         #[arg(long, default_value_t = 10)]
         seconds: u32,
+        /// Leave out the book of ten million transfers.
+        #[arg(long)]
+        quick: bool,
     },
     /// Sealing, proving, checking and verifying what was posted.
     Proof {
@@ -117,7 +120,7 @@ pub async fn bench(what: BenchCommand) -> anyhow::Result<()> {
         BenchCommand::Hooks { json, seconds, rate, endpoints } => {
             show(json, &hooks::hooks(seconds, rate, endpoints).await?)
         }
-        BenchCommand::Posting { json, seconds } => show(json, &posting::posting(seconds).await?),
+        BenchCommand::Posting { json, seconds, quick } => show(json, &posting::posting(seconds, quick).await?),
         BenchCommand::Proof { json, seconds } => show(json, &proof::proof(seconds).await?),
     }
 }

@@ -7,15 +7,19 @@
 //! Not here: starting the cluster (platform::cluster), interleaving (the benches).
 
 use std::{
-    io,
+    collections::BTreeMap,
+    fs, io,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
     str::FromStr,
+    time::Duration,
 };
 
 use diesel::{PgConnection, RunQueryDsl, sql_query, sql_types::Text};
 use rust_decimal::Decimal;
 use serde::Serialize;
+
+use super::histogram::Histogram;
 
 /// How many clients the reference is run with; its best is what counts, since two cores suit eight better than 32.
 pub const CLIENTS: [u32; 3] = [1, 8, 32];
@@ -55,6 +59,17 @@ pub struct PgbenchRun {
     pub transactions: u64,
     /// The command as it was run.
     pub command_line: String,
+}
+
+/// One run of the single-row insert.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct InsertRun {
+    /// Concurrent clients.
+    pub clients: u32,
+    /// Inserts per second.
+    pub tps: Decimal,
+    /// Half of them took no longer, microseconds.
+    pub p50_us: u32,
 }
 
 /// The settings that decide whether a commit outlives a power cut.
@@ -144,6 +159,36 @@ impl Pgbench {
             .map_err(|missing| PgbenchError::Unreadable { command_line, missing })
     }
 
+    /// Runs inserts of single rows, a commit each, and reads how long they took from the log of all of them.
+    ///
+    /// # Errors
+    /// [`PgbenchError`]; a log that cannot be read is [`PgbenchError::Unreadable`].
+    pub fn insert(&self, clients: u32, seconds: u32, folder: &Path) -> Result<InsertRun, PgbenchError> {
+        const SCRIPT: &str = "INSERT INTO single_row (n) VALUES (1);";
+        const TABLE: &str = "CREATE TABLE IF NOT EXISTS single_row (id bigserial PRIMARY KEY, n bigint NOT NULL);";
+        let (script, table, log) = (folder.join("insert.sql"), folder.join("table.sql"), folder.join("log"));
+        let start = |source| PgbenchError::Start { program: self.program.clone(), source };
+        fs::write(&script, SCRIPT).map_err(start)?;
+        fs::write(&table, TABLE).map_err(start)?;
+        run(self.command().args(["-n", "-t", "1", "-f"]).arg(&table).arg(&self.database))?;
+        fs::create_dir_all(&log).map_err(start)?;
+        let mut command = self.command();
+        let (clients_text, threads) = (clients.to_string(), clients.min(MAX_THREADS).to_string());
+        command.args(["-n", "-M", "prepared", "-c", &clients_text, "-j", &threads, "-T", &seconds.to_string()]);
+        command.arg("-l").arg(format!("--log-prefix={}", log.join("each").display()));
+        command.arg("-f").arg(&script).arg(&self.database);
+        let report = run(&mut command)?;
+        let command_line = line_of(&command);
+        let unreadable = |missing| PgbenchError::Unreadable { command_line: command_line.clone(), missing };
+        let times = times_of(&log).map_err(start)?;
+        fs::remove_dir_all(&log).map_err(start)?;
+        let tps = value(&report, "tps = ").ok_or_else(|| unreadable("tps"))?;
+        if times.count() == 0 {
+            return Err(unreadable("log"));
+        }
+        Ok(InsertRun { clients, tps, p50_us: times.quantile_us(500) })
+    }
+
     fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("PG")) {
@@ -155,9 +200,26 @@ impl Pgbench {
     }
 }
 
-/// The run with the most transactions per second.
+/// Of the runs of each number of clients the median, and of these the one with the most transactions per second.
 pub fn best(runs: &[PgbenchRun]) -> Option<&PgbenchRun> {
-    runs.iter().max_by_key(|run| run.tps)
+    let mut by_clients: BTreeMap<u32, Vec<&PgbenchRun>> = BTreeMap::new();
+    runs.iter().for_each(|run| by_clients.entry(run.clients).or_default().push(run));
+    let medians = by_clients.into_values().filter_map(|mut runs| {
+        runs.sort_by_key(|run| run.tps);
+        runs.get(runs.len() / 2).copied()
+    });
+    medians.max_by_key(|run| run.tps)
+}
+
+/// How long each transaction took, from the logs in a folder: the third word of each line, in microseconds.
+fn times_of(folder: &Path) -> io::Result<Histogram> {
+    let mut times = Histogram::default();
+    for file in fs::read_dir(folder)? {
+        let text = fs::read_to_string(file?.path())?;
+        let us = text.lines().filter_map(|line| line.split_whitespace().nth(2)?.parse().ok());
+        us.for_each(|us| times.record(Duration::from_micros(us)));
+    }
+    Ok(times)
 }
 
 /// How many times the reference's rate `ours_per_s` is, to two decimals, rounded down. `None` against a rate of zero.
@@ -266,6 +328,8 @@ mod tests {
         let run = |clients, tps| PgbenchRun { clients, tps: decimal(tps), ..parse(8, REPORT).unwrap() };
         let runs = [run(1, "1506.2"), run(8, "4476.1"), run(32, "3774")];
         assert_eq!(best(&runs).map(|run| run.clients), Some(8));
+        let rounds = [run(8, "4000"), run(8, "9000"), run(8, "4100"), run(1, "4050")];
+        assert_eq!(best(&rounds).map(|run| run.tps), Some(decimal("4100")), "a median, not the luckiest");
         assert_eq!(best(&[]), None);
         assert_eq!(ratio(2999, decimal("2000")), Some(decimal("1.49")));
         assert_eq!(ratio(1, Decimal::ZERO), None);

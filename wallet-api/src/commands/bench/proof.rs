@@ -7,21 +7,20 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use diesel::{Connection, PgConnection};
+use diesel::PgConnection;
+use ledger::JournalId;
 use ledger::proof::{Receipt, Ring, Salts, Signer};
 use ledger::sealing::{self, SealError, Sealer};
 use ledger::verify::leaves::{Against, verify_log};
-use ledger::{Config, Journal, JournalId};
 use serde::Serialize;
 
-use super::posting::Books;
+use super::posting::{Bank, IN_USE, Keys, Kind, Load};
 use super::reference::Stage;
 use crate::platform::clock::Clock;
 use crate::platform::ids::Ids;
 
 /// Receipts that are made and checked.
 const RECEIPTS: i64 = 500;
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What came out.
 #[derive(Debug, Serialize)]
@@ -62,14 +61,13 @@ impl fmt::Display for ProofBench {
 /// When anything makes the figures void.
 pub async fn proof(seconds: u32) -> anyhow::Result<ProofBench> {
     let stage = Stage::set(seconds)?;
-    let id = JournalId(stage.tenant()?.id);
-    let holder = Ids::system().uuid_v7(Clock::System.now());
-    let journal = Journal::start(Config::new(stage.url(), holder, "bench".into()))?;
-    anyhow::ensure!(journal.wait_until_leading(PATIENCE).await, "the journal has no leader");
-    Books::open(&journal, id, &stage.url()).await?.run(false, 1_024, Duration::from_secs(u64::from(seconds))).await?;
-    let conn = &mut PgConnection::establish(&stage.url())?;
+    let bank = Bank::open(&stage, "proved", IN_USE.try_into()?).await?;
+    let time = Duration::from_secs(u64::from(seconds));
+    bank.run(Load { kind: Kind::Spread, keys: Keys::Ordered, callers: 1_024, time }).await?;
+    let id = bank.id;
+    let conn = &mut bank.reader()?;
     let ring = ring()?;
-    let epoch = journal.leading_epoch(id).context("the journal is not led any more")?;
+    let epoch = bank.journal.leading_epoch(id).context("the journal is not led any more")?;
     let (leaves, took) = seal_all(conn, &ring, id, epoch)?;
     let began = Instant::now();
     let keys: Vec<_> = ring.public_keys().collect();
@@ -88,7 +86,7 @@ pub async fn proof(seconds: u32) -> anyhow::Result<ProofBench> {
         verify_ok: report.ok,
     };
     prove_some(conn, &ring, id, &mut figures)?;
-    tokio::task::spawn_blocking(move || journal.stop()).await?;
+    bank.stop().await?;
     drop(stage);
     Ok(figures)
 }

@@ -6,7 +6,7 @@ use diesel::{Connection, PgConnection};
 use rust_decimal::Decimal;
 use serde::Serialize;
 
-use super::pgbench::{self, Durability, Pgbench, PgbenchRun};
+use super::pgbench::{self, Durability, InsertRun, Pgbench, PgbenchRun};
 use crate::commands::keys::create_tenant;
 use crate::identity::NewTenant;
 use crate::platform::cluster::{Cluster, Role};
@@ -27,7 +27,7 @@ pub struct Stage {
     pgbench: Pgbench,
     runs: Vec<PgbenchRun>,
     seconds: u32,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 /// The reference beside our figures: settings of both sides, and every run.
@@ -61,7 +61,33 @@ impl Stage {
             database: REFERENCE.to_owned(),
         };
         pgbench.init()?;
-        Ok(Self { cluster, pgbench, runs: Vec::new(), seconds, _folder: folder })
+        Ok(Self { cluster, pgbench, runs: Vec::new(), seconds, folder })
+    }
+
+    /// Makes another database of ours, migrated.
+    ///
+    /// # Errors
+    /// What the database refuses.
+    pub fn make(&self, database: &str) -> anyhow::Result<()> {
+        self.cluster.create_database(database)?;
+        db::migrate(&self.url_as(Role::Owner, database))?;
+        Ok(())
+    }
+
+    /// A database of ours, as the app role.
+    #[must_use]
+    pub fn url_of(&self, database: &str) -> String {
+        self.url_as(Role::App, database)
+    }
+
+    /// The same as somebody who may look at everything.
+    #[must_use]
+    pub fn super_url_of(&self, database: &str) -> String {
+        self.url_as(Role::Super, database)
+    }
+
+    fn url_as(&self, role: Role, database: &str) -> String {
+        self.cluster.url(role, database)
     }
 
     /// Our database, as the app role.
@@ -75,7 +101,15 @@ impl Stage {
     /// # Errors
     /// What the database refuses.
     pub fn tenant(&self) -> anyhow::Result<Tenant> {
-        let conn = &mut PgConnection::establish(&self.url())?;
+        self.tenant_of(OURS)
+    }
+
+    /// A tenant in another database of ours.
+    ///
+    /// # Errors
+    /// What the database refuses.
+    pub fn tenant_of(&self, database: &str) -> anyhow::Result<Tenant> {
+        let conn = &mut PgConnection::establish(&self.url_of(database))?;
         let (slug, zone) = ("bench".to_owned(), chrono_tz::Tz::Europe__Rome);
         create_tenant(
             conn,
@@ -94,7 +128,23 @@ impl Stage {
         for _ in 0..LOG_FILES {
             conn.batch_execute("SELECT pg_logical_emit_message(false, 'bench', 'next file'); SELECT pg_switch_wal()")?;
         }
-        Ok(pgbench::checkpoint(conn)?)
+        self.checkpoint()
+    }
+
+    /// Writes everything out, so that nobody after it pays for what was written before.
+    ///
+    /// # Errors
+    /// What the database refuses.
+    pub fn checkpoint(&self) -> anyhow::Result<()> {
+        Ok(pgbench::checkpoint(&mut PgConnection::establish(&self.cluster.url(Role::Super, OURS))?)?)
+    }
+
+    /// Runs the reference's single-row insert with so many clients.
+    ///
+    /// # Errors
+    /// When `pgbench` fails.
+    pub fn run_insert(&self, clients: u32) -> anyhow::Result<InsertRun> {
+        Ok(self.pgbench.insert(clients, self.seconds, self.folder.path())?)
     }
 
     /// Runs the reference with so many clients; interleave these with our own runs.

@@ -2,6 +2,7 @@
 
 use actix_web::{HttpResponse, get, web};
 use chrono::{DateTime, Utc};
+use ledger::Place;
 use ledger::Posted;
 use ledger::read::{Balance, Entry};
 use serde::{Deserialize, Serialize};
@@ -203,13 +204,21 @@ async fn get_statement(
     let own = own_accounts(tenant.id, &config, customer).into_iter().find(|(_, own, _)| *own == name);
     let (account, _, asset) = own.ok_or_else(unknown_account)?;
     let listing = format!("statement/{account}");
-    let before = cursor.map(|cursor| Cursor::<1>::decode(&tenant.secret, &listing, &cursor)).transpose()?;
-    let before = before.map(|Cursor([version])| version);
+    let before = cursor.map(|cursor| Cursor::<2>::decode(&tenant.secret, &listing, &cursor)).transpose()?;
+    let before = before.map(place);
     let (_, entries) =
         reading::statement(&payments.platform, journal_of(tenant), account, before, limit, min_seq).await?;
-    let page = Page::cut(entries, limit, |last: &Entry| Cursor([last.version]).encode(&tenant.secret, &listing));
+    let page = Page::cut(entries, limit, |last: &Entry| {
+        Cursor([last.seq, i64::from(last.leg)]).encode(&tenant.secret, &listing)
+    });
     let items = page.items.into_iter().map(|entry| entry_body(entry, &asset)).collect();
     Ok(HttpResponse::Ok().json(Page { items, next_cursor: page.next_cursor, has_more: page.has_more }))
+}
+
+/// Where the page before ended.
+fn place(Cursor([seq, leg]): Cursor<2>) -> Place {
+    // We wrote it from an entry's own leg: it fits.
+    Place { seq, leg: i32::try_from(leg).unwrap_or(i32::MAX) }
 }
 
 fn entry_body(entry: Entry, asset: &str) -> EntryBody {

@@ -121,7 +121,8 @@ async fn every_stranger_gets_the_same_401_and_the_holder_comes_in() {
     let (scratch, key) = (Scratch::new(), ApiKey::generate(&Ids::system()));
     let (db, clock) = (Db::open(&scratch.url, 2).unwrap(), Clock::System);
     let keyring = Keyring::new(db.clone(), clock.clone(), Desk::with(&key, false));
-    let platform = web::Data::new(Platform { db, clock, ids: Ids::system(), keyring });
+    let platform =
+        web::Data::new(Platform { db, history: ledger::History::default(), clock, ids: Ids::system(), keyring });
     let app = App::new().wrap(from_fn(crate::platform::http::edge)).app_data(platform).service(me);
     let app = http::init_service(app).await;
     let ask = async |headers: &[&str]| {

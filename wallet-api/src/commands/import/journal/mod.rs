@@ -420,6 +420,7 @@ fn is_passing(error: &JournalError) -> bool {
         JournalError::QueueFull
         | JournalError::NotLeader { .. }
         | JournalError::DeadlinePassed
+        | JournalError::NoRoom
         | JournalError::OutcomeUnknown
         | JournalError::Unavailable => true,
         JournalError::Invalid(_)

@@ -25,7 +25,7 @@ impl World {
         let scratch = Scratch::migrated();
         let (db, clock) = (Db::open(&scratch.url, 4).unwrap(), Clock::System);
         let keyring = Keyring::new(db.clone(), clock.clone(), identity::directory());
-        let platform = Platform { db, clock, ids: Ids::system(), keyring };
+        let platform = Platform { db, history: ledger::History::default(), clock, ids: Ids::system(), keyring };
         let policy = Policy { allow_private: true, allow_http: true, own: Vec::new() };
         Self { platform, policy, scratch }
     }

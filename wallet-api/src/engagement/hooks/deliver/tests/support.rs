@@ -127,7 +127,7 @@ impl World {
         ledger::create_journal(&mut conn, JournalId(tenant), Uuid::from_u128(77), false).unwrap();
         let asset = ledger::define_asset(&mut conn, JournalId(tenant), "EUR", 2).unwrap().id;
         let keyring = Keyring::new(db.clone(), clock.clone(), identity::directory());
-        let platform = Platform { db, clock, ids, keyring };
+        let platform = Platform { db, history: ledger::History::default(), clock, ids, keyring };
         let holder = platform.ids.uuid_v7(platform.clock.now());
         let journal = Journal::start(Config::new(as_uri(&scratch.url), holder, "here".to_owned())).unwrap();
         assert!(journal.wait_until_leading(Duration::from_secs(10)).await);

@@ -1,0 +1,197 @@
+//! How accounts stand: now, at a seq, at a recorded date, at an effective date.
+
+use diesel::sql_types::{BigInt, Bool, Integer, Nullable, Uuid as SqlUuid};
+use diesel::{PgConnection, RunQueryDsl};
+use uuid::Uuid;
+
+use super::{ReadError, dated, dues, places};
+use crate::bind::{Arg, statement};
+use crate::history::History;
+use crate::store::StoreError;
+use crate::store::ranges::{self, Edge};
+use crate::{AccountId, AssetId, JournalId};
+
+/// An account as it truly stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Balance {
+    /// The journal's number.
+    pub account: AccountId,
+    /// The id the world knows.
+    pub public_id: Uuid,
+    /// What it holds.
+    pub asset: AssetId,
+    /// Credits less debits.
+    pub balance: i64,
+    /// Set aside by holds.
+    pub held: i64,
+    /// Rows so far.
+    pub version: i64,
+    /// Earned, and not to be spent yet.
+    pub pending: i64,
+    /// Its floor, if any.
+    pub floor: Option<i64>,
+    /// True when no debit passes.
+    pub debits_frozen: bool,
+}
+
+impl Balance {
+    /// What may be spent now: the balance less what is held and what cannot be spent yet.
+    #[must_use]
+    pub const fn available(&self) -> i64 {
+        self.balance.saturating_sub(self.held).saturating_sub(self.pending)
+    }
+}
+
+/// When.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum At {
+    /// At the head.
+    Now,
+    /// After the record of this seq, and before the next.
+    Seq(i64),
+    /// After everything that was recorded up to this moment, microseconds since 1970.
+    Recorded(i64),
+    /// After everything that counts up to this moment, microseconds since 1970, as far as it is recorded by now.
+    Effective(i64),
+}
+
+/// An account's balance at some time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BalanceAt {
+    /// What the account holds.
+    pub asset: AssetId,
+    /// Credits less debits, in minor units; zero before the first entry.
+    pub balance: i64,
+    /// Up to which seq the journal was looked at: for [`At::Effective`] the head, else where the time lies.
+    pub seq: i64,
+}
+
+/// An account's standing after one of its rows; all zero before the first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Standing {
+    pub(super) balance: i64,
+    pub(super) held: i64,
+    pub(super) version: i64,
+}
+
+/// Balances of these accounts, in no order; those that do not exist are left out. What has expired counts as expired,
+/// whoever wrote it down or will.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn balances(
+    conn: &mut PgConnection,
+    history: &History,
+    journal: JournalId,
+    accounts: &[Uuid],
+) -> Result<Vec<Balance>, StoreError> {
+    let mut found = accounts_of(conn, journal, accounts)?;
+    let ids: Vec<i64> = found.iter().map(|balance| balance.account.0).collect();
+    let Some(edge) = ranges::edge(conn, journal)? else { return Ok(found) };
+    let standings = standings(conn, history, journal, edge, &ids, edge.head)?;
+    for (balance, Standing { balance: minor, held, version }) in found.iter_mut().zip(standings) {
+        (balance.balance, balance.held, balance.version) = (minor, held, version);
+    }
+    dues::count(conn, journal, &mut found)?;
+    Ok(found)
+}
+
+/// One account's balance at some time. What is not over yet is told as of the head, and may still change.
+///
+/// # Errors
+/// [`ReadError`]: an account that is not there is an error, one that had no entry by then stands at zero.
+pub fn balance_at(
+    conn: &mut PgConnection,
+    history: &History,
+    journal: JournalId,
+    account: Uuid,
+    at: At,
+) -> Result<BalanceAt, ReadError> {
+    let unknown = || ReadError::UnknownAccount(account);
+    let account = accounts_of(conn, journal, &[account])?.into_iter().next().ok_or_else(unknown)?;
+    let (seq, balances) = balances_at(conn, history, journal, &[account.account.0], at)?;
+    let balance = balances.first().copied().ok_or_else(unknown)?;
+    Ok(BalanceAt { asset: account.asset, balance, seq })
+}
+
+/// Balances of accounts at some time, in their order, and the seq that was looked up to.
+pub(super) fn balances_at(
+    conn: &mut PgConnection,
+    history: &History,
+    journal: JournalId,
+    ids: &[i64],
+    at: At,
+) -> Result<(i64, Vec<i64>), ReadError> {
+    let edge = ranges::edge(conn, journal)?.ok_or(ReadError::UnknownJournal(journal))?;
+    let seq = match at {
+        At::Now => edge.head,
+        At::Seq(seq) => seq.clamp(0, edge.head),
+        At::Recorded(us) => seq_at(conn, journal, us)?.min(edge.head),
+        At::Effective(us) => return dated::balances_at(conn, history, journal, ids, us),
+    };
+    let standings = standings(conn, history, journal, edge, ids, seq)?;
+    Ok((seq, standings.into_iter().map(|standing| standing.balance).collect()))
+}
+
+/// The last seq recorded up to this moment, microseconds since 1970; zero before the first.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn seq_at(conn: &mut PgConnection, journal: JournalId, recorded_us: i64) -> Result<i64, StoreError> {
+    const TEXT: &str = "SELECT last_seq FROM journal.batch WHERE journal = ? AND recorded_us <= ? \
+        ORDER BY recorded_us DESC, last_seq DESC LIMIT 1";
+    let args = [Arg::Int(journal.0), Arg::Int(recorded_us)];
+    let rows = statement::<(BigInt,)>(TEXT, &args).load::<(i64,)>(conn)?;
+    Ok(rows.first().map_or(0, |(seq,)| *seq))
+}
+
+/// Accounts by public id, not yet with their standing.
+pub(super) fn accounts_of(
+    conn: &mut PgConnection,
+    journal: JournalId,
+    ids: &[Uuid],
+) -> Result<Vec<Balance>, StoreError> {
+    const TEXT: &str = "SELECT a.id, a.public_id, a.asset, a.floor, a.debits_frozen \
+        FROM unnest(?) AS q(public_id) CROSS JOIN LATERAL \
+        (SELECT * FROM journal.account WHERE journal = ? AND public_id = q.public_id LIMIT 1) a";
+    type Row = (BigInt, SqlUuid, Integer, Nullable<BigInt>, Bool);
+    type Values = (i64, Uuid, i32, Option<i64>, bool);
+    let rows = statement::<Row>(TEXT, &[Arg::Uuids(ids), Arg::Int(journal.0)]).load::<Values>(conn)?;
+    let read = |(id, public_id, asset, floor, debits_frozen): Values| {
+        let (account, asset) = (AccountId(id), AssetId(asset));
+        Balance { account, public_id, asset, balance: 0, held: 0, version: 0, pending: 0, floor, debits_frozen }
+    };
+    Ok(rows.into_iter().map(read).collect())
+}
+
+/// How accounts stood after the record of `at`, which is not past the edge's head, in their order: as the newest row left
+/// them that is not later.
+pub(super) fn standings(
+    conn: &mut PgConnection,
+    history: &History,
+    journal: JournalId,
+    edge: Edge,
+    ids: &[i64],
+    at: i64,
+) -> Result<Vec<Standing>, StoreError> {
+    const TEXT: &str = "SELECT q.place, CASE WHEN debit = q.id THEN debit_balance ELSE credit_balance END, \
+        CASE WHEN debit = q.id THEN debit_held ELSE credit_held END, \
+        CASE WHEN debit = q.id THEN debit_version ELSE credit_version END \
+        FROM unnest(?, ?, ?, ?) AS q(place, id, seq, leg) CROSS JOIN LATERAL (SELECT * FROM journal.transfer \
+        WHERE journal = ? AND seq BETWEEN ? AND ? AND seq = q.seq AND leg = q.leg LIMIT 1) t";
+    let newest = places::newest(conn, history, journal, edge, ids, at)?;
+    let mut all = vec![Standing::default(); ids.len()];
+    let found: Vec<_> = (0_i64..).zip(ids).zip(newest).filter_map(|(asked, place)| Some((asked, place?))).collect();
+    let (numbers, ids): (Vec<i64>, Vec<i64>) = found.iter().map(|((number, id), _)| (*number, **id)).unzip();
+    let (seqs, legs): (Vec<i64>, Vec<i32>) = found.iter().map(|(_, place)| (place.seq, place.leg)).unzip();
+    let (Some(first), Some(last)) = (seqs.iter().min(), seqs.iter().max()) else { return Ok(all) };
+    let asked = [Arg::Ints(&numbers), Arg::Ints(&ids), Arg::Ints(&seqs), Arg::Int4s(&legs)];
+    let args: Vec<_> = asked.into_iter().chain([Arg::Int(journal.0), Arg::Int(*first), Arg::Int(*last)]).collect();
+    type Row = (BigInt, BigInt, BigInt, BigInt);
+    for (number, balance, held, version) in statement::<Row>(TEXT, &args).load::<(i64, i64, i64, i64)>(conn)? {
+        if let Some(standing) = usize::try_from(number).ok().and_then(|number| all.get_mut(number)) {
+            *standing = Standing { balance, held, version };
+        }
+    }
+    Ok(all)
+}

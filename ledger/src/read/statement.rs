@@ -1,0 +1,202 @@
+//! Statements: an account's entries, newest first, and what it opened and closed with.
+
+use diesel::sql_types::{BigInt, Binary, Integer, Uuid as SqlUuid};
+use diesel::{PgConnection, RunQueryDsl};
+use uuid::Uuid;
+
+use super::standing::{accounts_of, standings};
+use super::{ReadError, places, seq_at};
+use crate::bind::{Arg, statement as sql};
+use crate::history::{History, Place};
+use crate::store::StoreError;
+use crate::store::ranges::{self, Edge};
+use crate::{AccountId, AssetId, JournalId};
+
+/// One line of an account's statement: a posting, seen from this account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The record it belongs to.
+    pub seq: i64,
+    /// The transfer inside it.
+    pub leg: i32,
+    /// The transaction's public id.
+    pub transaction: Uuid,
+    /// Plus what came, minus what went.
+    pub change: i64,
+    /// Balance after.
+    pub balance: i64,
+    /// This account's row number.
+    pub version: i64,
+    /// The other account.
+    pub other: Uuid,
+    /// When it was recorded, microseconds since 1970.
+    pub recorded_us: i64,
+    /// When it counts.
+    pub effective_us: i64,
+    /// The record's metadata.
+    pub meta: Vec<u8>,
+}
+
+impl Entry {
+    /// Where it is: what comes before is the next page.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        Place { seq: self.seq, leg: self.leg }
+    }
+}
+
+/// A stretch of the journal by recorded time: every record after `after`, up to `upto`. Once made it never changes, so
+/// all pages of a statement are of one window while writes go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// The last seq before it.
+    pub after: i64,
+    /// Its last seq.
+    pub upto: i64,
+}
+
+/// A page of a statement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Statement {
+    /// What the account holds.
+    pub asset: AssetId,
+    /// Its balance before the window.
+    pub opening: i64,
+    /// Its balance at the window's end: opening and the changes of all pages add up to it.
+    pub closing: i64,
+    /// Of the window, newest first.
+    pub entries: Vec<Entry>,
+    /// There are older ones: ask before the last one's place.
+    pub has_more: bool,
+}
+
+/// What was recorded from `from_us` on and before `until_us`, microseconds since 1970; up to now without the latter.
+///
+/// # Errors
+/// [`ReadError`].
+pub fn window(
+    conn: &mut PgConnection,
+    journal: JournalId,
+    from_us: i64,
+    until_us: Option<i64>,
+) -> Result<Window, ReadError> {
+    let head = ranges::edge(conn, journal)?.ok_or(ReadError::UnknownJournal(journal))?.head;
+    let before = |conn: &mut PgConnection, us: i64| seq_at(conn, journal, us.saturating_sub(1));
+    let upto = until_us.map_or(Ok(head), |us| before(conn, us))?.min(head);
+    Ok(Window { after: before(conn, from_us)?.min(upto), upto })
+}
+
+/// A page of an account's statement: at most `limit` entries of the window, those before a place if one is given.
+///
+/// # Errors
+/// [`ReadError`].
+pub fn statement(
+    conn: &mut PgConnection,
+    history: &History,
+    journal: JournalId,
+    account: Uuid,
+    window: Window,
+    before: Option<Place>,
+    limit: usize,
+) -> Result<Statement, ReadError> {
+    let unknown = || ReadError::UnknownAccount(account);
+    let account = accounts_of(conn, journal, &[account])?.into_iter().next().ok_or_else(unknown)?;
+    let edge = ranges::edge(conn, journal)?.ok_or(ReadError::UnknownJournal(journal))?;
+    let (upto, id) = (window.upto.min(edge.head), account.account);
+    let mut balance_at = |at: i64| -> Result<i64, ReadError> {
+        let standing = standings(conn, history, journal, edge, &[id.0], at)?;
+        Ok(standing.first().map_or(0, |standing| standing.balance))
+    };
+    let (opening, closing) = (balance_at(window.after.min(upto))?, balance_at(upto)?);
+    let end = Place { seq: upto.saturating_add(1), leg: 0 };
+    let before = before.map_or(end, |before| before.min(end));
+    let stretch = Stretch { after: window.after, before };
+    let mut entries = entries(conn, history, journal, edge, id, stretch, limit.saturating_add(1))?;
+    let has_more = entries.len() > limit;
+    entries.truncate(limit);
+    Ok(Statement { asset: account.asset, opening, closing, entries, has_more })
+}
+
+/// The newest `limit` entries of an account before a place (none: from the newest on), newest first.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn statement_of(
+    conn: &mut PgConnection,
+    history: &History,
+    journal: JournalId,
+    account: AccountId,
+    before: Option<Place>,
+    limit: usize,
+) -> Result<Vec<Entry>, StoreError> {
+    let Some(edge) = ranges::edge(conn, journal)? else { return Ok(Vec::new()) };
+    let end = Place { seq: edge.head.saturating_add(1), leg: 0 };
+    let stretch = Stretch { after: 0, before: before.map_or(end, |before| before.min(end)) };
+    entries(conn, history, journal, edge, account, stretch, limit)
+}
+
+/// Rows after a seq and before a place.
+#[derive(Debug, Clone, Copy)]
+struct Stretch {
+    after: i64,
+    before: Place,
+}
+
+/// The newest entries of a stretch. Rows that leave the balance as it was (a hold set aside or given back) are no entries.
+fn entries(
+    conn: &mut PgConnection,
+    history: &History,
+    journal: JournalId,
+    edge: Edge,
+    account: AccountId,
+    mut stretch: Stretch,
+    limit: usize,
+) -> Result<Vec<Entry>, StoreError> {
+    let mut entries: Vec<Entry> = Vec::new();
+    loop {
+        let wanted = limit.saturating_sub(entries.len());
+        let rows = rows(conn, history, journal, edge, account, stretch, wanted)?;
+        let (count, last) = (rows.len(), rows.last().map(Entry::place));
+        entries.extend(rows.into_iter().filter(|row| row.change != 0));
+        match last {
+            Some(last) if count == wanted && entries.len() < limit => stretch.before = last,
+            _ => return Ok(entries),
+        }
+    }
+}
+
+/// The newest rows of a stretch.
+fn rows(
+    conn: &mut PgConnection,
+    history: &History,
+    journal: JournalId,
+    edge: Edge,
+    account: AccountId,
+    Stretch { after, before }: Stretch,
+    limit: usize,
+) -> Result<Vec<Entry>, StoreError> {
+    const TEXT: &str = "SELECT t.seq, t.leg, r.id, CASE WHEN t.kind NOT IN (1, 3) THEN 0 WHEN t.debit = ? THEN -t.amount ELSE t.amount END, \
+        CASE WHEN t.debit = ? THEN t.debit_balance ELSE t.credit_balance END, \
+        CASE WHEN t.debit = ? THEN t.debit_version ELSE t.credit_version END, \
+        o.public_id, r.recorded_us, r.effective_us, r.meta \
+        FROM unnest(?, ?) AS q(seq, leg) CROSS JOIN LATERAL (SELECT * FROM journal.transfer \
+            WHERE journal = ? AND seq BETWEEN ? AND ? AND seq = q.seq AND leg = q.leg LIMIT 1) t \
+        CROSS JOIN LATERAL (SELECT * FROM journal.record WHERE journal = ? AND seq = t.seq LIMIT 1) r \
+        CROSS JOIN LATERAL (SELECT public_id FROM journal.account WHERE journal = ? \
+            AND id = CASE WHEN t.debit = ? THEN t.credit ELSE t.debit END LIMIT 1) o \
+        ORDER BY t.seq DESC, t.leg DESC";
+    let places = places::before(conn, history, journal, edge, account.0, (after, before), limit)?;
+    let (seqs, legs): (Vec<i64>, Vec<i32>) = places.iter().map(|place| (place.seq, place.leg)).unzip();
+    let (Some(last), Some(first)) = (seqs.first(), seqs.last()) else { return Ok(Vec::new()) };
+    let (number, id) = (Arg::Int(journal.0), Arg::Int(account.0));
+    let between = [number, Arg::Int(*first), Arg::Int(*last)];
+    let asked = [id, id, id, Arg::Ints(&seqs), Arg::Int4s(&legs)];
+    let args: Vec<_> = asked.into_iter().chain(between).chain([number, number, id]).collect();
+    type Row = (BigInt, Integer, SqlUuid, BigInt, BigInt, BigInt, SqlUuid, BigInt, BigInt, Binary);
+    type Values = (i64, i32, Uuid, i64, i64, i64, Uuid, i64, i64, Vec<u8>);
+    let rows = sql::<Row>(TEXT, &args).load::<Values>(conn)?;
+    let read = |(seq, leg, transaction, change, balance, version, other, recorded_us, effective_us, meta): Values| {
+        Entry { seq, leg, transaction, change, balance, version, other, recorded_us, effective_us, meta }
+    };
+    Ok(rows.into_iter().map(read).collect())
+}
