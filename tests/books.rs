@@ -593,3 +593,84 @@ async fn a_stream_ends_with_a_word_when_the_node_stops() {
         "{text}"
     );
 }
+
+#[tokio::test]
+async fn holds_refunds_and_lots_over_http_say_what_they_build_on() {
+    let desk = Desk::open().await;
+    let (wallet, shop) = (desk.wallet(100).await, desk.wallet(0).await);
+    let with = |mut leg: Value, more: Value| {
+        leg.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        leg
+    };
+    let post = async |leg: Value| desk.api.post(POST, &json!({"transfers": [leg]})).await;
+    let held = post(with(leg(wallet, shop, 60), json!({"how": "hold"}))).await.expect(201);
+    let of = json!({"seq": held["seq"], "leg": 0});
+    let account = desk.api.get(&format!("/v1/ledger/accounts/{wallet}")).await.expect(200);
+    assert_eq!((&account["held"], &account["available"]), (&json!("60"), &json!("40")));
+    let capture = post(with(leg(wallet, shop, 25), json!({"how": "capture", "of": of}))).await.expect(201);
+    assert_eq!((&capture["transfers"][0]["kind"], &capture["transfers"][0]["of"]), (&json!("capture"), &of));
+    let void = json!({"debit": wallet, "credit": shop, "asset": "EUR", "how": "void", "of": of});
+    post(void.clone()).await.expect(201);
+    assert_eq!(post(void).await.code(), "hold-ended");
+    let captured = json!({"seq": capture["seq"], "leg": 0});
+    post(with(leg(shop, wallet, 20), json!({"how": "refund", "of": captured}))).await.expect(201);
+    assert_eq!(
+        post(with(leg(shop, wallet, 6), json!({"how": "refund", "of": captured}))).await.code(),
+        "refund-exceeded"
+    );
+    assert_eq!((desk.balance(wallet).await, desk.balance(shop).await), (95, 5));
+    // A member that says nothing there is a mistake, and costs nothing.
+    let stray = desk.refused(with(leg(wallet, shop, 1), json!({"of": of}))).await;
+    assert_eq!((stray.0, stray.2.as_str()), (422, "/transfers/0/of"));
+
+    let breakage = desk.account("EUR", json!({})).await;
+    let lots = json!({"floor": "0", "keeps": {"lots": {"breakage": breakage, "grace_seconds": 60}}});
+    let club = desk.account("EUR", lots).await;
+    let dates = json!({"lot": {"expires_at": "2999-01-01T00:00:00Z"}});
+    let earned = post(with(leg(desk.source, club, 7), dates)).await.expect(201);
+    assert_eq!(earned["transfers"][0]["credit_lots"][0]["expires_at"], "2999-01-01T00:00:00Z");
+    let change = format!("/v1/ledger/accounts/{club}/changes");
+    assert_eq!(desk.api.post(&change, &json!({"closed": true})).await.code(), "account-not-empty");
+    post(leg(club, shop, 7)).await.expect(201);
+    let closed = desk.api.post(&change, &json!({"closed": true})).await.expect(201);
+    assert_eq!((&closed["type"], &closed["change"]), (&json!("changed"), &json!({"closed": true})));
+    assert_eq!(post(leg(shop, club, 1)).await.code(), "account-closed");
+    desk.app.world.assert_whole();
+}
+
+#[tokio::test]
+async fn case_71_73_balances_and_statements_of_the_past_over_http() {
+    let desk = Desk::open().await;
+    let (wallet, shop) = (desk.wallet(100).await, desk.wallet(0).await);
+    let before = desk.head().await;
+    let old = json!({"transfers": [leg(wallet, shop, 30)], "effective_at": "2020-01-01T00:00:00Z"});
+    desk.api.post(POST, &old).await.expect(201);
+    desk.api.post(POST, &json!({"transfers": [leg(wallet, shop, 5)]})).await.expect(201);
+    let at = async |query: &str| {
+        let told = desk.api.get(&format!("/v1/ledger/accounts/{shop}/balance{query}")).await.expect(200);
+        told["balance"]["amount"].as_str().unwrap().parse::<i64>().unwrap()
+    };
+    assert_eq!((at("").await, at(&format!("?seq={before}")).await), (35, 0));
+    assert_eq!(at("?effective_at=2021-01-01T00:00:00Z").await, 30);
+    assert_eq!(at("?recorded_at=2021-01-01T00:00:00Z").await, 0, "before its first entry");
+    let nobody = format!("/v1/ledger/accounts/{}/balance", fresh_key());
+    assert_eq!(desk.api.get(&nobody).await.status, 404);
+    let both = format!("/v1/ledger/accounts/{shop}/balance?seq=1&recorded_at=2021-01-01T00:00:00Z");
+    assert_eq!(desk.api.get(&both).await.status, 422);
+
+    // Page by page, while writes go on, the changes lead from the opening balance to the closing one.
+    let statement = format!("/v1/ledger/accounts/{shop}/statement?limit=1");
+    let first = desk.api.get(&statement).await.expect(200);
+    desk.api.post(POST, &json!({"transfers": [leg(wallet, shop, 1)]})).await.expect(201);
+    let next = first["entries"]["next_cursor"].as_str().unwrap();
+    let second = desk.api.get(&format!("{statement}&cursor={next}")).await.expect(200);
+    let amount = |value: &Value| value["amount"].as_str().unwrap().parse::<i64>().unwrap();
+    let change = |page: &Value| amount(&page["entries"]["items"][0]["change"]);
+    assert_eq!((amount(&first["opening"]), amount(&first["closing"])), (0, 35));
+    assert_eq!(amount(&second["closing"]), 35);
+    assert_eq!((change(&first) + change(&second), &second["entries"]["has_more"]), (35, &json!(false)));
+
+    let trial = desk.api.get("/v1/ledger/trial-balance?effective_at=2021-01-01T00:00:00Z").await.expect(200);
+    assert!(trial["assets"].as_array().unwrap().iter().all(|asset| asset["balanced"] == json!(true)), "{trial}");
+    desk.app.world.assert_whole();
+}

@@ -1,7 +1,7 @@
 //! The effective axis: balances at a date by when rows count, not by when they were recorded.
 //!
 //! Most rows count when they are recorded, and for those the recorded axis is the answer. A follower keeps only the
-//! others, the *dated* ones: each with the sum of its account's so far, and per account and day their net (ADR 7). So the
+//! others, the *dated* ones: each with the sum of its account's so far, and per account and day their net (ADR 8). So the
 //! balance at an effective time is the recorded one at that time, less what was dated among it, plus what is dated up to
 //! that time whenever it was recorded: the days before, the day's rows, and what the follower has not read yet.
 

@@ -1,4 +1,4 @@
-//! Ranges of transfers: what is to be made ahead and closed behind, and how far the history is indexed (ADR 7).
+//! Ranges of transfers: what is to be made ahead and closed behind, and how far the history is indexed (ADR 8).
 //!
 //! DDL is the owner's. What the app role may ask for are two functions of the database that decide by the rows alone.
 

@@ -1,4 +1,4 @@
-//! Places: where each account's rows are in closed ranges, which balances of the past are read by (ADR 7).
+//! Places: where each account's rows are in closed ranges, which balances of the past are read by (ADR 8).
 //!
 //! Those written down for a range must be the places of its rows, all of them, in order, and nothing else: where one is
 //! missing or another is put in, an older balance would be told in its place. What was written down is compared by a hash of

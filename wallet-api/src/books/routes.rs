@@ -1,5 +1,6 @@
 //! The books over HTTP: accounts, assets, totals. In [`transactions`] what is posted, in [`records`] what is followed.
 
+mod dates;
 mod records;
 mod transactions;
 
@@ -29,6 +30,7 @@ pub(super) fn routes(config: &mut ServiceConfig) {
     config.service(define_asset).service(list_assets).service(open_account).service(list_accounts);
     config.service(change_account);
     config.service(get_account).service(list_entries).service(get_totals);
+    dates::routes(config);
     records::routes(config);
 }
 
@@ -317,7 +319,12 @@ async fn list_entries(
         .await?;
     let page = Page::cut(entries, limit, |entry| cursor_at(entry.place()).encode(&tenant.secret, &listing));
     let code = assets.code(asset);
-    let items = page.items.into_iter().map(|entry| LedgerEntry {
+    let items: Vec<LedgerEntry> = page.items.into_iter().map(|entry| entry_body(entry, code)).collect();
+    Ok(HttpResponse::Ok().json(Page { items, next_cursor: page.next_cursor, has_more: page.has_more }))
+}
+
+fn entry_body(entry: ledger::read::Entry, code: &str) -> LedgerEntry {
+    LedgerEntry {
         seq: entry.seq,
         leg: entry.leg,
         transaction: entry.transaction,
@@ -328,9 +335,7 @@ async fn list_entries(
         recorded_at: moment(entry.recorded_us),
         effective_at: moment(entry.effective_us),
         meta: meta(&entry.meta),
-    });
-    let items: Vec<LedgerEntry> = items.collect();
-    Ok(HttpResponse::Ok().json(Page { items, next_cursor: page.next_cursor, has_more: page.has_more }))
+    }
 }
 
 /// Where the page before ended. We wrote it from a row's own leg: it fits.
