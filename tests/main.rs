@@ -23,6 +23,7 @@ mod limits;
 mod link;
 mod money;
 mod nodes;
+mod numbered;
 mod observe;
 mod openapi;
 mod plans;
