@@ -10,7 +10,12 @@ use crate::{JournalId, probe};
 
 /// Takes off what has expired by the journal's clock, and tells what cannot be spent yet.
 pub(super) fn count(conn: &mut PgConnection, journal: JournalId, balances: &mut [Balance]) -> Result<(), StoreError> {
-    let ids: Vec<i64> = balances.iter().map(|balance| balance.account.0).collect();
+    // Nothing falls due on any other account.
+    let may_be_due = balances.iter().filter(|balance| balance.held != 0 || balance.keeps);
+    let ids: Vec<i64> = may_be_due.map(|balance| balance.account.0).collect();
+    if ids.is_empty() {
+        return Ok(());
+    }
     let Some(now_us) = now_us(conn, journal)? else { return Ok(()) };
     for (id, pending) in store::found::pending(conn, journal, &ids, now_us)? {
         balances.iter_mut().filter(|one| one.account == id).for_each(|one| one.pending = pending);

@@ -28,6 +28,8 @@ pub struct Balance {
     pub version: i64,
     /// Earned, and not to be spent yet.
     pub pending: i64,
+    /// It keeps lots or a quota.
+    pub keeps: bool,
     /// Its floor, if any.
     pub floor: Option<i64>,
     /// True when no debit passes.
@@ -151,15 +153,15 @@ pub(super) fn accounts_of(
     journal: JournalId,
     ids: &[Uuid],
 ) -> Result<Vec<Balance>, StoreError> {
-    const TEXT: &str = "SELECT a.id, a.public_id, a.asset, a.floor, a.debits_frozen \
+    const TEXT: &str = "SELECT a.id, a.public_id, a.asset, a.nature <> 0, a.floor, a.debits_frozen \
         FROM unnest(?) AS q(public_id) CROSS JOIN LATERAL \
         (SELECT * FROM journal.account WHERE journal = ? AND public_id = q.public_id LIMIT 1) a";
-    type Row = (BigInt, SqlUuid, Integer, Nullable<BigInt>, Bool);
-    type Values = (i64, Uuid, i32, Option<i64>, bool);
+    type Row = (BigInt, SqlUuid, Integer, Bool, Nullable<BigInt>, Bool);
+    type Values = (i64, Uuid, i32, bool, Option<i64>, bool);
     let rows = statement::<Row>(TEXT, &[Arg::Uuids(ids), Arg::Int(journal.0)]).load::<Values>(conn)?;
-    let read = |(id, public_id, asset, floor, debits_frozen): Values| {
+    let read = |(id, public_id, asset, keeps, floor, debits_frozen): Values| {
         let (account, asset) = (AccountId(id), AssetId(asset));
-        Balance { account, public_id, asset, balance: 0, held: 0, version: 0, pending: 0, floor, debits_frozen }
+        Balance { account, public_id, asset, balance: 0, held: 0, version: 0, pending: 0, keeps, floor, debits_frozen }
     };
     Ok(rows.into_iter().map(read).collect())
 }

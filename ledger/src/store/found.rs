@@ -146,6 +146,28 @@ pub(crate) fn pending(
     Ok(rows.into_iter().map(|(id, pending)| (AccountId(id), pending)).collect())
 }
 
+/// A journal with something due, where it stands, and its time.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct DueJournal {
+    pub(crate) journal: JournalId,
+    pub(crate) seq: i64,
+    pub(crate) now_us: i64,
+}
+
+/// The journals in which a hold or a lot has expired: one question, however many journals there are. `now_us` is the
+/// database's time.
+pub(crate) fn due_journals(conn: &mut PgConnection, now_us: i64) -> Result<Vec<DueJournal>, StoreError> {
+    const TEXT: &str = "SELECT h.journal, h.seq, h.now_us FROM \
+        (SELECT journal, seq, greatest(last_us, clock_offset_us + ?) AS now_us FROM journal.head) h \
+        WHERE EXISTS (SELECT FROM journal.hold o \
+            WHERE o.journal = h.journal AND o.remaining > 0 AND o.expires_us <= h.now_us) \
+        OR EXISTS (SELECT FROM journal.lot l \
+            WHERE l.journal = h.journal AND l.remaining > l.held AND l.expires_us <= h.now_us)";
+    let rows = statement::<(BigInt, BigInt, BigInt)>(TEXT, &[Arg::Int(now_us)]).load::<(i64, i64, i64)>(conn)?;
+    let read = |(journal, seq, now_us)| DueJournal { journal: JournalId(journal), seq, now_us };
+    Ok(rows.into_iter().map(read).collect())
+}
+
 /// Some accounts on which a hold or a lot has expired by then, the earliest first.
 pub(crate) fn due_accounts(conn: &mut PgConnection, journal: JournalId, now_us: i64) -> Result<Vec<Uuid>, StoreError> {
     const TEXT: &str = "SELECT a.public_id FROM (SELECT id, min(due_us) AS due_us FROM ( \

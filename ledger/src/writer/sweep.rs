@@ -16,8 +16,9 @@ use super::Inner;
 use super::queue::Ticket;
 use super::slots::{self, Slot};
 use super::term::Term;
-use crate::store::{self, StoreError, found};
-use crate::{Command, JournalId, Key, Request, Scope};
+use crate::store::StoreError;
+use crate::store::found::{self, DueJournal};
+use crate::{Command, Key, Request, Scope};
 
 /// Whose keys these are.
 const SWEEPER: Scope = Scope(i64::MIN);
@@ -27,21 +28,20 @@ const TURN: Duration = Duration::from_secs(2);
 /// Asks for what is due in the journals of a slot.
 pub(super) fn sweep(inner: &Inner, slot: &Slot, term: &Term, conn: &mut PgConnection) -> Result<(), StoreError> {
     let slots = inner.slots.all().len();
-    for journal in store::journals(conn)? {
-        let ours = slots::number(journal, slots) == usize::try_from(slot.number).ok();
+    for due in found::due_journals(conn, term.now_us())? {
+        let ours = slots::number(due.journal, slots) == usize::try_from(slot.number).ok();
         if ours && !term.has_ended() {
-            sweep_journal(term, conn, journal)?;
+            sweep_journal(term, conn, due)?;
         }
     }
     Ok(())
 }
 
-fn sweep_journal(term: &Term, conn: &mut PgConnection, journal: JournalId) -> Result<(), StoreError> {
-    let Some(head) = store::head(conn, journal)? else { return Ok(()) };
-    let now_us = term.now_us().saturating_add(head.clock_offset_us).max(head.last_us);
+fn sweep_journal(term: &Term, conn: &mut PgConnection, due: DueJournal) -> Result<(), StoreError> {
+    let DueJournal { journal, seq, now_us } = due;
     for account in found::due_accounts(conn, journal, now_us)? {
         let (reply, _) = oneshot::channel();
-        let key = Key { scope: SWEEPER, key: key_of(account, head.seq), fingerprint: Uuid::nil() };
+        let key = Key { scope: SWEEPER, key: key_of(account, seq), fingerprint: Uuid::nil() };
         let (command, effective_us) = (Command::Sweep { account }, None);
         let request = Request { journal, key, command, effective_us, meta: b"{}".to_vec(), companions: Vec::new() };
         let Some(deadline) = Instant::now().checked_add(TURN) else { return Ok(()) };
