@@ -10,11 +10,14 @@ use tessera_tests::{Dice, Ground, HEALED, Point, Scene, eventually_async, run_sq
 /// A node's lease ends by itself three seconds after its death; tests that kill many cannot wait for each.
 const LEASE_ENDS: &str = "UPDATE journal.lease SET expires_at = clock_timestamp()";
 
+/// Batches of two or more go through the pipe, as they would with hundreds of callers.
+const PIPED: (&str, &str) = ("TESSERA_STOP_PIPE_FROM", "2");
+
 /// F1: the only node is killed at random instants, and started again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f01_a_node_killed_at_any_instant_comes_back_and_nothing_is_lost() {
     let mut dice = Dice::thrown("f01");
-    let mut scene = Scene::start(Ground::durable().database(), 1, &[]).await;
+    let mut scene = Scene::start(Ground::durable().database(), 1, &[PIPED]).await;
     let mut worst = Duration::ZERO;
     for round in 0..3 {
         let under_way = scene.load().await.broken_off();
@@ -35,21 +38,28 @@ async fn f01_a_node_killed_at_any_instant_comes_back_and_nothing_is_lost() {
 /// F2: a node is killed at each named point, several times each: what the point says has happened, has, and no more.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f02_a_node_killed_at_any_point_of_a_commit_leaves_all_of_it_or_nothing() {
-    kill_at_every_point(2).await;
+    kill_at_every_point(2, &Point::ALL, &[]).await;
+}
+
+/// The same of batches of which one is written while the other is committed: what is laid and not landed never was.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f02_a_node_killed_with_a_batch_behind_another_leaves_each_of_them_whole_or_not_at_all() {
+    kill_at_every_point(2, &Point::PIPED, &[PIPED]).await;
 }
 
 /// The same, as often as the fault matrix asks for.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "long: make rounds"]
 async fn f02_ten_times_at_every_point() {
-    kill_at_every_point(10).await;
+    kill_at_every_point(10, &Point::ALL, &[]).await;
+    kill_at_every_point(10, &Point::PIPED, &[PIPED]).await;
 }
 
-async fn kill_at_every_point(times: u64) {
+async fn kill_at_every_point(times: u64, points: &[Point], environment: &[(&str, &str)]) {
     let mut dice = Dice::thrown("f02");
-    let mut scene = Scene::start(Ground::durable().database(), 1, &[]).await;
+    let mut scene = Scene::start(Ground::durable().database(), 1, environment).await;
     let mut failed = 0;
-    for point in Point::ALL {
+    for point in points.iter().copied() {
         for _ in 0..times {
             scene.load().await;
             if matches!(point, Point::TakeoverUncommitted | Point::TakeoverCommitted) {
@@ -66,12 +76,13 @@ async fn kill_at_every_point(times: u64) {
     }
     let tally = scene.assert_laws().await;
     assert!(tally.broken_off() >= times, "nothing was under way");
-    eprintln!("f02: {} points, {times} times each, {} calls broken off", Point::ALL.len(), tally.broken_off());
+    eprintln!("f02: {} points, {times} times each, {} calls broken off", points.len(), tally.broken_off());
 }
 
 /// Kills the node where it comes to this point next, or a few times later.
 async fn kill_at(scene: &mut Scene<'_>, point: Point, dice: &mut Dice) {
     let mut hit = scene.part(0);
+    eprintln!("f02: {point:?}");
     hit.proxy.kill_at(point, u32::try_from(dice.below(6)).unwrap());
     let status = hit.node.wait_until_ended();
     assert_eq!(hit.proxy.struck(point), 1, "{point:?}: {status}: {}", hit.node.log());
@@ -91,7 +102,7 @@ async fn kill_taking_over(scene: &mut Scene<'_>, point: Point) {
 /// F34: the writer panics with a decided batch in its hands, again and again. Its state is rebuilt each time, from rows.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f34_a_writer_that_panics_is_rebuilt_from_what_is_written() {
-    let panics = [("TESSERA_STOP_BY_PANIC_EVERY", "60")];
+    let panics = [("TESSERA_STOP_BY_PANIC_EVERY", "60"), PIPED];
     let mut scene = Scene::start(Ground::fast().database(), 1, &panics).await;
     let terms =
         async |scene: &Scene<'_>| Some(scene.said(0).await?["terms"].as_u64().unwrap()).filter(|terms| *terms > 3);

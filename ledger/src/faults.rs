@@ -26,3 +26,9 @@ fn panic_now_and_then() {
         std::panic::resume_unwind(Box::new("on purpose"));
     }
 }
+
+/// From how many requests on a batch goes through the pipe, if the environment variable `TESSERA_STOP_PIPE_FROM` says: tests have
+/// fewer callers than it takes.
+pub(crate) fn pipe_from() -> Option<usize> {
+    std::env::var("TESSERA_STOP_PIPE_FROM").ok().and_then(|least| least.parse().ok())
+}

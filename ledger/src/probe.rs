@@ -33,6 +33,24 @@ pub(crate) fn probe(
     Ok(probe.found)
 }
 
+/// Whether these requests would have [`probe`] ask for more than accounts and claims.
+pub(crate) fn needs_rows<'a>(state: &State, requests: impl Iterator<Item = &'a Request>, now_us: i64) -> bool {
+    let now_us = batch_time(state, now_us);
+    let plain = |id: Uuid| {
+        let account = state.account(id);
+        account.is_none_or(|account| account.next_due_us > now_us && !account.nature.keeps_lots())
+    };
+    requests.map(|request| &request.command).any(|command| {
+        let moves =
+            || command.transfers().all(|one| one.refers_to().is_none() && plain(one.debit) && plain(one.credit));
+        match command {
+            Command::Transact { .. } => !moves(),
+            Command::Open(_) | Command::MoveClock { .. } => false,
+            Command::Freeze { .. } | Command::Change { .. } | Command::Sweep { .. } | Command::Abandon => true,
+        }
+    })
+}
+
 /// Accounts, given as their newest rows left them, as they stand once what is due on them counts. `now_us` is the journal's
 /// time.
 pub(crate) fn count_dues(

@@ -33,6 +33,12 @@ pub enum Point {
     PostingCommitted,
     /// The node is told that the batch is committed, and maybe tells a client or two.
     PostingAnswered,
+    /// The rows of a batch are written beside the batch before it, and wait for their turn.
+    RowsLaid,
+    /// The head is moved past a batch's rows; the order to commit never arrives.
+    LandingUncommitted,
+    /// The batch behind another is committed; the node never learns.
+    LandingCommitted,
     /// A transaction is asked for that the server never sees.
     BeginUnsent,
     /// A transaction is open, and empty.
@@ -48,7 +54,10 @@ pub enum Point {
 }
 
 impl Point {
-    /// All of them.
+    /// Those of batches that go through the pipe, which takes many callers.
+    pub const PIPED: [Self; 3] = [Self::RowsLaid, Self::LandingUncommitted, Self::LandingCommitted];
+
+    /// All others.
     pub const ALL: [Self; 11] = [
         Self::PostingUnsent,
         Self::PostingBegun,
@@ -68,12 +77,15 @@ impl Point {
         match self {
             Self::PostingBegun
             | Self::PostingUncommitted
+            | Self::RowsLaid
+            | Self::LandingUncommitted
             | Self::Begun
             | Self::HooksUncommitted
             | Self::TakeoverUncommitted => true,
             Self::PostingUnsent
             | Self::PostingCommitted
             | Self::PostingAnswered
+            | Self::LandingCommitted
             | Self::BeginUnsent
             | Self::HooksCommitted
             | Self::TakeoverCommitted => false,
@@ -85,6 +97,8 @@ impl Point {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Purpose {
     Posting,
+    Laying,
+    Landing,
     Hooks,
     Takeover,
 }
@@ -94,6 +108,8 @@ impl Purpose {
         let has = |part| text.contains(part);
         match () {
             () if has("journal.post(") => Some(Self::Posting),
+            () if has("journal.rows(") => Some(Self::Laying),
+            () if has("journal.head(") => Some(Self::Landing),
             () if has("UPDATE journal.head SET epoch") => Some(Self::Takeover),
             // Quoted where diesel writes the text.
             () if has("hook_delivery") || has("hook_attempt") => Some(Self::Hooks),
@@ -134,6 +150,8 @@ struct Place {
     statements: HashMap<String, Purpose>,
     /// A batch's statement is bound.
     is_posting: bool,
+    /// A batch's rows are.
+    is_laying: bool,
     /// What the open transaction is for, as far as it has been seen.
     transaction: Option<Purpose>,
 }
@@ -155,12 +173,14 @@ impl Place {
                 let purpose = message.texts().nth(1).and_then(|name| self.statements.get(&name).copied());
                 self.transaction = purpose.or(self.transaction);
                 self.is_posting = purpose == Some(Purpose::Posting);
+                self.is_laying = purpose == Some(Purpose::Laying);
                 if self.is_posting { &[Point::PostingUnsent] } else { &[] }
             }
             b'E' if self.is_posting => &[Point::PostingBegun],
             b'S' if std::mem::take(&mut self.is_posting) => {
                 &[Point::PostingUncommitted, Point::PostingCommitted, Point::PostingAnswered]
             }
+            b'S' if std::mem::take(&mut self.is_laying) => &[Point::RowsLaid],
             b'Q' => self.see_simple(&message.texts().next().unwrap_or_default()),
             _ => &[],
         }
@@ -172,6 +192,7 @@ impl Place {
             return &[Point::BeginUnsent, Point::Begun];
         }
         match self.transaction {
+            Some(Purpose::Landing) if text == "COMMIT" => &[Point::LandingUncommitted, Point::LandingCommitted],
             Some(Purpose::Hooks) if text == "COMMIT" => &[Point::HooksUncommitted, Point::HooksCommitted],
             Some(Purpose::Takeover) if text == "COMMIT" => &[Point::TakeoverUncommitted, Point::TakeoverCommitted],
             _ => &[],
@@ -259,12 +280,18 @@ async fn swallow(mut client: UnixStream, mut server: UnixStream, shared: &Shared
 async fn strike(point: Point, message: &Message, client: &mut UnixStream, server: &mut UnixStream) -> Option<bool> {
     const FLUSH: &[u8] = b"H\0\0\0\x04";
     let (sent, until): (&[u8], u8) = match point {
-        Point::PostingUnsent | Point::BeginUnsent | Point::HooksUncommitted | Point::TakeoverUncommitted => (&[], 0),
+        Point::PostingUnsent
+        | Point::LandingUncommitted
+        | Point::BeginUnsent
+        | Point::HooksUncommitted
+        | Point::TakeoverUncommitted => (&[], 0),
         // The Bind went before; the Execute never goes.
         Point::PostingBegun => (FLUSH, b'2'),
         Point::PostingUncommitted => (FLUSH, b'C'),
         Point::PostingCommitted
         | Point::PostingAnswered
+        | Point::RowsLaid
+        | Point::LandingCommitted
         | Point::Begun
         | Point::HooksCommitted
         | Point::TakeoverCommitted => (&message.bytes, b'Z'),

@@ -1,5 +1,8 @@
 //! A batch as flat arrays, and the one call that commits it.
 
+use std::sync::LazyLock;
+
+use diesel::connection::SimpleConnection as _;
 use diesel::{PgConnection, QueryResult, RunQueryDsl};
 use uuid::Uuid;
 
@@ -191,24 +194,50 @@ impl CompanionRows {
     }
 }
 
-const POST: &str = "SELECT journal.post(?, ?, ?, ?, ?, ?, ?, ?, \
-    ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, \
-    ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, \
-    ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+// The functions with how many arguments each has. `journal.state` is for batches that change more than balances.
+static POST: LazyLock<String> = LazyLock::new(|| calls(&[("journal.post", 49)]));
+static POST_STATE: LazyLock<String> = LazyLock::new(|| calls(&[("journal.post", 49), ("journal.state", 42)]));
+static ROWS: LazyLock<String> = LazyLock::new(|| calls(&[("journal.rows", 45)]));
+static ROWS_STATE: LazyLock<String> = LazyLock::new(|| calls(&[("journal.rows", 45), ("journal.state", 42)]));
+static HEAD: LazyLock<String> = LazyLock::new(|| calls(&[("journal.head", 8)]));
 
-/// The same, of a batch that changes more than balances.
-const POST_STATE: &str = "SELECT journal.post(?, ?, ?, ?, ?, ?, ?, ?, \
-    ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, \
-    ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, \
-    ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?), \
-    journal.state(?, ?, ?, ?, ?, ?, ?, ?, ?, \
-    ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, \
-    ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+/// One statement that calls these functions, each with so many arguments.
+fn calls(functions: &[(&str, usize)]) -> String {
+    let call = |(name, count): &(&str, usize)| format!("{name}({})", vec!["?"; *count].join(", "));
+    format!("SELECT {}", functions.iter().map(call).collect::<Vec<_>>().join(", "))
+}
 
 /// Commits a batch: one statement, one round trip, one durable commit.
 pub(crate) fn post(conn: &mut PgConnection, commit: Commit<'_>, applied: &Applied, rows: &Rows) -> QueryResult<()> {
-    let Rows { key, claim, record, transfer, account, state, companion } = rows;
-    let mut args = vec![
+    let mut args = head_args(commit, applied);
+    rows.args(&mut args);
+    let text = rows.with_state(commit.journal, &mut args, &POST, &POST_STATE);
+    statement::<()>(text, &args).execute(conn).map(|_| ())
+}
+
+/// Opens a transaction and writes a batch's rows into it. They count once [`land`] has moved the head.
+pub(crate) fn lay(conn: &mut PgConnection, commit: Commit<'_>, applied: &Applied, rows: &Rows) -> QueryResult<()> {
+    conn.batch_execute("BEGIN")?;
+    let (journal, first, last) = (commit.journal.0, commit.first_seq, applied.seq);
+    let mut args = vec![Arg::Int(journal), Arg::Int(first), Arg::Int(last), Arg::Int(applied.last_us)];
+    rows.args(&mut args);
+    let text = rows.with_state(commit.journal, &mut args, &ROWS, &ROWS_STATE);
+    statement::<()>(text, &args).execute(conn).map(|_| ())
+}
+
+/// Moves the head past the rows that [`lay`] wrote on this session, and commits both.
+pub(crate) fn land(conn: &mut PgConnection, commit: Commit<'_>, applied: &Applied) -> QueryResult<()> {
+    statement::<()>(&HEAD, &head_args(commit, applied)).execute(conn)?;
+    conn.batch_execute("COMMIT")
+}
+
+/// Gives up what [`lay`] wrote. A session that is gone has given it up by itself.
+pub(crate) fn give_up(conn: &mut PgConnection) {
+    _ = conn.batch_execute("ROLLBACK");
+}
+
+fn head_args<'a>(commit: Commit<'a>, applied: &Applied) -> Vec<Arg<'a>> {
+    vec![
         Arg::Int(commit.journal.0),
         Arg::Int(commit.epoch),
         Arg::Int(commit.first_seq),
@@ -217,53 +246,72 @@ pub(crate) fn post(conn: &mut PgConnection, commit: Commit<'_>, applied: &Applie
         Arg::Int(applied.last_us),
         Arg::Int(applied.clock_offset_us),
         Arg::Bytes(commit.digest),
-        Arg::Ints(&key.scope),
-        Arg::Uuids(&key.key),
-        Arg::Uuids(&key.fingerprint),
-        Arg::Ints(&key.seq),
-        Arg::Uuids(&claim.0),
-        Arg::Ints(&claim.1),
-        Arg::Int4s(&record.kind),
-        Arg::Uuids(&record.id),
-        Arg::Ints(&record.effective_us),
-        Arg::ByteArrays(&record.body),
-        Arg::ByteArrays(&record.meta),
-        Arg::Ints(&transfer.seq),
-        Arg::Int4s(&transfer.leg),
-        Arg::Int4s(&transfer.kind),
-        Arg::Int4s(&transfer.asset),
-        Arg::Ints(&transfer.debit),
-        Arg::Ints(&transfer.credit),
-        Arg::Ints(&transfer.amount),
-        Arg::Ints(&transfer.debit_balance),
-        Arg::Ints(&transfer.debit_held),
-        Arg::Ints(&transfer.debit_version),
-        Arg::Ints(&transfer.credit_balance),
-        Arg::Ints(&transfer.credit_held),
-        Arg::Ints(&transfer.credit_version),
-        Arg::Ints(&account.id),
-        Arg::Uuids(&account.public_id),
-        Arg::Int4s(&account.asset),
-        Arg::Int4s(&account.side),
-        Arg::OptionUuids(&account.owner),
-        Arg::OptionInts(&account.floor),
-        Arg::OptionInts(&account.ceiling),
-        Arg::Int4s(&account.nature),
-        Arg::OptionUuids(&account.counterpart),
-        Arg::Ints(&account.minor),
-        Arg::Int4s(&account.period),
-        Arg::Int4s(&account.calendar),
-        Arg::Int4s(&companion.kind),
-        Arg::Uuids(&companion.key),
-        Arg::Ints(&companion.seq),
-        Arg::Int4s(&companion.place),
-        Arg::ByteArrays(&companion.body),
-    ];
-    if state.is_empty() {
-        return statement::<()>(POST, &args).execute(conn).map(|_| ());
+    ]
+}
+
+impl Rows {
+    /// Adds the arrays of `journal.rows`.
+    fn args<'a>(&'a self, args: &mut Vec<Arg<'a>>) {
+        let Self { key, claim, record, transfer, account, companion, .. } = self;
+        args.extend([
+            Arg::Ints(&key.scope),
+            Arg::Uuids(&key.key),
+            Arg::Uuids(&key.fingerprint),
+            Arg::Ints(&key.seq),
+            Arg::Uuids(&claim.0),
+            Arg::Ints(&claim.1),
+            Arg::Int4s(&record.kind),
+            Arg::Uuids(&record.id),
+            Arg::Ints(&record.effective_us),
+            Arg::ByteArrays(&record.body),
+            Arg::ByteArrays(&record.meta),
+            Arg::Ints(&transfer.seq),
+            Arg::Int4s(&transfer.leg),
+            Arg::Int4s(&transfer.kind),
+            Arg::Int4s(&transfer.asset),
+            Arg::Ints(&transfer.debit),
+            Arg::Ints(&transfer.credit),
+            Arg::Ints(&transfer.amount),
+            Arg::Ints(&transfer.debit_balance),
+            Arg::Ints(&transfer.debit_held),
+            Arg::Ints(&transfer.debit_version),
+            Arg::Ints(&transfer.credit_balance),
+            Arg::Ints(&transfer.credit_held),
+            Arg::Ints(&transfer.credit_version),
+            Arg::Ints(&account.id),
+            Arg::Uuids(&account.public_id),
+            Arg::Int4s(&account.asset),
+            Arg::Int4s(&account.side),
+            Arg::OptionUuids(&account.owner),
+            Arg::OptionInts(&account.floor),
+            Arg::OptionInts(&account.ceiling),
+            Arg::Int4s(&account.nature),
+            Arg::OptionUuids(&account.counterpart),
+            Arg::Ints(&account.minor),
+            Arg::Int4s(&account.period),
+            Arg::Int4s(&account.calendar),
+            Arg::Int4s(&companion.kind),
+            Arg::Uuids(&companion.key),
+            Arg::Ints(&companion.seq),
+            Arg::Int4s(&companion.place),
+            Arg::ByteArrays(&companion.body),
+        ]);
     }
-    args.extend(state.args(commit.journal));
-    statement::<()>(POST_STATE, &args).execute(conn).map(|_| ())
+
+    /// Which of two statements it takes; the second has the arguments of `journal.state` too.
+    fn with_state<'a, 't>(
+        &'a self,
+        journal: JournalId,
+        args: &mut Vec<Arg<'a>>,
+        without: &'t str,
+        with: &'t str,
+    ) -> &'t str {
+        if self.state.is_empty() {
+            return without;
+        }
+        args.extend(self.state.args(journal));
+        with
+    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use diesel::PgConnection;
 use uuid::Uuid;
 
+use super::commit::Decided;
 use super::{Inner, JournalError, lock};
 use crate::apply::{Map, State, VERSION};
 use crate::probe::learn_dues;
@@ -18,6 +19,14 @@ pub(super) struct Book {
     pub(super) state: State,
     pub(super) fork: Uuid,
     pub(super) digest: Vec<u8>,
+}
+
+impl Book {
+    /// Takes a batch in: from here on it is what the next one is decided on.
+    pub(super) fn go_on(&mut self, batch: &Decided) {
+        self.state.publish(&batch.applied);
+        self.digest.clone_from(&batch.digest);
+    }
 }
 
 /// Opens a journal's books under an epoch.

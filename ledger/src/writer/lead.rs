@@ -23,6 +23,7 @@ const CHECKPOINT_CHUNK: usize = 200;
 /// The sessions of a term, open before it begins, so that the lease can name them to whoever comes after.
 struct Sessions {
     writer: PgConnection,
+    beside: [PgConnection; 2],
     keeper: PgConnection,
     checkpointer: PgConnection,
     historian: PgConnection,
@@ -52,12 +53,16 @@ fn take_over(inner: &Inner, slot: &Slot) -> Result<Option<(Term, Sessions)>, Sto
     let url = &inner.config.url;
     let mut sessions = Sessions {
         writer: session::open(url)?,
+        beside: [session::open_beside(url)?, session::open_beside(url)?],
         keeper: session::open(url)?,
         checkpointer: session::open(url)?,
         historian: session::open_slow(url)?,
     };
+    let [first, second] = &mut sessions.beside;
     let own = [
         lease::own_session(&mut sessions.writer)?,
+        lease::own_session(first)?,
+        lease::own_session(second)?,
         lease::own_session(&mut sessions.keeper)?,
         lease::own_session(&mut sessions.checkpointer)?,
         lease::own_session(&mut sessions.historian)?,
@@ -102,8 +107,8 @@ fn lead(inner: &Arc<Inner>, slot: &Arc<Slot>, term: &Arc<Term>, sessions: Sessio
     tracing::info!(slot = slot.number, epoch = term.epoch, "leading");
     inner.count(|c| &c.terms, 1);
     slot.set_leader(Some(inner.config.address.clone()));
-    let Sessions { writer, keeper, checkpointer, historian } = sessions;
-    let writer = spawn(inner, term, "journal-writer", move |inner, term| batch::run(inner, term, writer));
+    let Sessions { writer, beside, keeper, checkpointer, historian } = sessions;
+    let writer = spawn(inner, term, "journal-writer", move |inner, term| batch::run(inner, term, writer, beside));
     let keeper = spawn(inner, term, "journal-keeper", {
         let slot = slot.number;
         move |inner, term| keep(inner, slot, term, keeper)

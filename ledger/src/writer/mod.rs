@@ -7,15 +7,17 @@
 //! One thread supervises: it sees which of the [`slots`] are free and has them taken. Each that is led has a thread that
 //! takes its lease, opens a [`term`] and watches over it ([`lead`]), and a term has a writer thread, a keeper that renews
 //! the lease and a checkpointer. Whatever goes wrong ends the term; the next one starts from the rows. A node that does
-//! not lead a journal sends its requests on to the one that does ([`Transport`]). Not here yet: pipelined commits,
-//! eviction of accounts.
+//! not lead a journal sends its requests on to the one that does ([`Transport`]). Not here yet: eviction of accounts.
 
+mod asked;
 mod batch;
 mod book;
+mod commit;
 mod forward;
 mod historian;
 mod lead;
 mod many;
+mod pipe;
 mod queue;
 mod session;
 mod slots;
@@ -158,6 +160,8 @@ pub struct Status {
     pub queue_limit: usize,
     /// Batches committed.
     pub batches: u64,
+    /// Those of them that went behind another: their rows were written while that one was committed.
+    pub piped_batches: u64,
     /// Records committed.
     pub records: u64,
     /// Batches that a later epoch kept out.
@@ -213,6 +217,7 @@ pub(crate) struct Inner {
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     batches: AtomicU64,
+    piped: AtomicU64,
     records: AtomicU64,
     fenced: AtomicU64,
     unknown: AtomicU64,
@@ -366,7 +371,7 @@ impl Journal {
             None => Role::Following { leader: all.first().and_then(|slot| slot.leader()) },
         };
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let Counters { batches, records, fenced, unknown, terms } = &self.0.counters;
+        let Counters { batches, piped, records, fenced, unknown, terms } = &self.0.counters;
         Status {
             role,
             slots: all.len(),
@@ -375,6 +380,7 @@ impl Journal {
             queue_limit: led.iter().fold(0, |sum, term| sum.saturating_add(term.queue.limit())),
             queued: led.iter().fold(0, |sum, term| sum.saturating_add(term.queue.len())),
             batches: count(batches),
+            piped_batches: count(piped),
             records: count(records),
             fenced_batches: count(fenced),
             unknown_batches: count(unknown),

@@ -31,3 +31,11 @@ pub(super) fn open_slow(url: &str) -> Result<PgConnection, StoreError> {
     conn.batch_execute(SLOW)?;
     Ok(conn)
 }
+
+/// A session on which a batch's rows wait, uncommitted, for the batch before it.
+pub(super) fn open_beside(url: &str) -> Result<PgConnection, StoreError> {
+    let mut conn = open(url)?;
+    // As long as a commit may stay unknown, and some more: then the term is over anyway.
+    conn.batch_execute("SET idle_in_transaction_session_timeout = '5s'")?;
+    Ok(conn)
+}

@@ -1,5 +1,6 @@
 //! A term: one stretch of leading, under one epoch. It begins with a lease and ends once, for good.
 
+use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -23,7 +24,8 @@ pub(super) const STUCK_AFTER: Duration = Duration::from_secs(30);
 pub(super) struct Term {
     pub(super) epoch: i64,
     pub(super) queue: Queue,
-    pub(super) flight: Mutex<Option<Flight>>,
+    /// Batches taken up and not answered, in the order they commit in.
+    flights: Mutex<VecDeque<Flight>>,
     pub(super) dirty: Mutex<Map<JournalId, Dirty>>,
     ended: AtomicBool,
     /// Until when the lease is ours, microseconds of the boot clock.
@@ -32,14 +34,14 @@ pub(super) struct Term {
     clock_us: AtomicI64,
 }
 
-/// The callers of the batch being committed.
+/// The callers of a batch on its way.
 #[derive(Debug)]
-pub(super) struct Flight {
+struct Flight {
     /// When it was taken up, then when it was sent.
-    pub(super) since: Instant,
+    since: Instant,
     /// The commit was sent: from here on only the database knows.
-    pub(super) sent: bool,
-    pub(super) replies: Vec<Reply>,
+    sent: bool,
+    replies: Vec<Reply>,
 }
 
 /// What changed since the last checkpoint of a journal.
@@ -55,7 +57,7 @@ impl Term {
         let term = Self {
             epoch,
             queue: Queue::new(queue),
-            flight: Mutex::default(),
+            flights: Mutex::default(),
             dirty: Mutex::default(),
             ended: AtomicBool::new(false),
             lease_until_us: AtomicU64::new(0),
@@ -89,32 +91,41 @@ impl Term {
         self.ended.load(Ordering::SeqCst)
     }
 
-    /// Puts a batch's callers where the watchdog sees them.
+    /// Puts a batch's callers where the watchdog sees them, behind those of the batches before it.
     pub(super) fn begin_flight(&self, replies: Vec<Reply>) {
-        *lock(&self.flight) = Some(Flight { since: Instant::now(), sent: false, replies });
+        lock(&self.flights).push_back(Flight { since: Instant::now(), sent: false, replies });
     }
 
-    /// Marks the commit as sent. False when the watchdog has answered the callers: it must then not be sent at all.
+    /// Marks the first batch's commit as sent. False when the watchdog has answered the callers: it must then not be sent
+    /// at all.
     pub(super) fn send_flight(&self) -> bool {
-        match lock(&self.flight).as_mut() {
+        self.mark_flight(true)
+    }
+
+    /// The commit that was sent is known to have been rolled back, and will be sent anew.
+    pub(super) fn recall_flight(&self) {
+        self.mark_flight(false);
+    }
+
+    fn mark_flight(&self, sent: bool) -> bool {
+        match lock(&self.flights).front_mut() {
             Some(flight) if !self.has_ended() => {
-                flight.sent = true;
-                flight.since = Instant::now();
+                (flight.sent, flight.since) = (sent, Instant::now());
                 true
             }
             _ => false,
         }
     }
 
-    /// Takes the callers back, to answer them; none when the watchdog has.
+    /// Takes the first batch's callers back, to answer them; none when the watchdog has.
     pub(super) fn land_flight(&self) -> Option<Vec<Reply>> {
-        lock(&self.flight).take().map(|flight| flight.replies)
+        lock(&self.flights).pop_front().map(|flight| flight.replies)
     }
 
-    /// True when the batch in flight has taken too long.
+    /// True when a batch in flight has taken too long.
     pub(super) fn is_overdue(&self) -> bool {
         let patience = |flight: &Flight| if flight.sent { UNKNOWN_AFTER } else { STUCK_AFTER };
-        lock(&self.flight).as_ref().is_some_and(|flight| flight.since.elapsed() > patience(flight))
+        lock(&self.flights).iter().any(|flight| flight.since.elapsed() > patience(flight))
     }
 
     /// Answers whoever is still waiting, and says whether a commit was left unknown.
@@ -123,12 +134,15 @@ impl Term {
         for ticket in self.queue.drain() {
             _ = ticket.reply.send(Err(not_leader.clone()));
         }
-        let Some(flight) = lock(&self.flight).take() else { return false };
-        let error = if flight.sent { JournalError::OutcomeUnknown } else { JournalError::Unavailable };
-        for reply in flight.replies {
-            _ = reply.send(Err(error.clone()));
+        let flights = std::mem::take(&mut *lock(&self.flights));
+        let unknown = flights.iter().any(|flight| flight.sent);
+        for Flight { sent, replies, .. } in flights {
+            let error = if sent { JournalError::OutcomeUnknown } else { JournalError::Unavailable };
+            for reply in replies {
+                _ = reply.send(Err(error.clone()));
+            }
         }
-        flight.sent
+        unknown
     }
 }
 

@@ -92,6 +92,8 @@ impl Exporter {
         let help = "As many may wait in the slots this node leads; one more is refused.";
         text.gauge("tessera_journal_queue_limit", help, status.queue_limit);
         text.counter("tessera_journal_batches_total", "Batches committed.", status.batches);
+        let help = "Batches whose rows were written while the one before was committed.";
+        text.counter("tessera_journal_piped_batches_total", help, status.piped_batches);
         text.counter("tessera_journal_records_total", "Records committed.", status.records);
         let help = "Batches that a later leader kept out: a takeover, or two that lead.";
         text.counter("tessera_journal_fenced_batches_total", help, status.fenced_batches);
