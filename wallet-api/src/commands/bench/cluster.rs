@@ -132,6 +132,20 @@ pub async fn cluster(seconds: u32) -> anyhow::Result<Cluster> {
     })
 }
 
+/// The worst of ten take-overs of a stage's own database, seconds: killed under load, served again elsewhere.
+///
+/// # Errors
+/// When anything makes the figure void.
+pub async fn worst_takeover(stage: &Stage) -> anyhow::Result<Decimal> {
+    open_files::allow(8_192)?;
+    let (url, key) = (stage.url(), admin_key(&stage.url(), stage.tenant()?.id)?);
+    let first = Server::start(&url).await?;
+    let shop = Shop::open(&first, &key).await?;
+    let second = Server::start(&url).await?;
+    let rounds = takeovers(&url, &shop, &key, first, second).await?;
+    Ok(seconds_of(rounds.times.into_iter().max().unwrap_or_default()))
+}
+
 /// What all turns of one arrangement did.
 #[derive(Debug, Default)]
 struct Peak {

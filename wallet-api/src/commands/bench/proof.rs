@@ -9,15 +9,14 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use diesel::PgConnection;
 use ledger::JournalId;
-use ledger::proof::{Receipt, Ring, Salts, Signer};
+use ledger::proof::{Receipt, Ring};
 use ledger::sealing::{self, SealError, Sealer};
 use ledger::verify::leaves::{Against, verify_log};
 use serde::Serialize;
 
-use super::posting::{Bank, IN_USE, Keys, Kind, Load};
+use super::posting::{Bank, IN_USE, Keys, Kind, Load, ring};
 use super::reference::Stage;
 use crate::platform::clock::Clock;
-use crate::platform::ids::Ids;
 
 /// Receipts that are made and checked.
 const RECEIPTS: i64 = 500;
@@ -61,7 +60,7 @@ impl fmt::Display for ProofBench {
 /// When anything makes the figures void.
 pub async fn proof(seconds: u32) -> anyhow::Result<ProofBench> {
     let stage = Stage::set(seconds)?;
-    let bank = Bank::open(&stage, "proved", IN_USE.try_into()?).await?;
+    let mut bank = Bank::open(&stage, "proved", IN_USE.try_into()?).await?;
     let time = Duration::from_secs(u64::from(seconds));
     bank.run(Load { kind: Kind::Spread, keys: Keys::Ordered, callers: 1_024, time }).await?;
     let id = bank.id;
@@ -73,32 +72,24 @@ pub async fn proof(seconds: u32) -> anyhow::Result<ProofBench> {
     let keys: Vec<_> = ring.public_keys().collect();
     let report = verify_log(conn, id, Against { salts: Some(&ring.salts), keys: &keys, since: None }, |_, _| {})?;
     let verified_per_s = per_s(leaves, began.elapsed());
-    let mut figures = ProofBench {
+    let log_bytes_per_leaf = sealing::bytes_of_log(conn)?.checked_div(leaves).unwrap_or(0);
+    let Proved { proof_bytes, receipt_bytes, made, checked } = prove_some(conn, &ring, id)?;
+    let ((make_us, _), (check_us, check_max_us)) = (spread(made), spread(checked));
+    let figures = ProofBench {
         leaves,
         sealed_per_s: per_s(leaves, took),
         verified_per_s,
-        log_bytes_per_leaf: sealing::bytes_of_log(conn)?.checked_div(leaves).unwrap_or(0),
-        proof_bytes: 0,
-        receipt_bytes: 0,
-        make_us: 0,
-        check_us: 0,
-        check_max_us: 0,
+        log_bytes_per_leaf,
+        proof_bytes,
+        receipt_bytes,
+        make_us,
+        check_us,
+        check_max_us,
         verify_ok: report.ok,
     };
-    prove_some(conn, &ring, id, &mut figures)?;
     bank.stop().await?;
     drop(stage);
     Ok(figures)
-}
-
-fn ring() -> anyhow::Result<Ring> {
-    let mut secret = [0; 32];
-    Ids::system().fill(&mut secret);
-    let mut salts = Salts::default();
-    salts.add(1, &secret);
-    Ids::system().fill(&mut secret);
-    let signer = Signer::from_seed(&secret).context("no signing key")?;
-    Ring::new(vec![signer], salts).context("no keys")
 }
 
 fn seal_all(conn: &mut PgConnection, ring: &Ring, id: JournalId, epoch: i64) -> anyhow::Result<(i64, Duration)> {
@@ -116,12 +107,30 @@ fn seal_all(conn: &mut PgConnection, ring: &Ring, id: JournalId, epoch: i64) -> 
     }
 }
 
-fn prove_some(conn: &mut PgConnection, ring: &Ring, id: JournalId, figures: &mut ProofBench) -> anyhow::Result<()> {
+/// Binary path and head of records of a bank that is sealed, the largest of some hundred.
+///
+/// # Errors
+/// What the database refuses; receipts that do not check.
+pub fn path_and_head(bank: &Bank, ring: &Ring) -> anyhow::Result<usize> {
+    Ok(prove_some(&mut bank.reader()?, ring, bank.id)?.proof_bytes)
+}
+
+/// Receipts that were made and checked: the largest sizes, every time.
+#[derive(Default)]
+struct Proved {
+    proof_bytes: usize,
+    receipt_bytes: usize,
+    made: Vec<Duration>,
+    checked: Vec<Duration>,
+}
+
+fn prove_some(conn: &mut PgConnection, ring: &Ring, id: JournalId) -> anyhow::Result<Proved> {
     let keys: Vec<_> = ring.public_keys().collect();
     let head = sealing::last_head(conn, id)?.context("there is no head")?;
-    let step = figures.leaves.checked_div(RECEIPTS).unwrap_or(1).max(1);
-    let (mut made, mut checked) = (Vec::new(), Vec::new());
-    for number in 0..RECEIPTS.min(figures.leaves) {
+    let leaves = head.head.size;
+    let step = leaves.checked_div(RECEIPTS).unwrap_or(1).max(1);
+    let mut proved = Proved::default();
+    for number in 0..RECEIPTS.min(leaves) {
         let seq = number.saturating_mul(step).saturating_add(1);
         let record = ledger::read::record(conn, id, seq)?.context("a record is missing")?;
         let mut payer = None;
@@ -130,18 +139,16 @@ fn prove_some(conn: &mut PgConnection, ring: &Ring, id: JournalId, figures: &mut
         }
         let began = Instant::now();
         let receipt = sealing::receipt(conn, &ring.salts, seq, payer.as_slice(), head)?.context("no secret")?;
-        made.push(began.elapsed());
+        proved.made.push(began.elapsed());
         let bytes = receipt.to_bytes();
         let began = Instant::now();
         Receipt::from_bytes(&bytes)?.check(&keys)?;
-        checked.push(began.elapsed());
+        proved.checked.push(began.elapsed());
         let path = receipt.path.len().saturating_mul(32).saturating_add(4);
-        figures.proof_bytes = figures.proof_bytes.max(path.saturating_add(head.to_bytes().len()));
-        figures.receipt_bytes = figures.receipt_bytes.max(bytes.len());
+        proved.proof_bytes = proved.proof_bytes.max(path.saturating_add(head.to_bytes().len()));
+        proved.receipt_bytes = proved.receipt_bytes.max(bytes.len());
     }
-    (figures.make_us, _) = spread(made);
-    (figures.check_us, figures.check_max_us) = spread(checked);
-    Ok(())
+    Ok(proved)
 }
 
 /// Median and maximum, microseconds.

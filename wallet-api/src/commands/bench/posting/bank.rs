@@ -2,20 +2,23 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use diesel::{Connection, PgConnection};
 use futures_util::future::join_all;
+use ledger::proof::Ring;
 use ledger::{
-    Amount, AssetId, Body, Command, Config, Journal, JournalError, JournalId, Key, NewAccount, NormalSide, Request,
-    Scope, Transfer,
+    Amount, AssetId, Body, Command, Config, Journal, JournalError, JournalId, Key, LotTerms, Nature, NewAccount,
+    NormalSide, Request, Scope, Transfer,
 };
 use serde::Serialize;
 use uuid::Uuid;
 
 use super::super::histogram::Histogram;
 use super::super::reference::Stage;
+use super::seal::Sealing;
 use super::sizes::Sizes;
 use crate::platform::clock::Clock;
 use crate::platform::ids::{Ids, derived};
@@ -40,13 +43,17 @@ pub enum Kind {
     Hot,
     /// Four transfers between random accounts, all or none: a payment with its rewards.
     FourLegs,
+    /// Points that expire, of a bank of them: one is earned, one is burnt, in turns.
+    Points,
+    /// From an account that has nothing.
+    Refused,
 }
 
 impl Kind {
     /// Transfers of a transaction.
     pub fn legs(self) -> u64 {
         match self {
-            Self::Spread | Self::Hot => 1,
+            Self::Spread | Self::Hot | Self::Points | Self::Refused => 1,
             Self::FourLegs => 4,
         }
     }
@@ -92,6 +99,8 @@ pub struct Run {
     pub acknowledged: u64,
     /// Records in a commit, on average.
     pub batch: u64,
+    /// After the last answer, how long until all of it was under a signed head, milliseconds.
+    pub unsealed_ms: Option<u64>,
     /// What it added to the database.
     #[serde(skip)]
     pub grown: Sizes,
@@ -111,6 +120,8 @@ pub struct Bank {
     pub accounts: Vec<Uuid>,
     /// Transactions that opened them.
     pub transactions_before: u64,
+    nature: Nature,
+    sealing: Option<Sealing>,
 }
 
 /// Accounts in use.
@@ -122,6 +133,19 @@ impl Bank {
     /// # Errors
     /// What the journal refuses.
     pub async fn open(stage: &Stage, database: &str, accounts: u64) -> anyhow::Result<Self> {
+        Self::open_as(stage, database, accounts, Nature::Plain).await
+    }
+
+    /// The same of accounts that keep lots.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn open_points(stage: &Stage, database: &str, accounts: u64) -> anyhow::Result<Self> {
+        let nature = Nature::Lots { breakage: derived("bench", &[b"breakage"]), grace_us: 0 };
+        Self::open_as(stage, database, accounts, nature).await
+    }
+
+    async fn open_as(stage: &Stage, database: &str, accounts: u64, nature: Nature) -> anyhow::Result<Self> {
         stage.make(database)?;
         let tenant = stage.tenant_of(database)?.id;
         let (url, super_url) = (stage.url_of(database), stage.super_url_of(database));
@@ -132,9 +156,36 @@ impl Bank {
         let asset = ledger::define_asset(&mut PgConnection::establish(&url)?, id, crate::platform::money::EUR, 2)?.id;
         let all: Vec<Uuid> = (0..accounts).map(|n| derived("bench", &[&n.to_be_bytes()])).collect();
         let database = database.to_owned();
-        let bank = Self { journal, id, database, url, super_url, asset, accounts: all, transactions_before: accounts };
+        let bank = Self {
+            journal,
+            id,
+            database,
+            url,
+            super_url,
+            asset,
+            accounts: all,
+            transactions_before: accounts,
+            nature,
+            sealing: None,
+        };
         bank.fund().await?;
         Ok(bank)
+    }
+
+    /// Has its records sealed from here on.
+    ///
+    /// # Errors
+    /// When nobody can.
+    pub fn seal(&mut self, ring: &Arc<Ring>) -> anyhow::Result<()> {
+        self.sealing = Some(Sealing::start(&self.url, Arc::clone(ring), self.journal.clone(), self.id)?);
+        Ok(())
+    }
+
+    /// How long it takes from now until every record is under a signed head; none when nothing is sealed.
+    async fn sealed_after(&self) -> anyhow::Result<Option<Duration>> {
+        let Some(sealing) = &self.sealing else { return Ok(None) };
+        let head = ledger::read::head(&mut self.reader()?, self.id)?.context("there are no books")?;
+        Ok(Some(sealing.whole(head.seq).await?))
     }
 
     async fn fund(&self) -> anyhow::Result<()> {
@@ -145,13 +196,16 @@ impl Bank {
             owner: None,
             floor: None,
             ceiling: None,
-            nature: ledger::Nature::Plain,
+            nature: Nature::Plain,
         };
+        let credit = NewAccount { normal_side: NormalSide::Credit, ..source.clone() };
+        let breakage = NewAccount { public_id: derived("bench", &[b"breakage"]), ..credit.clone() };
+        let empty = NewAccount { public_id: derived("bench", &[b"empty"]), floor: Some(0), ..credit.clone() };
         let fund = |public_id: &Uuid| {
-            let account =
-                NewAccount { public_id: *public_id, normal_side: NormalSide::Credit, floor: Some(0), ..source.clone() };
+            let account = NewAccount { public_id: *public_id, floor: Some(0), nature: self.nature, ..credit.clone() };
             let transfers = vec![move_of(source.public_id, *public_id, Amount::new(FUNDS, self.asset))];
-            let (open, groups) = (vec![source.clone(), account], Vec::new());
+            let open = vec![source.clone(), breakage.clone(), empty.clone(), account];
+            let groups = Vec::new();
             Command::Transact { id: *public_id, open, transfers, groups, claim: None }
         };
         for some in self.accounts.chunks(AT_ONCE) {
@@ -206,7 +260,8 @@ impl Bank {
                 let (request, asked) = (self.command(load.kind, number, key)?, Instant::now());
                 let answer = self.ask(CLIENT, key, request).await?;
                 latencies.borrow_mut().record(asked.elapsed());
-                anyhow::ensure!(!matches!(answer.record.body, Body::Refused { .. }), "a transfer was refused");
+                let refused = matches!(answer.record.body, Body::Refused { .. });
+                anyhow::ensure!(refused == (load.kind == Kind::Refused), "{:?} was answered {answer:?}", load.kind);
                 acknowledged = acknowledged.saturating_add(1);
             }
             Ok::<u64, anyhow::Error>(acknowledged)
@@ -217,12 +272,13 @@ impl Bank {
         }
         let elapsed_us = u64::try_from(started.elapsed().as_micros())?;
         let per_s = acknowledged.saturating_mul(1_000_000).checked_div(elapsed_us).unwrap_or(0);
+        let unsealed_ms = self.sealed_after().await?.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
         let batches = self.journal.status().batches.saturating_sub(before.batches);
         let batch = acknowledged.checked_div(batches).unwrap_or(0);
         let (p50_us, p99_us) = (latencies.borrow().quantile_us(500), latencies.borrow().quantile_us(990));
         let grown = self.sizes().await?.since(sizes);
         let Load { kind, callers, .. } = load;
-        Ok(Run { kind, callers, per_s, p50_us, p99_us, acknowledged, batch, grown })
+        Ok(Run { kind, callers, per_s, p50_us, p99_us, acknowledged, batch, unsealed_ms, grown })
     }
 
     /// Posts so many transactions of one transfer, over all accounts and not only those in use.
@@ -245,6 +301,10 @@ impl Bank {
     }
 
     fn command(&self, kind: Kind, number: u64, id: Uuid) -> anyhow::Result<Command> {
+        if matches!(kind, Kind::Points | Kind::Refused) {
+            let leg = if kind == Kind::Points { self.point(number)? } else { self.overdraft() };
+            return Ok(transaction(id, vec![leg]));
+        }
         let first = number.wrapping_mul(kind.legs());
         let legs = (0..kind.legs()).map(|leg| self.leg(kind == Kind::Hot, first.wrapping_add(leg), IN_USE));
         Ok(transaction(id, legs.collect::<anyhow::Result<_>>()?))
@@ -260,6 +320,25 @@ impl Bank {
         }
         let account = |place| self.accounts.get(place).copied().context("no such account");
         Ok(move_of(account(from)?, account(to)?, Amount::new(1, self.asset)))
+    }
+
+    /// A point earned under one of twelve expiries, or one burnt.
+    fn point(&self, number: u64) -> anyhow::Result<Transfer> {
+        const MONTH_US: i64 = 30 * 86_400_000_000;
+        let Transfer { credit: account, .. } = self.leg(false, number, IN_USE)?;
+        let (source, one) = (derived("bench", &[b"source"]), Amount::new(1, self.asset));
+        if !number.is_multiple_of(2) {
+            return Ok(move_of(account, source, one));
+        }
+        let months = i64::try_from(number / 2 % 12)?.saturating_add(2);
+        let today_us = Clock::System.now().timestamp_micros().div_euclid(MONTH_US).saturating_mul(MONTH_US);
+        let expires_us = Some(today_us.saturating_add(months.saturating_mul(MONTH_US)));
+        let lot = Some(LotTerms { expires_us, ..LotTerms::default() });
+        Ok(Transfer { lot, ..move_of(source, account, one) })
+    }
+
+    fn overdraft(&self) -> Transfer {
+        move_of(derived("bench", &[b"empty"]), derived("bench", &[b"source"]), Amount::new(1, self.asset))
     }
 
     async fn ask(&self, scope: Scope, key: Uuid, command: Command) -> anyhow::Result<ledger::Answer> {
@@ -287,7 +366,9 @@ impl Bank {
     ///
     /// # Errors
     /// When it cannot be waited for.
-    pub async fn stop(&self) -> anyhow::Result<()> {
+    pub async fn stop(&mut self) -> anyhow::Result<()> {
+        let sealing = self.sealing.take();
+        tokio::task::spawn_blocking(move || drop(sealing)).await?;
         let stopping = self.journal.clone();
         Ok(tokio::task::spawn_blocking(move || stopping.stop()).await?)
     }

@@ -42,8 +42,8 @@ pub struct Big {
 /// When anything makes the figures void.
 pub async fn big(stage: &Stage, time: Duration) -> anyhow::Result<Big> {
     let began_us = Clock::System.now().timestamp_micros();
-    let small = Bank::open(stage, "small", IN_USE.try_into()?).await?;
-    let large = Bank::open(stage, "large", ACCOUNTS).await?;
+    let mut small = Bank::open(stage, "small", IN_USE.try_into()?).await?;
+    let mut large = Bank::open(stage, "large", ACCOUNTS).await?;
     large.fill(TRANSFERS.saturating_sub(ACCOUNTS)).await?;
     stage.checkpoint()?;
     let ordered = in_turns(&small, &large, Keys::Ordered, time).await?;

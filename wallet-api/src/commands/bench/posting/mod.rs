@@ -1,18 +1,21 @@
 //! `tessera bench posting`: the journal without HTTP, against pgbench.
 //!
 //! Closed-loop callers, one transaction a call, fresh keys, floors on every account, ten thousand accounts in use. All
-//! contenders take turns with the reference, three rounds of all; a figure is the median of its three. Every book ends
-//! with `verify`, and with what was acknowledged held against the rows. Not here yet: proofs, points with lots; take-over
-//! is `bench cluster`.
+//! contenders take turns with the reference, three rounds of all; a figure is the median of its three. A sealer works
+//! beside them, but on the large book, where it would be busy with what filled it. Every book ends with `verify`, and with
+//! what was acknowledged held against the rows. Take-overs are those of `bench cluster`.
 
 mod bank;
 mod big;
 mod reads;
+mod seal;
 mod sizes;
 
 pub use bank::{Bank, IN_USE, Keys, Kind, Load};
+pub use seal::ring;
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -22,6 +25,7 @@ use serde::Serialize;
 
 use super::pgbench::{CLIENTS, InsertRun, ratio};
 use super::reference::{Reference, Stage};
+use super::{cluster, proof};
 use bank::Run;
 use sizes::{Sizes, transfer_bytes};
 
@@ -45,6 +49,10 @@ pub struct Posting {
     pub hot_ratio: Decimal,
     /// Transfers a second in transactions of four, over the reference's best.
     pub four_leg_ratio: Decimal,
+    /// Transactions a second that earn or burn points with a date, over the reference's best.
+    pub points_ratio: Decimal,
+    /// Refusals a second, over the same.
+    pub refused_ratio: Decimal,
     /// Half of the answers, one caller: over the same of pgbench's single-row insert by one client.
     pub low1_p50_ratio: Decimal,
     /// The same with 32.
@@ -59,6 +67,13 @@ pub struct Posting {
     pub four_leg_bytes_per_transfer: i64,
     /// The same in the log.
     pub four_leg_wal_bytes_per_transfer: i64,
+    /// The longest that a record was not under a signed head after its run, one of the spread load with many callers;
+    /// milliseconds.
+    pub unsealed_ms: u64,
+    /// Binary path and head of a record, the largest of some hundred.
+    pub proof_bytes: usize,
+    /// From killing the leader under load to the first payment acknowledged elsewhere, the worst of ten; seconds.
+    pub takeover_s: Decimal,
     /// The large book, unless the run was a quick one.
     #[serde(flatten)]
     pub big: Option<big::Big>,
@@ -95,18 +110,28 @@ impl fmt::Display for Posting {
 pub async fn posting(seconds: u32, quick: bool) -> anyhow::Result<Posting> {
     let mut stage = Stage::set(seconds)?;
     let (time, accounts) = (Duration::from_secs(seconds.into()), u64::try_from(IN_USE)?);
-    let (one, four) = (Bank::open(&stage, "single", accounts).await?, Bank::open(&stage, "four", accounts).await?);
+    let (mut one, mut four) =
+        (Bank::open(&stage, "single", accounts).await?, Bank::open(&stage, "four", accounts).await?);
+    let ring = Arc::new(ring()?);
+    let mut points = Bank::open_points(&stage, "points", accounts).await?;
+    one.seal(&ring)?;
+    four.seal(&ring)?;
+    points.seal(&ring)?;
     stage.settle()?;
     let (mut runs, mut inserts) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        runs.extend(round(&mut stage, &one, &four, time, &mut inserts).await?);
+        runs.extend(round(&mut stage, [&one, &four, &points], time, &mut inserts).await?);
     }
-    let single = bytes(&stage, &one, runs.iter().filter(|run| run.kind.legs() == 1))?;
+    let single = bytes(&stage, &one, runs.iter().filter(|run| matches!(run.kind, Kind::Spread | Kind::Hot)))?;
     let fourfold = bytes(&stage, &four, runs.iter().filter(|run| run.kind == Kind::FourLegs))?;
+    let proof_bytes = proof::path_and_head(&one, &ring)?;
     one.stop().await?;
     four.stop().await?;
-    let (acknowledged, rows) = checked(&stage, [&one, &four], &runs)?;
+    points.stop().await?;
+    let posted = runs.iter().filter(|run| run.kind != Kind::Refused);
+    let (acknowledged, rows) = checked(&stage, [&one, &four, &points], posted)?;
     let big = if quick { None } else { Some(big::big(&stage, time).await?) };
+    let takeover_s = cluster::worst_takeover(&stage).await?;
     let reference = stage.close()?;
     let figure = |kind: Kind, callers: usize| rate(&runs, kind, callers);
     let best = |kind: Kind| MANY.iter().map(|callers| figure(kind, *callers)).max().unwrap_or(0);
@@ -118,6 +143,8 @@ pub async fn posting(seconds: u32, quick: bool) -> anyhow::Result<Posting> {
         spread_ratio: against(best(Kind::Spread))?,
         hot_ratio: against(best(Kind::Hot))?,
         four_leg_ratio: against(four_legs)?,
+        points_ratio: against(best(Kind::Points))?,
+        refused_ratio: against(best(Kind::Refused))?,
         low1_p50_ratio: low(&runs, &inserts, 1)?,
         low32_p50_ratio: low(&runs, &inserts, 32)?,
         least_step_ratio: least_step(&runs)?,
@@ -125,6 +152,9 @@ pub async fn posting(seconds: u32, quick: bool) -> anyhow::Result<Posting> {
         wal_bytes_per_transfer: single.1,
         four_leg_bytes_per_transfer: fourfold.0,
         four_leg_wal_bytes_per_transfer: fourfold.1,
+        unsealed_ms: unsealed(&runs),
+        proof_bytes,
+        takeover_s,
         big,
         runs,
         inserts,
@@ -138,8 +168,7 @@ pub async fn posting(seconds: u32, quick: bool) -> anyhow::Result<Posting> {
 /// Every contender once, the reference's runs among them.
 async fn round(
     stage: &mut Stage,
-    one: &Bank,
-    four: &Bank,
+    [one, four, points]: [&Bank; 3],
     time: Duration,
     inserts: &mut Vec<InsertRun>,
 ) -> anyhow::Result<Vec<Run>> {
@@ -158,6 +187,8 @@ async fn round(
     for callers in MANY {
         runs.push(one.run(Load { kind: Kind::Hot, keys, callers, time }).await?);
         runs.push(four.run(Load { kind: Kind::FourLegs, keys, callers, time }).await?);
+        runs.push(points.run(Load { kind: Kind::Points, keys, callers, time }).await?);
+        runs.push(points.run(Load { kind: Kind::Refused, keys, callers, time }).await?);
     }
     Ok(runs)
 }
@@ -182,6 +213,11 @@ fn low(runs: &[Run], inserts: &[InsertRun], callers: u32) -> anyhow::Result<Deci
     ratio(ours, theirs.into()).context("an insert took no time")
 }
 
+fn unsealed(runs: &[Run]) -> u64 {
+    let many = runs.iter().filter(|run| run.kind == Kind::Spread && MANY.contains(&run.callers));
+    many.filter_map(|run| run.unsealed_ms).max().unwrap_or(0)
+}
+
 fn least_step(runs: &[Run]) -> anyhow::Result<Decimal> {
     let rates: Vec<u64> = CALLERS.iter().skip(1).map(|callers| rate(runs, Kind::Spread, *callers)).collect();
     let steps = rates.iter().zip(rates.iter().skip(1)).filter_map(|(from, to)| ratio(*to, (*from).into()));
@@ -202,7 +238,7 @@ fn bytes<'a>(stage: &Stage, bank: &Bank, runs: impl Iterator<Item = &'a Run>) ->
 }
 
 /// Verifies the books, and that what was acknowledged is what they have.
-fn checked(stage: &Stage, banks: [&Bank; 2], runs: &[Run]) -> anyhow::Result<(u64, u64)> {
+fn checked<'a>(stage: &Stage, banks: [&Bank; 3], runs: impl Iterator<Item = &'a Run>) -> anyhow::Result<(u64, u64)> {
     let mut rows = 0_u64;
     for bank in banks {
         let conn = &mut PgConnection::establish(&stage.url_of(bank.database()))?;
@@ -210,7 +246,7 @@ fn checked(stage: &Stage, banks: [&Bank; 2], runs: &[Run]) -> anyhow::Result<(u6
         anyhow::ensure!(report.ok, "the books do not verify: {:?}", report.broken);
         rows = rows.saturating_add(report.transactions.saturating_sub(bank.transactions_before));
     }
-    let acknowledged = runs.iter().map(|run| run.acknowledged).fold(0, u64::saturating_add);
+    let acknowledged = runs.map(|run| run.acknowledged).fold(0, u64::saturating_add);
     anyhow::ensure!(rows == acknowledged, "{acknowledged} transactions were acknowledged, {rows} are in the books");
     Ok((acknowledged, rows))
 }
