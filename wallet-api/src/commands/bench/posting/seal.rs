@@ -14,8 +14,10 @@ use ledger::{Journal, JournalId};
 use crate::platform::clock::Clock;
 use crate::platform::ids::Ids;
 
-/// How long it rests when it has nothing to do.
-const REST: Duration = Duration::from_millis(20);
+/// From one turn to the next, as on a node: a commit each, and commits are what the journal waits for.
+const PACE: Duration = Duration::from_millis(400);
+/// How often to look how far it is.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// How long all that was posted may take to be in the log.
 const PATIENCE: Duration = Duration::from_secs(300);
 
@@ -72,7 +74,7 @@ impl Sealing {
         while self.shared.whole.load(Ordering::SeqCst) < seq {
             anyhow::ensure!(!self.shared.failed.load(Ordering::SeqCst), "the sealer failed");
             anyhow::ensure!(began.elapsed() < PATIENCE, "the sealer is left behind");
-            tokio::time::sleep(REST).await;
+            tokio::time::sleep(LOOK_EVERY).await;
         }
         Ok(began.elapsed())
     }
@@ -97,7 +99,7 @@ fn seal(shared: &Shared, mut conn: PgConnection, ring: &Ring, journal: &Journal,
             shared.whole.store(whole, Ordering::SeqCst);
         }
         if sealed.behind == 0 {
-            std::thread::sleep(REST);
+            std::thread::sleep(PACE);
         }
     }
     Ok(())
