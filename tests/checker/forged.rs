@@ -9,7 +9,7 @@ use tessera_tests::Dice;
 use super::clients::Size;
 use super::history::{History, Seen, Span, Told};
 use super::replay::{check, told_head};
-use super::{assert_so, recorded};
+use super::{Ranges, Trouble, assert_so, recorded};
 
 /// How often each is tried, at places of its own.
 const TIMES: usize = 6;
@@ -39,7 +39,7 @@ const FORGERIES: [(&str, Forgery); 16] = [
 #[test]
 fn whatever_is_forged_in_a_history_is_found() {
     let mut dice = Dice::thrown("forged");
-    let (state, history) = recorded(&dice, Size { clients: 6, steps: 70 });
+    let (state, history) = recorded(&dice, Size { clients: 6, steps: 70 }, Ranges::Usual, Trouble::None);
     assert_so(&dice, &state, &history);
     for (name, forge) in FORGERIES {
         for time in 0..TIMES {

@@ -24,10 +24,36 @@ pub struct Tally {
     pub again: usize,
     pub refused: usize,
     pub not_requests: usize,
+    /// Calls that nobody could say yes or no to.
+    pub unsure: usize,
     pub records: usize,
     pub due: usize,
     /// By name.
     pub looks: BTreeMap<&'static str, usize>,
+}
+
+impl Tally {
+    pub fn add(&mut self, other: &Self) {
+        self.writes += other.writes;
+        self.again += other.again;
+        self.refused += other.refused;
+        self.not_requests += other.not_requests;
+        self.unsure += other.unsure;
+        self.records += other.records;
+        self.due += other.due;
+        for (name, count) in &other.looks {
+            *self.looks.entry(name).or_default() += count;
+        }
+    }
+
+    pub fn brief(&self) -> String {
+        let Self { writes, again, refused, not_requests, unsure, records, due, looks } = self;
+        let reads: usize = looks.values().sum();
+        format!(
+            "{writes} writes ({again} again, {refused} refused, {not_requests} no requests, {unsure} unsure), \
+             {records} records ({due} of time), {reads} reads"
+        )
+    }
 }
 
 /// A write that happened.
@@ -440,6 +466,7 @@ fn tally(history: &History) -> Tally {
         again: count(|told| matches!(told, Told::Answered { replayed: true, .. })),
         refused: written(|body| matches!(body, Body::Refused { .. })),
         not_requests: count(|told| matches!(told, Told::Invalid(_))),
+        unsure: count(|told| matches!(told, Told::Unknown | Told::NotDone)),
         records: history.records.len(),
         due: written(|body| matches!(body, Body::Due { .. })),
         looks,
