@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tessera_tests::{Dice, Ground, HEALED, Point, Scene, eventually_async, run_sql};
 
 /// A node's lease ends by itself three seconds after its death; tests that kill many cannot wait for each.
-const LEASE_ENDS: &str = "UPDATE journal.lease SET expires_at = clock_timestamp()";
+pub const LEASE_ENDS: &str = "UPDATE journal.lease SET expires_at = clock_timestamp()";
 
 /// F1: the only node is killed at random instants, and started again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -70,7 +70,7 @@ async fn kill_at_every_point(times: u64) {
 }
 
 /// Kills the node where it comes to this point next, or a few times later.
-async fn kill_at(scene: &mut Scene<'_>, point: Point, dice: &mut Dice) {
+pub async fn kill_at(scene: &mut Scene<'_>, point: Point, dice: &mut Dice) {
     let mut hit = scene.part(0);
     hit.proxy.kill_at(point, u32::try_from(dice.below(6)).unwrap());
     let status = hit.node.wait_until_ended();

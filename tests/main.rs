@@ -33,6 +33,7 @@ mod plans;
 mod proof;
 mod reference;
 mod rounds;
+mod sealing;
 mod servers;
 mod ship;
 mod slots;
