@@ -49,7 +49,9 @@ async fn kill_at_every_point(times: u64) {
     let mut dice = Dice::thrown("f02");
     let mut scene = Scene::start(Ground::durable().database(), 1, &[]).await;
     let mut failed = 0;
-    for point in Point::ALL {
+    // Those of the sealer have tests of their own.
+    let points = Point::ALL.into_iter().filter(|point| !Point::SEALING.contains(point));
+    for point in points.clone() {
         for _ in 0..times {
             scene.load().await;
             if matches!(point, Point::TakeoverUncommitted | Point::TakeoverCommitted) {
@@ -66,7 +68,7 @@ async fn kill_at_every_point(times: u64) {
     }
     let tally = scene.assert_laws().await;
     assert!(tally.broken_off() >= times, "nothing was under way");
-    eprintln!("f02: {} points, {times} times each, {} calls broken off", Point::ALL.len(), tally.broken_off());
+    eprintln!("f02: {} points, {times} times each, {} calls broken off", points.count(), tally.broken_off());
 }
 
 /// Kills the node where it comes to this point next, or a few times later.

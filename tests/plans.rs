@@ -6,13 +6,17 @@
 
 use std::time::Duration;
 
-use ledger::{Body, Claim, Command};
-use tessera_tests::books::{account, lead, move_one, new_books, request, submit};
+use ledger::{Amount, Body, Claim, Command, How, LegRef, RowKind, Transfer};
+use tessera_tests::books::{EUR, account, lead, move_one, new_books, request, submit, transact};
 use tessera_tests::{Ground, TestDb, eventually, fresh_key, rows, run_sql};
 use uuid::Uuid;
 
 /// Requests measured.
 const REQUESTS: i64 = 200;
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Tables that the writer probes.
+const PROBED: [&str; 7] = ["account", "key", "claim", "record", "transfer_0", "companion", "batch"];
 
 /// Many accounts, keys, claims, records with a transfer and a companion each, of this very journal. Their seqs are
 /// below one, where the journal does not look, and so is every plan's worst case.
@@ -49,12 +53,15 @@ fn loaded(db: &TestDb<'_>, count: i64, what: &str) -> Vec<Uuid> {
 type Reads = Vec<(String, i64, i64, i64)>;
 
 fn reads(db: &TestDb<'_>) -> Reads {
-    let text = "SELECT relname, seq_scan, seq_tup_read, coalesce(idx_tup_fetch, 0) FROM pg_stat_user_tables \
-        WHERE schemaname = 'journal' AND relname IN ('account', 'key', 'claim', 'record', 'transfer_0', 'companion', 'batch') \
-        ORDER BY relname";
+    let tables = PROBED.map(|table| format!("'{table}'")).join(", ");
+    // And every range.
+    let text = format!(
+        "SELECT relname, seq_scan, seq_tup_read, coalesce(idx_tup_fetch, 0) FROM pg_stat_user_tables \
+         WHERE schemaname = 'journal' AND (relname IN ({tables}) OR relname LIKE 'transfer%') ORDER BY relname"
+    );
     let number = |field: &Option<String>| field.as_ref().unwrap().parse::<i64>().unwrap();
     let read = |row: Vec<Option<String>>| (row[0].clone().unwrap(), number(&row[1]), number(&row[2]), number(&row[3]));
-    rows(&db.super_url(), text).into_iter().map(read).collect()
+    rows(&db.super_url(), &text).into_iter().map(read).collect()
 }
 
 /// Nothing was scanned, and probes fetched about as many rows as were asked for.
@@ -81,8 +88,7 @@ fn what_the_writer_reads_is_probes_of_an_index_when_it_was_planned_on_tables_kno
 /// `count` rows of each kind lie in the requests' way.
 fn probes_only(db: &TestDb<'_>, count: i64, known_small: bool) {
     // No statistics and no new plans in between: the plans stay those of the empty tables.
-    let tables = ["account", "key", "claim", "record", "transfer_0", "companion", "batch"];
-    for table in tables {
+    for table in PROBED {
         run_sql(&db.super_url(), &format!("ALTER TABLE journal.{table} SET (autovacuum_enabled = off)"));
     }
     new_books(db);
@@ -104,7 +110,7 @@ fn probes_only(db: &TestDb<'_>, count: i64, known_small: bool) {
     plan_all();
     if known_small {
         // New statistics make every session plan anew at its next use.
-        tables.iter().for_each(|table| run_sql(&db.super_url(), &format!("ANALYZE journal.{table}")));
+        PROBED.iter().for_each(|table| run_sql(&db.super_url(), &format!("ANALYZE journal.{table}")));
         plan_all();
     }
     fill(db, count);
@@ -141,6 +147,44 @@ fn probes_only(db: &TestDb<'_>, count: i64, known_small: bool) {
     submit(&journal, request(fresh_key(), move_one(one, other, Vec::new(), None)));
     journal.stop();
     assert_probes_only("a start", &before, &settled(db));
+}
+
+/// Rows of ranges that were closed long ago are moved back and told again, and no range is read through for it.
+#[test]
+fn what_the_writer_reads_of_closed_ranges_is_probes_of_an_index() {
+    let db = Ground::fast().database();
+    crate::history::small_ranges(&db);
+    let journal = lead(&db);
+    let (payer, payee) = (fresh_key(), fresh_key());
+    let first = request(fresh_key(), move_one(payer, payee, vec![account(payer), account(payee)], None));
+    submit(&journal, first.clone());
+    let mut asked = vec![first];
+    for _ in 0..1_100 {
+        let next = request(fresh_key(), move_one(payer, payee, Vec::new(), None));
+        eventually("there is room", PATIENCE, || journal.submit_blocking(next.clone(), PATIENCE).ok());
+        asked.push(next);
+    }
+    let open = "SELECT 1 FROM journal.part p JOIN journal.head h USING (journal) \
+        WHERE p.last_seq <= h.seq AND p.closed_at IS NULL";
+    eventually("what is full is closed", PATIENCE, || rows(&db.url(), open).is_empty().then_some(()));
+    // The sessions that closed them hand their counters in.
+    journal.stop();
+    let before = settled(&db);
+    let ranges = before.iter().filter(|(table, ..)| table.starts_with("transfer_")).count();
+    assert!(ranges >= 5, "not many ranges: {before:?}");
+
+    let journal = lead(&db);
+    for request_before in asked.iter().step_by(15) {
+        let again = submit(&journal, request_before.clone());
+        let [row] = again.record.body.transfers() else { panic!("{again:?}") };
+        assert!(again.replayed && row.kind == RowKind::Move);
+        let of = LegRef { seq: again.record.seq, leg: row.leg };
+        let back = Transfer::by(How::Refund { of, owing: false }, payee, payer, Amount::new(1, EUR));
+        let back = submit(&journal, request(fresh_key(), transact(vec![back])));
+        assert!(matches!(back.record.body, Body::Transaction { .. }), "{:?}", back.record.body);
+    }
+    journal.stop();
+    assert_probes_only("the writer", &before, &settled(&db));
 }
 
 /// Waits until what was posted is checkpointed, so that the checkpointer has planned its statements too.

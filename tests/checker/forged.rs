@@ -170,7 +170,8 @@ fn a_write_done_twice(history: &mut History, dice: &mut Dice) -> Option<()> {
 fn answers_exchanged(history: &mut History, dice: &mut Dice) -> Option<()> {
     let one = some(dice, answered(history))?.request.key.key;
     let other = some(dice, answered(history).filter(|write| write.request.key.key != one))?.request.key.key;
-    let mut both: Vec<_> = history.writes.iter_mut().filter(|write| [one, other].contains(&write.request.key.key)).collect();
+    let mut both: Vec<_> =
+        history.writes.iter_mut().filter(|write| [one, other].contains(&write.request.key.key)).collect();
     let [first, second] = both.as_mut_slice() else { return None };
     std::mem::swap(&mut first.told, &mut second.told);
     Some(())
@@ -234,5 +235,9 @@ fn every_kind_of_read_with_a_head_tells_it() {
         told_head(&Seen::BalanceAt(uuid::Uuid::nil(), at, Some(told)))
     };
     assert_eq!((balance(At::Now, 7), balance(At::Effective(1), 8)), (Some(7), Some(8)));
-    assert_eq!((balance(At::Seq(3), 3), balance(At::Recorded(1), 2)), (None, None), "these tell how far back they looked");
+    assert_eq!(
+        (balance(At::Seq(3), 3), balance(At::Recorded(1), 2)),
+        (None, None),
+        "these tell how far back they looked"
+    );
 }

@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ledger::read::{
-    At, Balance, BalanceAt, Entry, HoldAt, LinkAt, ReadError, Statement, TrialBalance, Window,
-};
+use ledger::read::{At, Balance, BalanceAt, Entry, HoldAt, LinkAt, ReadError, Statement, TrialBalance, Window};
 use ledger::{AssetId, Invalid, JournalError, LegRef, Lot, Record, Request};
 use uuid::Uuid;
 

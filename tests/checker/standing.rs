@@ -55,7 +55,10 @@ fn with_dues(model: &Model, account: Uuid, us: i64) -> (i64, i64) {
     let mut then = model.clone();
     let key = Key { scope: Scope(0), key: Uuid::nil(), fingerprint: Uuid::nil() };
     let (command, companions) = (Command::Sweep { account }, Vec::new());
-    then.batch(&[Request { journal: super::JOURNAL, key, command, effective_us: None, meta: Vec::new(), companions }], us);
+    then.batch(
+        &[Request { journal: super::JOURNAL, key, command, effective_us: None, meta: Vec::new(), companions }],
+        us,
+    );
     let page = &then.accounts[&account];
     (small(page.balance), small(page.held))
 }

@@ -148,7 +148,8 @@ pub fn closed() {
         assert!(place(later).is_none_or(|later| place(earlier).is_none_or(|earlier| earlier < later)), "out of turn");
     }
     let mut inside = assert_answered(callers);
-    (written.sort_unstable(), inside.sort_unstable());
+    written.sort_unstable();
+    inside.sort_unstable();
     assert_eq!((written, scene.queue.len()), (inside, 0));
 }
 
