@@ -6,7 +6,9 @@
 
 use std::time::Duration;
 
-use ledger::{Amount, Body, Claim, Command, How, LegRef, RowKind, Transfer};
+use ledger::{
+    Amount, Body, Claim, Command, How, Journal, LegRef, LotTerms, NEVER, Nature, NewAccount, RowKind, Transfer,
+};
 use tessera_tests::books::{EUR, account, lead, move_one, new_books, request, submit, transact};
 use tessera_tests::{Ground, TestDb, eventually, fresh_key, rows, run_sql};
 use uuid::Uuid;
@@ -16,14 +18,16 @@ const REQUESTS: i64 = 200;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Tables that the writer probes.
-const PROBED: [&str; 7] = ["account", "key", "claim", "record", "transfer_0", "companion", "batch"];
+const PROBED: [&str; 10] =
+    ["account", "key", "claim", "record", "transfer_0", "companion", "batch", "hold", "lot", "link"];
 
-/// Many accounts, keys, claims, records with a transfer and a companion each, of this very journal. Their seqs are
+/// Many accounts, keys, claims, open holds, lots, refunds, records with a transfer and a companion each, of this very journal. Their seqs are
 /// below one, where the journal does not look, and so is every plan's worst case.
 fn fill(db: &TestDb<'_>, count: i64) {
     let uuid = |what: &str| format!("md5('{what}' || i)::uuid");
     let all = |insert: &str| format!("INSERT INTO journal.{insert} FROM generate_series(1, {count}) AS i;");
     let (account, key, claim, record, companion) = (uuid("a"), uuid("k"), uuid("c"), uuid("r"), uuid("x"));
+    let campaign = uuid("l");
     let body = Body::Transaction { transfers: Vec::new(), dropped: Vec::new(), claim: None, companions: None };
     let body: String = body.to_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
     let inserts = [
@@ -34,12 +38,52 @@ fn fill(db: &TestDb<'_>, count: i64) {
         all(&format!("transfer SELECT 1, -i, 0, 1, 1, -i, -1 - i % {count}, 1, 0, 0, -i, 0, 0, -i")),
         all(&format!("companion SELECT 1, 1, {companion}, -i, 0, '\\x'")),
         all("batch SELECT 1, -i, -i, 0, 1, 0, '\\x'"),
+        all(&format!("hold SELECT 1, -i, 0, -i, -1 - i % {count}, 1, 5, 5, {NEVER}")),
+        all(&format!("lot SELECT 1, -i, {NEVER}, 0, 0, {campaign}, 0, 5, 0")),
+        all("link SELECT 1, -i, 0, -i, 0, 1, 1"),
     ];
     std::thread::scope(|scope| {
         for insert in &inserts {
             scope.spawn(|| run_sql(&db.super_url(), insert));
         }
     });
+}
+
+/// How often [`hold_and_earn`] is measured.
+const LIVES: i64 = 20;
+
+/// Everything that probes holds, lots and rows to be moved back, once, on accounts of its own.
+fn hold_and_earn(journal: &Journal) {
+    let [payer, payee, breakage, club] = [(); 4].map(|()| fresh_key());
+    let post = |transfer: Transfer| {
+        let answer = submit(journal, request(fresh_key(), transact(vec![transfer])));
+        assert!(matches!(answer.record.body, Body::Transaction { .. }), "{:?}", answer.record.body);
+        LegRef { seq: answer.record.seq, leg: 0 }
+    };
+    let by = |how: How, debit, credit, minor| Transfer::by(how, debit, credit, Amount::new(minor, EUR));
+    let nature = Nature::Lots { breakage, grace_us: 0 };
+    let keeps_lots = NewAccount { floor: Some(0), nature, ..account(club) };
+    for new in [account(payer), account(payee), account(breakage), keeps_lots] {
+        submit(journal, request(fresh_key(), Command::Open(new)));
+    }
+    let held = post(by(How::Hold { expires_us: None }, payer, payee, 5));
+    let captured = post(by(How::Capture { hold: held }, payer, payee, 3));
+    post(by(How::Void { hold: held }, payer, payee, 0));
+    post(by(How::Refund { of: captured, owing: false }, payee, payer, 2));
+    let earned = post(by(How::Move, payer, club, 9));
+    post(by(How::Refund { of: earned, owing: false }, club, payer, 1));
+    post(by(How::Move, club, breakage, 2));
+    let held = post(by(How::Hold { expires_us: None }, club, breakage, 3));
+    post(by(How::Capture { hold: held }, club, breakage, 1));
+    // What is due is probed for when it is.
+    let now_us = submit(journal, request(fresh_key(), Command::MoveClock { by_us: 1 })).record.recorded_us;
+    let expires_us = Some(now_us + 60_000_000);
+    post(by(How::Hold { expires_us }, payer, payee, 4));
+    post(Transfer { lot: Some(LotTerms { expires_us, ..LotTerms::default() }), ..by(How::Move, payer, club, 2) });
+    submit(journal, request(fresh_key(), Command::MoveClock { by_us: 120_000_000 }));
+    // Written down by whoever comes first: the sweeper, or these.
+    post(by(How::Move, payer, payee, 1));
+    post(by(How::Move, club, breakage, 1));
 }
 
 /// Some of the loaded ids of a kind.
@@ -105,6 +149,7 @@ fn probes_only(db: &TestDb<'_>, count: i64, known_small: bool) {
         submit(&journal, request(fresh_key(), move_one(one, other, Vec::new(), Some(claim))));
         let freeze = Command::Freeze { account: other, debits: true, credits: false };
         submit(&journal, request(fresh_key(), freeze));
+        hold_and_earn(&journal);
         checkpointed(db);
     };
     plan_all();
@@ -135,6 +180,7 @@ fn probes_only(db: &TestDb<'_>, count: i64, known_small: bool) {
         let freeze = Command::Freeze { account: *account, debits: true, credits: false };
         submit(&journal, request(fresh_key(), freeze));
     }
+    (0..LIVES).for_each(|_| hold_and_earn(&journal));
     // The end of the sessions, after their last checkpoint, hands their counters in.
     journal.stop();
     let after = settled(db);
