@@ -9,13 +9,14 @@ ONCE ?=
 # make contract SEED=20260131 sends the same requests as that day;
 # make rounds SEED=7 MINUTES=30 draws the faults of seed 7 for half an hour; without a seed, of a new one, which it prints.
 # make model SEED=7 plays that seed's million requests; make fuzz TARGET=apply MINUTES=30 fuzzes one target for so long.
+# make races SEED=7 MINUTES=30 asks what seed 7 asks for half an hour; make shuttle SEED=7 ORDERS=1000000 tries so many orders.
 SEED ?=
 TARGET ?= apply
 MINUTES ?= 10
 DEMO_FLAGS := $(if $(filter-out 0 no false,$(ONCE)),--once)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test contract rounds model fuzz lint bench
+.PHONY: help setup demo test contract rounds races model shuttle fuzz lint bench
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)$$/  make \1	\2/p' $(MAKEFILE_LIST)
@@ -38,11 +39,20 @@ contract: setup ## hold a node against its OpenAPI document with schemathesis (P
 rounds: setup ## break three nodes, PostgreSQL and Redis again and again, as a seed draws it (SEED=, MINUTES=)
 	$(CARGO) build --workspace --bins --locked
 	TESSERA_TEST_SEED="$(SEED)" TESSERA_ROUNDS_MINUTES="$(MINUTES)" \
-		$(CARGO) test -p tessera-tests --locked -- --ignored --nocapture --test-threads 1
+		$(CARGO) test -p tessera-tests --locked -- --ignored --nocapture --test-threads 1 --skip checker::
 
+races: setup ## have many clients ask and look at once, and hold what they are told against the model (SEED=, MINUTES=)
+	TESSERA_TEST_SEED="$(SEED)" TESSERA_RACES_MINUTES="$(MINUTES)" \
+		$(CARGO) test -p tessera-tests --locked -- --ignored --nocapture checker::races
+
+# Optimised, in a folder of its own: the usual build of the tests takes ten times as long for a step.
 model: ## play a million requests on the journal's rules and on its model (SEED=, STEPS=)
-	SEED="$(SEED)" STEPS="$(STEPS)" $(CARGO) test -p ledger --locked --test apply_model -- \
-		--ignored a_million_steps --nocapture
+	SEED="$(SEED)" STEPS="$(STEPS)" CARGO_TARGET_DIR="$(TARGET_DIR)/model" CARGO_PROFILE_TEST_OPT_LEVEL=2 \
+		$(CARGO) test -p ledger --locked --test apply_model -- --ignored a_million_steps --nocapture
+
+shuttle: ## try the queue before the writer under very many orders of its threads (SEED=, ORDERS=)
+	cd ledger/shuttle && SEED="$(SEED)" ORDERS="$(ORDERS)" CARGO_TARGET_DIR="$(abspath $(TARGET_DIR))/shuttle" \
+		$(CARGO) run --locked --release
 
 fuzz: ## give the journal's rules and forms bytes nobody meant (TARGET=apply|body|request|canonical, MINUTES=)
 	@CARGO="$(CARGO)" sh scripts/fuzz.sh "$(TARGET)" "$(MINUTES)"

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tessera_tests::{Dice, Ground, HEALED, Point, Scene, eventually_async, run_sql};
 
 /// A node's lease ends by itself three seconds after its death; tests that kill many cannot wait for each.
-const LEASE_ENDS: &str = "UPDATE journal.lease SET expires_at = clock_timestamp()";
+pub const LEASE_ENDS: &str = "UPDATE journal.lease SET expires_at = clock_timestamp()";
 
 /// Batches of two or more go through the pipe, as they would with hundreds of callers.
 const PIPED: (&str, &str) = ("TESSERA_STOP_PIPE_FROM", "2");
@@ -80,9 +80,8 @@ async fn kill_at_every_point(times: u64, points: &[Point], environment: &[(&str,
 }
 
 /// Kills the node where it comes to this point next, or a few times later.
-async fn kill_at(scene: &mut Scene<'_>, point: Point, dice: &mut Dice) {
+pub async fn kill_at(scene: &mut Scene<'_>, point: Point, dice: &mut Dice) {
     let mut hit = scene.part(0);
-    eprintln!("f02: {point:?}");
     hit.proxy.kill_at(point, u32::try_from(dice.below(6)).unwrap());
     let status = hit.node.wait_until_ended();
     assert_eq!(hit.proxy.struck(point), 1, "{point:?}: {status}: {}", hit.node.log());

@@ -1,6 +1,8 @@
 //! Holds, refunds, lots and quotas through the writer and back: what the rows say after each step, what a node finds that
 //! takes over, what reads say of things that are due, and that the books verify.
 
+use std::time::{Duration, Instant};
+
 use diesel::{Connection, PgConnection};
 use ledger::{
     Amount, Answer, Body, Calendar, Change, Command, How, Journal, LegRef, LotTerms, Nature, NewAccount, Period,
@@ -436,5 +438,24 @@ fn case_44_what_nobody_touches_is_swept_once_also_after_days_without_a_leader() 
         assert_eq!(nothing, ledger::Invalid::NothingDue { account }.into());
     }
     assert_eq!((scene.stands(breakage).0, scene.stands(payer)), (50, (10, 0, 10)));
+    scene.verify();
+}
+
+/// What falls due within a batch is written down in it, whatever else was asked of the account before.
+#[test]
+fn lots_captured_after_they_expired_are_due_to_the_next_request_of_the_same_batch() {
+    let scene = Scene::new();
+    let ((payer, _), (payee, _)) = (scene.club(0), scene.club(0));
+    scene.post(vec![scene.earning(payer, 10, Some(scene.now_us() + DAY_US))]);
+    let hold = scene.hold(payer, payee, 10, None);
+    scene.pass(2 * DAY_US);
+    let capture = capturing(hold, scene.moving(payer, payee, 10));
+    let asked = [capture, scene.earning(payee, 5, None)].map(|one| request(fresh_key(), transact(vec![one])));
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let answers = runtime.block_on(scene.journal.submit_all(asked.into(), Instant::now() + Duration::from_secs(20)));
+    let [captured, earned] = answers.as_slice() else { panic!("{answers:?}") };
+    let [captured, earned] = [captured, earned].map(|answer| answer.as_ref().unwrap().record.seq);
+    assert_eq!(earned, captured + 2, "between them stands what had expired");
+    assert_eq!(scene.stands(payee), (5, 0, 5));
     scene.verify();
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use diesel::{Connection, PgConnection};
 use futures_util::future::join_all;
 use ledger::follow;
-use ledger::{Body, Claim, JournalError, NewAccount, Refusal, Request};
+use ledger::{Body, Claim, Command, JournalError, NewAccount, Refusal, Request};
 use tessera_tests::books::{JOURNAL, account, lead, move_one, new_books, request, submit};
 use tessera_tests::{Ground, fresh_key, rows};
 use uuid::Uuid;
@@ -35,6 +35,23 @@ async fn a_late_request_gets_the_answer_its_key_has_or_is_dropped_for_good() {
     assert_eq!(journal.submit(never.clone(), past).await.unwrap_err(), JournalError::DeadlinePassed);
     // Its key is free: asked in time, it is done.
     assert!(!tokio::task::block_in_place(|| submit(&journal, never)).replayed);
+    tokio::task::block_in_place(|| journal.stop());
+}
+
+/// Two keys of a batch may lead to one record: one asks for what was done, the other gives up what was asked.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_asks_again_and_whoever_gives_up_in_one_batch_are_told_the_whole_record() {
+    let db = Ground::fast().database();
+    new_books(&db);
+    let journal = lead(&db);
+    let done = opening_transfer();
+    let first = tokio::task::block_in_place(|| submit(&journal, done.clone()));
+    let mut given_up = request(done.key.key, Command::Abandon);
+    given_up.key.fingerprint = Uuid::nil();
+    let soon = Instant::now() + Duration::from_secs(20);
+    for answer in journal.submit_all(vec![done, given_up], soon).await {
+        assert_eq!(answer.unwrap().record, first.record);
+    }
     tokio::task::block_in_place(|| journal.stop());
 }
 

@@ -3,6 +3,7 @@
 mod authorise;
 mod backup;
 mod books;
+mod checker;
 mod config;
 mod consumers;
 mod contract;
@@ -21,6 +22,8 @@ mod import;
 mod journal;
 mod limits;
 mod link;
+#[path = "../ledger/tests/model/mod.rs"]
+mod model;
 mod money;
 mod nodes;
 mod numbered;
@@ -30,6 +33,7 @@ mod plans;
 mod proof;
 mod reference;
 mod rounds;
+mod sealing;
 mod servers;
 mod ship;
 mod slots;

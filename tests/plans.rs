@@ -6,20 +6,28 @@
 
 use std::time::Duration;
 
-use ledger::{Body, Claim, Command};
-use tessera_tests::books::{account, lead, move_one, new_books, request, submit};
+use ledger::{
+    Amount, Body, Claim, Command, How, Journal, LegRef, LotTerms, NEVER, Nature, NewAccount, RowKind, Transfer,
+};
+use tessera_tests::books::{EUR, account, lead, move_one, new_books, request, submit, transact};
 use tessera_tests::{Ground, TestDb, eventually, fresh_key, rows, run_sql};
 use uuid::Uuid;
 
 /// Requests measured.
 const REQUESTS: i64 = 200;
+const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Many accounts, keys, claims, records with a transfer and a companion each, of this very journal. Their seqs are
+/// Tables that the writer probes.
+const PROBED: [&str; 10] =
+    ["account", "key", "claim", "record", "transfer_0", "companion", "batch", "hold", "lot", "link"];
+
+/// Many accounts, keys, claims, open holds, lots, refunds, records with a transfer and a companion each, of this very journal. Their seqs are
 /// below one, where the journal does not look, and so is every plan's worst case.
 fn fill(db: &TestDb<'_>, count: i64) {
     let uuid = |what: &str| format!("md5('{what}' || i)::uuid");
     let all = |insert: &str| format!("INSERT INTO journal.{insert} FROM generate_series(1, {count}) AS i;");
     let (account, key, claim, record, companion) = (uuid("a"), uuid("k"), uuid("c"), uuid("r"), uuid("x"));
+    let campaign = uuid("l");
     let body = Body::Transaction { transfers: Vec::new(), dropped: Vec::new(), claim: None, companions: None };
     let body: String = body.to_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
     let inserts = [
@@ -30,12 +38,52 @@ fn fill(db: &TestDb<'_>, count: i64) {
         all(&format!("transfer SELECT 1, -i, 0, 1, 1, -i, -1 - i % {count}, 1, 0, 0, -i, 0, 0, -i")),
         all(&format!("companion SELECT 1, 1, {companion}, -i, 0, '\\x'")),
         all("batch SELECT 1, -i, -i, 0, 1, 0, '\\x'"),
+        all(&format!("hold SELECT 1, -i, 0, -i, -1 - i % {count}, 1, 5, 5, {NEVER}")),
+        all(&format!("lot SELECT 1, -i, {NEVER}, 0, 0, {campaign}, 0, 5, 0")),
+        all("link SELECT 1, -i, 0, -i, 0, 1, 1"),
     ];
     std::thread::scope(|scope| {
         for insert in &inserts {
             scope.spawn(|| run_sql(&db.super_url(), insert));
         }
     });
+}
+
+/// How often [`hold_and_earn`] is measured.
+const LIVES: i64 = 20;
+
+/// Everything that probes holds, lots and rows to be moved back, once, on accounts of its own.
+fn hold_and_earn(journal: &Journal) {
+    let [payer, payee, breakage, club] = [(); 4].map(|()| fresh_key());
+    let post = |transfer: Transfer| {
+        let answer = submit(journal, request(fresh_key(), transact(vec![transfer])));
+        assert!(matches!(answer.record.body, Body::Transaction { .. }), "{:?}", answer.record.body);
+        LegRef { seq: answer.record.seq, leg: 0 }
+    };
+    let by = |how: How, debit, credit, minor| Transfer::by(how, debit, credit, Amount::new(minor, EUR));
+    let nature = Nature::Lots { breakage, grace_us: 0 };
+    let keeps_lots = NewAccount { floor: Some(0), nature, ..account(club) };
+    for new in [account(payer), account(payee), account(breakage), keeps_lots] {
+        submit(journal, request(fresh_key(), Command::Open(new)));
+    }
+    let held = post(by(How::Hold { expires_us: None }, payer, payee, 5));
+    let captured = post(by(How::Capture { hold: held }, payer, payee, 3));
+    post(by(How::Void { hold: held }, payer, payee, 0));
+    post(by(How::Refund { of: captured, owing: false }, payee, payer, 2));
+    let earned = post(by(How::Move, payer, club, 9));
+    post(by(How::Refund { of: earned, owing: false }, club, payer, 1));
+    post(by(How::Move, club, breakage, 2));
+    let held = post(by(How::Hold { expires_us: None }, club, breakage, 3));
+    post(by(How::Capture { hold: held }, club, breakage, 1));
+    // What is due is probed for when it is.
+    let now_us = submit(journal, request(fresh_key(), Command::MoveClock { by_us: 1 })).record.recorded_us;
+    let expires_us = Some(now_us + 60_000_000);
+    post(by(How::Hold { expires_us }, payer, payee, 4));
+    post(Transfer { lot: Some(LotTerms { expires_us, ..LotTerms::default() }), ..by(How::Move, payer, club, 2) });
+    submit(journal, request(fresh_key(), Command::MoveClock { by_us: 120_000_000 }));
+    // Written down by whoever comes first: the sweeper, or these.
+    post(by(How::Move, payer, payee, 1));
+    post(by(How::Move, club, breakage, 1));
 }
 
 /// Some of the loaded ids of a kind.
@@ -49,12 +97,15 @@ fn loaded(db: &TestDb<'_>, count: i64, what: &str) -> Vec<Uuid> {
 type Reads = Vec<(String, i64, i64, i64)>;
 
 fn reads(db: &TestDb<'_>) -> Reads {
-    let text = "SELECT relname, seq_scan, seq_tup_read, coalesce(idx_tup_fetch, 0) FROM pg_stat_user_tables \
-        WHERE schemaname = 'journal' AND relname IN ('account', 'key', 'claim', 'record', 'transfer_0', 'companion', 'batch') \
-        ORDER BY relname";
+    let tables = PROBED.map(|table| format!("'{table}'")).join(", ");
+    // And every range.
+    let text = format!(
+        "SELECT relname, seq_scan, seq_tup_read, coalesce(idx_tup_fetch, 0) FROM pg_stat_user_tables \
+         WHERE schemaname = 'journal' AND (relname IN ({tables}) OR relname LIKE 'transfer%') ORDER BY relname"
+    );
     let number = |field: &Option<String>| field.as_ref().unwrap().parse::<i64>().unwrap();
     let read = |row: Vec<Option<String>>| (row[0].clone().unwrap(), number(&row[1]), number(&row[2]), number(&row[3]));
-    rows(&db.super_url(), text).into_iter().map(read).collect()
+    rows(&db.super_url(), &text).into_iter().map(read).collect()
 }
 
 /// Nothing was scanned, and probes fetched about as many rows as were asked for.
@@ -81,8 +132,7 @@ fn what_the_writer_reads_is_probes_of_an_index_when_it_was_planned_on_tables_kno
 /// `count` rows of each kind lie in the requests' way.
 fn probes_only(db: &TestDb<'_>, count: i64, known_small: bool) {
     // No statistics and no new plans in between: the plans stay those of the empty tables.
-    let tables = ["account", "key", "claim", "record", "transfer_0", "companion", "batch"];
-    for table in tables {
+    for table in PROBED {
         run_sql(&db.super_url(), &format!("ALTER TABLE journal.{table} SET (autovacuum_enabled = off)"));
     }
     new_books(db);
@@ -99,12 +149,13 @@ fn probes_only(db: &TestDb<'_>, count: i64, known_small: bool) {
         submit(&journal, request(fresh_key(), move_one(one, other, Vec::new(), Some(claim))));
         let freeze = Command::Freeze { account: other, debits: true, credits: false };
         submit(&journal, request(fresh_key(), freeze));
+        hold_and_earn(&journal);
         checkpointed(db);
     };
     plan_all();
     if known_small {
         // New statistics make every session plan anew at its next use.
-        tables.iter().for_each(|table| run_sql(&db.super_url(), &format!("ANALYZE journal.{table}")));
+        PROBED.iter().for_each(|table| run_sql(&db.super_url(), &format!("ANALYZE journal.{table}")));
         plan_all();
     }
     fill(db, count);
@@ -129,6 +180,7 @@ fn probes_only(db: &TestDb<'_>, count: i64, known_small: bool) {
         let freeze = Command::Freeze { account: *account, debits: true, credits: false };
         submit(&journal, request(fresh_key(), freeze));
     }
+    (0..LIVES).for_each(|_| hold_and_earn(&journal));
     // The end of the sessions, after their last checkpoint, hands their counters in.
     journal.stop();
     let after = settled(db);
@@ -141,6 +193,44 @@ fn probes_only(db: &TestDb<'_>, count: i64, known_small: bool) {
     submit(&journal, request(fresh_key(), move_one(one, other, Vec::new(), None)));
     journal.stop();
     assert_probes_only("a start", &before, &settled(db));
+}
+
+/// Rows of ranges that were closed long ago are moved back and told again, and no range is read through for it.
+#[test]
+fn what_the_writer_reads_of_closed_ranges_is_probes_of_an_index() {
+    let db = Ground::fast().database();
+    crate::history::small_ranges(&db);
+    let journal = lead(&db);
+    let (payer, payee) = (fresh_key(), fresh_key());
+    let first = request(fresh_key(), move_one(payer, payee, vec![account(payer), account(payee)], None));
+    submit(&journal, first.clone());
+    let mut asked = vec![first];
+    for _ in 0..1_100 {
+        let next = request(fresh_key(), move_one(payer, payee, Vec::new(), None));
+        eventually("there is room", PATIENCE, || journal.submit_blocking(next.clone(), PATIENCE).ok());
+        asked.push(next);
+    }
+    let open = "SELECT 1 FROM journal.part p JOIN journal.head h USING (journal) \
+        WHERE p.last_seq <= h.seq AND p.closed_at IS NULL";
+    eventually("what is full is closed", PATIENCE, || rows(&db.url(), open).is_empty().then_some(()));
+    // The sessions that closed them hand their counters in.
+    journal.stop();
+    let before = settled(&db);
+    let ranges = before.iter().filter(|(table, ..)| table.starts_with("transfer_")).count();
+    assert!(ranges >= 5, "not many ranges: {before:?}");
+
+    let journal = lead(&db);
+    for request_before in asked.iter().step_by(15) {
+        let again = submit(&journal, request_before.clone());
+        let [row] = again.record.body.transfers() else { panic!("{again:?}") };
+        assert!(again.replayed && row.kind == RowKind::Move);
+        let of = LegRef { seq: again.record.seq, leg: row.leg };
+        let back = Transfer::by(How::Refund { of, owing: false }, payee, payer, Amount::new(1, EUR));
+        let back = submit(&journal, request(fresh_key(), transact(vec![back])));
+        assert!(matches!(back.record.body, Body::Transaction { .. }), "{:?}", back.record.body);
+    }
+    journal.stop();
+    assert_probes_only("the writer", &before, &settled(&db));
 }
 
 /// Waits until what was posted is checkpointed, so that the checkpointer has planned its statements too.

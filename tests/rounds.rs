@@ -49,7 +49,7 @@ const BLOWS: [Blow; 15] = [
 ];
 
 /// Where a node can be killed that already leads.
-const POINTS: [Point; 9] = [
+const POINTS: [Point; 13] = [
     Point::PostingUnsent,
     Point::PostingBegun,
     Point::PostingUncommitted,
@@ -59,6 +59,10 @@ const POINTS: [Point; 9] = [
     Point::Begun,
     Point::HooksUncommitted,
     Point::HooksCommitted,
+    Point::SealingLeaves,
+    Point::SealingHead,
+    Point::SealingUncommitted,
+    Point::SealingCommitted,
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

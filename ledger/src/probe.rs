@@ -220,7 +220,7 @@ impl Probe<'_> {
             for transfer in request.command.transfers() {
                 // What arrives may have expired already: then its lots are looked at too.
                 let old = transfer.lot.is_some_and(|lot| lot.expires_us.is_some_and(|us| us <= now_us));
-                let old = old || matches!(transfer.how, How::Refund { .. });
+                let old = old || matches!(transfer.how, How::Refund { .. } | How::Capture { .. });
                 touched.extend([(transfer.debit, true), (transfer.credit, old)]);
             }
             if let Command::Change { account, .. } | Command::Sweep { account } = request.command {

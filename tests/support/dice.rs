@@ -23,6 +23,13 @@ impl Dice {
         Self { test, seed, state: seed }
     }
 
+    /// Dice of their own for each of many who throw at once: what they draw follows from the same seed.
+    pub fn of(&self, number: u64) -> Self {
+        let mut own = Self { state: self.seed ^ number.wrapping_mul(0xD6E8_FEB8_6659_FD93), ..*self };
+        own.next();
+        own
+    }
+
     fn next(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mixed = (self.state ^ (self.state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

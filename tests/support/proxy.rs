@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use rustix::process::Pid;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
@@ -63,6 +64,8 @@ struct Armed {
 pub(crate) enum Blow {
     /// The node is killed.
     Kill,
+    /// The database's server is killed: this process.
+    KillServer(Pid),
     /// The connection is cut.
     Cut,
 }
@@ -149,6 +152,12 @@ impl Proxy {
     /// Kills the node that comes to this point, once, after it has passed it by so often.
     pub fn kill_at(&self, point: Point, passes: u32) {
         self.shared.strikes().armed = Some(Armed { point, blow: Blow::Kill, passes });
+    }
+
+    /// Kills the server of the database, by the number of its process, when a node comes to this point.
+    pub fn kill_server_at(&self, point: Point, server: i32) {
+        let blow = Blow::KillServer(Pid::from_raw(server).unwrap());
+        self.shared.strikes().armed = Some(Armed { point, blow, passes: 0 });
     }
 
     /// Cuts the connection that comes to this point, once, after it was passed by so often.

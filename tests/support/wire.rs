@@ -1,8 +1,8 @@
 //! PostgreSQL's wire protocol, as much of it as it takes to strike at a chosen message.
 //!
 //! A batch is posted by one prepared statement outside any transaction of the client's, so the server opens one at its
-//! Bind, does the work at its Execute and commits at its Sync; what slices and followers do stands between a BEGIN and a
-//! COMMIT. Both are told apart here by their messages. Source: the PostgreSQL manual, "Message Flow" and "Message Formats".
+//! Bind, does the work at its Execute and commits at its Sync; what slices, followers and the sealer do stands between a
+//! BEGIN and a COMMIT. Both are told apart here by their messages. Source: the PostgreSQL manual, "Message Flow" and "Message Formats".
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -51,6 +51,14 @@ pub enum Point {
     TakeoverUncommitted,
     /// A node that takes over has raised the epoch, and never learns.
     TakeoverCommitted,
+    /// The sealer has moved its cursor; the leaves are not written.
+    SealingLeaves,
+    /// The leaves are written; the head over them is signed and not.
+    SealingHead,
+    /// Leaves and head are written and never committed.
+    SealingUncommitted,
+    /// Leaves and head are committed; the node never learns, and publishes nothing.
+    SealingCommitted,
 }
 
 impl Point {
@@ -72,6 +80,10 @@ impl Point {
         Self::TakeoverCommitted,
     ];
 
+    /// Those of the sealer.
+    pub const SEALING: [Self; 4] =
+        [Self::SealingLeaves, Self::SealingHead, Self::SealingUncommitted, Self::SealingCommitted];
+
     /// Whether a transaction is open then, and its locks are held, until the server or the node's successor ends it.
     fn leaves_open(self) -> bool {
         match self {
@@ -81,14 +93,18 @@ impl Point {
             | Self::LandingUncommitted
             | Self::Begun
             | Self::HooksUncommitted
-            | Self::TakeoverUncommitted => true,
+            | Self::TakeoverUncommitted
+            | Self::SealingLeaves
+            | Self::SealingHead
+            | Self::SealingUncommitted => true,
             Self::PostingUnsent
             | Self::PostingCommitted
             | Self::PostingAnswered
             | Self::LandingCommitted
             | Self::BeginUnsent
             | Self::HooksCommitted
-            | Self::TakeoverCommitted => false,
+            | Self::TakeoverCommitted
+            | Self::SealingCommitted => false,
         }
     }
 }
@@ -101,6 +117,8 @@ enum Purpose {
     Landing,
     Hooks,
     Takeover,
+    Leaves,
+    Head,
 }
 
 impl Purpose {
@@ -111,6 +129,8 @@ impl Purpose {
             () if has("journal.rows(") => Some(Self::Laying),
             () if has("journal.head(") => Some(Self::Landing),
             () if has("UPDATE journal.head SET epoch") => Some(Self::Takeover),
+            () if has("INSERT INTO journal.strip") => Some(Self::Leaves),
+            () if has("INSERT INTO journal.signed_head") => Some(Self::Head),
             // Quoted where diesel writes the text.
             () if has("hook_delivery") || has("hook_attempt") => Some(Self::Hooks),
             () => None,
@@ -174,7 +194,12 @@ impl Place {
                 self.transaction = purpose.or(self.transaction);
                 self.is_posting = purpose == Some(Purpose::Posting);
                 self.is_laying = purpose == Some(Purpose::Laying);
-                if self.is_posting { &[Point::PostingUnsent] } else { &[] }
+                match purpose {
+                    Some(Purpose::Posting) => &[Point::PostingUnsent],
+                    Some(Purpose::Leaves) => &[Point::SealingLeaves],
+                    Some(Purpose::Head) => &[Point::SealingHead],
+                    Some(Purpose::Laying | Purpose::Landing | Purpose::Hooks | Purpose::Takeover) | None => &[],
+                }
             }
             b'E' if self.is_posting => &[Point::PostingBegun],
             b'S' if std::mem::take(&mut self.is_posting) => {
@@ -195,6 +220,7 @@ impl Place {
             Some(Purpose::Landing) if text == "COMMIT" => &[Point::LandingUncommitted, Point::LandingCommitted],
             Some(Purpose::Hooks) if text == "COMMIT" => &[Point::HooksUncommitted, Point::HooksCommitted],
             Some(Purpose::Takeover) if text == "COMMIT" => &[Point::TakeoverUncommitted, Point::TakeoverCommitted],
+            Some(Purpose::Head) if text == "COMMIT" => &[Point::SealingUncommitted, Point::SealingCommitted],
             _ => &[],
         }
     }
@@ -224,8 +250,10 @@ pub(crate) async fn converse(mut client: UnixStream, mut server: UnixStream, sha
                     if let Some((point, blow)) = due {
                         match strike(point, &message, &mut client, &mut server).await {
                             Some(true) => {
-                                if blow == Blow::Kill {
-                                    _ = kill_process(node, Signal::KILL);
+                                match blow {
+                                    Blow::Kill => _ = kill_process(node, Signal::KILL),
+                                    Blow::KillServer(server) => _ = kill_process(server, Signal::KILL),
+                                    Blow::Cut => {}
                                 }
                                 shared.struck(point);
                                 drop(client);
@@ -284,7 +312,10 @@ async fn strike(point: Point, message: &Message, client: &mut UnixStream, server
         | Point::LandingUncommitted
         | Point::BeginUnsent
         | Point::HooksUncommitted
-        | Point::TakeoverUncommitted => (&[], 0),
+        | Point::TakeoverUncommitted
+        | Point::SealingLeaves
+        | Point::SealingHead
+        | Point::SealingUncommitted => (&[], 0),
         // The Bind went before; the Execute never goes.
         Point::PostingBegun => (FLUSH, b'2'),
         Point::PostingUncommitted => (FLUSH, b'C'),
@@ -294,7 +325,8 @@ async fn strike(point: Point, message: &Message, client: &mut UnixStream, server
         | Point::LandingCommitted
         | Point::Begun
         | Point::HooksCommitted
-        | Point::TakeoverCommitted => (&message.bytes, b'Z'),
+        | Point::TakeoverCommitted
+        | Point::SealingCommitted => (&message.bytes, b'Z'),
     };
     server.write_all(sent).await.ok()?;
     let (answer, is_refused) = if until == 0 { (Vec::new(), false) } else { answer_until(server, until).await? };

@@ -8,7 +8,7 @@
 use diesel::sql_types::{BigInt, Nullable};
 use diesel::{Connection, PgConnection, RunQueryDsl};
 
-use super::standing::standings;
+use super::standing::{in_snapshot, standings};
 use super::{ReadError, seq_at};
 use crate::bind::{Arg, statement};
 use crate::history::History;
@@ -69,14 +69,6 @@ pub(super) fn balances_at(
     effective_us: i64,
 ) -> Result<(i64, Vec<i64>), ReadError> {
     in_snapshot(conn, |conn| balances_in_snapshot(conn, history, journal, ids, effective_us))
-}
-
-/// Runs what must see one state of the follower's tables.
-pub(super) fn in_snapshot<T>(
-    conn: &mut PgConnection,
-    work: impl FnOnce(&mut PgConnection) -> Result<T, ReadError>,
-) -> Result<T, ReadError> {
-    conn.build_transaction().read_only().repeatable_read().run(work)
 }
 
 pub(super) fn balances_in_snapshot(

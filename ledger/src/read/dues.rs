@@ -8,10 +8,10 @@ use crate::bind::{Arg, statement};
 use crate::store::{self, StoreError};
 use crate::{JournalId, probe};
 
-/// Takes off what has expired by the journal's clock, and tells what cannot be spent yet.
+/// Takes off what has expired by the journal's clock, and tells what cannot be spent yet. All of it, and the balances, have
+/// to be read of one state.
 pub(super) fn count(conn: &mut PgConnection, journal: JournalId, balances: &mut [Balance]) -> Result<(), StoreError> {
-    // Nothing falls due on any other account.
-    let may_be_due = balances.iter().filter(|balance| balance.held != 0 || balance.keeps);
+    let may_be_due = balances.iter().filter(|balance| balance.may_be_due());
     let ids: Vec<i64> = may_be_due.map(|balance| balance.account.0).collect();
     if ids.is_empty() {
         return Ok(());

@@ -42,6 +42,11 @@ impl Balance {
     pub const fn available(&self) -> i64 {
         self.balance.saturating_sub(self.held).saturating_sub(self.pending)
     }
+
+    /// Nothing falls due on any other account.
+    pub(super) const fn may_be_due(&self) -> bool {
+        self.held != 0 || self.keeps
+    }
 }
 
 /// When.
@@ -88,14 +93,43 @@ pub fn balances(
     accounts: &[Uuid],
 ) -> Result<Vec<Balance>, StoreError> {
     let mut found = accounts_of(conn, journal, accounts)?;
+    if !found.iter().any(Balance::may_be_due) {
+        stand(conn, history, journal, &mut found)?;
+    }
+    if !found.iter().any(Balance::may_be_due) {
+        return Ok(found);
+    }
+    // Holds and lots are rows that change, unlike those a balance is read from: only of one state do they add up.
+    in_snapshot(conn, |conn| {
+        let mut found = accounts_of(conn, journal, accounts)?;
+        stand(conn, history, journal, &mut found)?;
+        dues::count(conn, journal, &mut found)?;
+        Ok(found)
+    })
+}
+
+/// Fills in how accounts stand at the head, what is due not counted.
+fn stand(
+    conn: &mut PgConnection,
+    history: &History,
+    journal: JournalId,
+    found: &mut [Balance],
+) -> Result<(), StoreError> {
     let ids: Vec<i64> = found.iter().map(|balance| balance.account.0).collect();
-    let Some(edge) = ranges::edge(conn, journal)? else { return Ok(found) };
+    let Some(edge) = ranges::edge(conn, journal)? else { return Ok(()) };
     let standings = standings(conn, history, journal, edge, &ids, edge.head)?;
     for (balance, Standing { balance: minor, held, version }) in found.iter_mut().zip(standings) {
         (balance.balance, balance.held, balance.version) = (minor, held, version);
     }
-    dues::count(conn, journal, &mut found)?;
-    Ok(found)
+    Ok(())
+}
+
+/// Runs reads that must all see one state.
+pub(super) fn in_snapshot<T, E: From<diesel::result::Error>>(
+    conn: &mut PgConnection,
+    work: impl FnOnce(&mut PgConnection) -> Result<T, E>,
+) -> Result<T, E> {
+    conn.build_transaction().read_only().repeatable_read().run(work)
 }
 
 /// One account's balance at some time. What is not over yet is told as of the head, and may still change.

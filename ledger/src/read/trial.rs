@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use diesel::sql_types::{BigInt, Integer};
 use diesel::{PgConnection, RunQueryDsl};
 
-use super::dated::{balances_in_snapshot, in_snapshot};
-use super::standing::standings;
+use super::dated::balances_in_snapshot;
+use super::standing::{in_snapshot, standings};
 use super::{At, ReadError, seq_at};
 use crate::bind::{Arg, statement};
 use crate::history::History;

@@ -95,7 +95,7 @@ pub(crate) fn sides(
     Ok(rows.into_iter().map(|(seq, leg, debit, credit)| Sides { place: Place { seq, leg }, debit, credit }).collect())
 }
 
-/// The records of these seqs, in no order.
+/// The records of these seqs, each once, in no order.
 pub(crate) fn records_at(conn: &mut PgConnection, journal: JournalId, seqs: &[i64]) -> Result<Vec<Record>, StoreError> {
     const RECORDS: &str = "SELECT r.seq, r.kind, r.id, r.recorded_us, r.effective_us, r.body, r.meta \
         FROM unnest(?) AS q(seq) CROSS JOIN LATERAL (SELECT * FROM journal.record WHERE journal = ? AND seq = q.seq LIMIT 1) r";
@@ -107,7 +107,11 @@ pub(crate) fn records_at(conn: &mut PgConnection, journal: JournalId, seqs: &[i6
         CROSS JOIN LATERAL (SELECT public_id FROM journal.account WHERE journal = t.journal AND id = t.debit LIMIT 1) d \
         CROSS JOIN LATERAL (SELECT public_id FROM journal.account WHERE journal = t.journal AND id = t.credit LIMIT 1) c \
         ORDER BY t.seq, t.leg";
-    let args = [Arg::Ints(seqs), Arg::Int(journal.0)];
+    // Several keys of one batch may lead to one record, whose rows would else come as often.
+    let mut seqs = seqs.to_vec();
+    seqs.sort_unstable();
+    seqs.dedup();
+    let args = [Arg::Ints(&seqs), Arg::Int(journal.0)];
     let transfers = statement::<TransferRow>(TRANSFERS, &args).load::<TransferValues>(conn)?;
     let records = statement::<RecordRow>(RECORDS, &args).load::<RecordValues>(conn)?;
     assemble(journal, records, transfers)

@@ -96,11 +96,13 @@ pub(super) fn refuse_rivals(asked: &[Asked], replays: &mut [Option<Result<Answer
 /// Puts requests of one key and body together.
 pub(super) fn gather(tickets: Vec<Ticket>) -> (Vec<Asked>, Vec<Reply>) {
     let now = Instant::now();
-    let mut places: Map<Key, usize> = Map::default();
+    // Whoever gives a key up is not the same request as the one that is given up, whatever their fingerprints.
+    let mut places: Map<(Key, bool), usize> = Map::default();
     let mut groups: Vec<(Arc<Request>, bool, Vec<Reply>)> = Vec::with_capacity(tickets.len());
     for Ticket { request, deadline, reply, .. } in tickets {
         let late = deadline < now;
-        let place = *places.entry(request.key).or_insert(groups.len());
+        let abandons = request.command == Command::Abandon;
+        let place = *places.entry((request.key, abandons)).or_insert(groups.len());
         match groups.get_mut(place) {
             None => groups.push((request, late, vec![reply])),
             Some((kept, all_late, replies)) => {

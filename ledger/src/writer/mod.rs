@@ -23,6 +23,7 @@ mod session;
 mod slots;
 mod supervisor;
 mod sweep;
+mod sync;
 mod term;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};

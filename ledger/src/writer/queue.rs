@@ -1,11 +1,12 @@
 //! The bounded queue between callers and the writer: fair between journals, closed when the term ends.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::sync::oneshot;
 
+use super::sync::{Condvar, Mutex, PoisonError};
 use super::{Answer, JournalError, lock};
 use crate::{JournalId, Request};
 

@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ledger::apply::{Applied, Found, LotPage, Standing, State, apply, batch_time};
 use ledger::{
-    Account, AccountId, AssetId, Body, Claim, Command, Hold, LegRef, Lot, NEVER, Original, Posted, Request, RowKind,
+    Account, AccountId, AssetId, Body, Claim, Command, Hold, How, LegRef, Lot, NEVER, Original, Posted, Request,
+    RowKind,
 };
 use proptest::test_runner::Config;
 use uuid::Uuid;
@@ -52,24 +53,27 @@ impl Desk {
     fn found(&self, requests: &[Request], now_us: i64) -> Found {
         let mut found = Found::default();
         let now_us = batch_time(&self.state, now_us);
-        let (mut due, mut touched) = (BTreeSet::new(), BTreeSet::new());
-        let mut touch = |public_id: Uuid| {
+        let (mut due, mut paged) = (BTreeSet::new(), BTreeSet::new());
+        let mut touch = |public_id: Uuid, needed: bool| {
             let Some(account) = self.state.account(public_id) else { return };
             if account.next_due_us <= now_us {
                 due.insert(account.id);
             }
-            touched.insert(account.id);
+            if account.nature.keeps_lots() && (needed || account.next_due_us <= now_us) {
+                paged.insert(account.id);
+            }
         };
         for request in requests {
             if let Command::Transact { claim: Some(claim), .. } = request.command {
                 found.claims.extend(self.claims.get(&claim).map(|seq| (claim, *seq)));
             }
             if let Command::Change { account, .. } | Command::Sweep { account } = request.command {
-                touch(account);
+                touch(account, true);
             }
             for transfer in request.command.transfers() {
-                touch(transfer.debit);
-                touch(transfer.credit);
+                let expired = transfer.lot.and_then(|lot| lot.expires_us).is_some_and(|us| us <= now_us);
+                touch(transfer.debit, true);
+                touch(transfer.credit, expired || matches!(transfer.how, How::Refund { .. } | How::Capture { .. }));
                 let Some(place) = transfer.refers_to() else { continue };
                 found.holds.extend(self.holds.get(&place).map(|hold| (place, hold.clone())));
                 found.rows.extend(self.original(place).map(|original| (place, original)));
@@ -77,8 +81,7 @@ impl Desk {
         }
         let open = self.holds.iter().filter(|(_, hold)| hold.remaining > 0 && due.contains(&hold.debit));
         found.holds.extend(open.map(|(place, hold)| (*place, hold.clone())));
-        let paged = touched.iter().filter(|id| self.state.accounts[*id].nature.keeps_lots());
-        found.lots = paged.map(|id| (*id, LotPage::loaded(self.lots_of(*id)))).collect();
+        found.lots = paged.iter().map(|id| (*id, LotPage::loaded(self.lots_of(*id)))).collect();
         found.all_holds = due.into_iter().collect();
         found
     }

@@ -1,0 +1,142 @@
+//! What clients did and what they were told, in the order of one clock of their own.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ledger::read::{At, Balance, BalanceAt, Entry, HoldAt, LinkAt, ReadError, Statement, TrialBalance, Window};
+use ledger::{AssetId, Invalid, JournalError, LegRef, Lot, Record, Request};
+use uuid::Uuid;
+
+/// When something was asked and answered.
+#[derive(Debug, Clone, Copy)]
+pub struct Span {
+    /// Who asked.
+    pub client: usize,
+    /// Ticks of the clients' common counter: what ended on an earlier tick than another began was over before it.
+    pub began: u64,
+    pub ended: u64,
+    /// The machine's clock then, microseconds since 1970.
+    pub began_us: i64,
+    pub ended_us: i64,
+}
+
+/// A request and what became of it.
+#[derive(Debug, Clone)]
+pub struct Write {
+    pub span: Span,
+    pub request: Request,
+    pub told: Told,
+}
+
+/// What the writer said.
+#[derive(Debug, Clone)]
+pub enum Told {
+    /// This record is the answer.
+    Answered { record: Arc<Record>, replayed: bool },
+    /// It is no request.
+    Invalid(Invalid),
+    /// The key was used for another one.
+    Reused,
+    /// The key was given up by the record of this seq.
+    GivenUp(i64),
+    /// It was not tried; the key is free.
+    NotDone,
+    /// Nobody knows.
+    Unknown,
+}
+
+impl From<Result<ledger::Answer, JournalError>> for Told {
+    fn from(answer: Result<ledger::Answer, JournalError>) -> Self {
+        match answer {
+            Ok(answer) => Self::Answered { record: answer.record, replayed: answer.replayed },
+            Err(JournalError::Invalid(invalid)) => Self::Invalid(invalid),
+            Err(JournalError::KeyReused) => Self::Reused,
+            Err(JournalError::Abandoned { seq }) => Self::GivenUp(seq),
+            Err(JournalError::OutcomeUnknown) => Self::Unknown,
+            Err(
+                JournalError::QueueFull
+                | JournalError::NotLeader { .. }
+                | JournalError::DeadlinePassed
+                | JournalError::Linked { .. }
+                | JournalError::Unavailable
+                | JournalError::NoRoom,
+            ) => Self::NotDone,
+            Err(broken @ (JournalError::NoSuchJournal | JournalError::Broken(_))) => panic!("{broken}"),
+        }
+    }
+}
+
+/// A question and what was told.
+#[derive(Debug, Clone)]
+pub struct Look {
+    pub span: Span,
+    pub seen: Seen,
+}
+
+/// What was read. Each is one answer of the crate's reading side, with what was asked.
+#[derive(Debug, Clone)]
+pub enum Seen {
+    /// How an account stands now, what is due on it counted.
+    Balance(Uuid, Option<Balance>),
+    /// What of its terms was told with it. They are read by themselves, before.
+    Terms { account: Uuid, floor: Option<i64>, debits_frozen: bool },
+    /// An account's balance at some time.
+    BalanceAt(Uuid, At, Option<BalanceAt>),
+    /// An account's newest entries, so many at most.
+    Entries(Uuid, usize, Vec<Entry>),
+    /// A statement from a date up to another or to now: its window and its pages.
+    Statement { account: Uuid, from_us: i64, until_us: Option<i64>, window: Window, pages: Vec<Statement>, size: usize },
+    /// The hold that a row opened.
+    Hold(LegRef, Option<HoldAt>),
+    /// What builds on the rows of a record.
+    Links(i64, Vec<LinkAt>),
+    /// The open holds on an account and the lots on it, with the head they are rows of.
+    Kept { account: Uuid, head: i64, holds: BTreeMap<LegRef, i64>, lots: BTreeMap<Lot, (i64, i64)> },
+    /// What all accounts stand at.
+    Trial(At, TrialBalance),
+    /// What all accounts hold together, by asset: how many, above zero, below zero, held.
+    Totals(BTreeMap<AssetId, (i64, i128, i128, i128)>),
+    /// The records after a seq, and the head before they were read.
+    Records { after: i64, records: Vec<Record>, head: i64 },
+}
+
+/// An account that there is not is an answer too.
+pub fn known<T>(read: Result<T, ReadError>) -> Option<T> {
+    match read {
+        Ok(read) => Some(read),
+        Err(ReadError::UnknownAccount(_)) => None,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// Everything that is known of a run.
+#[derive(Debug, Clone)]
+pub struct History {
+    pub writes: Vec<Write>,
+    pub looks: Vec<Look>,
+    /// The journal, as it was read when all was over.
+    pub records: Vec<Record>,
+    /// To which seq each of the clients' keys led then.
+    pub keys: BTreeMap<Uuid, i64>,
+}
+
+impl Seen {
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Balance(..) => "balance",
+            Self::Terms { .. } => "terms",
+            Self::BalanceAt(_, At::Now, _) => "balance now",
+            Self::BalanceAt(_, At::Seq(_), _) => "balance at seq",
+            Self::BalanceAt(_, At::Recorded(_), _) => "balance recorded",
+            Self::BalanceAt(_, At::Effective(_), _) => "balance effective",
+            Self::Entries(..) => "entries",
+            Self::Statement { .. } => "statement",
+            Self::Hold(..) => "hold",
+            Self::Links(..) => "links",
+            Self::Kept { .. } => "holds and lots",
+            Self::Trial(..) => "trial balance",
+            Self::Totals(_) => "totals",
+            Self::Records { .. } => "records",
+        }
+    }
+}
