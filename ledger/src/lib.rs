@@ -31,6 +31,7 @@ mod quota;
 pub mod read;
 mod record;
 mod request;
+pub mod restore;
 pub mod sealing;
 mod share;
 mod store;

@@ -15,6 +15,7 @@ pub mod records;
 mod standing;
 mod statement;
 mod trial;
+pub mod whole;
 
 use diesel::sql_types::{BigInt, Binary, Uuid as SqlUuid};
 use diesel::{PgConnection, RunQueryDsl};

@@ -207,13 +207,24 @@ const POST_STATE: &str = "SELECT journal.post(?, ?, ?, ?, ?, ?, ?, ?, \
 
 /// Commits a batch: one statement, one round trip, one durable commit.
 pub(crate) fn post(conn: &mut PgConnection, commit: Commit<'_>, applied: &Applied, rows: &Rows) -> QueryResult<()> {
+    post_of(conn, commit, VERSION, applied, rows)
+}
+
+/// The same for a batch that was decided by this version of the rules; the head stands on it.
+pub(crate) fn post_of(
+    conn: &mut PgConnection,
+    commit: Commit<'_>,
+    version: i32,
+    applied: &Applied,
+    rows: &Rows,
+) -> QueryResult<()> {
     let Rows { key, claim, record, transfer, account, state, companion } = rows;
     let mut args = vec![
         Arg::Int(commit.journal.0),
         Arg::Int(commit.epoch),
         Arg::Int(commit.first_seq),
         Arg::Int(applied.seq),
-        Arg::Int4(VERSION),
+        Arg::Int4(version),
         Arg::Int(applied.last_us),
         Arg::Int(applied.clock_offset_us),
         Arg::Bytes(commit.digest),

@@ -14,6 +14,7 @@ mod kept;
 pub mod leaves;
 mod parts;
 mod places;
+pub(crate) mod told;
 
 use diesel::sql_types::BigInt;
 use diesel::{PgConnection, RunQueryDsl};
@@ -151,18 +152,7 @@ pub fn verify(
     journal: JournalId,
     mut progress: impl FnMut(i64, i64),
 ) -> Result<Report, StoreError> {
-    let mut report = Report {
-        ok: false,
-        journal,
-        seq: 0,
-        records: 0,
-        transactions: 0,
-        refusals: 0,
-        transfers: 0,
-        accounts: 0,
-        digest: String::new(),
-        broken: None,
-    };
+    let mut report = Report::none(journal);
     let outcome = conn
         .build_transaction()
         .repeatable_read()
@@ -224,7 +214,7 @@ fn walk(
     check_cursors(conn, journal, head.seq)
 }
 
-pub(super) fn broken(check: Check, seq: i64, what: impl Into<String>) -> Broken {
+pub(crate) fn broken(check: Check, seq: i64, what: impl Into<String>) -> Broken {
     Broken { check, seq, what: what.into() }
 }
 

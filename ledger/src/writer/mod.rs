@@ -17,7 +17,7 @@ mod historian;
 mod lead;
 mod many;
 mod queue;
-mod session;
+pub(crate) mod session;
 mod slots;
 mod supervisor;
 mod sweep;
@@ -35,6 +35,7 @@ use crate::{COUNTS, Histogram, History, Invalid, JournalId, LATENCY_US, Record, 
 pub use forward::{Carried, Lost, Transport};
 use queue::Ticket;
 use slots::Slots;
+pub(crate) use slots::number as slot_of;
 
 /// How a node writes.
 #[derive(Debug, Clone)]

@@ -13,6 +13,7 @@ pub mod doctor;
 mod export;
 mod hooks;
 pub mod import;
+mod journal_file;
 mod keys;
 pub mod node;
 mod proof;
