@@ -1,5 +1,6 @@
 //! End-to-end, contract and fault tests of the whole house, one file per journey. The harness is `tessera_tests`.
 
+mod adjustments;
 mod authorise;
 mod backup;
 mod books;
@@ -19,6 +20,7 @@ mod hooks;
 mod idempotency;
 mod import;
 mod journal;
+mod kept;
 mod limits;
 mod link;
 mod money;

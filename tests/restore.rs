@@ -175,6 +175,13 @@ impl Story {
         earn(4, Some(now + 90 * DAY_US));
         earn(100, Some(now + 90 * DAY_US));
         self.post(vec![self.how(How::Hold { expires_us: None }, club, shop, 12)]);
+        // Held lots that are clawed back, and repay the debt once they are given back.
+        let nature = Nature::Lots { breakage, grace_us: 0 };
+        let club = self.open(NewAccount { floor: Some(0), nature, ..account(fresh_key()) });
+        let earned = LegRef { seq: self.post(vec![self.moving(self.world, club, 50)]), leg: 0 };
+        let hold = LegRef { seq: self.post(vec![self.how(How::Hold { expires_us: None }, club, shop, 50)]), leg: 0 };
+        self.post(vec![self.how(How::Refund { of: earned, owing: true }, club, self.world, 20)]);
+        self.post(vec![self.how(How::Void { hold }, club, shop, 0)]);
     }
 
     fn quota(&self, payer: Uuid, shop: Uuid) {

@@ -84,8 +84,7 @@ impl Books {
     /// Posts what was approved, or finds that it is.
     async fn post_adjustment(&self, tenant: &Tenant, approved: &Adjustment) -> Result<Answer, Problem> {
         let assets = self.assets(tenant.id).await?;
-        let ledger::Request { key, command, effective_us, .. } =
-            approved.request(tenant, approved.command(&assets)?);
+        let ledger::Request { key, command, effective_us, .. } = approved.request(tenant, approved.command(&assets)?);
         let paper = Paper { effective_us, meta: approved.meta(), ..Paper::default() };
         Ok(ask(&self.journal, tenant, key, command, paper).await?)
     }
@@ -136,9 +135,8 @@ fn decide(
         return Err(AdjustmentError::SameEyes.describe());
     }
     match (found.status, decided) {
-        (Status::Rejected, Status::Rejected) | (Status::Approved | Status::Posted | Status::Refused, Status::Approved) => {
-            Ok(found)
-        }
+        (Status::Rejected, Status::Rejected)
+        | (Status::Approved | Status::Posted | Status::Refused, Status::Approved) => Ok(found),
         (Status::Proposed, _) => Err(AdjustmentError::Expired.describe()),
         (Status::Rejected | Status::Approved | Status::Posted | Status::Refused, _) => {
             Err(AdjustmentError::Decided.describe())

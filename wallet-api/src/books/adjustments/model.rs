@@ -299,8 +299,13 @@ mod tests {
 
     #[test]
     fn the_record_binds_the_words_and_does_not_tell_them() {
-        let transfers =
-            vec![Transfer { debit: Uuid::nil(), credit: Uuid::nil(), amount: "1".into(), asset: "EUR".into(), owing: false }];
+        let transfers = vec![Transfer {
+            debit: Uuid::nil(),
+            credit: Uuid::nil(),
+            amount: "1".into(),
+            asset: "EUR".into(),
+            owing: false,
+        }];
         let wish = |words: &str| Wish {
             reason: Reason::Error,
             words: words.into(),
@@ -318,7 +323,9 @@ mod tests {
 
     #[test]
     fn every_word_is_read_as_it_was_written() {
-        for reason in [Reason::Error, Reason::Dispute, Reason::Goodwill, Reason::Fraud, Reason::Migration, Reason::Other] {
+        for reason in
+            [Reason::Error, Reason::Dispute, Reason::Goodwill, Reason::Fraud, Reason::Migration, Reason::Other]
+        {
             assert_eq!(Reason::from_word(reason.word()), Some(reason));
             assert_eq!(json!(reason), json!(reason.word()), "the API says it so too");
         }

@@ -63,7 +63,8 @@ pub struct Filter {
 
 /// Adds a proposal; false when there is one of its id.
 pub(super) fn insert(conn: &mut PgConnection, tenant: i64, new: &Adjustment, fingerprint: Uuid) -> QueryResult<bool> {
-    let transfers = serde_json::to_string(&new.transfers).map_err(|error| SqlError::SerializationError(error.into()))?;
+    let transfers =
+        serde_json::to_string(&new.transfers).map_err(|error| SqlError::SerializationError(error.into()))?;
     diesel::insert_into(adjustment::table)
         .values((
             adjustment::tenant.eq(tenant),
