@@ -149,7 +149,9 @@ async fn list_holds(
 }
 
 /// Tells of a hold, as it stands now, by the row that opened it.
-#[utoipa::path(tag = "ledger", security(("key" = ["ledger:read"])), responses(
+#[utoipa::path(tag = "ledger", security(("key" = ["ledger:read"])), params(
+    ("seq" = i64, Path, description = "The record that opened it", minimum = 1, example = 1),
+    ("leg" = i32, Path, description = "The transfer inside it", minimum = 0, example = 0)), responses(
     (status = 200, body = HoldBody),
 ))]
 #[get("/v1/ledger/holds/{seq}/{leg}", wrap = "May(Scope::LedgerRead)")]
