@@ -52,6 +52,6 @@ pub use request::{
 };
 pub use share::{Tender, mix, share};
 pub use store::lease::set_slots;
-pub use store::ranges::set_range_size;
+pub use store::ranges::{range_size, set_range_size};
 pub use store::{StoreError, create_journal, define_asset, journals};
 pub use writer::{Answer, Carried, Config, Journal, JournalError, Lost, Measures, Role, Status, Transport};

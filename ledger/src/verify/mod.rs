@@ -10,6 +10,7 @@
 
 mod books;
 mod cursor;
+mod dated;
 mod kept;
 pub mod leaves;
 mod parts;
@@ -82,6 +83,8 @@ pub enum Check {
     Checkpoints,
     /// What is written down of where an account's rows are is where they are (I3).
     Places,
+    /// What is kept of rows that count on another day is what their records say, and their days add up (I3).
+    Dated,
     /// Seqs are dense and batches cover them (I4).
     Seqs,
     /// Each account's versions are dense (I4).
@@ -211,7 +214,8 @@ fn walk(
     books.check_stored_lots(conn, journal)?;
     check_refunds(conn, journal)?;
     check_conservation(&books)?;
-    check_cursors(conn, journal, head.seq)
+    check_cursors(conn, journal, head.seq)?;
+    dated::check(conn, journal)
 }
 
 pub(crate) fn broken(check: Check, seq: i64, what: impl Into<String>) -> Broken {

@@ -143,5 +143,5 @@ pub(super) fn unhex(text: &str) -> Option<Vec<u8>> {
         let pair = text.get(place..place.checked_add(2)?)?;
         u8::from_str_radix(pair, 16).ok()
     };
-    (text.len() % 2 == 0).then(|| (0..text.len()).step_by(2).map(pair).collect())?
+    text.len().is_multiple_of(2).then(|| (0..text.len()).step_by(2).map(pair).collect())?
 }
