@@ -423,6 +423,15 @@ fn every_damage_is_refused_by_its_line_and_nothing_of_its_commit_is_posted() {
     let (db, _) = story.export(&place);
     let whole = place.lines("all.ndjson");
     let other = Ground::fast().database();
+    // Of another export nothing was posted: it leaves nothing behind that would keep nodes out for ever.
+    let mut foreign = whole.clone();
+    foreign[0] = foreign[0].replace(&format!(r#""head":{}"#, seq(&db)), r#""head":9"#);
+    vouch(&mut foreign);
+    let first = line_of(&foreign, r#""canonical":"#);
+    foreign[first] = foreign[first].replace(r#""scope":7"#, r#""scope":8"#);
+    vouch(&mut foreign);
+    place.write("foreign.ndjson", &foreign);
+    assert!(place.refused(&other, "foreign.ndjson").contains(": digests: "));
     for (what, damage, code) in DAMAGES {
         let mut lines = whole.clone();
         damage(&mut lines);
@@ -436,6 +445,8 @@ fn every_damage_is_refused_by_its_line_and_nothing_of_its_commit_is_posted() {
     // One file after the other went as far as it was whole: the whole one ends it.
     place.restore(&other, "all.ndjson");
     assert_same_books(&db, &other);
+    let open = "SELECT 1 FROM journal.restored WHERE accepted_at IS NULL";
+    assert!(rows(&other.url(), open).is_empty(), "nodes may lead");
 
     // Into books that have something of their own it does not go, nor under another number, nor while somebody leads.
     let third = Ground::fast().database();

@@ -33,7 +33,12 @@ pub(super) fn begun(conn: &mut PgConnection, source: &Source) -> Result<Option<B
 pub(super) fn begin(conn: &mut PgConnection, source: &Source, next_fork: Uuid) -> Result<bool, StoreError> {
     const HEAD: &str = "UPDATE journal.head SET fork = ?, version = ? WHERE journal = ? AND seq = 0";
     const CURSORS: &str = "UPDATE journal.follower SET fork = ? WHERE journal = ?";
-    const FORGET: &str = "DELETE FROM journal.asset WHERE journal = ?";
+    // No record refers to them yet; what another export left, of which nothing was posted, is nobody's any more.
+    const FORGET: [&str; 3] = [
+        "DELETE FROM journal.asset WHERE journal = ?",
+        "DELETE FROM journal.former_fork WHERE journal = ?",
+        "DELETE FROM journal.restored WHERE journal = ? AND accepted_at IS NULL",
+    ];
     const ASSET: &str = "INSERT INTO journal.asset (journal, id, code, scale) VALUES (?, ?, ?, ?::int4::int2)";
     const FORMER: &str = "INSERT INTO journal.former_fork (journal, place, fork, last_seq) VALUES (?, ?, ?, ?)";
     const NOTE: &str = "INSERT INTO journal.restored (journal, fork, seq, finding) VALUES (?, ?, ?, ?)";
@@ -44,8 +49,9 @@ pub(super) fn begin(conn: &mut PgConnection, source: &Source, next_fork: Uuid) -
             return Ok(false);
         }
         statement::<()>(CURSORS, &[Arg::Uuid(source.fork), journal]).execute(conn)?;
-        // No record refers to them yet.
-        statement::<()>(FORGET, &[journal]).execute(conn)?;
+        for text in FORGET {
+            statement::<()>(text, &[journal]).execute(conn)?;
+        }
         for asset in &source.assets {
             let args = [journal, Arg::Int4(asset.id.0), Arg::Text(&asset.code), Arg::Int4(i32::from(asset.scale))];
             statement::<()>(ASSET, &args).execute(conn)?;
