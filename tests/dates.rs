@@ -252,3 +252,45 @@ fn balances_and_trial_balances_on_both_axes_are_the_fold_of_the_rows() {
     );
     assert_eq!(times.iter().map(effective).collect::<Vec<Vec<i64>>>(), read);
 }
+
+/// Balances at an effective date are read by what the follower wrote down: forged, it would tell another past.
+#[test]
+fn what_is_kept_of_dated_rows_and_is_not_what_the_records_say_is_named_by_verify() {
+    let db = Ground::fast().database();
+    new_books(&db);
+    let journal = lead(&db);
+    let accounts = open(&journal, 2);
+    for n in 0..9 {
+        dated(&journal, accounts[0], accounts[1], (n % 3) * DAY_US + n);
+    }
+    let head = "SELECT 1 FROM journal.follower f JOIN journal.head h USING (journal, seq) WHERE name = 'dated'";
+    eventually("the follower has read all", PATIENCE, || (!rows(&db.url(), head).is_empty()).then_some(()));
+    journal.stop();
+    let conn = &mut connect(&db);
+    let verify = |conn: &mut PgConnection| ledger::verify::verify(conn, JOURNAL, |_, _| {}).unwrap().broken;
+    assert_eq!(verify(conn), None);
+    for forged in [
+        "UPDATE journal.dated SET sum = sum + 1 WHERE seq = 7",
+        "UPDATE journal.dated SET change = change + 1 WHERE seq = 7 AND change < 0",
+        "UPDATE journal.dated SET effective_us = effective_us + 1 WHERE seq = 5",
+        "DELETE FROM journal.dated WHERE seq = 11",
+        "INSERT INTO journal.dated SELECT journal, account, seq, leg + 1, effective_us, change, sum FROM journal.dated WHERE seq = 4",
+        "TRUNCATE journal.dated",
+        "UPDATE journal.dated_day SET net = net - 1 WHERE day = 1",
+        "DELETE FROM journal.dated_day WHERE day = 2",
+        "INSERT INTO journal.dated_day VALUES (1, 1, 77, 0)",
+        "UPDATE journal.follower SET seq = seq - 1 WHERE name = 'dated'",
+    ] {
+        let kept = ["dated", "dated_day", "follower"];
+        let keep = kept.map(|table| format!("CREATE TABLE public.{table} AS TABLE journal.{table}; ")).concat();
+        run_sql(&db.super_url(), &format!("{keep} {forged}"));
+        assert_eq!(verify(conn).map(|broken| broken.check), Some(ledger::verify::Check::Dated), "{forged}");
+        let back = |table| {
+            format!(
+                "TRUNCATE journal.{table}; INSERT INTO journal.{table} TABLE public.{table}; DROP TABLE public.{table};"
+            )
+        };
+        run_sql(&db.super_url(), &kept.map(back).concat());
+    }
+    assert_eq!(verify(conn), None);
+}

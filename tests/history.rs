@@ -10,7 +10,7 @@ use diesel::{Connection, PgConnection};
 use ledger::read::{At, BalanceAt, ReadError, balance_at, balances, statement_of};
 use ledger::{Amount, Command, History, Journal, JournalError, Place, Transfer};
 use tessera_tests::books::{EUR, JOURNAL, account, lead, new_books, request, submit};
-use tessera_tests::{Ground, TestDb, eventually, fresh_key, rows, run_sql};
+use tessera_tests::{Ground, TestDb, eventually, fresh_key, rows, run_sql, tessera};
 use uuid::Uuid;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -267,4 +267,25 @@ fn a_place_that_is_not_where_an_accounts_rows_are_is_named_by_verify() {
         run_sql(&db.super_url(), back);
     }
     assert_eq!(verify(conn), None);
+}
+
+#[test]
+fn the_size_of_ranges_to_come_is_told_and_set() {
+    let db = Ground::fast().database();
+    let tell = |words: &[&str]| {
+        let (url, owner) = (db.url(), db.owner_url());
+        tessera(&[&["ranges"], words].concat())
+            .env("DATABASE_URL", url)
+            .env("DATABASE_OWNER_URL", owner)
+            .output()
+            .unwrap()
+    };
+    let records = |words: &[&str]| String::from_utf8(tell(words).stdout).unwrap();
+    assert_eq!(records(&["--json"]), "{\"records\":1048576}\n");
+    assert_eq!(records(&["5000", "--json"]), "{\"records\":5000}\n");
+    assert_eq!(records(&[]), "ranges that are made from now on have 5000 records\n");
+    for wrong in ["99", "100000001"] {
+        assert!(!tell(&[wrong]).status.success(), "{wrong}");
+    }
+    assert_eq!(records(&["--json"]), "{\"records\":5000}\n");
 }

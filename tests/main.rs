@@ -1,5 +1,6 @@
 //! End-to-end, contract and fault tests of the whole house, one file per journey. The harness is `tessera_tests`.
 
+mod adjustments;
 mod authorise;
 mod backup;
 mod books;
@@ -20,6 +21,7 @@ mod hooks;
 mod idempotency;
 mod import;
 mod journal;
+mod kept;
 mod limits;
 mod link;
 #[path = "../ledger/tests/model/mod.rs"]
@@ -32,6 +34,7 @@ mod openapi;
 mod plans;
 mod proof;
 mod reference;
+mod restore;
 mod rounds;
 mod sealing;
 mod servers;

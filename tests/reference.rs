@@ -21,6 +21,12 @@ const REFUSED: &[(&str, u16)] = &[
     // Both accounts are the same nobody's; a transaction's place is a number, and none is made to stand here.
     ("post_transactions", 422),
     ("get_transaction", 404),
+    // So are an adjustment's, and nothing is held.
+    ("propose_adjustment", 422),
+    ("get_adjustment", 404),
+    ("approve_adjustment", 404),
+    ("reject_adjustment", 404),
+    ("get_hold", 404),
     // The collection's payment clears at once.
     ("capture_payment", 409),
     ("void_payment", 409),

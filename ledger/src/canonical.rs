@@ -5,7 +5,11 @@
 //! records share a form whatever their fields hold. Golden vectors beside the tests fix it. The version stands in the first field;
 //! a change of form is a new version, never an edit.
 
+mod read;
+
 use uuid::Uuid;
+
+pub(crate) use read::{Names, Unread, read_record};
 
 use crate::{Asset, AssetId, JournalId, Key, Posted, Record, Side};
 

@@ -70,6 +70,12 @@ impl Lines {
         Self { former: Vec::new(), now: fork }
     }
 
+    /// Lines that ended, oldest first, each with its last seq.
+    #[must_use]
+    pub fn former(&self) -> &[(Uuid, i64)] {
+        &self.former
+    }
+
     /// The fork under which `seq` was written, or will be.
     #[must_use]
     pub fn of(&self, seq: i64) -> Uuid {

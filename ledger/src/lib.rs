@@ -31,6 +31,7 @@ mod quota;
 pub mod read;
 mod record;
 mod request;
+pub mod restore;
 pub mod sealing;
 mod share;
 mod store;
@@ -51,6 +52,6 @@ pub use request::{
 };
 pub use share::{Tender, mix, share};
 pub use store::lease::set_slots;
-pub use store::ranges::set_range_size;
+pub use store::ranges::{range_size, set_range_size};
 pub use store::{StoreError, create_journal, define_asset, journals};
 pub use writer::{Answer, Carried, Config, Journal, JournalError, Lost, Measures, Role, Status, Transport};

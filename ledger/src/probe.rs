@@ -3,12 +3,14 @@
 //! A batch of plain transfers between accounts in memory asks the database nothing here. Reads ask here too, for what is
 //! due on the accounts they show.
 
+use std::collections::BTreeMap;
+
 use diesel::PgConnection;
 use uuid::Uuid;
 
-use crate::apply::{Found, LOTS, Map, State, batch_time, counting_dues};
+use crate::apply::{Found, LOTS, Map, Standing, State, batch_time, counting_dues, due_lots};
 use crate::store::{self, StoreError, found};
-use crate::{Account, AccountId, Command, Hold, How, JournalId, LegRef, NewAccount, Original, Posted, Request};
+use crate::{Account, AccountId, Command, Hold, How, JournalId, LegRef, Lot, NewAccount, Original, Posted, Request};
 
 /// Brings into memory what the requests name and memory does not hold, and tells what else the database holds of it.
 pub(crate) fn probe(
@@ -60,13 +62,36 @@ pub(crate) fn count_dues(
     now_us: i64,
 ) -> Result<Vec<Account>, StoreError> {
     let ids: Vec<Uuid> = accounts.iter().map(|account| account.public_id).collect();
+    let (state, found) = dues(conn, journal, accounts, now_us)?;
+    Ok(counting_dues(&state, &found, &ids, now_us))
+}
+
+/// By how much what is due on an account, given as its newest row left it, changes its lots.
+pub(crate) fn count_due_lots(
+    conn: &mut PgConnection,
+    journal: JournalId,
+    account: Account,
+    now_us: i64,
+) -> Result<BTreeMap<Lot, Standing>, StoreError> {
+    let id = account.public_id;
+    let (state, found) = dues(conn, journal, vec![account], now_us)?;
+    Ok(due_lots(&state, &found, id, now_us))
+}
+
+/// Accounts, given as their newest rows left them, with what is due on them.
+fn dues(
+    conn: &mut PgConnection,
+    journal: JournalId,
+    accounts: Vec<Account>,
+    now_us: i64,
+) -> Result<(State, Found), StoreError> {
+    let touched: Vec<(Uuid, bool)> = accounts.iter().map(|account| (account.public_id, false)).collect();
     let mut state = State::default();
     let mut probe = Probe { conn, journal, state: &mut state, found: Found::default() };
     probe.put(accounts)?;
-    let touched: Vec<(Uuid, bool)> = ids.iter().map(|id| (*id, false)).collect();
     probe.due_of(&touched, now_us)?;
     let found = probe.found;
-    Ok(counting_dues(&state, &found, &ids, now_us))
+    Ok((state, found))
 }
 
 /// What requests name.

@@ -164,3 +164,15 @@ pub fn counting_dues(state: &State, found: &Found, accounts: &[Uuid], now_us: i6
     }
     accounts.iter().filter_map(|account| pass.account(*account).copied()).collect()
 }
+
+/// By how much what is due on an account changes its lots, whoever wrote it down or will. `found` is of this account; `now_us`
+/// is a batch's time.
+#[must_use]
+pub fn due_lots(state: &State, found: &Found, account: Uuid, now_us: i64) -> BTreeMap<Lot, Standing> {
+    let mut pass = Pass::of(state, found, now_us);
+    // What cannot be written down for an overflow stands as it is.
+    _ = pass.bring_due(account);
+    let id = state.by_public_id.get(&account);
+    let own = pass.applied.lots.into_iter().filter(|((of, _), _)| Some(of) == id);
+    own.map(|((_, lot), change)| (lot, change)).collect()
+}

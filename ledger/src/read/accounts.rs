@@ -35,6 +35,19 @@ pub fn accounts(
     Ok(found)
 }
 
+/// What these accounts hold; those that do not exist are left out.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn assets_held(
+    conn: &mut PgConnection,
+    journal: JournalId,
+    public_ids: &[Uuid],
+) -> Result<Vec<(Uuid, AssetId)>, StoreError> {
+    let found = store::accounts_by_public_id(conn, journal, public_ids)?;
+    Ok(found.into_iter().map(|account| (account.public_id, account.asset)).collect())
+}
+
 /// Which accounts to list.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Filter {

@@ -9,12 +9,15 @@
 pub mod accounts;
 mod dated;
 mod dues;
+mod holds;
 mod links;
+mod lots;
 mod places;
 pub mod records;
 mod standing;
 mod statement;
 mod trial;
+pub mod whole;
 
 use diesel::sql_types::{BigInt, Binary, Uuid as SqlUuid};
 use diesel::{PgConnection, RunQueryDsl};
@@ -27,7 +30,9 @@ use crate::{JournalId, Key, Record};
 
 pub use crate::store::assets_of;
 pub(crate) use dated::{DATED, follow as follow_dated};
+pub use holds::{HoldFilter, HoldStanding, hold_standing, holds};
 pub use links::{HoldAt, LinkAt, hold, links};
+pub use lots::{LotFilter, LotPage, LotStanding, lots};
 pub use standing::{At, Balance, BalanceAt, balance_at, balances, seq_at};
 pub use statement::{Entry, Statement, Window, statement, statement_of, window};
 pub use trial::{AssetTotal, TrialBalance, trial_balance};

@@ -7,7 +7,7 @@ use diesel::{PgConnection, QueryResult, RunQueryDsl};
 use uuid::Uuid;
 
 use super::state::{StateRows, minor_of};
-use crate::apply::{Applied, VERSION};
+use crate::apply::Applied;
 use crate::bind::{Arg, statement};
 use crate::{Body, JournalId, Nature, NewAccount, Posted, Request};
 
@@ -16,6 +16,8 @@ use crate::{Body, JournalId, Nature, NewAccount, Posted, Request};
 pub(crate) struct Commit<'a> {
     pub(crate) journal: JournalId,
     pub(crate) epoch: i64,
+    /// Of the rules it was decided by; the head stands on it.
+    pub(crate) version: i32,
     pub(crate) first_seq: i64,
     pub(crate) digest: &'a [u8],
 }
@@ -242,7 +244,7 @@ fn head_args<'a>(commit: Commit<'a>, applied: &Applied) -> Vec<Arg<'a>> {
         Arg::Int(commit.epoch),
         Arg::Int(commit.first_seq),
         Arg::Int(applied.seq),
-        Arg::Int4(VERSION),
+        Arg::Int4(commit.version),
         Arg::Int(applied.last_us),
         Arg::Int(applied.clock_offset_us),
         Arg::Bytes(commit.digest),

@@ -49,6 +49,15 @@ pub fn set_range_size(conn: &mut PgConnection, records: i64) -> Result<(), Store
     Ok(())
 }
 
+/// How many seqs ranges have that are made from now on.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn range_size(conn: &mut PgConnection) -> Result<i64, StoreError> {
+    let rows = statement::<(BigInt,)>("SELECT records FROM journal.layout", &[]).load::<(i64,)>(conn)?;
+    Ok(rows.first().ok_or(diesel::result::Error::NotFound)?.0)
+}
+
 /// Where a journal ends, and up to where its history has indexes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Edge {

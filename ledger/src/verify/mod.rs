@@ -10,10 +10,12 @@
 
 mod books;
 mod cursor;
+mod dated;
 mod kept;
 pub mod leaves;
 mod parts;
 mod places;
+pub(crate) mod told;
 
 use diesel::sql_types::BigInt;
 use diesel::{PgConnection, RunQueryDsl};
@@ -81,6 +83,8 @@ pub enum Check {
     Checkpoints,
     /// What is written down of where an account's rows are is where they are (I3).
     Places,
+    /// What is kept of rows that count on another day is what their records say, and their days add up (I3).
+    Dated,
     /// Seqs are dense and batches cover them (I4).
     Seqs,
     /// Each account's versions are dense (I4).
@@ -151,18 +155,7 @@ pub fn verify(
     journal: JournalId,
     mut progress: impl FnMut(i64, i64),
 ) -> Result<Report, StoreError> {
-    let mut report = Report {
-        ok: false,
-        journal,
-        seq: 0,
-        records: 0,
-        transactions: 0,
-        refusals: 0,
-        transfers: 0,
-        accounts: 0,
-        digest: String::new(),
-        broken: None,
-    };
+    let mut report = Report::none(journal);
     let outcome = conn
         .build_transaction()
         .repeatable_read()
@@ -221,10 +214,11 @@ fn walk(
     books.check_stored_lots(conn, journal)?;
     check_refunds(conn, journal)?;
     check_conservation(&books)?;
-    check_cursors(conn, journal, head.seq)
+    check_cursors(conn, journal, head.seq)?;
+    dated::check(conn, journal)
 }
 
-pub(super) fn broken(check: Check, seq: i64, what: impl Into<String>) -> Broken {
+pub(crate) fn broken(check: Check, seq: i64, what: impl Into<String>) -> Broken {
     Broken { check, seq, what: what.into() }
 }
 

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::book::Book;
 use super::term::Term;
 use super::{Inner, JournalError, lock, session};
-use crate::apply::{Applied, Map};
+use crate::apply::{Applied, Map, VERSION};
 use crate::canonical::{Place, canonical_bytes, key_bytes};
 use crate::store::post::{self, Commit, Rows};
 use crate::store::{self, Standing};
@@ -52,7 +52,8 @@ impl Decided {
     }
 
     const fn commit(&self, epoch: i64) -> Commit<'_> {
-        Commit { journal: self.journal, epoch, first_seq: self.first_seq, digest: self.digest.as_slice() }
+        let Self { journal, first_seq, .. } = *self;
+        Commit { journal, epoch, version: VERSION, first_seq, digest: self.digest.as_slice() }
     }
 
     /// Commits it in one statement. An error that is no used key, nor a lack of room, ends the term.

@@ -19,7 +19,7 @@ mod lead;
 mod many;
 mod pipe;
 mod queue;
-mod session;
+pub(crate) mod session;
 mod slots;
 mod supervisor;
 mod sweep;
@@ -38,6 +38,7 @@ use crate::{COUNTS, Histogram, History, Invalid, JournalId, LATENCY_US, Record, 
 pub use forward::{Carried, Lost, Transport};
 use queue::Ticket;
 use slots::Slots;
+pub(crate) use slots::number as slot_of;
 
 /// How a node writes.
 #[derive(Debug, Clone)]

@@ -26,7 +26,7 @@ pub(super) fn open(url: &str) -> Result<PgConnection, StoreError> {
 }
 
 /// A session that is in nobody's way and may take its time.
-pub(super) fn open_slow(url: &str) -> Result<PgConnection, StoreError> {
+pub(crate) fn open_slow(url: &str) -> Result<PgConnection, StoreError> {
     let mut conn = open(url)?;
     conn.batch_execute(SLOW)?;
     Ok(conn)

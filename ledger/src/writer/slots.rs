@@ -52,7 +52,7 @@ impl Slots {
 }
 
 /// Journals are numbered one after the other: the remainder spreads them evenly.
-pub(super) fn number(journal: JournalId, slots: usize) -> Option<usize> {
+pub(crate) fn number(journal: JournalId, slots: usize) -> Option<usize> {
     let slots = i64::try_from(slots).ok()?;
     usize::try_from(journal.0.checked_rem_euclid(slots)?).ok()
 }

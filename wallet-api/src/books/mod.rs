@@ -6,6 +6,7 @@
 //! know is in memory. Not here: what a payment is (payments), who owns an account, limits on how often one client may be
 //! refused: whoever has `ledger:write` is trusted with the books.
 
+mod adjustments;
 mod ask;
 mod body;
 mod model;

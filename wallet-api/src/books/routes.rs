@@ -1,6 +1,8 @@
 //! The books over HTTP: accounts, assets, totals. In [`transactions`] what is posted, in [`records`] what is followed.
 
+mod adjustments;
 mod dates;
+mod kept;
 mod records;
 mod transactions;
 
@@ -31,6 +33,8 @@ pub(super) fn routes(config: &mut ServiceConfig) {
     config.service(change_account);
     config.service(get_account).service(list_entries).service(get_totals);
     dates::routes(config);
+    kept::routes(config);
+    adjustments::routes(config);
     records::routes(config);
 }
 

@@ -1,10 +1,12 @@
 //! `tessera export journal`: every record of a tenant's journal as a line of JSON.
 //!
-//! The first line says which books these are, then come their assets, then the records in order, each with its companions
-//! and the exact bytes that are not rows, and at the end a line that says that it is the end: a file without it was cut
-//! off. Memory does not grow with the journal. Beside a node that writes, the export ends at the head it found.
-//! `tessera import journal` reads it. Not here: salts of the proof.
+//! The first line says which books these are, then come their assets, then the records in order, each with its companions,
+//! its key and its exact bytes, after each commit a line for it, and at the end a line that says that it is the end: a file
+//! without it was cut off ([`super::journal_file`]). Memory does not grow with the journal. Beside a node that writes, the
+//! export ends at the head it found. `tessera import journal` reads it. Not here: secrets, so neither the tenant's nor the
+//! salts of the proof.
 
+use std::collections::{HashMap, VecDeque};
 use std::fs::{self, File};
 use std::io::{BufWriter, IsTerminal, Write};
 use std::path::PathBuf;
@@ -14,18 +16,24 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use diesel::{Connection, PgConnection};
 use indicatif::{ProgressBar, ProgressStyle};
+use ledger::canonical::{Place, canonical_bytes};
+use ledger::forks::Lines;
 use ledger::read::records::{self, Size};
-use ledger::{Body, JournalId, Record};
+use ledger::read::whole::{self, Batch};
+use ledger::{Asset, AssetId, Body, JournalId, Key, Record};
+use ring::digest::{Context, SHA256};
 use serde::Serialize;
 use serde_json::json;
 use uuid::Uuid;
 
+use super::journal_file::{
+    AssetLine, BatchLine, BooksLine, CompanionPart, EndLine, FORMAT, FormerLine, Frame, KeyPart, hex,
+};
 use super::node::DatabaseArgs;
 use crate::books::{Assets, RecordBody};
 use crate::identity;
+use crate::platform::keyring::Tenant;
 
-/// The version of the file's form.
-pub(super) const FORMAT: u32 = 1;
 /// Read at a time.
 const PAGE: Size = Size { records: 2_000, transfers: 20_000 };
 
@@ -63,19 +71,20 @@ struct Line<'a> {
     fork: Uuid,
     /// Its metadata, as it stands.
     meta_raw: &'a str,
-    /// All of it but transfers and metadata, in the journal's own form.
-    body: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     claim: Option<Uuid>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    companions: Vec<Companion>,
+    #[serde(flatten)]
+    exact: Exact<'a>,
 }
 
+/// The part that [`super::import`] takes whole; `seq` is the record's own.
 #[derive(Serialize)]
-struct Companion {
-    kind: i32,
-    key: Uuid,
-    body: String,
+struct Exact<'a> {
+    canonical: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<KeyPart>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    companions: Vec<CompanionPart<'a>>,
 }
 
 /// `tessera export …`
@@ -93,7 +102,9 @@ pub fn export(what: ExportCommand, out: &mut dyn Write) -> anyhow::Result<()> {
     let part = PathBuf::from(part);
     let file = File::create(&part).with_context(|| format!("cannot write {}", part.display()))?;
     let mut file = BufWriter::with_capacity(1 << 20, file);
-    let (count, head) = write(conn, JournalId(tenant.id), &args, &mut file)?;
+    // One snapshot: keys are read by a cursor beside the records.
+    let mut told = conn.build_transaction().repeatable_read().read_only();
+    let (count, head) = told.run(|conn| write(conn, &tenant, &args, &mut file))?;
     file.into_inner().map_err(|error| error.into_error())?.sync_all()?;
     fs::rename(&part, &args.file).with_context(|| format!("cannot write {}", args.file.display()))?;
     if args.json {
@@ -107,51 +118,139 @@ pub fn export(what: ExportCommand, out: &mut dyn Write) -> anyhow::Result<()> {
 /// Writes everything; tells how many records, and the last seq.
 fn write(
     conn: &mut PgConnection,
-    journal: JournalId,
+    tenant: &Tenant,
     args: &JournalArgs,
     out: &mut impl Write,
 ) -> anyhow::Result<(i64, i64)> {
-    let lines = records::lines(conn, journal)?.context("there are no such books")?;
-    let head = ledger::read::head(conn, journal)?.context("there are no such books")?.seq;
-    let books = json!({
-        "type": "journal", "format": FORMAT, "tenant": args.tenant, "fork": lines.of(head), "from": args.from,
-        "head": head,
-    });
-    writeln!(out, "{books}")?;
-    let assets = Assets::new(ledger::read::assets_of(conn, journal)?);
-    for asset in assets.all() {
-        writeln!(out, "{}", json!({"type": "asset", "code": asset.code, "scale": asset.scale}))?;
-    }
-    let bar = progress(head);
+    let journal = JournalId(tenant.id);
+    let mut export = Export::open(conn, tenant, args, out)?;
+    let bar = progress(export.head);
     let mut after = args.from.saturating_sub(1);
-    while after < head {
-        let size = Size { records: PAGE.records.min(head.saturating_sub(after)), ..PAGE };
+    while after < export.head {
+        let size = Size { records: PAGE.records.min(export.head.saturating_sub(after)), ..PAGE };
         let (page, _) = records::after(conn, journal, after, size)?;
         let last = page.last().context("a record is missing: run tessera verify")?.seq;
         let mut companions = records::companions(conn, journal, after.saturating_add(1), last)?.into_iter().peekable();
         for record in &page {
             let mut own = Vec::new();
             while let Some(one) = companions.next_if(|one| one.seq == record.seq) {
-                own.push(Companion { kind: one.kind, key: one.key, body: STANDARD.encode(&one.body) });
+                own.push(CompanionPart { kind: one.kind, key: one.key, body: STANDARD.encode(&one.body).into() });
             }
-            let line = Line {
-                record: RecordBody::of(record, &assets),
-                fork: lines.of(record.seq),
-                meta_raw: std::str::from_utf8(&record.meta).context("metadata that is no text")?,
-                body: STANDARD.encode(record.body.to_bytes()),
-                claim: claim(record),
-                companions: own,
-            };
-            serde_json::to_writer(&mut *out, &line)?;
-            out.write_all(b"\n")?;
+            export.record(conn, record, own)?;
         }
         after = last;
         bar.set_position(u64::try_from(after).unwrap_or(0));
     }
     bar.finish_and_clear();
-    let count = head.saturating_sub(args.from.saturating_sub(1)).max(0);
-    writeln!(out, "{}", json!({"type": "end", "records": count, "seq": head}))?;
+    let (head, count) = (export.head, export.head.saturating_sub(args.from.saturating_sub(1)).max(0));
+    export.frame(&Frame::End(EndLine { records: count, seq: head }))?;
     Ok((count, head))
+}
+
+/// An export under way.
+struct Export<'a, W> {
+    journal: JournalId,
+    head: i64,
+    lines: Lines,
+    assets: Assets,
+    by_id: HashMap<AssetId, Asset>,
+    keys: VecDeque<(i64, Key)>,
+    batches: VecDeque<Batch>,
+    out: &'a mut W,
+    /// Over the lines since the last commit.
+    hash: Context,
+}
+
+impl<'a, W: Write> Export<'a, W> {
+    /// Writes what comes before the first record.
+    fn open(conn: &mut PgConnection, tenant: &Tenant, args: &JournalArgs, out: &'a mut W) -> anyhow::Result<Self> {
+        let journal = JournalId(tenant.id);
+        let lines = records::lines(conn, journal)?.context("there are no such books")?;
+        let head = ledger::read::head(conn, journal)?.context("there are no such books")?.seq;
+        let all = ledger::read::assets_of(conn, journal)?;
+        let batches: VecDeque<Batch> = whole::batches(conn, journal, args.from.saturating_sub(1))?.into();
+        whole::open_keys(conn, journal, args.from)?;
+        let former = lines.former().iter().map(|(fork, seq)| FormerLine { fork: *fork, seq: *seq }).collect();
+        let books = BooksLine {
+            format: FORMAT,
+            tenant: tenant.slug.as_str().into(),
+            fork: lines.of(head),
+            from: args.from,
+            head,
+            number: tenant.id,
+            name: tenant.name.as_str().into(),
+            sandbox: tenant.sandbox,
+            zone: tenant.zone.name().into(),
+            locale: tenant.locale.tag().into(),
+            former,
+            rules: batches.front().map_or(1, |batch| batch.version),
+        };
+        let by_id = all.iter().map(|asset| (asset.id, asset.clone())).collect();
+        let (assets, keys, hash) = (Assets::new(all), VecDeque::new(), Context::new(&SHA256));
+        let mut export = Self { journal, head, lines, assets, by_id, keys, batches, out, hash };
+        export.frame(&Frame::Journal(books))?;
+        let assets: Vec<Asset> = export.assets.all().to_vec();
+        for asset in &assets {
+            let (code, number) = (asset.code.as_str().into(), asset.id.0);
+            export.frame(&Frame::Asset(AssetLine { code, scale: asset.scale, number }))?;
+        }
+        Ok(export)
+    }
+
+    /// Writes a record, and its commit if it is the last of it.
+    fn record(
+        &mut self,
+        conn: &mut PgConnection,
+        record: &Record,
+        companions: Vec<CompanionPart<'_>>,
+    ) -> anyhow::Result<()> {
+        let place = Place { journal: self.journal, fork: self.lines.of(record.seq) };
+        let canonical = STANDARD.encode(canonical_bytes(place, record, |id| self.by_id.get(&id)));
+        let key = self.key_of(conn, record.seq)?.map(Into::into);
+        let line = Line {
+            record: RecordBody::of(record, &self.assets),
+            fork: place.fork,
+            meta_raw: std::str::from_utf8(&record.meta).context("metadata that is no text")?,
+            claim: claim(record),
+            exact: Exact { canonical, key, companions },
+        };
+        let text = serde_json::to_vec(&line)?;
+        self.line(text)?;
+        self.commit(conn, record.seq)
+    }
+
+    /// The key that leads to this record, if one does.
+    fn key_of(&mut self, conn: &mut PgConnection, seq: i64) -> anyhow::Result<Option<Key>> {
+        if self.keys.is_empty() {
+            self.keys = whole::next_keys(conn)?.into();
+        }
+        let found = self.keys.pop_front_if(|(of, _)| *of == seq);
+        Ok(found.map(|(_, key)| key))
+    }
+
+    fn commit(&mut self, conn: &mut PgConnection, seq: i64) -> anyhow::Result<()> {
+        if self.batches.is_empty() {
+            self.batches = whole::batches(conn, self.journal, seq.saturating_sub(1))?.into();
+        }
+        let Some(batch) = self.batches.pop_front_if(|batch| batch.last_seq == seq) else { return Ok(()) };
+        let hash = std::mem::replace(&mut self.hash, Context::new(&SHA256)).finish();
+        let Batch { first_seq: first, last_seq: last, version: rules, recorded_us, digest } = batch;
+        let line = BatchLine { first, last, rules, recorded_us, digest: hex(&digest), sha256: hex(hash.as_ref()) };
+        self.frame(&Frame::Batch(line))?;
+        // The line that vouches for those before it is not among those the next one vouches for.
+        self.hash = Context::new(&SHA256);
+        Ok(())
+    }
+
+    fn frame(&mut self, frame: &Frame<'_>) -> anyhow::Result<()> {
+        self.line(serde_json::to_vec(frame)?)
+    }
+
+    fn line(&mut self, mut text: Vec<u8>) -> anyhow::Result<()> {
+        text.push(b'\n');
+        self.hash.update(&text);
+        Ok(self.out.write_all(&text)?)
+    }
 }
 
 fn claim(record: &Record) -> Option<Uuid> {

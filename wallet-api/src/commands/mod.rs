@@ -13,9 +13,11 @@ pub mod doctor;
 mod export;
 mod hooks;
 pub mod import;
+mod journal_file;
 mod keys;
 pub mod node;
 mod proof;
+mod ranges;
 mod serve;
 mod slots;
 mod systemd;
@@ -81,6 +83,8 @@ enum Command {
     },
     /// Tell which node leads which slot of journals, or set how many slots there are.
     Slots(slots::SlotsArgs),
+    /// Tell how large the ranges of transfers are that are made from now on, or set it.
+    Ranges(ranges::RangesArgs),
     /// Derive the books again from their rows, and name the first row that does not follow.
     Verify(verify::VerifyArgs),
     /// Copy the private database, and archive its log from then on.
@@ -204,6 +208,7 @@ fn run(command: Command, configured: &config::Configured) -> anyhow::Result<Exit
             writeln!(out, "the database is up to date")?;
         }
         Command::Slots(args) => slots::slots(&args, out)?,
+        Command::Ranges(args) => ranges::ranges(&args, out)?,
         Command::Verify(args) => return verify::verify(&args, out),
         Command::Doctor { database, redis, cluster, json } => {
             let here = doctor::Options::here(database.data_dir, database.database_url, database.allow_plaintext);

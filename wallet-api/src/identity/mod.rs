@@ -36,6 +36,28 @@ pub fn create_tenant(
     tenant_by_slug(conn, &wish.slug)
 }
 
+/// Adds a tenant under the number it has elsewhere, with a secret of its own: the one its books were written under. Needs the
+/// owner of the tables.
+///
+/// # Errors
+/// [`IdentityError::Slug`], [`IdentityError::NameMissing`], [`IdentityError::NumberTaken`] when the number or the slug is.
+#[tracing::instrument(name = "identity.restore_tenant", skip_all, fields(tenant.slug = wish.slug))]
+pub fn restore_tenant(
+    conn: &mut PgConnection,
+    ids: &Ids,
+    now: DateTime<Utc>,
+    number: i64,
+    wish: &NewTenant,
+) -> Result<Tenant, IdentityError> {
+    wish.check()?;
+    let mut secret = [0; 32];
+    ids.fill(&mut secret);
+    if !store::insert_numbered(conn, number, wish, &secret, now)? {
+        return Err(IdentityError::NumberTaken);
+    }
+    tenant_by_slug(conn, &wish.slug)
+}
+
 /// The tenant called `slug`.
 ///
 /// # Errors

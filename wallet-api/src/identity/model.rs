@@ -55,6 +55,9 @@ pub enum IdentityError {
     /// Another tenant has the slug.
     #[error("another tenant has this slug")]
     SlugTaken,
+    /// Another tenant has the number, or the slug.
+    #[error("another tenant has this number or this slug")]
+    NumberTaken,
     /// A name of no letters.
     #[error("the name is missing")]
     NameMissing,
@@ -92,6 +95,12 @@ impl Describe for IdentityError {
                 Problem::new(422, "slug-invalid", "This cannot be a slug", "Use 1 to 63 of a-z, 0-9 and, inside, -.")
             }
             Self::SlugTaken => Problem::new(409, "slug-taken", "The slug is taken", "Choose another."),
+            Self::NumberTaken => Problem::new(
+                409,
+                "number-taken",
+                "The number or the slug is taken",
+                "Use a database without that tenant.",
+            ),
             Self::NameMissing => Problem::new(422, "name-missing", "The name is missing", "Give it one."),
             Self::NoScopes => {
                 Problem::new(422, "scopes-missing", "The key could do nothing", "Name at least one scope.")

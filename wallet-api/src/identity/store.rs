@@ -6,6 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use diesel::prelude::*;
 use diesel::result::Error as SqlError;
+use diesel::sql_types::{BigInt, Binary, Bool, Text, Timestamptz};
 
 use super::{NewKey, NewTenant};
 use crate::platform::keyring::{Actor, ApiKey, Caller, Directory, KeyRecord, Scope, Tenant, TenantSecret};
@@ -84,6 +85,32 @@ pub(super) fn insert_tenant(
         .returning(tenant::id)
         .get_result(conn)
         .optional()
+}
+
+/// Adds a tenant under a number it had elsewhere; the numbers after it are given out from there. False when the number or the
+/// slug is taken. Needs the owner of the tables.
+pub(super) fn insert_numbered(
+    conn: &mut PgConnection,
+    number: i64,
+    wish: &NewTenant,
+    secret: &[u8; 32],
+    now: DateTime<Utc>,
+) -> QueryResult<bool> {
+    const INSERT: &str = "INSERT INTO tenant (id, slug, name, sandbox, zone, locale, secret, created_at) \
+        OVERRIDING SYSTEM VALUE VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING";
+    const NEXT: &str = "SELECT setval(pg_get_serial_sequence('tenant', 'id'), (SELECT max(id) FROM tenant))";
+    let added = diesel::sql_query(INSERT)
+        .bind::<BigInt, _>(number)
+        .bind::<Text, _>(&wish.slug)
+        .bind::<Text, _>(&wish.name)
+        .bind::<Bool, _>(wish.sandbox)
+        .bind::<Text, _>(wish.zone.name())
+        .bind::<Text, _>(wish.locale.tag())
+        .bind::<Binary, _>(secret.as_slice())
+        .bind::<Timestamptz, _>(now)
+        .execute(conn)?;
+    diesel::sql_query(NEXT).execute(conn)?;
+    Ok(added == 1)
 }
 
 pub(super) fn tenant_by_slug(conn: &mut PgConnection, slug: &str) -> QueryResult<Option<Tenant>> {

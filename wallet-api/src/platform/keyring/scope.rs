@@ -27,6 +27,8 @@ pub enum Scope {
     LedgerWrite,
     /// See every account and every record of the books.
     LedgerRead,
+    /// Approve or reject what another client proposed for the books.
+    LedgerApprove,
     /// Move a sandbox's clock.
     SandboxWrite,
     /// Everything.
@@ -35,7 +37,7 @@ pub enum Scope {
 
 impl Scope {
     /// Every scope.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::PaymentsWrite,
         Self::PaymentsRead,
         Self::CustomersWrite,
@@ -47,6 +49,7 @@ impl Scope {
         Self::HooksRead,
         Self::LedgerWrite,
         Self::LedgerRead,
+        Self::LedgerApprove,
         Self::SandboxWrite,
         Self::Admin,
     ];
@@ -66,6 +69,7 @@ impl Scope {
             Self::HooksRead => "hooks:read",
             Self::LedgerWrite => "ledger:write",
             Self::LedgerRead => "ledger:read",
+            Self::LedgerApprove => "ledger:approve",
             Self::SandboxWrite => "sandbox:write",
             Self::Admin => "admin",
         }

@@ -29,6 +29,8 @@ pub(super) struct Wrong(pub(super) &'static str, pub(super) Cow<'static, str>);
 pub(super) enum Line {
     /// An export begins.
     Journal { format: u32 },
+    /// A commit of an export ends.
+    Batch,
     /// An export ends.
     End { seq: i64 },
     /// An asset to define.

@@ -8,6 +8,7 @@
 //! Not here: the times at which things were recorded, which are those of the import.
 
 mod line;
+mod whole;
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -27,7 +28,7 @@ use super::ImportError;
 use super::lines::Lines;
 use super::purchases::{tenant, with_remedy};
 use super::rejects::Rejects;
-use crate::commands::export::FORMAT;
+use crate::commands::journal_file::FORMATS;
 use crate::commands::node::{DatabaseArgs, Node, Settings};
 use crate::engagement::hooks::guard::Policy;
 use crate::platform::books::{journal_of, refusal_code};
@@ -41,6 +42,8 @@ const LOT_BYTES: usize = 8 * 1024 * 1024;
 /// How long what is not known, or cannot be reached, is asked again.
 const PATIENCE: Duration = Duration::from_secs(60);
 const AGAIN_AFTER: Duration = Duration::from_millis(200);
+/// Whose books, when nobody says.
+const TENANT: &str = "import";
 /// How much of a line that is set aside is written down, in characters.
 const RAW: usize = 200;
 
@@ -51,9 +54,14 @@ pub struct JournalArgs {
     database: DatabaseArgs,
     /// A file with one JSON object a line.
     file: PathBuf,
-    /// Whose books; made, as a sandbox, if there is no such tenant.
-    #[arg(long, default_value = "import")]
-    tenant: String,
+    /// Whose books; made, as a sandbox, if there is no such tenant. With `--whole`, the tenant of the export unless you say
+    /// another name.
+    #[arg(long)]
+    tenant: Option<String>,
+    /// Restore an export as it was, record by record, into books without any: dates, refusals, holds, lots and all, to the
+    /// same bytes and the same root. Run it again after a kill, and it goes on.
+    #[arg(long, conflicts_with = "rejects")]
+    whole: bool,
     /// Where lines go that are refused, with reason; without it, beside the file's name in this folder.
     #[arg(long)]
     rejects: Option<PathBuf>,
@@ -79,10 +87,13 @@ pub struct Imported {
 
 /// `tessera import journal …`
 pub async fn journal(args: JournalArgs) -> anyhow::Result<()> {
+    if args.whole {
+        return whole::restore(&args);
+    }
     let file =
         File::open(&args.file).map_err(|source| with_remedy(ImportError::Open { path: args.file.clone(), source }))?;
     let database = args.database.open()?;
-    let tenant = tenant(&database.url, &args.tenant)?;
+    let tenant = tenant(&database.url, args.tenant.as_deref().unwrap_or(TENANT))?;
     let settings = Settings {
         url: database.url.clone(),
         address: "import".into(),
@@ -248,10 +259,14 @@ impl<'a> Desk<'a> {
         };
         match line {
             Line::Journal { format } => {
-                anyhow::ensure!(format == FORMAT, "the export is of form {format}, this binary reads {FORMAT}");
+                anyhow::ensure!(
+                    FORMATS.contains(&format),
+                    "the export is of form {format}, which this binary does not read"
+                );
                 self.is_open = true;
                 Ok(Ok(()))
             }
+            Line::Batch => Ok(Ok(())),
             Line::End { seq } => {
                 self.is_open = self.last.is_some_and(|(last, _)| last != seq);
                 Ok(Ok(()))
@@ -316,7 +331,7 @@ impl<'a> Desk<'a> {
                 self.rises(placed)?;
                 self.imported.passed_over = self.imported.passed_over.saturating_add(1);
             }
-            Line::Journal { .. } | Line::End { .. } | Line::Asset { .. } | Line::Opened(_) => {}
+            Line::Journal { .. } | Line::Batch | Line::End { .. } | Line::Asset { .. } | Line::Opened(_) => {}
         }
         Ok(())
     }

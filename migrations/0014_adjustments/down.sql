@@ -1,0 +1,2 @@
+DROP INDEX journal.hold_of_account;
+DROP TABLE adjustment;

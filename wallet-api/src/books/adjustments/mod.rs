@@ -1,0 +1,160 @@
+//! Adjustments: corrections of the books by hand, with four eyes.
+//!
+//! One client proposes, with a reason and words; another approves or rejects before the proposal's time is over. What is
+//! approved is posted under a key made from its id: of two approvals at once, and of one that is repeated after a crash
+//! between decision and posting, one posting comes. Both eyes stand in the record, with a commitment to the words.
+//! Not here: who people are (a client may be many), and other kinds of transfers than moves.
+
+mod model;
+mod store;
+
+use chrono::{DateTime, Utc};
+use ledger::{Answer, Body, Command};
+use uuid::Uuid;
+
+pub(super) use model::{Adjustment, AdjustmentError, Reason, Status, Transfer, Wish};
+pub(super) use store::Filter;
+
+use super::Books;
+use crate::platform::books::{Paper, ask, describe_refusal, journal_of, refusal_code};
+use crate::platform::http::IdempotencyKey;
+use crate::platform::ids::derived;
+use crate::platform::keyring::{Caller, Tenant};
+use crate::platform::problem::{Describe, Problem};
+
+impl Books {
+    /// Notes a proposal, or finds the one that this key made before; true when it was.
+    ///
+    /// # Errors
+    /// 422 for what cannot be posted so; `key-reused` for another body under the key.
+    pub(super) async fn propose(
+        &self,
+        caller: &Caller,
+        key: &IdempotencyKey,
+        fingerprint: Uuid,
+        wish: Wish,
+    ) -> Result<(Adjustment, bool), Problem> {
+        let tenant = &caller.tenant;
+        let key = key.bytes16(&tenant.secret);
+        let (client, number) = (caller.client().to_be_bytes(), tenant.id.to_be_bytes());
+        let id = derived("adjustment", &[&number, &client, &key]);
+        let mut salt = [0; 32];
+        self.platform.ids.fill(&mut salt);
+        let now = self.platform.clock.now();
+        let proposed = Adjustment::proposed(id, caller.client(), now, salt, wish)?;
+        let assets = self.assets(tenant.id).await?;
+        let (journal, command) = (journal_of(tenant), proposed.command(&assets)?);
+        let request = proposed.request(tenant, command.clone());
+        request.check().map_err(|invalid| ledger::JournalError::Invalid(invalid).describe())?;
+        let tenant = tenant.id;
+        let store = move |conn: &mut _| -> Result<_, Problem> {
+            model::check_accounts(conn, journal, &command)?;
+            let new = store::insert(conn, tenant, &proposed, fingerprint)?;
+            let (found, print) = store::find(conn, tenant, id)?.ok_or_else(|| AdjustmentError::Unknown.describe())?;
+            if print != fingerprint {
+                return Err(ledger::JournalError::KeyReused.describe());
+            }
+            Ok((found, !new))
+        };
+        self.platform.db.run(store).await
+    }
+
+    /// Approves a proposal and posts it. Again, by whoever may: the same posting, and the same answer.
+    ///
+    /// # Errors
+    /// [`AdjustmentError`]; the refusal, when the books refused; what the journal says when it is not known to be done,
+    /// and then approving it again tells.
+    pub(super) async fn approve(&self, caller: &Caller, id: Uuid) -> Result<Adjustment, Problem> {
+        let (tenant, client, now) = (caller.tenant.id, caller.client(), self.platform.clock.now());
+        let approved = self.platform.db.run(move |conn| decide(conn, tenant, id, (client, now), None)).await?;
+        if approved.status == Status::Posted {
+            return Ok(approved);
+        }
+        let answer = self.post_adjustment(&caller.tenant, &approved).await?;
+        let seq = answer.record.seq;
+        let refusal = if let Body::Refused { refusal } = &answer.record.body { Some(*refusal) } else { None };
+        let code = refusal.as_ref().map(refusal_code);
+        let settled = self.platform.db.run(move |conn| store::settle(conn, tenant, id, seq, code)).await?;
+        match refusal {
+            Some(refusal) => Err(describe_refusal(&refusal, seq)),
+            None => settled.ok_or_else(|| AdjustmentError::Unknown.describe()),
+        }
+    }
+
+    /// Posts what was approved, or finds that it is.
+    async fn post_adjustment(&self, tenant: &Tenant, approved: &Adjustment) -> Result<Answer, Problem> {
+        let assets = self.assets(tenant.id).await?;
+        let ledger::Request { key, command, effective_us, .. } = approved.request(tenant, approved.command(&assets)?);
+        let paper = Paper { effective_us, meta: approved.meta(), ..Paper::default() };
+        Ok(ask(&self.journal, tenant, key, command, paper).await?)
+    }
+
+    /// Rejects a proposal. Again changes nothing.
+    ///
+    /// # Errors
+    /// [`AdjustmentError`].
+    pub(super) async fn reject(&self, caller: &Caller, id: Uuid, words: String) -> Result<Adjustment, Problem> {
+        let (tenant, client, now) = (caller.tenant.id, caller.client(), self.platform.clock.now());
+        self.platform.db.run(move |conn| decide(conn, tenant, id, (client, now), Some(&words))).await
+    }
+
+    /// One adjustment.
+    pub(super) async fn adjustment(&self, caller: &Caller, id: Uuid) -> Result<Option<Adjustment>, Problem> {
+        let tenant = caller.tenant.id;
+        let found = self.platform.db.run(move |conn| store::find(conn, tenant, id)).await?;
+        Ok(found.map(|(adjustment, _)| adjustment))
+    }
+
+    /// The next adjustments before one, newest first.
+    pub(super) async fn adjustments(
+        &self,
+        caller: &Caller,
+        filter: Filter,
+        before: Option<(DateTime<Utc>, Uuid)>,
+        limit: i64,
+    ) -> Result<Vec<Adjustment>, Problem> {
+        let tenant = caller.tenant.id;
+        self.platform.db.run(move |conn| store::page(conn, tenant, filter, before, limit)).await
+    }
+}
+
+/// Decides a proposal, with words to reject it and none to approve it; one that was decided the same way before is found.
+fn decide(
+    conn: &mut diesel::PgConnection,
+    tenant: i64,
+    id: Uuid,
+    (client, now): (i64, DateTime<Utc>),
+    reject: Option<&str>,
+) -> Result<Adjustment, Problem> {
+    let decided = if reject.is_some() { Status::Rejected } else { Status::Approved };
+    // The update matches an open proposal of another only: of two at once, the second finds what the first decided.
+    store::decide(conn, tenant, id, decided, reject, (client, now))?;
+    let found = store::find(conn, tenant, id)?;
+    let (found, _) = found.ok_or_else(|| AdjustmentError::Unknown.describe())?;
+    if found.proposed_by == client {
+        return Err(AdjustmentError::SameEyes.describe());
+    }
+    match (found.status, decided) {
+        (Status::Rejected, Status::Rejected)
+        | (Status::Approved | Status::Posted | Status::Refused, Status::Approved) => Ok(found),
+        (Status::Proposed, _) => Err(AdjustmentError::Expired.describe()),
+        (Status::Rejected | Status::Approved | Status::Posted | Status::Refused, _) => {
+            Err(AdjustmentError::Decided.describe())
+        }
+    }
+}
+
+impl Adjustment {
+    /// The request that it is once it is approved: the same for ever.
+    fn request(&self, tenant: &Tenant, command: Command) -> ledger::Request {
+        let key = derived("adjustment-posting", &[self.id.as_bytes()]);
+        ledger::Request {
+            journal: journal_of(tenant),
+            key: ledger::Key { scope: model::SCOPE, key, fingerprint: key },
+            command,
+            effective_us: self.effective_at.map(|at| at.timestamp_micros()),
+            meta: self.meta().to_string().into_bytes(),
+            companions: Vec::new(),
+        }
+    }
+}
