@@ -10,6 +10,7 @@ pub mod accounts;
 mod dated;
 mod dues;
 mod links;
+pub mod lots;
 mod places;
 pub mod records;
 mod standing;

@@ -1,0 +1,24 @@
+//! Reports over the books: what points are unspent and worth, roll-forwards, statements and trial balances as files.
+//!
+//! Promise: a report says at which seq it is true, and carries its own check: units are held against the balances of the
+//! accounts they lie on, by readings of the journal that share nothing; a report that does not agree says so. Figures are
+//! whole minor units and exact. Memory is bounded by months, campaigns and pages, not by the books.
+//! Not here: what a unit is worth to whom (the accountant says it), personal data (reports know accounts by id).
+
+mod flow;
+mod form;
+mod liability;
+mod routes;
+mod sheets;
+mod statement;
+mod value;
+mod walk;
+
+pub use flow::What;
+pub use form::{Cell, CsvFile, Form, FormError, Heading, XlsxFile};
+pub use liability::{Check, DebtLine, Ends, Group, Groups, Liability, Line, Month, Movements, RollForward, Units};
+pub use routes::routes;
+pub use sheets::File;
+pub use statement::StatementFile;
+pub use value::{Shares, Terms, Value, ValueError};
+pub use walk::{Source, When};
