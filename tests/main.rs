@@ -29,6 +29,7 @@ mod openapi;
 mod plans;
 mod proof;
 mod reference;
+mod reports;
 mod rounds;
 mod servers;
 mod ship;

@@ -167,10 +167,7 @@ mod tests {
         let record = Record { seq: 1, id: Uuid::nil(), recorded_us: 0, effective_us: 0, body, meta: vec![] };
         let touched = Touched { record, legs: vec![Leg { leg: 0, debit, credit }] };
         let (flows, debt) = flows(&touched).next().unwrap();
-        (
-            flows.iter().map(|flow| (flow.what, flow.minor)).collect(),
-            debt.map(|debt| (debt.incurred, debt.repaid)),
-        )
+        (flows.iter().map(|flow| (flow.what, flow.minor)).collect(), debt.map(|debt| (debt.incurred, debt.repaid)))
     }
 
     fn taking(minor: i64) -> More {
@@ -199,10 +196,7 @@ mod tests {
 
     #[test]
     fn a_credit_is_what_its_row_is_and_debt_is_repaid_first() {
-        assert_eq!(
-            told(posted(RowKind::Move, 5, giving(5)), false, true, false),
-            (vec![(What::Earned, 5)], None)
-        );
+        assert_eq!(told(posted(RowKind::Move, 5, giving(5)), false, true, false), (vec![(What::Earned, 5)], None));
         let restored = told(posted(RowKind::Move, 5, More { of: OF, ..giving(5) }), false, true, false);
         assert_eq!(restored, (vec![(What::Restored, 5)], None));
         assert_eq!(

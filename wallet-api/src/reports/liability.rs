@@ -38,7 +38,6 @@ impl Month {
     pub fn of_day(day: i32) -> Self {
         Self::of(NaiveDate::from_epoch_days(day), day > 0)
     }
-
 }
 
 impl fmt::Display for Month {
@@ -322,8 +321,7 @@ impl RollForward {
     #[must_use]
     pub fn new(opening: Liability, closing: Liability, between: &Movements) -> Self {
         let (before, after) = (opening.groups.by_campaign(), closing.groups.by_campaign());
-        let mut names: Vec<&(AssetId, Uuid)> =
-            before.keys().chain(after.keys()).chain(between.lines.keys()).collect();
+        let mut names: Vec<&(AssetId, Uuid)> = before.keys().chain(after.keys()).chain(between.lines.keys()).collect();
         names.sort_unstable();
         names.dedup();
         let line = |name: &(AssetId, Uuid)| {
@@ -341,7 +339,13 @@ impl RollForward {
         let owed = |at: &Liability, asset| at.checks.get(&asset).map_or(0, |check| check.accounts.debt);
         let debt = |asset: &AssetId| {
             let (incurred, repaid) = between.debts.get(asset).copied().unwrap_or_default();
-            DebtLine { asset: *asset, opening: owed(&opening, *asset), incurred, repaid, closing: owed(&closing, *asset) }
+            DebtLine {
+                asset: *asset,
+                opening: owed(&opening, *asset),
+                incurred,
+                repaid,
+                closing: owed(&closing, *asset),
+            }
         };
         let debts = closing.checks.keys().map(debt).collect();
         Self { opening, closing, lines, debts }
@@ -350,9 +354,8 @@ impl RollForward {
     /// Every line adds up to the unit, and both standings are what the accounts had.
     #[must_use]
     pub fn agrees(&self) -> bool {
-        let debt = |line: &DebtLine| {
-            line.opening.saturating_add(line.incurred).saturating_sub(line.repaid) == line.closing
-        };
+        let debt =
+            |line: &DebtLine| line.opening.saturating_add(line.incurred).saturating_sub(line.repaid) == line.closing;
         self.opening.agrees()
             && self.closing.agrees()
             && self.lines.iter().all(Line::adds_up)

@@ -5,6 +5,7 @@
 //! whole minor units and exact. Memory is bounded by months, campaigns and pages, not by the books.
 //! Not here: what a unit is worth to whom (the accountant says it), personal data (reports know accounts by id).
 
+mod bodies;
 mod flow;
 mod form;
 mod liability;
@@ -14,11 +15,15 @@ mod statement;
 mod value;
 mod walk;
 
+pub use bodies::{LiabilityBody, RollForwardBody};
 pub use flow::What;
 pub use form::{Cell, CsvFile, Form, FormError, Heading, XlsxFile};
 pub use liability::{Check, DebtLine, Ends, Group, Groups, Liability, Line, Month, Movements, RollForward, Units};
 pub use routes::routes;
-pub use sheets::File;
+pub use sheets::{
+    File, LIABILITY, ROLL_FORWARD, TRIAL_BALANCE, liability as liability_rows, roll_forward as roll_forward_rows,
+    trial_balance as trial_balance_rows,
+};
 pub use statement::StatementFile;
 pub use value::{Shares, Terms, Value, ValueError};
 pub use walk::{Source, When};

@@ -6,7 +6,7 @@
 use ledger::AssetId;
 use ledger::read::{Entry, Statement, TrialBalance, Window};
 
-use super::form::{Cell, Form, FormError, Heading, CsvFile, XlsxFile};
+use super::form::{Cell, CsvFile, Form, FormError, Heading, XlsxFile};
 use super::liability::{Liability, RollForward};
 use crate::books::Assets;
 use crate::platform::text::Lang;
@@ -176,7 +176,7 @@ pub fn roll_forward(file: &mut File, report: &RollForward, assets: &Assets) -> R
         file.row(&cells)?;
     }
     for line in &report.debts {
-        // What came to be owed stands where units are taken back, what was repaid where lots are offset.
+        // Below zero, so that rows are added up alike: what was repaid came with earnings, what is owed was taken back.
         let zero = || Cell::Whole(0);
         file.row(&[
             "debt".into(),

@@ -149,8 +149,7 @@ impl Source {
     async fn movements(&self, after: i64, upto: i64) -> Result<Movements, Problem> {
         let (mut sums, mut at, journal) = (Movements::default(), after, self.journal);
         while at < upto {
-            let (page, looked) =
-                self.db.run(move |conn| lots::touching(conn, journal, at, upto, PAGE)).await?;
+            let (page, looked) = self.db.run(move |conn| lots::touching(conn, journal, at, upto, PAGE)).await?;
             page.iter().for_each(|touched| sums.take(touched));
             at = looked;
         }

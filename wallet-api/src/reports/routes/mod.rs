@@ -2,7 +2,6 @@
 //!
 //! What takes longer than a request may (ten seconds) is told 503 `deadline`: the command line has no such limit.
 
-mod bodies;
 mod files;
 
 use actix_web::http::header;
@@ -13,7 +12,7 @@ use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use self::bodies::{LiabilityBody, RollForwardBody};
+use super::bodies::{LiabilityBody, RollForwardBody};
 use super::form::Form;
 use super::sheets::{self, File, LIABILITY, ROLL_FORWARD};
 use super::value::Terms;

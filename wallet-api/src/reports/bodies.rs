@@ -4,10 +4,10 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::flow::What;
+use super::liability::{Check, DebtLine, Group, Liability, Line, RollForward, Units};
+use super::value::Value;
 use crate::books::Assets;
-use crate::reports::flow::What;
-use crate::reports::liability::{Check, DebtLine, Liability, Line, RollForward};
-use crate::reports::value::Value;
 
 /// Unspent units at some time.
 #[derive(Debug, Serialize, ToSchema)]
@@ -60,8 +60,10 @@ struct CheckBody {
 }
 
 impl LiabilityBody {
-    pub(super) fn of(found: &Liability, assets: &Assets) -> Self {
-        let group = |(group, units): (&crate::reports::Group, &crate::reports::Units)| GroupBody {
+    /// As it was found.
+    #[must_use]
+    pub fn of(found: &Liability, assets: &Assets) -> Self {
+        let group = |(group, units): (&Group, &Units)| GroupBody {
             asset: assets.code(group.asset).to_owned(),
             earned: group.earned.to_string(),
             ends: group.ends.to_string(),
@@ -216,7 +218,9 @@ impl ValueBody {
 }
 
 impl RollForwardBody {
-    pub(super) fn of(found: &RollForward, value: Option<&Value>, assets: &Assets) -> Self {
+    /// As it was found, with its value.
+    #[must_use]
+    pub fn of(found: &RollForward, value: Option<&Value>, assets: &Assets) -> Self {
         let debt = |line: &DebtLine| DebtBody {
             asset: assets.code(line.asset).to_owned(),
             opening: line.opening.to_string(),
