@@ -157,6 +157,22 @@ fn happen(clubs: &Clubs<'_>, dice: &mut Dice, rows: &mut Vec<(LegRef, Transfer)>
     }
 }
 
+/// One of everything, so that no throw of the dice leaves any of it out.
+fn begin(clubs: &Clubs<'_>) {
+    let [one, other] = [clubs.clubs[0], clubs.clubs[1]];
+    let refund = |of: LegRef, debit: Uuid, credit: Uuid, minor: i64| {
+        clubs.post(Transfer { how: How::Refund { of, owing: true }, ..moving(debit, credit, minor) }).unwrap();
+    };
+    clubs.post(clubs.earning(one, 40, 1, Some(clubs.now_us() + DAY_US))).unwrap();
+    clubs.ask(Command::MoveClock { by_us: 2 * DAY_US });
+    let earned = clubs.post(clubs.earning(one, 100, 2, None)).unwrap();
+    let burned = clubs.post(moving(one, clubs.shop, 70)).unwrap();
+    refund(burned, clubs.shop, one, 30);
+    clubs.post(moving(one, other, 20)).unwrap();
+    refund(earned, one, clubs.world, 90);
+    clubs.post(clubs.earning(one, 60, 0, None)).unwrap();
+}
+
 /// Whatever happened: units at every seq are the same from the beginning and from today, they are what the accounts stand
 /// at, and between any two seqs opening and what happened are closing, campaign by campaign.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -164,7 +180,10 @@ async fn every_unit_of_random_books_is_accounted_for_between_any_two_moments() {
     let clubs = tokio::task::block_in_place(|| Clubs::open(3));
     let mut dice = Dice::thrown("every_unit_of_random_books_is_accounted_for_between_any_two_moments");
     let (mut rows, mut holds) = (Vec::new(), Vec::new());
-    tokio::task::block_in_place(|| (0..260).for_each(|_| happen(&clubs, &mut dice, &mut rows, &mut holds)));
+    tokio::task::block_in_place(|| {
+        begin(&clubs);
+        (0..240).for_each(|_| happen(&clubs, &mut dice, &mut rows, &mut holds));
+    });
     let (head, source) = (clubs.head(), clubs.source());
     let now = tokio::task::block_in_place(|| clubs.lots_now());
     for seq in (0..=head).step_by(9).chain([head]) {
@@ -470,4 +489,90 @@ async fn the_command_line_tells_the_same_as_the_api() {
     }
     let wrong = run(&["report", "trial-balance", "--tenant", "acme", "--output", &file("x.pdf")]);
     assert!(!wrong.status.success() && wrong.err.contains(".csv or .xlsx"), "{wrong:?}");
+}
+
+/// A day of the desk's calendar, so many after today by the sandbox's clock.
+async fn day(desk: &Desk, after: i64) -> String {
+    let clock = desk.app.api().get("/v1/sandbox/clock").await.expect(200)["now"].as_str().unwrap().to_owned();
+    let now: chrono::DateTime<chrono::Utc> = clock.parse().unwrap();
+    let rome: chrono_tz::Tz = "Europe/Rome".parse().unwrap();
+    (now.with_timezone(&rome).date_naive() + chrono::TimeDelta::days(after)).to_string()
+}
+
+/// A day is closed once it is over, in order, to the same answer however often; what counts in it and comes later is
+/// late, and the next closing says so; the chain of closings verifies.
+#[tokio::test]
+async fn a_closed_day_says_what_the_books_said_and_what_came_late() {
+    let desk = Desk::open().await;
+    let close = async |day: &str, skip: bool| {
+        let body = json!({"day": day, "skip_open_days": skip});
+        desk.api.post("/v1/ledger/closings", &body).await
+    };
+    let pass = async |seconds: i64| {
+        let body = json!({"seconds": seconds});
+        desk.app.api().post("/v1/sandbox/clock/advance", &body).await.expect(201);
+    };
+    let today = day(&desk, 0).await;
+    close(&today, false).await.expect_problem(409, "day-not-over");
+    pass(2 * 86_400).await;
+    let closed = close(&today, false).await.expect(200);
+    let head = desk.api.get("/v1/ledger/liability").await.expect(200)["seq"].as_i64().unwrap();
+    assert_eq!((&closed["day"], &closed["late"], &closed["after_seq"]), (&json!(today), &json!(0), &json!(0)));
+    // The clock's own move was recorded before it moved.
+    assert_eq!(closed["seq"], head);
+    let total = json!({"asset": "PTS:desk", "accounts": 4, "debits": "20", "credits": "20"});
+    assert!(closed["totals"].as_array().unwrap().contains(&total), "{closed}");
+    assert_eq!(close(&today, false).await.expect(200), closed, "closed again, it is the same");
+    // Two count before the first day's end, one does not, and one is refused: only the two are late.
+    let lines = desk.lines(&format!("/v1/ledger/accounts/{}/statement/file", desk.club), "en").await;
+    let world = lines[2].split(',').nth(6).unwrap().to_owned();
+    let leg = json!({"debit": world, "credit": desk.club, "amount": "1", "asset": "PTS:desk"});
+    let too_much = json!({"debit": desk.club, "credit": world, "amount": "999", "asset": "PTS:desk"});
+    let mut late = Vec::new();
+    for effective in [json!("2001-01-01T00:00:00Z"), Value::Null, json!("2001-01-02T00:00:00Z")] {
+        let mut body = json!({"transfers": [leg.clone()]});
+        if !effective.is_null() {
+            body["effective_at"] = effective.clone();
+        }
+        let seq = desk.api.post("/v1/ledger/transactions", &body).await.expect(201)["seq"].clone();
+        late.extend((!effective.is_null()).then_some(seq));
+    }
+    let old = json!({"transfers": [too_much], "effective_at": "2001-01-03T00:00:00Z"});
+    desk.api.post("/v1/ledger/transactions", &old).await.expect(422);
+    pass(2 * 86_400).await;
+    let second = day(&desk, -2).await;
+    assert_eq!(close(&second, false).await.expect_problem(409, "day-open-before")["day"], day(&desk, -3).await);
+    let later = close(&second, true).await.expect(200);
+    assert_eq!((&later["late"], &later["former_day"], &later["after_seq"]), (&json!(2), &json!(today), &closed["seq"]));
+    let skipped = day(&desk, -3).await;
+    assert_eq!(close(&skipped, false).await.expect_problem(409, "day-passed")["day"], json!(second));
+    let told = desk.api.get(&format!("/v1/ledger/closings/late?day={second}")).await.expect(200);
+    let seqs: Vec<Value> = told["late"].as_array().unwrap().iter().map(|one| one["seq"].clone()).collect();
+    assert_eq!(seqs, late);
+    let one = format!("/v1/ledger/closings/late?day={second}&after={}&limit=5", late[0]);
+    assert_eq!(desk.api.get(&one).await.expect(200)["late"].as_array().unwrap().len(), 1);
+    desk.api.get(&format!("/v1/ledger/closings/late?day={skipped}")).await.expect_problem(404, "not-found");
+    assert_eq!(desk.api.get("/v1/ledger/closings").await.expect(200), json!({"closings": [later, closed]}));
+    let before = format!("/v1/ledger/closings?before={second}");
+    assert_eq!(desk.api.get(&before).await.expect(200), json!({"closings": [closed]}));
+    desk.app.world.assert_whole();
+    // At the command line it is the same day and the same answer.
+    let mut command = tessera(&["report", "close", &today, "--tenant", "acme", "--json"]);
+    command.env("DATABASE_URL", desk.app.db().url()).env("DATABASE_OWNER_URL", desk.app.db().owner_url());
+    let ran = tokio::task::spawn_blocking(move || command.run()).await.unwrap();
+    assert_eq!(ran.json(), closed);
+}
+
+/// However many close at once, there is one closing.
+#[tokio::test]
+async fn a_day_closed_by_many_at_once_is_closed_once() {
+    let desk = Desk::open().await;
+    let today = day(&desk, 0).await;
+    desk.app.api().post("/v1/sandbox/clock/advance", &json!({"seconds": 2 * 86_400})).await.expect(201);
+    let body = json!({"day": today});
+    let all = (0..12).map(|_| desk.api.post("/v1/ledger/closings", &body));
+    let told: Vec<Value> =
+        futures_util::future::join_all(all).await.into_iter().map(|reply| reply.expect(200)).collect();
+    assert!(told.iter().all(|one| *one == told[0]), "{told:?}");
+    desk.app.world.assert_whole();
 }

@@ -4,6 +4,9 @@
 //! once; closing a day again gives the same answer. Nothing is locked by it: what is recorded later and counts in a day
 //! that was closed is *late*, and belongs to the next closing, which says how many there are. Each closing's digest goes
 //! over the one before, so none can be changed or left out alone; `verify` derives all of them again.
+//! Limit: recorded times never go back, so a day is over for good once the journal has a record after it. Where it has none,
+//! a node that is stopped for a minute between deciding and sending, and that nobody replaced, could still write into
+//! the day; `verify` would name it.
 //! Not here: where midnight is, and who may close.
 
 pub(crate) mod store;
@@ -16,7 +19,7 @@ use crate::read::{AssetTotal, At, ReadError, TrialBalance, head, seq_at, trial_b
 use crate::store::StoreError;
 use crate::{AssetId, History, JournalId};
 
-pub use store::{Late, closings, late};
+pub use store::{Late, clock_us, closings, late};
 
 /// How long after its end a day can be closed: no commit that was decided within it is under way any more.
 pub const SETTLED_US: i64 = 60_000_000;

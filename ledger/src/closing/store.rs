@@ -25,6 +25,16 @@ pub struct Late {
     pub effective_us: i64,
 }
 
+/// The database's clock, which records are dated by, microseconds since 1970; a sandbox's offset comes on top.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn clock_us(conn: &mut PgConnection) -> Result<i64, StoreError> {
+    const TEXT: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
+    let found = statement::<(BigInt,)>(TEXT, &[]).load::<(i64,)>(conn)?;
+    Ok(found.first().ok_or(diesel::result::Error::NotFound)?.0)
+}
+
 /// Closings before a day, or all up to the last, latest first, at most `limit`.
 ///
 /// # Errors

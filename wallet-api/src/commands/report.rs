@@ -10,7 +10,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use diesel::{Connection, PgConnection};
 use ledger::{AssetId, History, JournalId};
 use serde_json::Value as Json;
@@ -23,8 +23,8 @@ use crate::platform::db::Db;
 use crate::platform::keyring::Tenant;
 use crate::platform::text::Lang;
 use crate::reports::{
-    File, Form, FormError, Heading, LIABILITY, LiabilityBody, ROLL_FORWARD, RollForwardBody, Source, StatementFile,
-    TRIAL_BALANCE, Terms, When, liability_rows, roll_forward_rows, trial_balance_rows,
+    ClosingBody, File, Form, FormError, Heading, LIABILITY, LiabilityBody, ROLL_FORWARD, RollForwardBody, Source,
+    StatementFile, TRIAL_BALANCE, Terms, When, liability_rows, roll_forward_rows, trial_balance_rows,
 };
 
 /// Connections: a report does one thing at a time.
@@ -41,6 +41,8 @@ pub enum ReportCommand {
     Statement(StatementArgs),
     /// All accounts at some time, by asset.
     TrialBalance(TrialBalanceArgs),
+    /// Close a day of the tenant's calendar, or tell how it was closed.
+    Close(CloseArgs),
 }
 
 /// Whose books, and where the report goes.
@@ -149,6 +151,24 @@ pub struct TrialBalanceArgs {
     moment: Moment,
 }
 
+/// A day to close.
+#[derive(Debug, clap::Args)]
+pub struct CloseArgs {
+    #[command(flatten)]
+    database: DatabaseArgs,
+    /// Whose books.
+    #[arg(long)]
+    tenant: String,
+    /// By the tenant's calendar, as in 2026-11-21.
+    day: NaiveDate,
+    /// Close open days since the last closing with this one.
+    #[arg(long)]
+    skip_open_days: bool,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
 /// `tessera report …`
 ///
 /// # Errors
@@ -159,6 +179,7 @@ pub async fn report(what: ReportCommand) -> anyhow::Result<()> {
         ReportCommand::RollForward(args) => roll_forward(&args).await,
         ReportCommand::Statement(args) => statement(&args).await,
         ReportCommand::TrialBalance(args) => trial_balance(&args).await,
+        ReportCommand::Close(args) => close(&args).await,
     }
 }
 
@@ -169,12 +190,18 @@ struct Open {
     lang: Lang,
 }
 
+/// A tenant, and its books as reports read them.
+fn books(database: &DatabaseArgs, slug: &str) -> anyhow::Result<(Tenant, Source)> {
+    let database = database.join()?;
+    let tenant = identity::tenant_by_slug(&mut PgConnection::establish(&database.url)?, slug)?;
+    let db = Db::open(&database.url, CONNECTIONS)?;
+    let source = Source { db, history: History::default(), journal: JournalId(tenant.id) };
+    Ok((tenant, source))
+}
+
 impl Place {
     async fn open(&self) -> anyhow::Result<Open> {
-        let database = self.database.join()?;
-        let tenant: Tenant = identity::tenant_by_slug(&mut PgConnection::establish(&database.url)?, &self.tenant)?;
-        let db = Db::open(&database.url, CONNECTIONS)?;
-        let source = Source { db, history: History::default(), journal: JournalId(tenant.id) };
+        let (tenant, source) = books(&self.database, &self.tenant)?;
         let assets = source.assets().await?;
         Ok(Open { source, assets, lang: self.lang.unwrap_or(tenant.locale) })
     }
@@ -321,4 +348,15 @@ async fn trial_balance(args: &TrialBalanceArgs) -> anyhow::Result<()> {
     let open = args.place.open().await?;
     let found = open.source.trial_balance(args.moment.when()).await?;
     args.place.write(&TRIAL_BALANCE, open.lang, |file| trial_balance_rows(file, &found, &open.assets))
+}
+
+async fn close(args: &CloseArgs) -> anyhow::Result<()> {
+    let (tenant, source) = books(&args.database, &args.tenant)?;
+    let closed = source.close(args.day, tenant.zone, 0, args.skip_open_days).await?;
+    if args.json {
+        return print(&ClosingBody::of(&closed, &source.assets().await?));
+    }
+    let (day, seq, late) = (args.day, closed.seq, closed.late);
+    writeln!(std::io::stdout(), "{day} is closed at seq {seq}, with {late} late transactions")?;
+    Ok(())
 }

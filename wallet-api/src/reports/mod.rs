@@ -3,9 +3,11 @@
 //! Promise: a report says at which seq it is true, and carries its own check: units are held against the balances of the
 //! accounts they lie on, by readings of the journal that share nothing; a report that does not agree says so. Figures are
 //! whole minor units and exact. Memory is bounded by months, campaigns and pages, not by the books.
+//! A day is closed here too: that writes a row of its own, and nothing else here writes.
 //! Not here: what a unit is worth to whom (the accountant says it), personal data (reports know accounts by id).
 
 mod bodies;
+mod close;
 mod flow;
 mod form;
 mod liability;
@@ -16,6 +18,7 @@ mod value;
 mod walk;
 
 pub use bodies::{LiabilityBody, RollForwardBody};
+pub use close::{ClosingBody, LateBody};
 pub use flow::What;
 pub use form::{Cell, CsvFile, Form, FormError, Heading, XlsxFile};
 pub use liability::{Check, DebtLine, Ends, Group, Groups, Liability, Line, Month, Movements, RollForward, Units};

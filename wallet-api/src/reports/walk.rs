@@ -22,7 +22,7 @@ use crate::platform::problem::{Describe, Problem};
 /// Records looked at in one call.
 const PAGE: Size = Size { records: 5_000, transfers: 10_000 };
 /// All lots, or all accounts, in one call: longer than a request may take elsewhere.
-const LONG: Duration = Duration::from_secs(60);
+pub(super) const LONG: Duration = Duration::from_secs(60);
 
 /// When a report is of, on the recorded axis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 //!
 //! What takes longer than a request may (ten seconds) is told 503 `deadline`: the command line has no such limit.
 
+mod closings;
 mod files;
 
 use actix_web::http::header;
@@ -29,6 +30,7 @@ use crate::platform::text::Lang;
 pub fn routes(config: &mut ServiceConfig) {
     config.service(get_liability).service(get_roll_forward);
     files::routes(config);
+    closings::routes(config);
 }
 
 /// A report's form.
