@@ -158,7 +158,10 @@ mod tests {
         Posted { leg: 0, kind, amount: Amount::new(minor, AssetId(1)), debit: side, credit: side, more: more.boxed() }
     }
 
-    fn told(posted: Posted, debit: bool, credit: bool, due: bool) -> (Vec<(What, i64)>, Option<(i64, i64)>) {
+    /// Units by sort; what was incurred and repaid.
+    type Told = (Vec<(What, i64)>, Option<(i64, i64)>);
+
+    fn told(posted: Posted, debit: bool, credit: bool, due: bool) -> Told {
         let transfers = vec![posted];
         let body = match due {
             true => Body::Due { account: Uuid::nil(), period_us: 0, transfers },

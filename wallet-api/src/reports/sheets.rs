@@ -79,7 +79,7 @@ pub const TRIAL_BALANCE: Heading = Heading {
 /// Rows on their way into a file.
 pub enum File {
     /// Sent piece by piece.
-    Csv(CsvFile),
+    Csv(Box<CsvFile>),
     /// Sent when it is whole.
     Xlsx(Box<XlsxFile>),
 }
@@ -91,7 +91,7 @@ impl File {
     /// [`FormError`].
     pub fn new(form: Form, heading: &Heading, lang: Lang) -> Result<Self, FormError> {
         Ok(match form {
-            Form::Csv => Self::Csv(CsvFile::new(heading, lang)?),
+            Form::Csv => Self::Csv(Box::new(CsvFile::new(heading, lang)?)),
             Form::Xlsx => Self::Xlsx(Box::new(XlsxFile::new(heading, lang)?)),
         })
     }
