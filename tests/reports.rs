@@ -357,7 +357,7 @@ async fn files_say_what_json_says_in_the_readers_language() {
     let before = desk.api.get("/v1/ledger/liability").await.expect(200)["seq"].as_i64().unwrap() - 2;
     let path = format!("/v1/ledger/liability?seq={before}&format=csv");
     let lines = desk.lines(&path, "it").await;
-    assert_eq!(lines[0], "seq,tipo,attività,maturati nel,scadono nel,campagna,unità,costo in milionesimi");
+    assert_eq!(lines[0], "seq,tipo,unità,maturati nel,scadono nel,campagna,quantità,costo in milionesimi");
     assert!(lines[1].starts_with(&format!("{before},lots,PTS:desk,")), "{}", lines[1]);
     assert!(lines[1].ends_with(&format!(",2998-12,{},80,560000", desk.campaign)), "{}", lines[1]);
     assert_eq!(lines[3], format!("{before},debt,PTS:desk,,,,0,"));
@@ -366,7 +366,7 @@ async fn files_say_what_json_says_in_the_readers_language() {
     let rolled = desk.lines("/v1/ledger/liability/roll-forward?format=csv", "en").await;
     assert_eq!(rolled.last().unwrap(), "debt,PTS:desk,,0,0,0,0,0,0,20,0,0,-20");
     let trial = desk.lines("/v1/ledger/trial-balance/file", "it").await;
-    assert_eq!(trial[0], "seq,attività,conti,dare,avere,differenza");
+    assert_eq!(trial[0], "seq,unità,conti,dare,avere,differenza");
     assert!(trial[1].ends_with(",PTS:desk,4,20,20,0"), "{}", trial[1]);
     let accepted = [("accept", "text/csv")];
     let reply = desk.api.send(hyper::Method::GET, "/v1/ledger/liability", &accepted, hyper::body::Bytes::new()).await;
@@ -429,7 +429,7 @@ async fn a_workbook_opens_with_numbers_that_are_numbers() {
     let (kind, bytes) = desk.file(&path, "it").await;
     assert_eq!(kind, "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet");
     let rows = cells(&bytes);
-    assert_eq!(rows[0][2], ('s', "attività".to_owned()));
+    assert_eq!(rows[0][2], ('s', "unità".to_owned()));
     assert_eq!(rows[1][0], ('n', before.to_string()));
     assert_eq!((&rows[1][1], &rows[1][6]), (&('s', "lots".to_owned()), &('n', "80".to_owned())));
     assert_eq!(rows.len(), 5);

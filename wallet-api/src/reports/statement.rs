@@ -7,7 +7,7 @@ use ledger::Place;
 use ledger::read::{self, Entry, ReadError, Window};
 use uuid::Uuid;
 
-use super::form::{Form, FormError};
+use super::form::Form;
 use super::sheets::{self, File, STATEMENT};
 use super::walk::Source;
 use crate::books::Assets;
@@ -75,17 +75,5 @@ impl StatementFile {
         let bytes = file.take();
         self.file = Some(file);
         Ok(Some(bytes))
-    }
-}
-
-impl crate::platform::problem::Describe for FormError {
-    fn describe(&self) -> Problem {
-        match self {
-            Self::TooLong => {
-                let detail = "Ask for CSV, or for a shorter time.";
-                Problem::new(422, "report-too-long", "The report does not fit a sheet", detail)
-            }
-            Self::Workbook(_) | Self::Csv(_) => Problem::internal(self),
-        }
     }
 }

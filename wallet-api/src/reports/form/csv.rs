@@ -72,7 +72,7 @@ mod tests {
     fn headings_are_in_the_readers_language_and_figures_are_exact() {
         let row = ["a, \"b\"".into(), Cell::Whole(i128::from(i64::MAX) * 3)];
         let told = lines(&[row], Lang::It);
-        assert_eq!(told, "attività,variazione\r\n\"a, \"\"b\"\"\",27670116110564327421\r\n");
+        assert_eq!(told, "unità,variazione\r\n\"a, \"\"b\"\"\",27670116110564327421\r\n");
     }
 
     #[test]

@@ -14,6 +14,7 @@ use chrono::{DateTime, SecondsFormat};
 pub use self::csv::CsvFile;
 pub use xlsx::XlsxFile;
 
+use crate::platform::problem::{Describe, Problem};
 use crate::platform::text::{Lang, text};
 
 /// One cell.
@@ -104,4 +105,16 @@ pub enum FormError {
     /// The rows could not be written.
     #[error("the rows could not be written")]
     Csv(#[from] ::csv::Error),
+}
+
+impl Describe for FormError {
+    fn describe(&self) -> Problem {
+        match self {
+            Self::TooLong => {
+                let detail = "Ask for CSV, or for a shorter time.";
+                Problem::new(422, "report-too-long", "The report does not fit a sheet", detail)
+            }
+            Self::Workbook(_) | Self::Csv(_) => Problem::internal(self),
+        }
+    }
 }

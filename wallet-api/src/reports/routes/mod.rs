@@ -47,19 +47,24 @@ enum FormatName {
 
 /// The form asked for: by name, else by the first media type of ours that is accepted; none is JSON.
 fn form(name: Option<FormatName>, request: &HttpRequest) -> Option<Form> {
-    match name {
-        Some(FormatName::Json) => None,
-        Some(FormatName::Csv) => Some(Form::Csv),
-        Some(FormatName::Xlsx) => Some(Form::Xlsx),
-        None => {
-            let accepted = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok())?;
-            let named = accepted.split(',').map(|range| range.split(';').next().unwrap_or_default().trim());
-            named.into_iter().find_map(|name| match name {
-                "text/csv" => Some(Some(Form::Csv)),
-                name if name == Form::Xlsx.media_type() => Some(Some(Form::Xlsx)),
-                "application/json" | "*/*" => Some(None),
-                _ => None,
-            })?
+    let accepted = || {
+        let accepted = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok())?;
+        let names = accepted.split(',').map(|range| range.split(';').next().unwrap_or_default().trim());
+        names.into_iter().find_map(FormatName::of_media_type)
+    };
+    match name.or_else(accepted).unwrap_or(FormatName::Json) {
+        FormatName::Json => None,
+        FormatName::Csv => Some(Form::Csv),
+        FormatName::Xlsx => Some(Form::Xlsx),
+    }
+}
+
+impl FormatName {
+    fn of_media_type(name: &str) -> Option<Self> {
+        match name {
+            "application/json" | "*/*" => Some(Self::Json),
+            "text/csv" => Some(Self::Csv),
+            name => (name == Form::Xlsx.media_type()).then_some(Self::Xlsx),
         }
     }
 }
