@@ -100,10 +100,11 @@ pub fn close(conn: &mut PgConnection, history: &History, journal: JournalId, day
         return Err(ReadError::UnknownJournal(journal).into());
     }
     loop {
+        // In this order: whoever closes the day between the two reads is found by the second.
+        let former = store::last(conn, journal)?;
         if let Some(closed) = store::closing(conn, journal, day.day)? {
             return Ok(closed);
         }
-        let former = store::last(conn, journal)?;
         may_close(&day, former.as_ref())?;
         let closing = derive(conn, history, journal, &day, former.as_ref())?;
         // Somebody else may have closed a day meanwhile: then it is looked at again, and more is closed than was.
