@@ -34,6 +34,7 @@ mod openapi;
 mod plans;
 mod proof;
 mod reference;
+mod reports;
 mod restore;
 mod rounds;
 mod sealing;

@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use diesel::{Connection, PgConnection};
 use futures_util::future::join_all;
+use ledger::closing::{Day, close};
 use ledger::verify::{Check, Report, verify};
 use ledger::{
-    Amount, AssetId, Calendar, Change, Command, How, Journal, JournalId, Key, LegRef, LotTerms, Nature, NewAccount,
-    NormalSide, Period, Request, Scope, Transfer,
+    Amount, AssetId, Calendar, Change, Command, History, How, Journal, JournalId, Key, LegRef, LotTerms, Nature,
+    NewAccount, NormalSide, Period, Request, Scope, Transfer,
 };
 use serde_json::{Value, json};
 use tessera_tests::{Rewards, TestApp, TestDb, World, eur, fresh_key, run_sql};
@@ -50,7 +51,7 @@ const FORGE: &str = "
 ";
 
 /// Every table that a mutation may touch.
-const TABLES: [&str; 14] = [
+const TABLES: [&str; 15] = [
     "head",
     "watermark",
     "asset",
@@ -65,11 +66,12 @@ const TABLES: [&str; 14] = [
     "hold",
     "lot",
     "link",
+    "closing",
 ];
 
 use Check::{
-    Accounts, Balances, Checkpoints, Claims, Companions, Dates, Digests, Form, Holds, Keys, Lots, Refunds, Refusals,
-    Rules, Seqs, Transfers, Versions,
+    Accounts, Balances, Checkpoints, Claims, Closings, Companions, Dates, Digests, Form, Holds, Keys, Lots, Refunds,
+    Refusals, Rules, Seqs, Transfers, Versions,
 };
 
 /// By table. The first law that is broken, in seq order, is the one that is named.
@@ -574,6 +576,44 @@ const MUTATIONS: &[(&str, &[Mutation])] = &[
             "INSERT INTO journal.follower SELECT journal, 'forger', fork, epoch, seq + 1 FROM journal.head",
         )],
     ),
+    (
+        "closing",
+        &[
+            mutation("leave a closing out", Closings, "DELETE FROM journal.closing WHERE day = 1"),
+            mutation(
+                "close a day at another record",
+                Closings,
+                "UPDATE journal.closing SET seq = seq - 1 WHERE day = 2",
+            ),
+            mutation(
+                "let a day end elsewhere",
+                Closings,
+                "UPDATE journal.closing SET ends_us = ends_us - 1 WHERE day = 2",
+            ),
+            mutation(
+                "change a closing's totals",
+                Closings,
+                "UPDATE journal.closing SET totals = set_byte(totals, length(totals) - 1, get_byte(totals, length(totals) - 1) # 1) WHERE day = 2",
+            ),
+            mutation(
+                "add a byte to a closing's totals",
+                Closings,
+                "UPDATE journal.closing SET totals = totals || '\\x00'",
+            ),
+            mutation("hide what came late", Closings, "UPDATE journal.closing SET late = late + 1 WHERE day = 2"),
+            mutation("change who closed a day", Closings, "UPDATE journal.closing SET closed_by = 9 WHERE day = 1"),
+            mutation(
+                "change when a day was closed",
+                Closings,
+                "UPDATE journal.closing SET closed_us = 1 WHERE day = 2",
+            ),
+            mutation(
+                "change a closing's digest",
+                Closings,
+                "UPDATE journal.closing SET digest = set_byte(digest, 0, get_byte(digest, 0) # 1) WHERE day = 1",
+            ),
+        ],
+    ),
     ("watermark", &[mutation("set it ahead", Seqs, "UPDATE journal.watermark SET seq = forge.last() + 1")]),
 ];
 
@@ -611,8 +651,20 @@ async fn book() -> (TestDb<'static>, World) {
     pay(anna, 400, json!("order-1"), 201).await;
     let (journal, tenant) = (app.journal().clone(), world.tenant);
     tokio::task::spawn_blocking(move || keep(&journal, JournalId(tenant))).await.unwrap();
+    close_two_days(&world.url, JournalId(world.tenant));
     pay(anna, 1_000_000, Value::Null, 422).await;
     app.into_db()
+}
+
+/// Two days that ended when they had to, for a test: in the middle of the book, and before its last record.
+fn close_two_days(url: &str, journal: JournalId) {
+    let conn = &mut PgConnection::establish(url).unwrap();
+    let head = ledger::read::head(conn, journal).unwrap().unwrap();
+    let middle = ledger::read::record(conn, journal, head.seq / 2).unwrap().unwrap().recorded_us;
+    for (day, ends_us) in [(1, middle), (2, head.last_us + 1)] {
+        let day = Day { day, ends_us, now_us: i64::MAX, by: 7, skip: false };
+        close(conn, &History::default(), journal, day).unwrap();
+    }
 }
 
 /// What is kept beside balances: an open hold, one captured in part and given back, lots spent, pinned and expired, a row
@@ -702,7 +754,7 @@ async fn a_tail_cut_off_with_all_that_points_at_it_is_not_seen() {
 fn every_check_is_seen_red() {
     let all = MUTATIONS.iter().flat_map(|(_, mutations)| *mutations);
     let seen: BTreeSet<String> = all.map(|mutation| mutation.seen_by.to_string()).collect();
-    let every = "Accounts Balances Checkpoints Claims Companions Dates Digests Form Holds Keys Lots Refunds Refusals Rules \
+    let every = "Accounts Balances Checkpoints Claims Closings Companions Dates Digests Form Holds Keys Lots Refunds Refusals Rules \
         Seqs Transfers Versions";
     assert_eq!(seen.iter().map(String::as_str).collect::<Vec<_>>().join(" "), every);
 }

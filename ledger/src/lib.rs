@@ -16,6 +16,7 @@ pub mod apply;
 mod bind;
 mod boot_clock;
 pub mod canonical;
+pub mod closing;
 #[cfg(feature = "faults")]
 pub mod faults;
 pub mod follow;

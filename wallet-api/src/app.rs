@@ -27,7 +27,7 @@ use crate::platform::problem::{Problem, ProblemBody};
 use crate::platform::redis::{self, News};
 use crate::profile::Customers;
 use crate::proofs::Proofs;
-use crate::{billers, loyalty, payments, profile, proofs, requests, sandbox};
+use crate::{billers, loyalty, payments, profile, proofs, reports, requests, sandbox};
 
 /// Everything the routes stand on.
 #[derive(Clone)]
@@ -64,6 +64,10 @@ const CLASSES: Classes = &[
     ("POST", "/v1/ledger/transactions", Class::Money),
     ("GET", "/v1/ledger/records", Class::Bulk),
     ("GET", "/v1/ledger/totals", Class::Bulk),
+    ("GET", "/v1/ledger/liability", Class::Bulk),
+    ("GET", "/v1/ledger/liability/roll-forward", Class::Bulk),
+    ("GET", "/v1/ledger/accounts/{id}/statement/file", Class::Bulk),
+    ("GET", "/v1/ledger/trial-balance/file", Class::Bulk),
     ("GET", "/v1/requests/{key}", Class::Money),
     ("POST", "/v1/requests/{key}/resolve", Class::Money),
     ("POST", "/v1/quotes", Class::Read),
@@ -178,6 +182,7 @@ fn routes(config: &mut ServiceConfig) {
         .configure(billers::routes)
         .configure(hooks::routes)
         .configure(proofs::routes)
+        .configure(reports::routes)
         .configure(requests::routes)
         .configure(sandbox::routes)
         .service(get_node);
@@ -228,6 +233,7 @@ fn methods() -> &'static Methods {
         (name = "merchants", description = "Who is paid"),
         (name = "loyalty", description = "Programmes, campaigns, rules, budgets"),
         (name = "ledger", description = "The books as they are: accounts, assets, transactions, records"),
+        (name = "reports", description = "Unspent points, roll-forwards, closed days, files for accountants"),
         (name = "hooks", description = "Endpoints that are told what happened"),
         (name = "proofs", description = "The signed log of the journal, and receipts of it"),
         (name = "sandbox", description = "What only sandboxes have"),

@@ -14,5 +14,6 @@ pub mod payments;
 pub mod platform;
 pub mod profile;
 pub mod proofs;
+pub mod reports;
 pub mod requests;
 pub mod sandbox;

@@ -17,6 +17,7 @@ pub mod records;
 mod standing;
 mod statement;
 mod trial;
+pub mod unspent;
 pub mod whole;
 
 use diesel::sql_types::{BigInt, Binary, Uuid as SqlUuid};

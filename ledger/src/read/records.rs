@@ -41,7 +41,13 @@ pub fn after(
 }
 
 /// Where the records from `first` to `last` have to end so that they have no more than so many transfers.
-fn cut(conn: &mut PgConnection, journal: JournalId, first: i64, last: i64, most: i64) -> Result<i64, StoreError> {
+pub(super) fn cut(
+    conn: &mut PgConnection,
+    journal: JournalId,
+    first: i64,
+    last: i64,
+    most: i64,
+) -> Result<i64, StoreError> {
     const TEXT: &str = "SELECT seq FROM journal.transfer WHERE journal = ? AND seq BETWEEN ? AND ? \
         ORDER BY seq, leg OFFSET ? LIMIT 1";
     let args = [Arg::Int(journal.0), Arg::Int(first), Arg::Int(last), Arg::Int(most)];

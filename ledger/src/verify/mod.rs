@@ -9,6 +9,7 @@
 //! every table; for that there are signed heads kept elsewhere, and [`leaves`].
 
 mod books;
+mod closings;
 mod cursor;
 mod dated;
 mod kept;
@@ -28,6 +29,7 @@ use crate::forks::Lines;
 use crate::store::{self, StoreError};
 use crate::{AssetId, JournalId};
 use books::Books;
+use closings::Closings;
 use cursor::Rows;
 use parts::Parts;
 use places::Places;
@@ -111,6 +113,8 @@ pub enum Check {
     Accounts,
     /// The batch's digest is the chain over its records (I12).
     Digests,
+    /// A closed day ends where it ended, with the totals there.
+    Closings,
     /// The row reads as one we wrote.
     Form,
 }
@@ -187,12 +191,15 @@ fn walk(
     let mut books = Books::new(place, head.sandbox, watermark, store::assets(conn, journal)?, stored);
     let mut rows = Rows::open(conn, journal)?;
     let mut places = Places::open(conn, journal)?;
+    let mut closings = Closings::open(conn, journal)?;
     while let Some(batch) = rows.batches.next(conn)? {
         books.on_line(lines.of(batch.first_seq));
         books.begin_batch(&batch)?;
         for seq in batch.first_seq..=batch.last_seq {
             let record = rows.records.next(conn)?.filter(|record| record.seq == seq);
             let record = record.ok_or_else(|| broken(Check::Seqs, seq, "the record is missing"))?;
+            let times = (record.recorded_us, record.effective_us);
+            closings.before((seq, record.kind), times, &books)?;
             let parts = Parts {
                 transfers: rows.transfers.take_upto(conn, seq)?,
                 keys: rows.keys.take_upto(conn, seq)?,
@@ -210,6 +217,7 @@ fn walk(
     rows.expect_end(conn, head.seq)?;
     places.expect_end(conn)?;
     books.expect_head(&head)?;
+    closings.expect_end(head.seq, &books)?;
     books.check_stored_accounts()?;
     books.check_stored_lots(conn, journal)?;
     check_refunds(conn, journal)?;

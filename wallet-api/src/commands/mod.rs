@@ -18,6 +18,7 @@ mod keys;
 pub mod node;
 mod proof;
 mod ranges;
+mod report;
 mod serve;
 mod slots;
 mod systemd;
@@ -125,6 +126,11 @@ enum Command {
         #[command(subcommand)]
         what: export::ExportCommand,
     },
+    /// Reports for accountants: unspent points, roll-forwards, statements, trial balances, as files.
+    Report {
+        #[command(subcommand)]
+        what: Box<report::ReportCommand>,
+    },
     /// Tenants: the companies whose wallets run here.
     Tenant {
         #[command(subcommand)]
@@ -222,6 +228,7 @@ fn run(command: Command, configured: &config::Configured) -> anyhow::Result<Exit
         Command::BeginFork(args) => backup::begin_fork(&args, out)?,
         Command::Proof { what } => return proof::proof(what, out),
         Command::Export { what } => export::export(what, out)?,
+        Command::Report { what } => on_runtime(report::report(*what))?,
         Command::Import { what } => on_runtime(import::import(what))?,
         Command::Tenant { what } => keys::tenant(what, out)?,
         Command::Keys { what } => keys::keys(what, out)?,

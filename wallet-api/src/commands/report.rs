@@ -1,0 +1,362 @@
+//! `tessera report …`: the books for accountants, on the screen or as files.
+//!
+//! Reads the database beside whatever node runs on it, as long as it takes: no request's deadline counts here. CSV goes to
+//! standard output, or to the file named, whose ending says whether it is CSV or a workbook; that is replaced when all
+//! of it is there.
+
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use chrono::{DateTime, NaiveDate, Utc};
+use diesel::{Connection, PgConnection};
+use ledger::{AssetId, History, JournalId};
+use serde_json::Value as Json;
+use uuid::Uuid;
+
+use super::node::DatabaseArgs;
+use crate::books::Assets;
+use crate::identity;
+use crate::platform::db::Db;
+use crate::platform::keyring::Tenant;
+use crate::platform::text::Lang;
+use crate::reports::{
+    ClosingBody, File, Form, FormError, Heading, LIABILITY, LiabilityBody, ROLL_FORWARD, RollForwardBody, Source,
+    StatementFile, TRIAL_BALANCE, Terms, When, liability_rows, roll_forward_rows, trial_balance_rows,
+};
+
+/// Connections: a report does one thing at a time.
+const CONNECTIONS: u32 = 2;
+
+/// Which report.
+#[derive(Debug, clap::Subcommand)]
+pub enum ReportCommand {
+    /// Unspent points by month earned, month they end and campaign.
+    Liability(LiabilityArgs),
+    /// What became of unspent points between two times, and what they are worth.
+    RollForward(RollForwardArgs),
+    /// An account's statement.
+    Statement(StatementArgs),
+    /// All accounts at some time, by asset.
+    TrialBalance(TrialBalanceArgs),
+    /// Close a day of the tenant's calendar, or tell how it was closed.
+    Close(CloseArgs),
+}
+
+/// Whose books, and where the report goes.
+#[derive(Debug, clap::Args)]
+struct Place {
+    #[command(flatten)]
+    database: DatabaseArgs,
+    /// Whose books.
+    #[arg(long)]
+    tenant: String,
+    /// Where to: a name that ends with .csv or .xlsx; without it, CSV on standard output.
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// The language of headings, `en` or `it`; without it, the tenant's.
+    #[arg(long, value_parser = lang)]
+    lang: Option<Lang>,
+}
+
+/// Which time.
+#[derive(Debug, clap::Args)]
+struct Moment {
+    /// After everything recorded up to this moment (RFC 3339); without it, now.
+    #[arg(long, conflicts_with = "seq")]
+    at: Option<DateTime<Utc>>,
+    /// After the record of this seq.
+    #[arg(long, value_parser = clap::value_parser!(i64).range(0..))]
+    seq: Option<i64>,
+}
+
+/// Unspent points, of what and when.
+#[derive(Debug, clap::Args)]
+pub struct LiabilityArgs {
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    moment: Moment,
+    /// Only this asset.
+    #[arg(long)]
+    asset: Option<String>,
+    /// Print one JSON object.
+    #[arg(long, conflicts_with = "output")]
+    json: bool,
+}
+
+/// A stretch of time.
+#[derive(Debug, clap::Args)]
+struct Stretch {
+    /// What was recorded from this moment on (RFC 3339); without it, from the beginning.
+    #[arg(long)]
+    from: Option<DateTime<Utc>>,
+    /// And before this one; without it, up to now.
+    #[arg(long)]
+    until: Option<DateTime<Utc>>,
+}
+
+/// A roll-forward, of what, between when, and the terms of its value.
+#[derive(Debug, clap::Args)]
+pub struct RollForwardArgs {
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    stretch: Stretch,
+    /// Only this asset.
+    #[arg(long)]
+    asset: Option<String>,
+    /// Print one JSON object, with the value if its terms are given.
+    #[arg(long, conflicts_with = "output")]
+    json: bool,
+    /// What customers paid for goods and points together, minor units.
+    #[arg(long, requires_all = ["goods_price", "unit_price_millionths", "asset", "json"])]
+    paid: Option<i64>,
+    /// The stand-alone price of the goods, minor units.
+    #[arg(long, requires = "paid")]
+    goods_price: Option<i64>,
+    /// The stand-alone price of a unit that is used, millionths of a minor unit.
+    #[arg(long, requires = "paid")]
+    unit_price_millionths: Option<i64>,
+    /// How many of the units issued were expected to be used when they were sold, millionths.
+    #[arg(long, requires = "paid", default_value_t = 1_000_000)]
+    sold_rate_millionths: i64,
+    /// Units now expected to be used in all; without it, what was expected when they were sold.
+    #[arg(long, requires = "paid")]
+    expected_units: Option<i64>,
+    /// Revenue of earlier periods, minor units.
+    #[arg(long, requires = "paid", default_value_t = 0)]
+    recognised_before: i64,
+}
+
+/// A statement, of which account and when.
+#[derive(Debug, clap::Args)]
+pub struct StatementArgs {
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    stretch: Stretch,
+    /// The account's id.
+    account: Uuid,
+}
+
+/// A trial balance, and when.
+#[derive(Debug, clap::Args)]
+pub struct TrialBalanceArgs {
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    moment: Moment,
+}
+
+/// A day to close.
+#[derive(Debug, clap::Args)]
+pub struct CloseArgs {
+    #[command(flatten)]
+    database: DatabaseArgs,
+    /// Whose books.
+    #[arg(long)]
+    tenant: String,
+    /// By the tenant's calendar, as in 2026-11-21.
+    day: NaiveDate,
+    /// Close open days since the last closing with this one.
+    #[arg(long)]
+    skip_open_days: bool,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// `tessera report …`
+///
+/// # Errors
+/// When the books cannot be read, the file not be written, or the report does not agree with the books.
+pub async fn report(what: ReportCommand) -> anyhow::Result<()> {
+    match what {
+        ReportCommand::Liability(args) => liability(&args).await,
+        ReportCommand::RollForward(args) => roll_forward(&args).await,
+        ReportCommand::Statement(args) => statement(&args).await,
+        ReportCommand::TrialBalance(args) => trial_balance(&args).await,
+        ReportCommand::Close(args) => close(&args).await,
+    }
+}
+
+/// Books that are open, and how they are told of.
+struct Open {
+    source: Source,
+    assets: Assets,
+    lang: Lang,
+}
+
+/// A tenant, and its books as reports read them.
+fn books(database: &DatabaseArgs, slug: &str) -> anyhow::Result<(Tenant, Source)> {
+    let database = database.join()?;
+    let tenant = identity::tenant_by_slug(&mut PgConnection::establish(&database.url)?, slug)?;
+    let db = Db::open(&database.url, CONNECTIONS)?;
+    let source = Source { db, history: History::default(), journal: JournalId(tenant.id) };
+    Ok((tenant, source))
+}
+
+impl Place {
+    async fn open(&self) -> anyhow::Result<Open> {
+        let (tenant, source) = books(&self.database, &self.tenant)?;
+        let assets = source.assets().await?;
+        Ok(Open { source, assets, lang: self.lang.unwrap_or(tenant.locale) })
+    }
+
+    /// The form that the file's name asks for; CSV without one.
+    fn form(&self) -> anyhow::Result<Form> {
+        match self.output.as_deref().map(|path| path.extension().and_then(|ending| ending.to_str())) {
+            None | Some(Some("csv")) => Ok(Form::Csv),
+            Some(Some("xlsx")) => Ok(Form::Xlsx),
+            Some(_) => bail!("the file's name says its form: end it with .csv or .xlsx"),
+        }
+    }
+
+    /// A table, written where it goes.
+    fn write(
+        &self,
+        heading: &Heading,
+        lang: Lang,
+        rows: impl FnOnce(&mut File) -> Result<(), FormError>,
+    ) -> anyhow::Result<()> {
+        let mut file = File::new(self.form()?, heading, lang)?;
+        rows(&mut file)?;
+        let bytes = file.finish()?;
+        match &self.output {
+            None => Ok(std::io::stdout().write_all(&bytes)?),
+            Some(path) => {
+                let mut part = begin(path)?;
+                part.write_all(&bytes)?;
+                take_its_place(part, path)
+            }
+        }
+    }
+}
+
+/// A file beside the one that it will be when all of it is there. Whoever may read the folder may read it.
+fn begin(path: &Path) -> anyhow::Result<tempfile::NamedTempFile> {
+    let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+    let made = tempfile::Builder::new().permissions(fs::Permissions::from_mode(0o644)).tempfile_in(folder);
+    made.with_context(|| format!("cannot write in {}", folder.display()))
+}
+
+fn take_its_place(part: tempfile::NamedTempFile, path: &Path) -> anyhow::Result<()> {
+    part.as_file().sync_all()?;
+    part.persist(path).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(())
+}
+
+impl Open {
+    fn asset(&self, code: Option<&str>) -> anyhow::Result<Option<AssetId>> {
+        let find = |code| self.assets.by_code(code).with_context(|| format!("there is no asset {code}"));
+        Ok(code.map(find).transpose()?.map(|asset| asset.id))
+    }
+}
+
+impl Moment {
+    fn when(&self) -> When {
+        match (self.seq, self.at) {
+            (Some(seq), _) => When::Seq(seq),
+            (None, Some(at)) => When::Recorded(at.timestamp_micros()),
+            (None, None) => When::Now,
+        }
+    }
+}
+
+fn lang(text: &str) -> Result<Lang, String> {
+    Lang::from_tag(text).ok_or_else(|| "en or it".to_owned())
+}
+
+fn print(body: &impl serde::Serialize) -> anyhow::Result<()> {
+    let body: Json = serde_json::to_value(body)?;
+    Ok(writeln!(std::io::stdout(), "{body}")?)
+}
+
+async fn liability(args: &LiabilityArgs) -> anyhow::Result<()> {
+    let open = args.place.open().await?;
+    let only = open.asset(args.asset.as_deref())?;
+    let mut found = open.source.liability(open.source.seq(args.moment.when()).await?).await?;
+    only.into_iter().for_each(|asset| found.keep(asset));
+    match args.json {
+        true => print(&LiabilityBody::of(&found, &open.assets))?,
+        false => args.place.write(&LIABILITY, open.lang, |file| liability_rows(file, &found, &open.assets))?,
+    }
+    check(found.agrees())
+}
+
+async fn roll_forward(args: &RollForwardArgs) -> anyhow::Result<()> {
+    let open = args.place.open().await?;
+    let only = open.asset(args.asset.as_deref())?;
+    let (after, upto) = open.source.window(args.stretch.from, args.stretch.until).await?;
+    let mut found = open.source.roll_forward(after, upto).await?;
+    only.into_iter().for_each(|asset| found.keep(asset));
+    let value = match (args.terms(), only) {
+        (Some(terms), Some(asset)) => Some(open.source.value(asset, upto, &terms).await?),
+        (Some(_), None) | (None, _) => None,
+    };
+    match args.json {
+        true => print(&RollForwardBody::of(&found, value.as_ref(), &open.assets))?,
+        false => args.place.write(&ROLL_FORWARD, open.lang, |file| roll_forward_rows(file, &found, &open.assets))?,
+    }
+    check(found.agrees())
+}
+
+impl RollForwardArgs {
+    fn terms(&self) -> Option<Terms> {
+        Some(Terms {
+            paid: self.paid?.into(),
+            goods_price: self.goods_price?.into(),
+            unit_price_millionths: self.unit_price_millionths?.into(),
+            sold_rate_millionths: self.sold_rate_millionths.into(),
+            expected: self.expected_units.map(i128::from),
+            recognised_before: self.recognised_before.into(),
+        })
+    }
+}
+
+/// A report that does not agree was written all the same: it shows where to look.
+fn check(agrees: bool) -> anyhow::Result<()> {
+    if agrees {
+        return Ok(());
+    }
+    bail!("the report does not agree with the accounts' balances: run tessera verify")
+}
+
+async fn statement(args: &StatementArgs) -> anyhow::Result<()> {
+    let open = args.place.open().await?;
+    let from_us = args.stretch.from.map_or(i64::MIN, |at| at.timestamp_micros());
+    let until_us = args.stretch.until.map(|at| at.timestamp_micros());
+    let (window, form) = ((from_us, until_us), (args.place.form()?, open.lang));
+    let mut file = StatementFile::new(open.source, args.account, window, form).await?;
+    let Some(path) = &args.place.output else {
+        while let Some(bytes) = file.next().await? {
+            std::io::stdout().write_all(&bytes)?;
+        }
+        return Ok(());
+    };
+    let mut part = begin(path)?;
+    while let Some(bytes) = file.next().await? {
+        part.write_all(&bytes)?;
+    }
+    take_its_place(part, path)
+}
+
+async fn trial_balance(args: &TrialBalanceArgs) -> anyhow::Result<()> {
+    let open = args.place.open().await?;
+    let found = open.source.trial_balance(args.moment.when()).await?;
+    args.place.write(&TRIAL_BALANCE, open.lang, |file| trial_balance_rows(file, &found, &open.assets))
+}
+
+async fn close(args: &CloseArgs) -> anyhow::Result<()> {
+    let (tenant, source) = books(&args.database, &args.tenant)?;
+    let closed = source.close(args.day, tenant.zone, 0, args.skip_open_days).await?;
+    if args.json {
+        return print(&ClosingBody::of(&closed, &source.assets().await?));
+    }
+    let (day, seq, late) = (args.day, closed.seq, closed.late);
+    writeln!(std::io::stdout(), "{day} is closed at seq {seq}, with {late} late transactions")?;
+    Ok(())
+}
