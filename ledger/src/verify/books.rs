@@ -4,7 +4,7 @@ use diesel::PgConnection;
 use ring::digest::{Context, SHA256};
 use uuid::Uuid;
 
-use super::cursor::{AccountRow, BatchRow, HoldRow, RecordRow, SideRow, TransferRow, lots};
+use super::rows::{AccountRow, BatchRow, HoldRow, RecordRow, SideRow, TransferRow, lots};
 use super::kept::{Kept, Row};
 use super::parts::{Parts, check_claim, check_companions, check_key, check_legs, check_links, check_refusal};
 use super::{Broken, Check, Report, Stop, broken};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::cursor::{HoldRow, LotRow};
+use super::rows::{HoldRow, LotRow};
 use super::{Broken, Check, broken};
 use crate::apply::Map;
 use crate::{AccountId, LegRef, Lot, More, NEVER, Piece, Posted, RowKind};

@@ -14,8 +14,10 @@ mod cursor;
 mod dated;
 mod kept;
 pub mod leaves;
+mod pages;
 mod parts;
 mod places;
+mod rows;
 pub(crate) mod told;
 
 use diesel::sql_types::BigInt;
@@ -230,10 +232,10 @@ pub(crate) fn broken(check: Check, seq: i64, what: impl Into<String>) -> Broken 
     Broken { check, seq, what: what.into() }
 }
 
-fn stored_accounts(conn: &mut PgConnection, journal: JournalId) -> Result<Vec<cursor::AccountRow>, StoreError> {
-    let mut all: Vec<cursor::AccountRow> = Vec::new();
+fn stored_accounts(conn: &mut PgConnection, journal: JournalId) -> Result<Vec<rows::AccountRow>, StoreError> {
+    let mut all: Vec<rows::AccountRow> = Vec::new();
     loop {
-        let page = cursor::account_rows(conn, journal, all.last().map_or(0, |row| row.id.0))?;
+        let page = rows::account_rows(conn, journal, all.last().map_or(0, |row| row.id.0))?;
         if page.is_empty() {
             return Ok(all);
         }

@@ -2,7 +2,7 @@
 
 use ring::digest::{SHA256, digest};
 
-use super::cursor::{ClaimRow, CompanionRow, HoldRow, KeyRow, LinkRow, TransferRow};
+use super::rows::{ClaimRow, CompanionRow, HoldRow, KeyRow, LinkRow, TransferRow};
 use super::{Broken, Check, broken};
 use crate::{Body, LegRef, Posted, Record, Refusal};
 

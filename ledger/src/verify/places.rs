@@ -10,7 +10,7 @@ use diesel::sql_types::{Array, BigInt};
 use diesel::{PgConnection, RunQueryDsl};
 use foldhash::fast::RandomState;
 
-use super::cursor::TransferRow;
+use super::rows::TransferRow;
 use super::{Broken, Check, Stop, broken};
 use crate::JournalId;
 use crate::apply::Map;
