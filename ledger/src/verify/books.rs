@@ -4,9 +4,9 @@ use diesel::PgConnection;
 use ring::digest::{Context, SHA256};
 use uuid::Uuid;
 
-use super::rows::{AccountRow, BatchRow, HoldRow, RecordRow, SideRow, TransferRow, lots};
 use super::kept::{Kept, Row};
 use super::parts::{Parts, check_claim, check_companions, check_key, check_legs, check_links, check_refusal};
+use super::rows::{AccountRow, BatchRow, HoldRow, RecordRow, SideRow, TransferRow, lots};
 use super::{Broken, Check, Report, Stop, broken};
 use crate::apply::{Map, VERSION};
 use crate::canonical::{Place, canonical_bytes, key_bytes};

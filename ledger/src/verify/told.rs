@@ -4,8 +4,8 @@
 //! answer (keys, claims and public ids that were used before, what of a row was moved back).
 
 use super::books::Books;
-use super::rows::{BatchRow, ClaimRow, CompanionRow, HoldRow, KeyRow, LinkRow, RecordRow, SideRow, TransferRow};
 use super::parts::Parts;
+use super::rows::{BatchRow, ClaimRow, CompanionRow, HoldRow, KeyRow, LinkRow, RecordRow, SideRow, TransferRow};
 use super::{Broken, Report};
 use crate::apply::Map;
 use crate::canonical::Place;

@@ -6,7 +6,7 @@ use std::time::Instant;
 use uuid::Uuid;
 
 use super::queue::{Reply, Ticket};
-use super::term::Term;
+use super::term::{FlightId, Term};
 use super::{Answer, JournalError};
 use crate::apply::{Applied, Map};
 use crate::store::UsedKey;
@@ -22,6 +22,7 @@ pub(super) struct Asked {
 
 /// Who of a batch is answered what: those whose keys were used before, and those that wait for the books.
 pub(super) struct Promised {
+    pub(super) flight: FlightId,
     /// How many wait for each request's answer.
     waiting: Vec<usize>,
     /// The answers there are already.
@@ -29,8 +30,8 @@ pub(super) struct Promised {
 }
 
 impl Promised {
-    pub(super) fn of(asked: &[Asked], known: Vec<Option<Result<Answer, JournalError>>>) -> Self {
-        Self { waiting: asked.iter().map(|one| one.waiting).collect(), known }
+    pub(super) fn of(flight: FlightId, asked: &[Asked], known: Vec<Option<Result<Answer, JournalError>>>) -> Self {
+        Self { flight, waiting: asked.iter().map(|one| one.waiting).collect(), known }
     }
 
     /// Answers everybody: the batch is in the books. False when the watchdog has answered them.
@@ -42,18 +43,20 @@ impl Promised {
     pub(super) fn answer(self, term: &Term, posted: Vec<Result<Answer, JournalError>>) -> bool {
         let mut posted = posted.into_iter();
         let answer = |known: Option<_>| known.or_else(|| posted.next()).unwrap_or(Err(JournalError::OutcomeUnknown));
-        land(term, self.waiting.into_iter().zip(self.known.into_iter().map(answer)))
+        land(term, self.flight, self.waiting.into_iter().zip(self.known.into_iter().map(answer)))
     }
 
-    /// Tells everybody that the batch failed.
+    /// Tells everybody that the batch failed, but those whose answers were known before it.
     pub(super) fn fail(self, term: &Term, error: &JournalError) -> bool {
-        land(term, self.waiting.into_iter().map(|waiting| (waiting, Err(error.clone()))))
+        let known = self.known.into_iter().chain(std::iter::repeat(None));
+        let answers = known.map(|known| known.unwrap_or_else(|| Err(error.clone())));
+        land(term, self.flight, self.waiting.into_iter().zip(answers))
     }
 }
 
-/// Answers everybody of the first batch in flight. False when the watchdog already has.
-fn land(term: &Term, answers: impl Iterator<Item = (usize, Result<Answer, JournalError>)>) -> bool {
-    let Some(replies) = term.land_flight() else { return false };
+/// Answers everybody of a batch in flight. False when the watchdog already has.
+fn land(term: &Term, flight: FlightId, answers: impl Iterator<Item = (usize, Result<Answer, JournalError>)>) -> bool {
+    let Some(replies) = term.land_flight(flight) else { return false };
     let mut replies = replies.into_iter();
     for (waiting, answer) in answers {
         for (place, reply) in replies.by_ref().take(waiting).enumerate() {

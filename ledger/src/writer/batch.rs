@@ -15,7 +15,7 @@ use super::book::{self, Book, unavailable, unreadable};
 use super::commit::{Decided, Unposted, checkpoint_later};
 use super::pipe::{Pipe, Progress};
 use super::queue::Ticket;
-use super::term::Term;
+use super::term::{FlightId, Term};
 use super::{Answer, Inner, JournalError};
 use crate::apply::{Applied, Map, apply, linked};
 use crate::probe;
@@ -75,6 +75,8 @@ struct Batch {
     piped: bool,
     /// The database's time it is decided at.
     now_us: i64,
+    /// Where its callers wait.
+    flight: FlightId,
     asked: Vec<Asked>,
 }
 
@@ -95,7 +97,7 @@ impl Writer<'_> {
                 self.settle()?;
             }
             let Some((journal, tickets)) = self.term.queue.take(self.inner.config.batch) else {
-                return self.settle();
+                return self.settle().map(|_| ());
             };
             self.serve(journal, tickets)?;
         }
@@ -107,39 +109,37 @@ impl Writer<'_> {
         if asked.is_empty() {
             return Ok(());
         }
-        let batch = Batch {
-            journal,
-            linked,
-            piped: !linked && asked.len() >= self.pipe_from,
-            now_us: self.term.now_us(),
-            asked,
-        };
-        if !batch.piped || self.needs_rows(&batch) {
+        // From here on the watchdog sees them, also while the pipe is waited for.
+        let flight = self.term.begin_flight(replies);
+        let piped = !linked && asked.len() >= self.pipe_from;
+        let mut batch = Batch { journal, linked, piped, now_us: self.term.now_us(), flight, asked };
+        if !piped || self.pipe.has_failed() || self.needs_rows(&batch) {
             self.settle()?;
+            batch.now_us = self.term.now_us();
         }
-        self.term.begin_flight(replies);
-        let answered = match self.decide(&batch) {
-            Ok(None) => return Ok(()),
-            Ok(Some((known, posted))) => {
-                self.settle()?;
-                Promised::of(&batch.asked, known).answer(self.term, posted)
-            }
-            Err(error) => {
-                self.settle()?;
-                if error == JournalError::OutcomeUnknown {
-                    self.inner.count(|c| &c.unknown, 1);
+        let answered = loop {
+            match self.decide(&batch) {
+                Ok(None) => return Ok(()),
+                // It may have been decided on books that never were.
+                Ok(Some(_)) if self.settle()? => {}
+                Ok(Some((known, posted))) => break Promised::of(flight, &batch.asked, known).answer(self.term, posted),
+                Err(error) => {
+                    self.settle()?;
+                    if error == JournalError::OutcomeUnknown {
+                        self.inner.count(|c| &c.unknown, 1);
+                    }
+                    break Promised::of(flight, &batch.asked, Vec::new()).fail(self.term, &error) && !is_fatal(&error);
                 }
-                Promised::of(&batch.asked, Vec::new()).fail(self.term, &error) && !is_fatal(&error)
             }
         };
         if answered { Ok(()) } else { Err(TermOver) }
     }
 
-    /// Waits until the pipe is empty. If something failed there, memory is ahead of the books and is read anew.
-    fn settle(&mut self) -> Result<(), TermOver> {
-        let Some(error) = self.pipe.settle() else { return Ok(()) };
+    /// Waits until the pipe is empty. If something failed there, memory was ahead of the books and is read anew; true then.
+    fn settle(&mut self) -> Result<bool, TermOver> {
+        let Some(error) = self.pipe.settle() else { return Ok(false) };
         self.books.clear();
-        if is_fatal(&error) { Err(TermOver) } else { Ok(()) }
+        if is_fatal(&error) { Err(TermOver) } else { Ok(true) }
     }
 
     /// Whether a batch asks for rows that one in the pipe may be about to write.
@@ -153,7 +153,7 @@ impl Writer<'_> {
 
     /// The answers that were known, and those of the others; none when the batch is in the pipe and is answered there.
     fn decide(&mut self, batch: &Batch) -> Result<Option<(Known, Answers)>, JournalError> {
-        let Batch { journal, linked, piped, now_us, ref asked } = *batch;
+        let Batch { journal, linked, piped, now_us, flight, ref asked } = *batch;
         self.open(journal)?;
         if let Some(answers) = self.try_as_new(batch)? {
             return Ok(Some(answers));
@@ -169,10 +169,10 @@ impl Writer<'_> {
         let fresh = fresh(asked, &known);
         let applied = self.apply(journal, &fresh, now_us)?;
         if piped && !applied.records.is_empty() {
-            self.hand(journal, &fresh, applied, Promised::of(asked, known))?;
+            self.hand(journal, &fresh, applied, Promised::of(flight, asked, known))?;
             return Ok(None);
         }
-        let posted = if linked { self.link(journal, &fresh, applied) } else { self.commit(journal, &fresh, applied) };
+        let posted = if linked { self.link(batch, &fresh, applied) } else { self.commit(batch, &fresh, applied) };
         Ok(Some((known, posted.map_err(asked_before)?)))
     }
 
@@ -189,7 +189,7 @@ impl Writer<'_> {
     /// A few requests are posted as if all their keys were new, which saves asking; none when they must be asked for. If
     /// one was used after all, the keys' own index keeps the batch out. What is no request would not meet that index.
     fn try_as_new(&mut self, batch: &Batch) -> Result<Option<(Known, Answers)>, JournalError> {
-        let Batch { journal, linked, piped, now_us, ref asked } = *batch;
+        let Batch { journal, linked, piped, now_us, flight, ref asked } = *batch;
         if linked || piped || asked.len() > TRIED || asked.iter().any(|one| one.late) {
             return Ok(None);
         }
@@ -204,11 +204,11 @@ impl Writer<'_> {
         if applied.answers.iter().any(Result::is_err) {
             return Ok(None);
         }
-        match self.commit(journal, &fresh, applied) {
+        match self.commit(batch, &fresh, applied) {
             Ok(posted) => Ok(Some((known, posted))),
             Err(Unposted::Failed(error)) => Err(error),
             Err(Unposted::KeyUsed) => {
-                self.term.recall_flight();
+                self.term.recall_flight(flight);
                 self.asking = ASKED;
                 Ok(None)
             }
@@ -236,13 +236,13 @@ impl Writer<'_> {
     }
 
     /// Commits linked requests whose keys are new: all or none.
-    fn link(&mut self, journal: JournalId, fresh: &[&Request], applied: Applied) -> Result<Answers, Unposted> {
-        let Some(place) = linked::fails_at(&applied) else { return self.commit(journal, fresh, applied) };
-        let book = self.books.get(&journal).ok_or(JournalError::NoSuchJournal)?;
+    fn link(&mut self, batch: &Batch, fresh: &[&Request], applied: Applied) -> Result<Answers, Unposted> {
+        let Some(place) = linked::fails_at(&applied) else { return self.commit(batch, fresh, applied) };
+        let book = self.books.get(&batch.journal).ok_or(JournalError::NoSuchJournal)?;
         let only = linked::only(&book.state, applied, place);
         let failed: Vec<&Request> = fresh.iter().skip(place).take(1).copied().collect();
         let mut answers: Vec<_> = fresh.iter().map(|_| Err(JournalError::Linked { place })).collect();
-        let why = self.commit(journal, &failed, only)?.pop();
+        let why = self.commit(batch, &failed, only)?.pop();
         if let Some((answer, why)) = answers.get_mut(place).zip(why) {
             *answer = why;
         }
@@ -256,13 +256,13 @@ impl Writer<'_> {
     }
 
     /// Commits a batch at once; the pipe is empty.
-    fn commit(&mut self, journal: JournalId, fresh: &[&Request], applied: Applied) -> Result<Answers, Unposted> {
-        let book = self.books.get_mut(&journal).ok_or(JournalError::NoSuchJournal)?;
+    fn commit(&mut self, batch: &Batch, fresh: &[&Request], applied: Applied) -> Result<Answers, Unposted> {
+        let book = self.books.get_mut(&batch.journal).ok_or(JournalError::NoSuchJournal)?;
         if applied.records.is_empty() {
             return Ok(answers(applied));
         }
-        let decided = Decided::of(journal, book, fresh, applied);
-        decided.post(self.inner, self.term, &mut self.conn)?;
+        let decided = Decided::of(batch.journal, book, fresh, applied);
+        decided.post(self.inner, self.term, batch.flight, &mut self.conn)?;
         book.go_on(&decided);
         Ok(answers(decided.applied))
     }

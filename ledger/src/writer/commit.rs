@@ -10,7 +10,7 @@ use ring::digest::{Context, SHA256};
 use uuid::Uuid;
 
 use super::book::Book;
-use super::term::Term;
+use super::term::{FlightId, Term};
 use super::{Inner, JournalError, lock, session};
 use crate::apply::{Applied, Map, VERSION};
 use crate::canonical::{Place, canonical_bytes, key_bytes};
@@ -57,9 +57,15 @@ impl Decided {
     }
 
     /// Commits it in one statement. An error that is no used key, nor a lack of room, ends the term.
-    pub(super) fn post(&self, inner: &Inner, term: &Term, conn: &mut PgConnection) -> Result<(), Unposted> {
+    pub(super) fn post(
+        &self,
+        inner: &Inner,
+        term: &Term,
+        flight: FlightId,
+        conn: &mut PgConnection,
+    ) -> Result<(), Unposted> {
         let began = Instant::now();
-        may_send(term, &self.applied)?;
+        may_send(term, flight, &self.applied)?;
         let commit = self.commit(term.epoch);
         if let Err(error) = post::post(conn, commit, &self.applied, &self.rows) {
             self.explain(inner, term, &error)?;
@@ -80,10 +86,18 @@ impl Decided {
     }
 
     /// The second half, once the batch before it is in the books.
-    pub(super) fn land(&self, inner: &Inner, term: &Term, conn: &mut PgConnection) -> Result<(), Unposted> {
+    pub(super) fn land(
+        &self,
+        inner: &Inner,
+        term: &Term,
+        flight: FlightId,
+        conn: &mut PgConnection,
+    ) -> Result<(), Unposted> {
         let began = Instant::now();
-        may_send(term, &self.applied)?;
+        may_send(term, flight, &self.applied)?;
         if let Err(error) = post::land(conn, self.commit(term.epoch), &self.applied) {
+            // Whatever became of it: the next one begins here.
+            post::give_up(conn);
             self.explain(inner, term, &error)?;
         }
         inner.measures.commit_us.observe_since(began);
@@ -152,8 +166,8 @@ pub(super) fn checkpoint_later<'a>(
 }
 
 /// Whether a commit may be sent now: under a lease, and with its callers still waiting for us.
-fn may_send(term: &Term, applied: &Applied) -> Result<(), JournalError> {
-    if !term.holds_lease() || !term.send_flight() {
+fn may_send(term: &Term, flight: FlightId, applied: &Applied) -> Result<(), JournalError> {
+    if !term.holds_lease() || !term.send_flight(flight) {
         return Err(JournalError::Unavailable);
     }
     #[cfg(feature = "faults")]

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::asked::Promised;
 use super::commit::{Decided, Unposted};
-use super::term::Term;
+use super::term::{FlightId, Term};
 use super::{Inner, JournalError, lock};
 use crate::apply::Set;
 use crate::store::post;
@@ -79,17 +79,27 @@ impl<'a> Pipe<'a> {
         landed.count < self.handed || landed.failed.is_some()
     }
 
+    /// True when a batch failed and nobody has looked since: none that is handed in is tried.
+    pub(super) fn has_failed(&self) -> bool {
+        self.progress.look().failed.is_some()
+    }
+
     /// True when a batch on its way may have one of these requests' keys or claims.
     pub(super) fn has_any<'r>(&mut self, mut requests: impl Iterator<Item = &'r Request>) -> bool {
+        self.forget_landed();
+        requests.any(|request| once(request).any(|one| self.used.iter().any(|(_, used)| used.contains(&one))))
+    }
+
+    fn forget_landed(&mut self) {
         let landed = self.progress.look().count;
         self.used.retain(|(number, _)| *number > landed);
-        requests.any(|request| once(request).any(|one| self.used.iter().any(|(_, used)| used.contains(&one))))
     }
 
     /// Sends a batch on its way, behind the others. It is answered from there.
     pub(super) fn hand(&mut self, fresh: &[&Request], decided: Decided, promised: Promised) {
         self.handed = self.handed.saturating_add(1);
         let number = self.handed;
+        self.forget_landed();
         self.used.push_back((number, fresh.iter().flat_map(|request| once(request)).collect()));
         let [first, second] = &self.lines;
         let line = if number % 2 == 1 { first } else { second };
@@ -144,8 +154,8 @@ impl Line<'_> {
     fn work(mut self, jobs: &Receiver<Job>) {
         for Job { number, decided, promised } in jobs {
             let (term, progress) = (self.term, self.progress);
-            let over = OverOnDrop { term, progress, number, failed: Some(JournalError::OutcomeUnknown) };
-            let failed = self.carry(number, &decided).err();
+            let over = OverOnDrop { term, progress, number, flight: promised.flight, end: End::Panicked };
+            let failed = self.carry(number, promised.flight, &decided).err();
             if let Some(JournalError::OutcomeUnknown) = failed {
                 self.inner.count(|c| &c.unknown, 1);
             }
@@ -156,19 +166,19 @@ impl Line<'_> {
                 None => promised.keep(term, decided.applied),
                 Some(error) => promised.fail(term, error),
             };
-            over.done(if answered { failed } else { Some(JournalError::Unavailable) });
+            over.ends(if answered { failed } else { Some(JournalError::Unavailable) });
         }
     }
 
     /// Takes a batch into the books, in its turn.
-    fn carry(&mut self, number: u64, decided: &Decided) -> Result<(), JournalError> {
+    fn carry(&mut self, number: u64, flight: FlightId, decided: &Decided) -> Result<(), JournalError> {
         let laid = decided.lay(self.inner, self.term, &mut self.conn);
         let before = self.progress.wait_for(number.saturating_sub(1)).failed.clone();
         let carried = match (before, laid) {
             // Also when nobody knows of the one before: this one was never sent.
             (Some(error), _) if error != JournalError::NoRoom => Err(JournalError::Unavailable.into()),
             (Some(no_room), _) => Err(no_room.into()),
-            (None, laid) => laid.and_then(|()| decided.land(self.inner, self.term, &mut self.conn)),
+            (None, laid) => laid.and_then(|()| decided.land(self.inner, self.term, flight, &mut self.conn)),
         };
         carried.map_err(|unposted| {
             post::give_up(&mut self.conn);
@@ -181,23 +191,38 @@ impl Line<'_> {
     }
 }
 
-/// However a batch ends, also by a panic, those behind it get to know.
+/// However a batch ends, also by a panic, its callers and those behind it get to know.
 struct OverOnDrop<'a> {
     term: &'a Term,
     progress: &'a Progress,
     number: u64,
-    failed: Option<JournalError>,
+    flight: FlightId,
+    end: End,
+}
+
+enum End {
+    /// Its callers were answered; why it failed, if it did.
+    Answered(Option<JournalError>),
+    Panicked,
 }
 
 impl OverOnDrop<'_> {
-    fn done(mut self, failed: Option<JournalError>) {
-        self.failed = failed;
+    fn ends(mut self, failed: Option<JournalError>) {
+        self.end = End::Answered(failed);
     }
 }
 
 impl Drop for OverOnDrop<'_> {
     fn drop(&mut self) {
-        let failed = self.failed.take();
+        let failed = match std::mem::replace(&mut self.end, End::Panicked) {
+            End::Answered(failed) => failed,
+            End::Panicked => {
+                for reply in self.term.land_flight(self.flight).into_iter().flatten() {
+                    _ = reply.send(Err(JournalError::OutcomeUnknown));
+                }
+                Some(JournalError::OutcomeUnknown)
+            }
+        };
         if failed.as_ref().is_some_and(|error| *error != JournalError::NoRoom) {
             self.term.end();
         }

@@ -1,6 +1,5 @@
 //! A term: one stretch of leading, under one epoch. It begins with a lease and ends once, for good.
 
-use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -24,8 +23,9 @@ pub(super) const STUCK_AFTER: Duration = Duration::from_secs(30);
 pub(super) struct Term {
     pub(super) epoch: i64,
     pub(super) queue: Queue,
-    /// Batches taken up and not answered, in the order they commit in.
-    flights: Mutex<VecDeque<Flight>>,
+    /// Batches taken up and not answered.
+    flights: Mutex<Vec<Flight>>,
+    next_flight: AtomicU64,
     pub(super) dirty: Mutex<Map<JournalId, Dirty>>,
     ended: AtomicBool,
     /// Until when the lease is ours, microseconds of the boot clock.
@@ -34,9 +34,14 @@ pub(super) struct Term {
     clock_us: AtomicI64,
 }
 
+/// A batch on its way, by the number its callers were noted under.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct FlightId(u64);
+
 /// The callers of a batch on its way.
 #[derive(Debug)]
 struct Flight {
+    id: FlightId,
     /// When it was taken up, then when it was sent.
     since: Instant,
     /// The commit was sent: from here on only the database knows.
@@ -58,6 +63,7 @@ impl Term {
             epoch,
             queue: Queue::new(queue),
             flights: Mutex::default(),
+            next_flight: AtomicU64::new(0),
             dirty: Mutex::default(),
             ended: AtomicBool::new(false),
             lease_until_us: AtomicU64::new(0),
@@ -91,24 +97,25 @@ impl Term {
         self.ended.load(Ordering::SeqCst)
     }
 
-    /// Puts a batch's callers where the watchdog sees them, behind those of the batches before it.
-    pub(super) fn begin_flight(&self, replies: Vec<Reply>) {
-        lock(&self.flights).push_back(Flight { since: Instant::now(), sent: false, replies });
+    /// Puts a batch's callers where the watchdog sees them.
+    pub(super) fn begin_flight(&self, replies: Vec<Reply>) -> FlightId {
+        let id = FlightId(self.next_flight.fetch_add(1, Ordering::SeqCst));
+        lock(&self.flights).push(Flight { id, since: Instant::now(), sent: false, replies });
+        id
     }
 
-    /// Marks the first batch's commit as sent. False when the watchdog has answered the callers: it must then not be sent
-    /// at all.
-    pub(super) fn send_flight(&self) -> bool {
-        self.mark_flight(true)
+    /// Marks a batch's commit as sent. False when the watchdog has answered the callers: it must then not be sent at all.
+    pub(super) fn send_flight(&self, id: FlightId) -> bool {
+        self.mark_flight(id, true)
     }
 
     /// The commit that was sent is known to have been rolled back, and will be sent anew.
-    pub(super) fn recall_flight(&self) {
-        self.mark_flight(false);
+    pub(super) fn recall_flight(&self, id: FlightId) {
+        self.mark_flight(id, false);
     }
 
-    fn mark_flight(&self, sent: bool) -> bool {
-        match lock(&self.flights).front_mut() {
+    fn mark_flight(&self, id: FlightId, sent: bool) -> bool {
+        match lock(&self.flights).iter_mut().find(|flight| flight.id == id) {
             Some(flight) if !self.has_ended() => {
                 (flight.sent, flight.since) = (sent, Instant::now());
                 true
@@ -117,9 +124,11 @@ impl Term {
         }
     }
 
-    /// Takes the first batch's callers back, to answer them; none when the watchdog has.
-    pub(super) fn land_flight(&self) -> Option<Vec<Reply>> {
-        lock(&self.flights).pop_front().map(|flight| flight.replies)
+    /// Takes a batch's callers back, to answer them; none when the watchdog has.
+    pub(super) fn land_flight(&self, id: FlightId) -> Option<Vec<Reply>> {
+        let mut flights = lock(&self.flights);
+        let place = flights.iter().position(|flight| flight.id == id)?;
+        Some(flights.remove(place).replies)
     }
 
     /// True when a batch in flight has taken too long.
