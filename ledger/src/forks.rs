@@ -180,13 +180,35 @@ pub fn unaccepted(conn: &mut PgConnection) -> Result<Vec<(JournalId, String)>, S
     Ok(rows.into_iter().map(|(journal, finding)| (JournalId(journal), finding)).collect())
 }
 
-/// Accepts every restore so far, losses included, and says how many there were. Needs the owner of the tables.
+/// Accepts every restore so far, losses included, and says how many there were. Needs the owner of the tables. Books that
+/// still stand on the line they were brought in from leave it here: elsewhere that line goes on.
 ///
 /// # Errors
 /// [`StoreError`].
 pub fn accept(conn: &mut PgConnection) -> Result<usize, StoreError> {
-    const TEXT: &str = "UPDATE journal.restored SET accepted_at = clock_timestamp() WHERE accepted_at IS NULL";
-    Ok(statement::<()>(TEXT, &[]).execute(conn)?)
+    const FORMER: &str = "INSERT INTO journal.former_fork (journal, place, fork, last_seq) \
+        SELECT h.journal, 1 + (SELECT count(*)::int FROM journal.former_fork f WHERE f.journal = h.journal), h.fork, h.seq \
+        FROM journal.restored r JOIN journal.head h ON h.journal = r.journal WHERE r.accepted_at IS NULL AND h.fork <> r.fork";
+    const HEAD: &str = "UPDATE journal.head h SET fork = r.fork FROM journal.restored r \
+        WHERE h.journal = r.journal AND r.accepted_at IS NULL AND h.fork <> r.fork";
+    const CURSORS: &str = "UPDATE journal.follower f SET fork = r.fork FROM journal.restored r \
+        WHERE f.journal = r.journal AND r.accepted_at IS NULL AND f.fork <> r.fork";
+    const ACCEPT: &str = "UPDATE journal.restored SET accepted_at = clock_timestamp() WHERE accepted_at IS NULL";
+    conn.transaction(|conn| {
+        for text in [FORMER, HEAD, CURSORS] {
+            statement::<()>(text, &[]).execute(conn)?;
+        }
+        Ok(statement::<()>(ACCEPT, &[]).execute(conn)?)
+    })
+}
+
+/// Whether a restore of this journal is not accepted: nobody may lead it then.
+///
+/// # Errors
+/// [`StoreError`].
+pub(crate) fn is_unaccepted(conn: &mut PgConnection, journal: JournalId) -> Result<bool, StoreError> {
+    const TEXT: &str = "SELECT journal FROM journal.restored WHERE journal = ? AND accepted_at IS NULL LIMIT 1";
+    Ok(!statement::<(BigInt,)>(TEXT, &[Arg::Int(journal.0)]).load::<(i64,)>(conn)?.is_empty())
 }
 
 #[cfg(test)]

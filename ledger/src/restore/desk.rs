@@ -132,7 +132,7 @@ impl Desk {
     }
 
     /// Keeps the lease. One that ran out is still ours if nobody took it; if somebody did, so it is said.
-    fn renew(&mut self) -> Result<(), RestoreError> {
+    pub(super) fn renew(&mut self) -> Result<(), RestoreError> {
         if self.renewed.elapsed() < RENEW_EVERY {
             return Ok(());
         }

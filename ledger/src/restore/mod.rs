@@ -224,6 +224,8 @@ impl Restore {
     /// [`RestoreError`]; nothing of it was posted, and there is no going on.
     pub fn batch(&mut self, batch: Batch) -> Result<(), RestoreError> {
         let Batch { first_seq, last_seq, version, recorded_us, digest, records } = batch;
+        // Also while batches are read that stand already.
+        self.desk.renew()?;
         let read = self.read(first_seq, &records)?;
         let commit = told::Commit { first_seq, last_seq, version, recorded_us, digest: &digest };
         let told = read.iter().zip(&records).map(|(record, told)| (record, told.key.as_ref(), &*told.companions));

@@ -6,6 +6,7 @@ use uuid::Uuid;
 use super::commit::Decided;
 use super::{Inner, JournalError, lock};
 use crate::apply::{Map, State, VERSION};
+use crate::forks;
 use crate::probe::learn_dues;
 use crate::record::SideChange;
 use crate::store::{self, Head, StoreError};
@@ -44,6 +45,10 @@ pub(super) fn open(
     }
     if !store::raise_epoch(conn, journal, epoch).map_err(unavailable)? {
         return Err(JournalError::NotLeader { leader: None });
+    }
+    // Fenced first: from here on whoever brings books in commits nothing more.
+    if forks::is_unaccepted(conn, journal).map_err(unavailable)? {
+        return Err(JournalError::Broken("they are being brought in, or nobody has accepted what that lost".into()));
     }
     let head = store::head(conn, journal).map_err(unavailable)?.ok_or(JournalError::NoSuchJournal)?;
     check_head(inner, journal, &head)?;

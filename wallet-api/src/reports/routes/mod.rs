@@ -188,6 +188,13 @@ struct RollForwardQuery {
 impl RollForwardQuery {
     fn terms(&self) -> Result<Option<Terms>, Problem> {
         let given = [self.sold_rate_millionths, self.expected_units, self.recognised_before];
+        if self.sold_rate_millionths.is_some_and(|rate| !(0..=1_000_000).contains(&rate)) {
+            return Err(field("/sold_rate_millionths", "0 to 1,000,000."));
+        }
+        let others = [("/expected_units", self.expected_units), ("/recognised_before", self.recognised_before)];
+        if let Some((name, _)) = others.into_iter().find(|(_, value)| value.is_some_and(|value| value < 0)) {
+            return Err(field(name, "Zero or more."));
+        }
         match (self.paid, self.goods_price, self.unit_price_millionths) {
             (None, None, None) if given.iter().all(Option::is_none) => Ok(None),
             (Some(paid), Some(goods_price), Some(unit_price)) => Ok(Some(Terms {

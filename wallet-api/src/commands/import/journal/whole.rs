@@ -250,7 +250,8 @@ impl Reading<'_> {
             sandbox: books.sandbox,
             assets: self.assets.clone(),
         };
-        let tenant = owner.transaction(|conn| {
+        // All of it or nothing: books of another number must not come to be.
+        owner.transaction(|conn| {
             let tenant = match identity::tenant_by_slug(conn, slug) {
                 Err(IdentityError::UnknownTenant) => {
                     let wish = wish(books, slug).map_err(|what| self.refused("not-json", what))?;
@@ -258,17 +259,17 @@ impl Reading<'_> {
                 }
                 found => found?,
             };
+            if tenant.id != books.number || tenant.sandbox != books.sandbox {
+                let what = format!(
+                    "tenant {slug} has books of number {}, the export is of number {}: the number is part of every hash, so \
+                     restore into a database where it is free",
+                    tenant.id, books.number
+                );
+                return Err(anyhow::Error::from(self.refused("other-tenant", what)));
+            }
             ledger::create_journal(conn, source.journal, ids.uuid_v7(now), tenant.sandbox)?;
-            Ok::<_, anyhow::Error>(tenant)
+            Ok::<_, anyhow::Error>(())
         })?;
-        if tenant.id != books.number || tenant.sandbox != books.sandbox {
-            let what = format!(
-                "tenant {slug} has books of number {}, the export is of number {}: the number is part of every hash, so \
-                 restore into a database where it is free",
-                tenant.id, books.number
-            );
-            return Err(self.refused("other-tenant", what).into());
-        }
         let owner = PgConnection::establish(owner_url)?;
         let restore = Restore::begin(url, owner, source, ids.uuid_v7(now), "import");
         Ok(restore.map_err(|error| placed(error, self.lines.number(), 0, 0))?)
