@@ -250,12 +250,13 @@ pub(crate) async fn converse(mut client: UnixStream, mut server: UnixStream, sha
                     if let Some((point, blow)) = due {
                         match strike(point, &message, &mut client, &mut server).await {
                             Some(true) => {
+                                // Counted first: whoever waits for the death looks at once.
+                                shared.struck(point);
                                 match blow {
                                     Blow::Kill => _ = kill_process(node, Signal::KILL),
                                     Blow::KillServer(server) => _ = kill_process(server, Signal::KILL),
                                     Blow::Cut => {}
                                 }
-                                shared.struck(point);
                                 drop(client);
                                 return if point.leaves_open() { outlive(server).await };
                             }
