@@ -24,6 +24,7 @@ mod journal;
 mod kept;
 mod limits;
 mod link;
+mod memory;
 #[path = "../ledger/tests/model/mod.rs"]
 mod model;
 mod money;

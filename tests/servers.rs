@@ -23,7 +23,7 @@ fn writers_backend(scene: &Scene<'_>) -> i32 {
 fn caught_posting(scene: &Scene<'_>) -> i32 {
     let backend = writers_backend(scene);
     let text = format!(
-        "(SELECT state = 'active' AND query LIKE '%journal.post(%' FROM pg_stat_activity WHERE pid = {backend})"
+        "(SELECT state = 'active' AND query LIKE '%journal.head(%journal.rows(%' FROM pg_stat_activity WHERE pid = {backend})"
     );
     let mut conn = PgConnection::establish(&scene.db.super_url()).unwrap();
     let look = diesel::dsl::sql::<Bool>(&text);

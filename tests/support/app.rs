@@ -5,7 +5,7 @@ use std::sync::{Once, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use ledger::Journal;
+use ledger::{Journal, Memory};
 use tokio::sync::oneshot;
 use wallet_api::commands::node::{Node, Server, Settings};
 use wallet_api::engagement::hooks::guard::Policy;
@@ -116,7 +116,9 @@ async fn serve(url: String, started: &mpsc::Sender<(SocketAddr, Journal)>, stopp
     let address = format!("http://{}", listener.local_addr().unwrap());
     let hook_policy = Policy { allow_private: true, allow_http: true, ..Policy::default() };
     let sealing = sealing::Settings { folder: proof_dir(), publish: None };
-    let node = Node::start(Settings { url, address, ids: Ids::system(), hook_policy, sealing: Some(sealing) }).unwrap();
+    let settings =
+        Settings { url, address, memory: Memory::default(), ids: Ids::system(), hook_policy, sealing: Some(sealing) };
+    let node = Node::start(settings).unwrap();
     let server = Server::start(listener, &node.parts, 2).unwrap();
     assert!(node.parts.journal.wait_until_leading(Duration::from_secs(20)).await);
     started.send((server.address, node.parts.journal.clone())).unwrap();

@@ -19,8 +19,8 @@ pub const CLIENTS: usize = 16;
 /// A node, a database or a pool is back within five seconds on a machine of its own; tests share their cores.
 pub const HEALED: Duration = Duration::from_secs(30);
 /// Sessions a node may have: its pools (10, 2, 4 and 1), and the journal's writer, the two of its pipe, its keeper,
-/// checkpointer, two that keep the history and the one it looks for a leader with.
-const SESSIONS: usize = 25;
+/// checkpointer, three that keep the history and the one it looks for a leader with.
+const SESSIONS: usize = 26;
 /// Files that a node may hold more than it did before: its pools are filled as they are needed, and so are the
 /// connections to a receiver of hooks (64).
 const MORE_FILES: usize = SESSIONS + 64;

@@ -125,7 +125,7 @@ impl Purpose {
     fn of(text: &str) -> Option<Self> {
         let has = |part| text.contains(part);
         match () {
-            () if has("journal.post(") => Some(Self::Posting),
+            () if has("journal.head(") && has("journal.rows(") => Some(Self::Posting),
             () if has("journal.rows(") => Some(Self::Laying),
             () if has("journal.head(") => Some(Self::Landing),
             () if has("UPDATE journal.head SET epoch") => Some(Self::Takeover),

@@ -21,13 +21,11 @@ use crate::apply::Map;
 use crate::store::ranges::Edge;
 use crate::store::{StoreError, ranges, rows};
 use crate::writer::lock;
-use crate::{JournalId, Record};
+use crate::{JournalId, Memory, Record};
 pub use tail::Place;
 use tail::Tail;
 pub(crate) use tail::{Packed, Sides};
 
-/// Transfers of open ranges that a node keeps in mind, of all journals: 256 MB.
-const LIMIT: usize = 16_000_000;
 /// Records read at a time.
 const PAGE: i64 = 20_000;
 /// Batches that are heard of and not taken in: past that nobody takes them in, and they are read when somebody asks.
@@ -64,7 +62,7 @@ struct Batch {
 
 impl Default for History {
     fn default() -> Self {
-        Self::with_limit(LIMIT)
+        Self::with_limit(Memory::default().transfers)
     }
 }
 

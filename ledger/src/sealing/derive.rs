@@ -1,11 +1,12 @@
 //! Leaves made of rows: the one place that knows which columns of which tables a leaf commits to.
 
 use std::borrow::Cow;
+use std::ops::RangeInclusive;
 
 use diesel::PgConnection;
 use uuid::Uuid;
 
-use super::store::{self, RecordRow, SideRow, TransferRow};
+use super::store::{self, RecordRow, SideRow, TransferRow, Written};
 use crate::apply::Map;
 use crate::forks::Lines;
 use crate::proof::keys::Salt;
@@ -50,8 +51,23 @@ impl Deriver {
         last: i64,
         salt: &Salt,
     ) -> Result<Vec<Leaf>, StoreError> {
-        let mut leaves = Vec::new();
-        self.each(conn, first, last, salt, |parts, header, _| leaves.push(parts.leaf(header)))?;
+        let written = Written::read(conn, self.journal, first, last)?;
+        self.leaves_of(conn, first..=last, written, salt)
+    }
+
+    /// The same of rows that need not be read.
+    ///
+    /// # Errors
+    /// As [`leaves`](Self::leaves).
+    pub(super) fn leaves_of(
+        &mut self,
+        conn: &mut PgConnection,
+        seqs: RangeInclusive<i64>,
+        written: Written,
+        salt: &Salt,
+    ) -> Result<Vec<Leaf>, StoreError> {
+        let mut leaves = Vec::with_capacity(written.records.len());
+        self.each(conn, seqs, written, salt, |parts, header, _| leaves.push(parts.leaf(header)))?;
         Ok(leaves)
     }
 
@@ -63,7 +79,8 @@ impl Deriver {
         salt: &'a Salt,
     ) -> Result<Made<'a>, StoreError> {
         let mut made = None;
-        self.each(conn, seq, seq, salt, |parts, header, sides| {
+        let written = Written::read(conn, self.journal, seq, seq)?;
+        self.each(conn, seq..=seq, written, salt, |parts, header, sides| {
             let owned = |side: SideFacts<'_>| SideFacts { asset: Cow::Owned(side.asset.into_owned()), ..side };
             made = Some(Made { leaf: parts.leaf(header), parts, sides: sides.into_iter().map(owned).collect() });
         })?;
@@ -73,17 +90,14 @@ impl Deriver {
     fn each<'a>(
         &mut self,
         conn: &mut PgConnection,
-        first: i64,
-        last: i64,
+        mut seqs: RangeInclusive<i64>,
+        Written { records, transfers, rules }: Written,
         salt: &'a Salt,
         mut take: impl FnMut(Parts<'a>, Header, Vec<SideFacts<'_>>),
     ) -> Result<(), StoreError> {
-        let records = store::records(conn, self.journal, first, last)?;
-        let transfers = store::transfers(conn, self.journal, first, last)?;
-        let mut rules = store::rules(conn, self.journal, first, last)?.into_iter().peekable();
+        let mut rules = rules.into_iter().peekable();
         self.learn(conn, &transfers)?;
         let mut rest = transfers.as_slice();
-        let mut seqs = first..=last;
         for record in records {
             let seq = record.seq;
             let expected = seqs.next().unwrap_or(seq);

@@ -3,11 +3,13 @@
 //! Promise: leaves follow the contiguous committed prefix in seq order, each once; a head of a size is signed once, whoever
 //! seals. It holds because hashes, cursor and head are one transaction, and the cursor moves by compare-and-set under the
 //! leading epoch (JOURNAL 31): of two sealers, one finds it moved and rolls back. Killed anywhere, the next turn goes on
-//! from what was committed. It reads rows in pages and keeps the tree's edge, some kilobytes for each journal.
+//! from what was committed. It takes the rows of batches just committed here from memory and reads all others, in pages; it
+//! keeps the tree's edge, some kilobytes for each journal.
 //!
 //! Not here: when it runs and where heads are published (wallet-api), what a leaf is ([`crate::proof`]).
 
 mod derive;
+mod fresh;
 mod prove;
 pub(crate) mod store;
 
@@ -15,8 +17,12 @@ use diesel::{Connection, PgConnection};
 use uuid::Uuid;
 
 pub(crate) use derive::Deriver;
+pub(crate) use fresh::Batch;
+pub use fresh::Fresh;
 pub use prove::{Inclusion, compare, consistency, covering_head, head_at, inclusion, receipt};
 pub use store::{bytes_of_log, last_head, public_keys, rotations};
+
+use store::Written;
 
 use crate::JournalId;
 use crate::apply::Map;
@@ -32,7 +38,7 @@ const PAGE: i64 = 8_192;
 /// Journals whose log is kept in memory.
 const REMEMBERED: usize = 256;
 /// A head is due this long after the last one, if there is anything new.
-const HEAD_EVERY_US: i64 = 900_000;
+const HEAD_EVERY_US: i64 = 450_000;
 /// Or after this many leaves.
 const HEAD_LEAVES: i64 = 1 << 16;
 
@@ -87,9 +93,18 @@ struct State {
 
 /// Seals journals, each where it was left.
 #[derive(Default)]
-pub struct Sealer(Map<JournalId, State>);
+pub struct Sealer {
+    logs: Map<JournalId, State>,
+    fresh: Fresh,
+}
 
 impl Sealer {
+    /// A sealer that is told what the writer of this process has just committed. By default it reads all of it.
+    #[must_use]
+    pub fn told(fresh: Fresh) -> Self {
+        Self { logs: Map::default(), fresh }
+    }
+
     /// Adds the next page of committed records to the log of a journal that this node leads under `epoch`, and signs a
     /// head when one is due at `now_us`, microseconds since 1970.
     ///
@@ -106,22 +121,23 @@ impl Sealer {
         let Some(ahead) = follow::ahead(conn, FOLLOWER, journal)? else { return Ok(Sealed::default()) };
         // Taken out, and put back only once what was done is committed.
         let state =
-            self.0.remove(&journal).filter(|state| state.fork == ahead.fork && size_of(&state.edge) == ahead.from);
+            self.logs.remove(&journal).filter(|state| state.fork == ahead.fork && size_of(&state.edge) == ahead.from);
         let mut state = match state {
             Some(state) => state,
             None => load(conn, ring, ahead)?,
         };
-        let sealed = seal(conn, ring, &mut state, ahead, epoch, now_us)?;
-        if self.0.len() >= REMEMBERED {
-            self.0.clear(); // whoever goes on is taken up again with a few probes
+        let written = self.fresh.take(ahead, epoch, PAGE);
+        let sealed = seal(conn, ring, &mut state, (ahead, written), epoch, now_us)?;
+        if self.logs.len() >= REMEMBERED {
+            self.logs.clear(); // whoever goes on is taken up again with a few probes
         }
-        self.0.insert(journal, state);
+        self.logs.insert(journal, state);
         Ok(sealed)
     }
 
     /// Forgets what it knows: a ring of other keys is used from here on.
     pub fn forget(&mut self) {
-        self.0.clear();
+        self.logs.clear();
     }
 }
 
@@ -152,16 +168,24 @@ fn seal(
     conn: &mut PgConnection,
     ring: &Ring,
     state: &mut State,
-    ahead: Span,
+    (ahead, written): (Span, Option<Written>),
     epoch: i64,
     now_us: i64,
 ) -> Result<Sealed, SealError> {
-    let span = ahead.first(PAGE);
+    let span = match written.as_ref().and_then(|written| written.rules.last()) {
+        Some((last, _)) => Span { upto: *last, ..ahead },
+        None => ahead.first(PAGE),
+    };
     let mut strips = Vec::new();
     if !span.is_empty() {
         // A ring has a salt: there is none without.
         let Some(salt) = ring.salts.newest() else { return Ok(Sealed::default()) };
-        let leaves = state.deriver.leaves(conn, span.from.saturating_add(1), span.upto, salt)?;
+        let seqs = span.from.saturating_add(1)..=span.upto;
+        let written = match written {
+            Some(written) => written,
+            None => Written::read(conn, span.journal, *seqs.start(), *seqs.end())?,
+        };
+        let leaves = state.deriver.leaves_of(conn, seqs, written, salt)?;
         leaves.iter().for_each(|leaf| state.edge.push(leaf.hash(), &mut strips));
         if let Some(last) = leaves.last() {
             state.last_leaf = (last.header.recorded_us, last.header.salt);

@@ -4,6 +4,7 @@ use diesel::sql_types::{BigInt, Binary, Integer, Nullable, Uuid as SqlUuid};
 use diesel::{PgConnection, RunQueryDsl};
 use uuid::Uuid;
 
+use super::fresh::Batch;
 use crate::bind::{Arg, statement};
 use crate::proof::tiles::{self, Edge, Strip};
 use crate::proof::{Hash, Head, KeyId, PublicKey, Salts, SignedHead};
@@ -11,32 +12,60 @@ use crate::store::StoreError;
 use crate::{AssetId, JournalId};
 
 /// A record's own row, its body still bytes: a leaf commits to them as they are.
-pub(super) struct RecordRow {
-    pub(super) seq: i64,
-    pub(super) kind: i32,
-    pub(super) id: Uuid,
-    pub(super) recorded_us: i64,
-    pub(super) effective_us: i64,
-    pub(super) body: Vec<u8>,
-    pub(super) meta: Vec<u8>,
+pub(crate) struct RecordRow {
+    pub(crate) seq: i64,
+    pub(crate) kind: i32,
+    pub(crate) id: Uuid,
+    pub(crate) recorded_us: i64,
+    pub(crate) effective_us: i64,
+    pub(crate) body: Vec<u8>,
+    pub(crate) meta: Vec<u8>,
 }
 
 /// One account's part of a transfer.
-pub(super) struct SideRow {
-    pub(super) account: i64,
-    pub(super) balance: i64,
-    pub(super) held: i64,
-    pub(super) version: i64,
+pub(crate) struct SideRow {
+    pub(crate) account: i64,
+    pub(crate) balance: i64,
+    pub(crate) held: i64,
+    pub(crate) version: i64,
 }
 
-pub(super) struct TransferRow {
-    pub(super) seq: i64,
-    pub(super) leg: i32,
-    pub(super) kind: i32,
-    pub(super) asset: AssetId,
-    pub(super) amount: i64,
-    pub(super) debit: SideRow,
-    pub(super) credit: SideRow,
+pub(crate) struct TransferRow {
+    pub(crate) seq: i64,
+    pub(crate) leg: i32,
+    pub(crate) kind: i32,
+    pub(crate) asset: AssetId,
+    pub(crate) amount: i64,
+    pub(crate) debit: SideRow,
+    pub(crate) credit: SideRow,
+}
+
+/// The rows of a stretch of seqs, in order.
+#[derive(Default)]
+pub(super) struct Written {
+    pub(super) records: Vec<RecordRow>,
+    pub(super) transfers: Vec<TransferRow>,
+    /// The batches they are of, as (last seq, version of the rules).
+    pub(super) rules: Vec<(i64, i32)>,
+}
+
+impl Written {
+    /// Reads them.
+    pub(super) fn read(conn: &mut PgConnection, journal: JournalId, first: i64, last: i64) -> Result<Self, StoreError> {
+        Ok(Self {
+            records: records(conn, journal, first, last)?,
+            transfers: transfers(conn, journal, first, last)?,
+            rules: rules(conn, journal, first, last)?,
+        })
+    }
+
+    /// Adds those of a batch that come after `from`.
+    pub(super) fn add(&mut self, batch: &Batch, from: i64) {
+        let Batch { first, last, recorded_us, version, rows, .. } = batch;
+        self.records.extend(rows.records(*first, *recorded_us).filter(|record| record.seq > from));
+        self.transfers.extend(rows.transfers().filter(|row| row.seq > from));
+        self.rules.push((*last, *version));
+    }
 }
 
 pub(super) fn records(
@@ -63,7 +92,7 @@ pub(super) fn records(
     Ok(rows.into_iter().map(read).collect())
 }
 
-pub(super) fn transfers(
+fn transfers(
     conn: &mut PgConnection,
     journal: JournalId,
     first: i64,
@@ -90,12 +119,7 @@ pub(super) fn transfers(
 }
 
 /// The batches that hold these seqs, as (last seq, version of the rules), in order.
-pub(super) fn rules(
-    conn: &mut PgConnection,
-    journal: JournalId,
-    first: i64,
-    last: i64,
-) -> Result<Vec<(i64, i32)>, StoreError> {
+fn rules(conn: &mut PgConnection, journal: JournalId, first: i64, last: i64) -> Result<Vec<(i64, i32)>, StoreError> {
     // The batch that holds the last of them ends there or later.
     const TEXT: &str = "SELECT last_seq, version FROM (\
         (SELECT last_seq, version FROM journal.batch WHERE journal = ? AND last_seq BETWEEN ? AND ?) UNION ALL \

@@ -155,15 +155,15 @@ pub(crate) struct DueJournal {
 }
 
 /// The journals in which a hold or a lot has expired: one question, however many journals there are. `now_us` is the
-/// database's time. Indexes by time and indexes by account are told apart by how a question is put (migration 13): else
+/// database's time. Indexes by time and indexes by account are told apart by how a question is put (migration 15): else
 /// either may be answered with the other's, by reading all of it.
 pub(crate) fn due_journals(conn: &mut PgConnection, now_us: i64) -> Result<Vec<DueJournal>, StoreError> {
     const TEXT: &str = "SELECT h.journal, h.seq, h.now_us FROM \
         (SELECT journal, seq, greatest(last_us, clock_offset_us + ?) AS now_us FROM journal.head) h \
         WHERE EXISTS (SELECT FROM journal.hold o \
-            WHERE o.journal = h.journal AND o.remaining <> 0 AND o.expires_us + 0 <= h.now_us) \
+            WHERE o.journal + 0 = h.journal AND o.remaining + 0 > 0 AND o.expires_us + 0 <= h.now_us) \
         OR EXISTS (SELECT FROM journal.lot l \
-            WHERE l.journal = h.journal AND l.remaining > l.held AND l.expires_us + 0 <= h.now_us)";
+            WHERE l.journal + 0 = h.journal AND l.remaining - l.held > 0 AND l.expires_us + 0 <= h.now_us)";
     let rows = statement::<(BigInt, BigInt, BigInt)>(TEXT, &[Arg::Int(now_us)]).load::<(i64, i64, i64)>(conn)?;
     let read = |(journal, seq, now_us)| DueJournal { journal: JournalId(journal), seq, now_us };
     Ok(rows.into_iter().map(read).collect())
@@ -173,9 +173,9 @@ pub(crate) fn due_journals(conn: &mut PgConnection, now_us: i64) -> Result<Vec<D
 pub(crate) fn due_accounts(conn: &mut PgConnection, journal: JournalId, now_us: i64) -> Result<Vec<Uuid>, StoreError> {
     const TEXT: &str = "SELECT a.public_id FROM (SELECT id, min(due_us) AS due_us FROM ( \
         (SELECT debit AS id, expires_us AS due_us FROM journal.hold \
-            WHERE journal = ? AND remaining <> 0 AND expires_us + 0 <= ? ORDER BY expires_us + 0 LIMIT 500) UNION ALL \
+            WHERE journal + 0 = ? AND remaining + 0 > 0 AND expires_us + 0 <= ? ORDER BY expires_us + 0 LIMIT 500) UNION ALL \
         (SELECT account, expires_us FROM journal.lot \
-            WHERE journal = ? AND remaining > held AND expires_us + 0 <= ? ORDER BY expires_us + 0 LIMIT 500)) due GROUP BY id) d \
+            WHERE journal + 0 = ? AND remaining - held > 0 AND expires_us + 0 <= ? ORDER BY expires_us + 0 LIMIT 500)) due GROUP BY id) d \
         CROSS JOIN LATERAL (SELECT public_id FROM journal.account WHERE journal = ? AND id = d.id LIMIT 1) a ORDER BY due_us";
     let (journal, now) = (Arg::Int(journal.0), Arg::Int(now_us));
     let args = [journal, now, journal, now, journal];

@@ -9,7 +9,8 @@ use uuid::Uuid;
 use super::state::{StateRows, minor_of};
 use crate::apply::Applied;
 use crate::bind::{Arg, statement};
-use crate::{Body, JournalId, Nature, NewAccount, Posted, Request};
+use crate::sealing::store::{RecordRow, SideRow, TransferRow};
+use crate::{AssetId, Body, JournalId, Nature, NewAccount, Posted, Request};
 
 /// What a batch is committed as.
 #[derive(Debug, Clone, Copy)]
@@ -123,6 +124,55 @@ impl Rows {
     }
 }
 
+impl Rows {
+    /// The records' rows, of which the first has this seq.
+    pub(crate) fn records(&self, first: i64, recorded_us: i64) -> impl Iterator<Item = RecordRow> {
+        let RecordRows { kind, id, effective_us, body, meta } = &self.record;
+        let ids = (first..).zip(kind).zip(id.iter().zip(effective_us));
+        ids.zip(body.iter().zip(meta)).map(move |(((seq, kind), (id, effective_us)), (body, meta))| RecordRow {
+            seq,
+            kind: *kind,
+            id: *id,
+            recorded_us,
+            effective_us: *effective_us,
+            body: body.clone(),
+            meta: meta.clone(),
+        })
+    }
+
+    /// The transfers' rows, in order.
+    pub(crate) fn transfers(&self) -> impl Iterator<Item = TransferRow> {
+        let rows = &self.transfer;
+        let places = rows.seq.iter().zip(&rows.leg).zip(rows.kind.iter().zip(&rows.asset).zip(&rows.amount));
+        let debits = sides(&rows.debit, &rows.debit_balance, &rows.debit_held, &rows.debit_version);
+        let credits = sides(&rows.credit, &rows.credit_balance, &rows.credit_held, &rows.credit_version);
+        places.zip(debits.zip(credits)).map(|(((seq, leg), ((kind, asset), amount)), (debit, credit))| TransferRow {
+            seq: *seq,
+            leg: *leg,
+            kind: *kind,
+            asset: AssetId(*asset),
+            amount: *amount,
+            debit,
+            credit,
+        })
+    }
+}
+
+fn sides<'a>(
+    accounts: &'a [i64],
+    balances: &'a [i64],
+    helds: &'a [i64],
+    versions: &'a [i64],
+) -> impl Iterator<Item = SideRow> + 'a {
+    let stands = balances.iter().zip(helds).zip(versions);
+    accounts.iter().zip(stands).map(|(account, ((balance, held), version))| SideRow {
+        account: *account,
+        balance: *balance,
+        held: *held,
+        version: *version,
+    })
+}
+
 impl KeyRows {
     fn push(&mut self, request: &Request, seq: i64) {
         self.scope.push(request.key.scope.0);
@@ -196,23 +246,29 @@ impl CompanionRows {
     }
 }
 
-// The functions with how many arguments each has. `journal.state` is for batches that change more than balances.
-static POST: LazyLock<String> = LazyLock::new(|| calls(&[("journal.post", 49)]));
-static POST_STATE: LazyLock<String> = LazyLock::new(|| calls(&[("journal.post", 49), ("journal.state", 42)]));
-static ROWS: LazyLock<String> = LazyLock::new(|| calls(&[("journal.rows", 45)]));
-static ROWS_STATE: LazyLock<String> = LazyLock::new(|| calls(&[("journal.rows", 45), ("journal.state", 42)]));
-static HEAD: LazyLock<String> = LazyLock::new(|| calls(&[("journal.head", 8)]));
+/// A function of the database, with how many arguments it has. `STATE` is for batches that change more than balances.
+type Function = (&'static str, usize);
+const HEAD_OF: Function = ("journal.head", 8);
+const ROWS_OF: Function = ("journal.rows", 45);
+const STATE_OF: Function = ("journal.state", 42);
 
-/// One statement that calls these functions, each with so many arguments.
-fn calls(functions: &[(&str, usize)]) -> String {
-    let call = |(name, count): &(&str, usize)| format!("{name}({})", vec!["?"; *count].join(", "));
+static POST: LazyLock<String> = LazyLock::new(|| calls(&[HEAD_OF, ROWS_OF]));
+static POST_STATE: LazyLock<String> = LazyLock::new(|| calls(&[HEAD_OF, ROWS_OF, STATE_OF]));
+static ROWS: LazyLock<String> = LazyLock::new(|| calls(&[ROWS_OF]));
+static ROWS_STATE: LazyLock<String> = LazyLock::new(|| calls(&[ROWS_OF, STATE_OF]));
+static HEAD: LazyLock<String> = LazyLock::new(|| calls(&[HEAD_OF]));
+
+/// One statement that calls these functions, one after the other.
+fn calls(functions: &[Function]) -> String {
+    let call = |(name, count): &Function| format!("{name}({})", vec!["?"; *count].join(", "));
     format!("SELECT {}", functions.iter().map(call).collect::<Vec<_>>().join(", "))
 }
 
-/// Commits a batch: one statement, one round trip, one durable commit.
+/// Commits a batch: one statement, one round trip, one durable commit. The head is moved first: whoever is fenced off
+/// writes nothing.
 pub(crate) fn post(conn: &mut PgConnection, commit: Commit<'_>, applied: &Applied, rows: &Rows) -> QueryResult<()> {
     let mut args = head_args(commit, applied);
-    rows.args(&mut args);
+    rows.args(commit, applied, &mut args);
     let text = rows.with_state(commit.journal, &mut args, &POST, &POST_STATE);
     statement::<()>(text, &args).execute(conn).map(|_| ())
 }
@@ -220,9 +276,8 @@ pub(crate) fn post(conn: &mut PgConnection, commit: Commit<'_>, applied: &Applie
 /// Opens a transaction and writes a batch's rows into it. They count once [`land`] has moved the head.
 pub(crate) fn lay(conn: &mut PgConnection, commit: Commit<'_>, applied: &Applied, rows: &Rows) -> QueryResult<()> {
     conn.batch_execute("BEGIN")?;
-    let (journal, first, last) = (commit.journal.0, commit.first_seq, applied.seq);
-    let mut args = vec![Arg::Int(journal), Arg::Int(first), Arg::Int(last), Arg::Int(applied.last_us)];
-    rows.args(&mut args);
+    let mut args = Vec::new();
+    rows.args(commit, applied, &mut args);
     let text = rows.with_state(commit.journal, &mut args, &ROWS, &ROWS_STATE);
     statement::<()>(text, &args).execute(conn).map(|_| ())
 }
@@ -252,10 +307,14 @@ fn head_args<'a>(commit: Commit<'a>, applied: &Applied) -> Vec<Arg<'a>> {
 }
 
 impl Rows {
-    /// Adds the arrays of `journal.rows`.
-    fn args<'a>(&'a self, args: &mut Vec<Arg<'a>>) {
+    /// Adds the arguments of `journal.rows`.
+    fn args<'a>(&'a self, commit: Commit<'_>, applied: &Applied, args: &mut Vec<Arg<'a>>) {
         let Self { key, claim, record, transfer, account, companion, .. } = self;
         args.extend([
+            Arg::Int(commit.journal.0),
+            Arg::Int(commit.first_seq),
+            Arg::Int(applied.seq),
+            Arg::Int(applied.last_us),
             Arg::Ints(&key.scope),
             Arg::Uuids(&key.key),
             Arg::Uuids(&key.fingerprint),

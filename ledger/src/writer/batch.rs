@@ -11,8 +11,9 @@ use std::thread;
 use diesel::PgConnection;
 
 use super::asked::{Asked, Promised, answers, gather, refuse_rivals, replay};
-use super::book::{self, Book, unavailable, unreadable};
-use super::commit::{Decided, Unposted, checkpoint_later};
+use super::book::{self, unavailable, unreadable};
+use super::commit::{Decided, Unposted};
+use super::kept::Books;
 use super::pipe::{Pipe, Progress};
 use super::queue::Ticket;
 use super::term::{FlightId, Term};
@@ -35,7 +36,9 @@ pub(super) fn run(inner: &Inner, term: &Term, conn: PgConnection, beside: [PgCon
     thread::scope(|scope| {
         let pipe = Pipe::lay(scope, (inner, term, &progress), beside);
         let Ok(pipe) = pipe.inspect_err(|error| tracing::error!(%error, "no thread")) else { return };
-        let mut writer = Writer { inner, term, conn, books: Map::default(), pipe, pipe_from: pipe_from(), asking: 0 };
+        // However many slots there are, together they keep no more than one would.
+        let books = Books::new(inner.config.memory.accounts.div_ceil(inner.slots.all().len().max(1)));
+        let mut writer = Writer { inner, term, conn, books, pipe, pipe_from: pipe_from(), asking: 0 };
         if let Err(TermOver) = writer.work() {
             term.end();
         }
@@ -58,7 +61,7 @@ struct Writer<'a> {
     term: &'a Term,
     conn: PgConnection,
     /// As they will be once what is in the pipe is committed.
-    books: Map<JournalId, Book>,
+    books: Books,
     pipe: Pipe<'a>,
     /// Requests of a batch that goes through it, at least.
     pipe_from: usize,
@@ -100,6 +103,7 @@ impl Writer<'_> {
                 return self.settle().map(|_| ());
             };
             self.serve(journal, tickets)?;
+            self.books.make_room(journal, self.inner, self.term);
         }
     }
 
@@ -147,7 +151,7 @@ impl Writer<'_> {
         if !self.pipe.is_busy() {
             return false;
         }
-        let Some(book) = self.books.get(&batch.journal) else { return true };
+        let Some(book) = self.books.get(batch.journal) else { return true };
         self.pipe.has_any(batch.requests()) || probe::needs_rows(&book.state, batch.requests(), batch.now_us)
     }
 
@@ -177,11 +181,11 @@ impl Writer<'_> {
     }
 
     fn open(&mut self, journal: JournalId) -> Result<(), JournalError> {
-        if !self.books.contains_key(&journal) {
+        if self.books.get(journal).is_none() {
             let book = book::open(&mut self.conn, self.inner, journal, self.term.epoch)?;
             // What was replayed is ahead of its checkpoint: the watermark must not pass it unwritten.
-            checkpoint_later(self.term, journal, book.state.seq, book.state.accounts.values());
-            self.books.insert(journal, book);
+            self.term.checkpoints.later(journal, book.state.seq, book.state.accounts.values());
+            self.books.open(journal, book);
         }
         Ok(())
     }
@@ -238,7 +242,7 @@ impl Writer<'_> {
     /// Commits linked requests whose keys are new: all or none.
     fn link(&mut self, batch: &Batch, fresh: &[&Request], applied: Applied) -> Result<Answers, Unposted> {
         let Some(place) = linked::fails_at(&applied) else { return self.commit(batch, fresh, applied) };
-        let book = self.books.get(&batch.journal).ok_or(JournalError::NoSuchJournal)?;
+        let book = self.books.get(batch.journal).ok_or(JournalError::NoSuchJournal)?;
         let only = linked::only(&book.state, applied, place);
         let failed: Vec<&Request> = fresh.iter().skip(place).take(1).copied().collect();
         let mut answers: Vec<_> = fresh.iter().map(|_| Err(JournalError::Linked { place })).collect();
@@ -250,20 +254,20 @@ impl Writer<'_> {
     }
 
     fn apply(&mut self, journal: JournalId, fresh: &[&Request], now_us: i64) -> Result<Applied, JournalError> {
-        let book = self.books.get_mut(&journal).ok_or(JournalError::NoSuchJournal)?;
+        let book = self.books.get_mut(journal).ok_or(JournalError::NoSuchJournal)?;
         let found = probe::probe(&mut self.conn, journal, &mut book.state, fresh, now_us).map_err(unreadable)?;
         Ok(apply(&book.state, fresh, now_us, &found))
     }
 
     /// Commits a batch at once; the pipe is empty.
     fn commit(&mut self, batch: &Batch, fresh: &[&Request], applied: Applied) -> Result<Answers, Unposted> {
-        let book = self.books.get_mut(&batch.journal).ok_or(JournalError::NoSuchJournal)?;
+        let book = self.books.get(batch.journal).ok_or(JournalError::NoSuchJournal)?;
         if applied.records.is_empty() {
             return Ok(answers(applied));
         }
         let decided = Decided::of(batch.journal, book, fresh, applied);
         decided.post(self.inner, self.term, batch.flight, &mut self.conn)?;
-        book.go_on(&decided);
+        self.books.go_on(batch.journal, &decided);
         Ok(answers(decided.applied))
     }
 
@@ -275,9 +279,9 @@ impl Writer<'_> {
         applied: Applied,
         promised: Promised,
     ) -> Result<(), JournalError> {
-        let book = self.books.get_mut(&journal).ok_or(JournalError::NoSuchJournal)?;
+        let book = self.books.get(journal).ok_or(JournalError::NoSuchJournal)?;
         let decided = Decided::of(journal, book, fresh, applied);
-        book.go_on(&decided);
+        self.books.go_on(journal, &decided);
         self.pipe.hand(fresh, decided, promised);
         Ok(())
     }

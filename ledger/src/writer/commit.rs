@@ -2,6 +2,7 @@
 //!
 //! Whatever comes back, nothing is guessed: a batch is known to be in the books, known not to be, or said to be unknown.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use diesel::PgConnection;
@@ -14,9 +15,10 @@ use super::term::{FlightId, Term};
 use super::{Inner, JournalError, lock, session};
 use crate::apply::{Applied, Map, VERSION};
 use crate::canonical::{Place, canonical_bytes, key_bytes};
+use crate::sealing::Batch;
+use crate::store;
 use crate::store::post::{self, Commit, Rows};
-use crate::store::{self, Standing};
-use crate::{Account, Asset, AssetId, JournalId, Request};
+use crate::{Asset, AssetId, JournalId, Request};
 
 /// A batch as it will be, once committed.
 pub(super) struct Decided {
@@ -25,7 +27,7 @@ pub(super) struct Decided {
     first_seq: i64,
     pub(super) digest: Vec<u8>,
     pub(super) applied: Applied,
-    rows: Rows,
+    rows: Arc<Rows>,
 }
 
 /// Why a batch is not in the books, or nobody knows whether it is.
@@ -47,7 +49,7 @@ impl Decided {
     pub(super) fn of(journal: JournalId, book: &Book, fresh: &[&Request], applied: Applied) -> Self {
         let place = Place { journal, fork: book.fork };
         let digest = chain(&book.digest, place, fresh, &applied, &book.state.assets);
-        let rows = Rows::of(fresh, &applied);
+        let rows = Arc::new(Rows::of(fresh, &applied));
         Self { journal, fork: book.fork, first_seq: book.state.seq.saturating_add(1), digest, applied, rows }
     }
 
@@ -64,15 +66,7 @@ impl Decided {
         flight: FlightId,
         conn: &mut PgConnection,
     ) -> Result<(), Unposted> {
-        let began = Instant::now();
-        may_send(term, flight, &self.applied)?;
-        let commit = self.commit(term.epoch);
-        if let Err(error) = post::post(conn, commit, &self.applied, &self.rows) {
-            self.explain(inner, term, &error)?;
-        }
-        inner.measures.commit_us.observe_since(began);
-        self.tell(inner, term);
-        Ok(())
+        self.send((inner, term, flight), |commit| post::post(conn, commit, &self.applied, &self.rows))
     }
 
     /// The first half: its rows in an open transaction, where nobody sees them.
@@ -93,11 +87,25 @@ impl Decided {
         flight: FlightId,
         conn: &mut PgConnection,
     ) -> Result<(), Unposted> {
+        self.send((inner, term, flight), |commit| {
+            let landed = post::land(conn, commit, &self.applied);
+            if landed.is_err() {
+                // Whatever became of it: the next one begins here.
+                post::give_up(conn);
+            }
+            landed
+        })
+    }
+
+    /// Sends what commits it, and stands by what comes of it.
+    fn send(
+        &self,
+        (inner, term, flight): (&Inner, &Term, FlightId),
+        commit: impl FnOnce(Commit<'_>) -> Result<(), Error>,
+    ) -> Result<(), Unposted> {
         let began = Instant::now();
         may_send(term, flight, &self.applied)?;
-        if let Err(error) = post::land(conn, self.commit(term.epoch), &self.applied) {
-            // Whatever became of it: the next one begins here.
-            post::give_up(conn);
+        if let Err(error) = commit(self.commit(term.epoch)) {
             self.explain(inner, term, &error)?;
         }
         inner.measures.commit_us.observe_since(began);
@@ -135,7 +143,7 @@ impl Decided {
         }
     }
 
-    /// Tells checkpointer, history and followers of a batch that is in the books.
+    /// Tells checkpointer, history, sealer and followers of a batch that is in the books.
     fn tell(&self, inner: &Inner, term: &Term) {
         let Self { journal, fork, applied, .. } = self;
         let records = u64::try_from(applied.records.len()).unwrap_or(u64::MAX);
@@ -143,25 +151,12 @@ impl Decided {
         inner.count(|c| &c.records, records);
         inner.measures.batch_records.observe(records);
         lock(&inner.acknowledged).insert(*journal, (*fork, applied.seq));
-        checkpoint_later(term, *journal, applied.seq, applied.changed.values());
+        term.checkpoints.later(*journal, applied.seq, applied.changed.values());
         inner.history.hear(*journal, *fork, &applied.records);
+        let (first, last, recorded_us) = (self.first_seq, applied.seq, applied.last_us);
+        let rows = Arc::clone(&self.rows);
+        inner.fresh.hear(*journal, Batch { epoch: term.epoch, first, last, recorded_us, version: VERSION, rows });
         inner.notify();
-    }
-}
-
-/// Leaves accounts as they stand at this seq to the checkpointer.
-pub(super) fn checkpoint_later<'a>(
-    term: &Term,
-    journal: JournalId,
-    seq: i64,
-    accounts: impl Iterator<Item = &'a Account>,
-) {
-    let mut dirty = lock(&term.dirty);
-    let dirty = dirty.entry(journal).or_default();
-    dirty.seq = seq;
-    for account in accounts {
-        let (id, balance, held, version) = (account.id, account.balance, account.held, account.version);
-        dirty.standings.insert(id, Standing { id, balance, held, version });
     }
 }
 

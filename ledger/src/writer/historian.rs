@@ -1,7 +1,7 @@
 //! What is done behind and ahead of the writer: room for the next records, indexes of the ranges it has left, and the
 //! followers of history. And, on every node, keeping in mind what has no index yet.
 //!
-//! A thread of the leading term asks the database, a few times a second, what is due; each piece is one transaction that
+//! Two threads of the leading term ask the database, a few times a second, what is due; each piece is one transaction that
 //! is done again from the start if it was cut off. Nothing here is on a commit's path: a writer that finds no room says
 //! so and goes on when there is some. Not here: what ranges are (migration 11), what history is asked (`read`).
 
@@ -22,20 +22,28 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// How often a node reads up what others have written.
 const KEEP_UP_EVERY: Duration = Duration::from_millis(200);
 
-/// Does what is due until the term ends.
+type Turn = fn(&Inner, i32, &Term, &mut PgConnection) -> Result<(), StoreError>;
+
+/// Does what is due until the term ends. Room is what writers wait for, so nobody who makes it waits for the closing of a
+/// range, which takes seconds.
 pub(super) fn run(inner: &Inner, slot: i32, term: &Term, conn: PgConnection) {
-    let mut conn = Some(conn);
+    thread::scope(|scope| {
+        let closer = thread::Builder::new().name("journal-closer".into());
+        let closing = closer.spawn_scoped(scope, || repeat(inner, slot, term, None, close_behind));
+        if let Err(error) = closing {
+            return tracing::error!(slot, %error, "no thread");
+        }
+        repeat(inner, slot, term, Some(conn), make_room_ahead);
+    });
+}
+
+fn repeat(inner: &Inner, slot: i32, term: &Term, mut conn: Option<PgConnection>, turn: Turn) {
     while !term.has_ended() {
-        conn = match conn.map_or_else(|| session::open_slow(&inner.config.url), Ok) {
-            Ok(mut session) => match turn(inner, slot, term, &mut session) {
-                Ok(()) => Some(session),
-                Err(error) => {
-                    tracing::warn!(slot, %error, "history is not kept; trying again");
-                    None
-                }
-            },
+        let session = conn.take().map_or_else(|| session::open_slow(&inner.config.url), Ok);
+        conn = match session.and_then(|mut conn| turn(inner, slot, term, &mut conn).map(|()| conn)) {
+            Ok(session) => Some(session),
             Err(error) => {
-                tracing::warn!(slot, %error, "no session to keep history with");
+                tracing::warn!(slot, %error, "history is not kept; trying again");
                 None
             }
         };
@@ -43,22 +51,35 @@ pub(super) fn run(inner: &Inner, slot: i32, term: &Term, conn: PgConnection) {
     }
 }
 
-fn turn(inner: &Inner, slot: i32, term: &Term, conn: &mut PgConnection) -> Result<(), StoreError> {
+fn due(inner: &Inner, slot: i32, conn: &mut PgConnection) -> Result<Vec<JournalId>, StoreError> {
+    let mut due = ranges::due(conn)?;
+    retain_ours(inner, slot, &mut due);
+    Ok(due)
+}
+
+fn retain_ours(inner: &Inner, slot: i32, journals: &mut Vec<JournalId>) {
     let count = inner.slots.all().len();
-    let ours = |journal: &JournalId| slots::number(*journal, count) == usize::try_from(slot).ok();
-    let due = ranges::due(conn)?;
-    // Room for all first: it is what writers wait for.
-    for journal in due.iter().copied().filter(ours) {
+    journals.retain(|journal| slots::number(*journal, count) == usize::try_from(slot).ok());
+}
+
+fn make_room_ahead(inner: &Inner, slot: i32, _: &Term, conn: &mut PgConnection) -> Result<(), StoreError> {
+    for journal in due(inner, slot, conn)? {
         let upto = ranges::make_room(conn, journal)?;
         tracing::debug!(journal = journal.0, upto, "there is room");
     }
-    for journal in due.into_iter().filter(ours) {
+    Ok(())
+}
+
+fn close_behind(inner: &Inner, slot: i32, term: &Term, conn: &mut PgConnection) -> Result<(), StoreError> {
+    for journal in due(inner, slot, conn)? {
         let began = Instant::now();
         if let Some(last_seq) = ranges::close_range(conn, journal)? {
             tracing::info!(journal = journal.0, last_seq, took_ms = began.elapsed().as_millis(), "a range is closed");
         }
     }
-    for journal in follow::behind(conn, DATED)?.into_iter().filter(ours) {
+    let mut behind = follow::behind(conn, DATED)?;
+    retain_ours(inner, slot, &mut behind);
+    for journal in behind {
         while !term.has_ended() && read::follow_dated(conn, journal, term.epoch)? {}
     }
     Ok(())

@@ -2,23 +2,19 @@
 
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use diesel::PgConnection;
 
 use super::slots::{self, Slot};
-use super::sweep::sweep;
-use super::term::{Dirty, LEASE_TTL, RENEW_EVERY, Term};
-use super::{Inner, JournalError, batch, historian, lock, session};
+use super::term::{LEASE_TTL, RENEW_EVERY, Term};
+use super::{Inner, JournalError, batch, checkpoint, historian, session};
 use crate::JournalId;
 use crate::boot_clock;
 use crate::store::lease::{self, Asked, Session};
 use crate::store::{self, StoreError};
 
 pub(super) const WATCH_EVERY: Duration = Duration::from_millis(20);
-const CHECKPOINT_EVERY: Duration = Duration::from_secs(5);
-/// Accounts in one of its transactions.
-const CHECKPOINT_CHUNK: usize = 200;
 
 /// The sessions of a term, open before it begins, so that the lease can name them to whoever comes after.
 struct Sessions {
@@ -115,7 +111,7 @@ fn lead(inner: &Arc<Inner>, slot: &Arc<Slot>, term: &Arc<Term>, sessions: Sessio
     });
     let checkpointer = spawn(inner, term, "journal-checkpointer", {
         let slot = Arc::clone(slot);
-        move |inner, term| checkpoint_until_end(inner, &slot, term, checkpointer)
+        move |inner, term| checkpoint::run(inner, &slot, term, checkpointer)
     });
     let historian = spawn(inner, term, "journal-historian", {
         let slot = slot.number;
@@ -207,47 +203,4 @@ pub(super) fn sleep_unless_ended(term: &Term, time: Duration) {
     while !term.has_ended() && boot_clock::now() < until {
         thread::sleep(WATCH_EVERY.min(time));
     }
-}
-
-/// Writes checkpoints beside the batches, and the last ones when the term ends in good order. Between two of them it asks
-/// for what is due.
-fn checkpoint_until_end(inner: &Inner, slot: &Slot, term: &Term, mut conn: PgConnection) {
-    let mut began = Instant::now();
-    loop {
-        sleep_unless_ended(term, CHECKPOINT_EVERY.saturating_sub(began.elapsed()));
-        began = Instant::now();
-        let ended = term.has_ended();
-        // A statement of its own: in the loop's head the lock would be held to its end, and the writer would wait for it.
-        let dirty = std::mem::take(&mut *lock(&term.dirty));
-        for (journal, dirty) in dirty {
-            if let Err(error) = checkpoint(term, &mut conn, journal, dirty) {
-                return tracing::warn!(%error, "checkpoint failed; the rows since the last one will be replayed");
-            }
-        }
-        if ended {
-            return;
-        }
-        if let Err(error) = sweep(inner, slot, term, &mut conn) {
-            return tracing::warn!(%error, "what is due could not be looked for");
-        }
-    }
-}
-
-/// One journal's checkpoints, a few accounts at a time with a rest between: done in one go, payments would wait for the
-/// cores. In the order of their ids, which is also the order of a batch's freezes: two sessions that lock the same rows
-/// never wait for each other.
-fn checkpoint(term: &Term, conn: &mut PgConnection, journal: JournalId, dirty: Dirty) -> Result<(), StoreError> {
-    let mut standings: Vec<_> = dirty.standings.into_values().collect();
-    standings.sort_unstable_by_key(|standing| standing.id);
-    let chunks = standings.chunks(CHECKPOINT_CHUNK);
-    // However many they are, rests take no longer than the time between two checkpoints.
-    let share = CHECKPOINT_EVERY.checked_div(u32::try_from(chunks.len()).unwrap_or(u32::MAX));
-    let rest = share.map_or(WATCH_EVERY, |share| share.min(WATCH_EVERY));
-    for (place, chunk) in chunks.enumerate() {
-        if place > 0 {
-            sleep_unless_ended(term, rest);
-        }
-        store::checkpoint(conn, journal, chunk)?;
-    }
-    store::move_watermark(conn, journal, term.epoch, dirty.seq)
 }

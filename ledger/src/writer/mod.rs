@@ -7,14 +7,16 @@
 //! One thread supervises: it sees which of the [`slots`] are free and has them taken. Each that is led has a thread that
 //! takes its lease, opens a [`term`] and watches over it ([`lead`]), and a term has a writer thread, a keeper that renews
 //! the lease and a checkpointer. Whatever goes wrong ends the term; the next one starts from the rows. A node that does
-//! not lead a journal sends its requests on to the one that does ([`Transport`]). Not here yet: eviction of accounts.
+//! not lead a journal sends its requests on to the one that does ([`Transport`]).
 
 mod asked;
 mod batch;
 mod book;
+mod checkpoint;
 mod commit;
 mod forward;
 mod historian;
+mod kept;
 mod lead;
 mod many;
 mod pipe;
@@ -34,11 +36,29 @@ use tokio::sync::{oneshot, watch};
 use uuid::Uuid;
 
 use crate::apply::Map;
+use crate::sealing::Fresh;
 use crate::{COUNTS, Histogram, History, Invalid, JournalId, LATENCY_US, Record, Request};
 pub use forward::{Carried, Lost, Transport};
 use queue::Ticket;
 use slots::Slots;
 pub(crate) use slots::number as slot_of;
+
+/// How much a node keeps in memory of the journals it leads, and of their history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Memory {
+    /// Accounts, some 350 bytes each. What comes in while checkpoints are written comes on top.
+    pub accounts: usize,
+    /// Transfers of ranges that are not closed yet, 16 bytes each. Past that a journal's open ranges are looked through
+    /// whenever somebody asks for their history: as right, and slow.
+    pub transfers: usize,
+}
+
+impl Default for Memory {
+    /// 250,000 accounts, 16,000,000 transfers: 350 MB at most.
+    fn default() -> Self {
+        Self { accounts: 250_000, transfers: 16_000_000 }
+    }
+}
 
 /// How a node writes.
 #[derive(Debug, Clone)]
@@ -53,15 +73,17 @@ pub struct Config {
     pub queue: usize,
     /// Requests in one commit.
     pub batch: usize,
+    /// What it may keep in memory.
+    pub memory: Memory,
     /// How requests reach another node that leads; without it they are refused while another one leads.
     pub transport: Option<Arc<dyn Transport>>,
 }
 
 impl Config {
-    /// The usual sizes: 16,384 waiting, 4,096 in a commit. Nothing is forwarded.
+    /// The usual sizes: 16,384 waiting, 4,096 in a commit, the usual [`Memory`]. Nothing is forwarded.
     #[must_use]
     pub fn new(url: String, holder: Uuid, address: String) -> Self {
-        Self { url, holder, address, queue: 16_384, batch: 4_096, transport: None }
+        Self { url, holder, address, queue: 16_384, batch: 4_096, memory: Memory::default(), transport: None }
     }
 
     /// Forwards to whoever leads.
@@ -156,6 +178,10 @@ pub struct Status {
     pub slots_led: usize,
     /// How many of them somebody leads, as far as this node knows.
     pub slots_held: usize,
+    /// Accounts in memory.
+    pub accounts: usize,
+    /// Accounts that were let go from memory.
+    pub evicted_accounts: u64,
     /// Requests waiting.
     pub queued: usize,
     /// As many may wait in the slots this node leads.
@@ -211,6 +237,7 @@ pub(crate) struct Inner {
     counters: Counters,
     measures: Measures,
     history: History,
+    fresh: Fresh,
     stopping: AtomicBool,
     supervisor: Mutex<Option<std::thread::JoinHandle<()>>>,
     keeping_up: Mutex<Option<std::thread::JoinHandle<()>>>,
@@ -224,6 +251,7 @@ pub(crate) struct Counters {
     fenced: AtomicU64,
     unknown: AtomicU64,
     terms: AtomicU64,
+    evicted: AtomicU64,
 }
 
 /// A lock that a panicking thread left is still a lock: what it guards is replaced whole, never half changed.
@@ -238,13 +266,14 @@ impl Journal {
     /// When the supervising thread cannot be started.
     pub fn start(config: Config) -> std::io::Result<Self> {
         let inner = Arc::new(Inner {
-            config,
             slots: Slots::new(),
             acknowledged: Mutex::default(),
             forwarding: AtomicUsize::new(0),
             counters: Counters::default(),
             measures: Measures::default(),
-            history: History::default(),
+            history: History::with_limit(config.memory.transfers),
+            fresh: Fresh::default(),
+            config,
             stopping: AtomicBool::new(false),
             supervisor: Mutex::default(),
             keeping_up: Mutex::default(),
@@ -373,12 +402,14 @@ impl Journal {
             None => Role::Following { leader: all.first().and_then(|slot| slot.leader()) },
         };
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let Counters { batches, piped, records, fenced, unknown, terms } = &self.0.counters;
+        let Counters { batches, piped, records, fenced, unknown, terms, evicted } = &self.0.counters;
         Status {
             role,
             slots: all.len(),
             slots_led: led.len(),
             slots_held: all.iter().filter(|slot| slot.leader().is_some()).count(),
+            accounts: led.iter().fold(0, |sum, term| sum.saturating_add(term.accounts())),
+            evicted_accounts: count(evicted),
             queue_limit: led.iter().fold(0, |sum, term| sum.saturating_add(term.queue.limit())),
             queued: led.iter().fold(0, |sum, term| sum.saturating_add(term.queue.len())),
             batches: count(batches),
@@ -394,6 +425,12 @@ impl Journal {
     #[must_use]
     pub fn history(&self) -> &History {
         &self.0.history
+    }
+
+    /// What its writers have just committed: a sealer of this process asks it.
+    #[must_use]
+    pub fn fresh(&self) -> Fresh {
+        self.0.fresh.clone()
     }
 
     /// How its commits spread.

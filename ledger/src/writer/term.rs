@@ -1,14 +1,13 @@
 //! A term: one stretch of leading, under one epoch. It begins with a lease and ends once, for good.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use super::checkpoint::Checkpoints;
 use super::queue::{Queue, Reply};
 use super::{JournalError, lock};
-use crate::apply::Map;
-use crate::store::Standing;
-use crate::{AccountId, JournalId, boot_clock};
+use crate::boot_clock;
 
 /// How long a lease lasts without renewal.
 pub(super) const LEASE_TTL: Duration = Duration::from_secs(3);
@@ -26,7 +25,9 @@ pub(super) struct Term {
     /// Batches taken up and not answered.
     flights: Mutex<Vec<Flight>>,
     next_flight: AtomicU64,
-    pub(super) dirty: Mutex<Map<JournalId, Dirty>>,
+    pub(super) checkpoints: Checkpoints,
+    /// Accounts that the writer has in memory.
+    accounts: AtomicUsize,
     ended: AtomicBool,
     /// Until when the lease is ours, microseconds of the boot clock.
     lease_until_us: AtomicU64,
@@ -49,13 +50,6 @@ struct Flight {
     replies: Vec<Reply>,
 }
 
-/// What changed since the last checkpoint of a journal.
-#[derive(Debug, Default)]
-pub(super) struct Dirty {
-    pub(super) seq: i64,
-    pub(super) standings: Map<AccountId, Standing>,
-}
-
 impl Term {
     /// A term whose lease was asked for at `asked`, when the database's clock then showed `database_us`.
     pub(super) fn new(epoch: i64, queue: usize, asked: Duration, database_us: i64) -> Self {
@@ -64,7 +58,8 @@ impl Term {
             queue: Queue::new(queue),
             flights: Mutex::default(),
             next_flight: AtomicU64::new(0),
-            dirty: Mutex::default(),
+            checkpoints: Checkpoints::default(),
+            accounts: AtomicUsize::new(0),
             ended: AtomicBool::new(false),
             lease_until_us: AtomicU64::new(0),
             clock_us: AtomicI64::new(0),
@@ -87,6 +82,16 @@ impl Term {
     /// The database's time, as far as we can tell without asking.
     pub(super) fn now_us(&self) -> i64 {
         self.clock_us.load(Ordering::SeqCst).saturating_add(boot_us())
+    }
+
+    /// The writer has so many accounts in memory.
+    pub(super) fn keeps(&self, accounts: usize) {
+        self.accounts.store(accounts, Ordering::Relaxed);
+    }
+
+    /// Accounts in memory.
+    pub(super) fn accounts(&self) -> usize {
+        self.accounts.load(Ordering::Relaxed)
     }
 
     pub(super) fn end(&self) {

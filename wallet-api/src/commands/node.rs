@@ -10,7 +10,7 @@ use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
 use anyhow::Context as _;
 use diesel::{Connection, PgConnection};
-use ledger::{Config, Journal};
+use ledger::{Config, Journal, Memory};
 use tokio::task::JoinHandle;
 
 use super::{backup, doctor};
@@ -165,6 +165,27 @@ impl Database {
     }
 }
 
+/// How much of the journals may be in memory.
+#[derive(Debug, Clone, clap::Args)]
+pub struct MemoryArgs {
+    /// Accounts of the journals this node leads that may stay in memory, some 350 bytes each; the others are read when
+    /// they are needed.
+    #[arg(long, env = "TESSERA_ACCOUNTS_IN_MEMORY", default_value_t = Memory::default().accounts)]
+    accounts_in_memory: usize,
+    /// Transfers of ranges that are not closed yet whose places may be in memory, 16 bytes each; past that, history of
+    /// such ranges is looked for in all of their rows.
+    #[arg(long, env = "TESSERA_TRANSFERS_IN_MEMORY", default_value_t = Memory::default().transfers)]
+    transfers_in_memory: usize,
+}
+
+impl MemoryArgs {
+    /// The same as the journal has it.
+    #[must_use]
+    pub const fn memory(&self) -> Memory {
+        Memory { accounts: self.accounts_in_memory, transfers: self.transfers_in_memory }
+    }
+}
+
 /// What a node is started with.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -172,6 +193,8 @@ pub struct Settings {
     pub url: String,
     /// Where others reach this node.
     pub address: String,
+    /// How much of the journals may be in memory.
+    pub memory: Memory,
     /// Randomness: the system's, or a demo's seed.
     pub ids: Ids,
     /// Where hooks may go.
@@ -195,7 +218,7 @@ impl Node {
     /// # Errors
     /// When the database cannot be reached, or holds books whose restore nobody has accepted.
     pub fn start(settings: Settings) -> anyhow::Result<Self> {
-        let Settings { url, address, ids, hook_policy, sealing } = settings;
+        let Settings { url, address, memory, ids, hook_policy, sealing } = settings;
         backup::must_be_accepted(&mut PgConnection::establish(&url)?)?;
         let db = Db::open(&url, REQUEST_CONNECTIONS)?;
         let clock = Clock::System;
@@ -204,7 +227,8 @@ impl Node {
         let holder = Ids::system().uuid_v7(clock.now());
         let seal = Seal::new(&link::secret(&mut PgConnection::establish(&url)?).context("nodes share no secret yet")?);
         let link = Arc::new(Link::new(seal.clone(), tokio::runtime::Handle::current())?);
-        let journal = Journal::start(Config::new(url.clone(), holder, address.clone()).forwarding(link))?;
+        let journal =
+            Journal::start(Config { memory, ..Config::new(url.clone(), holder, address.clone()).forwarding(link) })?;
         let history = journal.history().clone();
         let platform = Platform { db, history, clock, ids, keyring };
         let hook_db = Db::open(&url, HOOK_CONNECTIONS)?;

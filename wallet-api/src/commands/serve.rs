@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 
 use super::backup::{Keeper, beside};
-use super::node::{DatabaseArgs, Node, RedisArgs, Server, Settings, asked_to_stop};
+use super::node::{DatabaseArgs, MemoryArgs, Node, RedisArgs, Server, Settings, asked_to_stop};
 use super::systemd;
 use crate::engagement::hooks::guard::Policy;
 use crate::platform::ids::Ids;
@@ -36,6 +36,8 @@ pub struct ServeArgs {
     /// Let hooks go to private addresses and over plain HTTP: for development only.
     #[arg(long, env = "TESSERA_ALLOW_PRIVATE_HOOKS")]
     allow_private_hooks: bool,
+    #[command(flatten)]
+    memory: MemoryArgs,
     /// How much is too much: `off`, `default`, or what differs, as in `money=500:1000,tenant.read=200,at-once.bulk=4`.
     #[arg(long, env = "TESSERA_LIMITS", default_value = "default")]
     limits: limits::Policy,
@@ -74,7 +76,8 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     let address = args.address.unwrap_or(format!("http://{}", listener.local_addr()?));
     let allow = args.allow_private_hooks;
     let hook_policy = Policy { allow_private: allow, allow_http: allow, ..Policy::default() };
-    let settings = Settings { url: database.url.clone(), address, ids: Ids::system(), hook_policy, sealing };
+    let memory = args.memory.memory();
+    let settings = Settings { url: database.url.clone(), address, memory, ids: Ids::system(), hook_policy, sealing };
     let mut node = Node::start(settings)?;
     node.parts.limits = node.parts.limits.with_policy(args.limits);
     let sharing = redis.map(|settings| node.parts.join_redis(settings));

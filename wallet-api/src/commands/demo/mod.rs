@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use diesel::{Connection, PgConnection};
+use ledger::Memory;
 
 use self::listener::Listener;
 use self::page::Page;
@@ -73,8 +74,8 @@ pub async fn demo(args: DemoArgs) -> anyhow::Result<()> {
     let database = database.open()?;
     let hook_policy = Policy { allow_private: true, allow_http: true, ..Policy::default() };
     let sealing = beside(&data_dir, "proof").map(|folder| sealing::Settings { folder, publish: None });
-    let settings =
-        Settings { url: database.url.clone(), address: url.clone(), ids: Ids::system(), hook_policy, sealing };
+    let (memory, ids) = (Memory::default(), Ids::system());
+    let settings = Settings { url: database.url.clone(), address: url.clone(), memory, ids, hook_policy, sealing };
     let node = Node::start(settings)?;
     let server = Server::start(socket, &node.parts, WORKERS)?;
     let stage = Stage { url, database_url: database.url, data_dir, seed, once };

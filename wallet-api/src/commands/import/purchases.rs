@@ -15,7 +15,7 @@ use chrono_tz::Tz;
 use diesel::{Connection, PgConnection};
 use futures_util::stream::{self, StreamExt as _};
 use indicatif::{ProgressBar, ProgressStyle};
-use ledger::{Body, Key, Scope};
+use ledger::{Body, Key, Memory, Scope};
 use ring::digest::{Context, SHA256};
 use serde::Serialize;
 use uuid::Uuid;
@@ -95,6 +95,7 @@ pub async fn purchases(args: PurchasesArgs) -> anyhow::Result<()> {
     let settings = Settings {
         url: database.url.clone(),
         address: "import".into(),
+        memory: Memory::default(),
         ids: Ids::system(),
         hook_policy: Policy::default(),
         sealing: None,

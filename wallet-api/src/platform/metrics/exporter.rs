@@ -91,6 +91,10 @@ impl Exporter {
         text.gauge("tessera_journal_queue_length", "Requests that wait for the writers.", status.queued);
         let help = "As many may wait in the slots this node leads; one more is refused.";
         text.gauge("tessera_journal_queue_limit", help, status.queue_limit);
+        let help = "Accounts of the journals this node leads that are in memory.";
+        text.gauge("tessera_journal_accounts", help, status.accounts);
+        let help = "Accounts that left memory because there were too many.";
+        text.counter("tessera_journal_evicted_accounts_total", help, status.evicted_accounts);
         text.counter("tessera_journal_batches_total", "Batches committed.", status.batches);
         let help = "Batches whose rows were written while the one before was committed.";
         text.counter("tessera_journal_piped_batches_total", help, status.piped_batches);

@@ -49,7 +49,8 @@ impl Sealing {
     pub fn start(keys: Arc<Keys>, publish: Option<Publish>, db: Db, journal: Journal, clock: Clock) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let ring = keys.ring();
-        let worker = Worker { sealer: Sealer::default(), keys, ring, db, journal, clock, whole: HashMap::new() };
+        let sealer = Sealer::told(journal.fresh());
+        let worker = Worker { sealer, keys, ring, db, journal, clock, whole: HashMap::new() };
         let task = tokio::spawn(run(worker, publish, Arc::clone(&stop)));
         Self { stop, task }
     }

@@ -90,7 +90,7 @@ impl Drop for Sealing {
 }
 
 fn seal(shared: &Shared, mut conn: PgConnection, ring: &Ring, journal: &Journal, id: JournalId) -> anyhow::Result<()> {
-    let mut sealer = Sealer::default();
+    let mut sealer = Sealer::told(journal.fresh());
     while !shared.stop.load(Ordering::SeqCst) {
         let epoch = journal.leading_epoch(id).context("the journal is not led any more")?;
         let sealed = sealer.turn(&mut conn, ring, id, epoch, Clock::System.now().timestamp_micros());

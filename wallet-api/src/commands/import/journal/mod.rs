@@ -97,6 +97,7 @@ pub async fn journal(args: JournalArgs) -> anyhow::Result<()> {
     let settings = Settings {
         url: database.url.clone(),
         address: "import".into(),
+        memory: ledger::Memory::default(),
         ids: Ids::system(),
         hook_policy: Policy::default(),
         sealing: None,
