@@ -46,6 +46,20 @@ pub(super) fn newest(
     Ok(all)
 }
 
+/// Of each account its newest row in the open ranges; none when these begin past `from`, so that rows after it would be
+/// missing.
+pub(super) fn newest_since(
+    conn: &mut PgConnection,
+    history: &History,
+    journal: JournalId,
+    edge: Edge,
+    ids: &[i64],
+    from: i64,
+) -> Result<Option<Vec<Option<Place>>>, StoreError> {
+    let (edge, places) = newest_open(conn, history, journal, edge, ids, edge.head)?;
+    Ok((from >= edge.indexed()).then_some(places))
+}
+
 /// Of each account its newest row in the open ranges that is not after `at`, and the edge they begin behind.
 fn newest_open(
     conn: &mut PgConnection,

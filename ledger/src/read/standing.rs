@@ -1,14 +1,16 @@
 //! How accounts stand: now, at a seq, at a recorded date, at an effective date.
 
+use std::sync::LazyLock;
+
 use diesel::sql_types::{BigInt, Bool, Integer, Nullable, Uuid as SqlUuid};
 use diesel::{PgConnection, RunQueryDsl};
 use uuid::Uuid;
 
 use super::{ReadError, dated, dues, places};
 use crate::bind::{Arg, statement};
-use crate::history::History;
+use crate::history::{History, Place};
 use crate::store::StoreError;
-use crate::store::ranges::{self, Edge};
+use crate::store::ranges::{self, EDGE, Edge, EdgeRow, EdgeValues};
 use crate::{AccountId, AssetId, JournalId};
 
 /// An account as it truly stands.
@@ -41,6 +43,12 @@ impl Balance {
     #[must_use]
     pub const fn available(&self) -> i64 {
         self.balance.saturating_sub(self.held).saturating_sub(self.pending)
+    }
+
+    /// An account before its first row.
+    const fn unmoved((id, public_id, asset, keeps, floor, debits_frozen): AccountValues) -> Self {
+        let (account, asset) = (AccountId(id), AssetId(asset));
+        Self { account, public_id, asset, balance: 0, held: 0, version: 0, pending: 0, keeps, floor, debits_frozen }
     }
 
     /// Nothing falls due on any other account.
@@ -92,36 +100,40 @@ pub fn balances(
     journal: JournalId,
     accounts: &[Uuid],
 ) -> Result<Vec<Balance>, StoreError> {
-    let mut found = accounts_of(conn, journal, accounts)?;
-    if !found.iter().any(Balance::may_be_due) {
-        stand(conn, history, journal, &mut found)?;
-    }
+    let found = stand(conn, history, journal, accounts)?;
     if !found.iter().any(Balance::may_be_due) {
         return Ok(found);
     }
     // Holds and lots are rows that change, unlike those a balance is read from: only of one state do they add up.
     in_snapshot(conn, |conn| {
-        let mut found = accounts_of(conn, journal, accounts)?;
-        stand(conn, history, journal, &mut found)?;
+        let mut found = stand(conn, history, journal, accounts)?;
         dues::count(conn, journal, &mut found)?;
         Ok(found)
     })
 }
 
-/// Fills in how accounts stand at the head, what is due not counted.
+/// How accounts stand at the head, what is due not counted.
+///
+/// Checkpoints are exact up to the watermark, and past it where newer ones are being written. So an account without a row
+/// after the watermark stands as its checkpoint says, and only of the others a row is read.
 fn stand(
     conn: &mut PgConnection,
     history: &History,
     journal: JournalId,
-    found: &mut [Balance],
-) -> Result<(), StoreError> {
+    accounts: &[Uuid],
+) -> Result<Vec<Balance>, StoreError> {
+    let Some((edge, watermark, mut found)) = checkpoints_of(conn, journal, accounts)? else { return Ok(Vec::new()) };
     let ids: Vec<i64> = found.iter().map(|balance| balance.account.0).collect();
-    let Some(edge) = ranges::edge(conn, journal)? else { return Ok(()) };
-    let standings = standings(conn, history, journal, edge, &ids, edge.head)?;
-    for (balance, Standing { balance: minor, held, version }) in found.iter_mut().zip(standings) {
-        (balance.balance, balance.held, balance.version) = (minor, held, version);
+    let newest = match places::newest_since(conn, history, journal, edge, &ids, watermark)? {
+        Some(newest) => newest.into_iter().map(|place| place.filter(|place| place.seq > watermark)).collect(),
+        None => places::newest(conn, history, journal, edge, &ids, edge.head)?,
+    };
+    for (balance, standing) in found.iter_mut().zip(standings_at(conn, journal, &ids, newest)?) {
+        if let Some(Standing { balance: minor, held, version }) = standing {
+            (balance.balance, balance.held, balance.version) = (minor, held, version);
+        }
     }
-    Ok(())
+    Ok(found)
 }
 
 /// Runs reads that must all see one state.
@@ -181,6 +193,42 @@ pub fn seq_at(conn: &mut PgConnection, journal: JournalId, recorded_us: i64) -> 
     Ok(rows.first().map_or(0, |(seq,)| *seq))
 }
 
+/// Where the books stand, up to where their checkpoints are exact, and accounts by public id as these say; none when none
+/// of them is there. One look: all of it is of one state.
+fn checkpoints_of(
+    conn: &mut PgConnection,
+    journal: JournalId,
+    ids: &[Uuid],
+) -> Result<Option<(Edge, i64, Vec<Balance>)>, StoreError> {
+    static TEXT: LazyLock<String> = LazyLock::new(|| {
+        let edge = format!(
+            "SELECT {EDGE}, (SELECT seq FROM journal.watermark w WHERE w.journal = h.journal) AS watermark \
+             FROM journal.head h WHERE h.journal = ?"
+        );
+        format!(
+            "SELECT e.fork, e.head, e.common, e.closed, e.watermark, a.id, a.public_id, a.asset, a.nature <> 0, a.floor, \
+             a.debits_frozen, a.checkpoint_balance, a.checkpoint_held, a.checkpoint_version \
+             FROM ({edge}) e CROSS JOIN unnest(?) AS q(public_id) CROSS JOIN LATERAL \
+             (SELECT * FROM journal.account WHERE journal = ? AND public_id = q.public_id LIMIT 1) a"
+        )
+    });
+    type Row = (EdgeRow, BigInt, AccountRow, (BigInt, BigInt, BigInt));
+    type Values = (EdgeValues, i64, AccountValues, (i64, i64, i64));
+    let args = [Arg::Int(journal.0), Arg::Uuids(ids), Arg::Int(journal.0)];
+    let rows = statement::<Row>(&TEXT, &args).load::<Values>(conn)?;
+    let Some((edge, watermark, ..)) = rows.first().copied() else { return Ok(None) };
+    let read = |(_, _, account, (balance, held, version)): Values| Balance {
+        balance,
+        held,
+        version,
+        ..Balance::unmoved(account)
+    };
+    Ok(Some((edge.into(), watermark, rows.into_iter().map(read).collect())))
+}
+
+type AccountRow = (BigInt, SqlUuid, Integer, Bool, Nullable<BigInt>, Bool);
+type AccountValues = (i64, Uuid, i32, bool, Option<i64>, bool);
+
 /// Accounts by public id, not yet with their standing.
 pub(super) fn accounts_of(
     conn: &mut PgConnection,
@@ -190,14 +238,9 @@ pub(super) fn accounts_of(
     const TEXT: &str = "SELECT a.id, a.public_id, a.asset, a.nature <> 0, a.floor, a.debits_frozen \
         FROM unnest(?) AS q(public_id) CROSS JOIN LATERAL \
         (SELECT * FROM journal.account WHERE journal = ? AND public_id = q.public_id LIMIT 1) a";
-    type Row = (BigInt, SqlUuid, Integer, Bool, Nullable<BigInt>, Bool);
-    type Values = (i64, Uuid, i32, bool, Option<i64>, bool);
-    let rows = statement::<Row>(TEXT, &[Arg::Uuids(ids), Arg::Int(journal.0)]).load::<Values>(conn)?;
-    let read = |(id, public_id, asset, keeps, floor, debits_frozen): Values| {
-        let (account, asset) = (AccountId(id), AssetId(asset));
-        Balance { account, public_id, asset, balance: 0, held: 0, version: 0, pending: 0, keeps, floor, debits_frozen }
-    };
-    Ok(rows.into_iter().map(read).collect())
+    let args = [Arg::Uuids(ids), Arg::Int(journal.0)];
+    let rows = statement::<AccountRow>(TEXT, &args).load::<AccountValues>(conn)?;
+    Ok(rows.into_iter().map(Balance::unmoved).collect())
 }
 
 /// How accounts stood after the record of `at`, which is not past the edge's head, in their order: as the newest row left
@@ -210,14 +253,25 @@ pub(super) fn standings(
     ids: &[i64],
     at: i64,
 ) -> Result<Vec<Standing>, StoreError> {
+    let newest = places::newest(conn, history, journal, edge, ids, at)?;
+    let standings = standings_at(conn, journal, ids, newest)?;
+    Ok(standings.into_iter().map(Option::unwrap_or_default).collect())
+}
+
+/// How these rows left these accounts, in their order; none where there is no row.
+fn standings_at(
+    conn: &mut PgConnection,
+    journal: JournalId,
+    ids: &[i64],
+    places: Vec<Option<Place>>,
+) -> Result<Vec<Option<Standing>>, StoreError> {
     const TEXT: &str = "SELECT q.place, CASE WHEN debit = q.id THEN debit_balance ELSE credit_balance END, \
         CASE WHEN debit = q.id THEN debit_held ELSE credit_held END, \
         CASE WHEN debit = q.id THEN debit_version ELSE credit_version END \
         FROM unnest(?, ?, ?, ?) AS q(place, id, seq, leg) CROSS JOIN LATERAL (SELECT * FROM journal.transfer \
         WHERE journal = ? AND seq BETWEEN ? AND ? AND seq = q.seq AND leg = q.leg LIMIT 1) t";
-    let newest = places::newest(conn, history, journal, edge, ids, at)?;
-    let mut all = vec![Standing::default(); ids.len()];
-    let found: Vec<_> = (0_i64..).zip(ids).zip(newest).filter_map(|(asked, place)| Some((asked, place?))).collect();
+    let mut all = vec![None; ids.len()];
+    let found: Vec<_> = (0_i64..).zip(ids).zip(places).filter_map(|(asked, place)| Some((asked, place?))).collect();
     let (numbers, ids): (Vec<i64>, Vec<i64>) = found.iter().map(|((number, id), _)| (*number, **id)).unzip();
     let (seqs, legs): (Vec<i64>, Vec<i32>) = found.iter().map(|(_, place)| (place.seq, place.leg)).unzip();
     let (Some(first), Some(last)) = (seqs.iter().min(), seqs.iter().max()) else { return Ok(all) };
@@ -226,7 +280,7 @@ pub(super) fn standings(
     type Row = (BigInt, BigInt, BigInt, BigInt);
     for (number, balance, held, version) in statement::<Row>(TEXT, &args).load::<(i64, i64, i64, i64)>(conn)? {
         if let Some(standing) = usize::try_from(number).ok().and_then(|number| all.get_mut(number)) {
-            *standing = Standing { balance, held, version };
+            *standing = Some(Standing { balance, held, version });
         }
     }
     Ok(all)

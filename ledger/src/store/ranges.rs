@@ -2,6 +2,8 @@
 //!
 //! DDL is the owner's. What the app role may ask for are two functions of the database that decide by the rows alone.
 
+use std::sync::LazyLock;
+
 use diesel::sql_types::{BigInt, Nullable, Uuid as SqlUuid};
 use diesel::{PgConnection, RunQueryDsl};
 use uuid::Uuid;
@@ -77,14 +79,26 @@ impl Edge {
     }
 }
 
+/// The columns of an [`Edge`], of `journal.head h`.
+pub(crate) const EDGE: &str = "h.fork, h.seq AS head, \
+    (SELECT last_seq FROM journal.range WHERE first_seq = 0) AS common, coalesce( \
+    (SELECT max(last_seq) FROM journal.part p WHERE p.journal = h.journal AND p.closed_at IS NOT NULL), -1) AS closed";
+/// Their types.
+pub(crate) type EdgeRow = (SqlUuid, BigInt, BigInt, BigInt);
+/// Their values.
+pub(crate) type EdgeValues = (Uuid, i64, i64, i64);
+
+impl From<EdgeValues> for Edge {
+    fn from((fork, head, common, closed): EdgeValues) -> Self {
+        Self { fork, head, common, closed }
+    }
+}
+
 /// The edge of a journal, if there is one.
 pub(crate) fn edge(conn: &mut PgConnection, journal: JournalId) -> Result<Option<Edge>, StoreError> {
-    const TEXT: &str = "SELECT h.fork, h.seq, (SELECT last_seq FROM journal.range WHERE first_seq = 0), coalesce( \
-        (SELECT max(last_seq) FROM journal.part p WHERE p.journal = h.journal AND p.closed_at IS NOT NULL), -1) \
-        FROM journal.head h WHERE h.journal = ?";
-    type Row = (SqlUuid, BigInt, BigInt, BigInt);
-    let rows = statement::<Row>(TEXT, &[Arg::Int(journal.0)]).load::<(Uuid, i64, i64, i64)>(conn)?;
-    Ok(rows.into_iter().next().map(|(fork, head, common, closed)| Edge { fork, head, common, closed }))
+    static TEXT: LazyLock<String> = LazyLock::new(|| format!("SELECT {EDGE} FROM journal.head h WHERE h.journal = ?"));
+    let rows = statement::<EdgeRow>(&TEXT, &[Arg::Int(journal.0)]).load::<EdgeValues>(conn)?;
+    Ok(rows.into_iter().next().map(Edge::from))
 }
 
 /// The journals that have rows in open ranges.

@@ -39,6 +39,8 @@ const AT_ONCE: usize = 4_096;
 pub enum Kind {
     /// One transfer between random accounts.
     Spread,
+    /// The same among all accounts of the book, whether or not they are in memory.
+    Cold,
     /// One transfer, every debit on one account.
     Hot,
     /// Four transfers between random accounts, all or none: a payment with its rewards.
@@ -53,7 +55,7 @@ impl Kind {
     /// Transfers of a transaction.
     pub fn legs(self) -> u64 {
         match self {
-            Self::Spread | Self::Hot | Self::Points | Self::Refused => 1,
+            Self::Spread | Self::Cold | Self::Hot | Self::Points | Self::Refused => 1,
             Self::FourLegs => 4,
         }
     }
@@ -306,7 +308,8 @@ impl Bank {
             return Ok(transaction(id, vec![leg]));
         }
         let first = number.wrapping_mul(kind.legs());
-        let legs = (0..kind.legs()).map(|leg| self.leg(kind == Kind::Hot, first.wrapping_add(leg), IN_USE));
+        let among = if kind == Kind::Cold { self.accounts.len() } else { IN_USE };
+        let legs = (0..kind.legs()).map(|leg| self.leg(kind == Kind::Hot, first.wrapping_add(leg), among));
         Ok(transaction(id, legs.collect::<anyhow::Result<_>>()?))
     }
 

@@ -27,6 +27,10 @@ pub struct Big {
     pub big_book_ratio: Decimal,
     /// The same with random keys.
     pub big_book_random_keys_ratio: Decimal,
+    /// Transactions a second between any two of its million accounts, of which a quarter may be in memory.
+    pub cold_per_s: u64,
+    /// Accounts in memory after that.
+    pub cold_accounts_in_memory: usize,
     /// Transfers a second of the verifier's CPU.
     pub verify_per_s: u64,
     /// Of the time it took, PostgreSQL included.
@@ -48,13 +52,25 @@ pub async fn big(stage: &Stage, time: Duration) -> anyhow::Result<Big> {
     stage.checkpoint()?;
     let ordered = in_turns(&small, &large, Keys::Ordered, time).await?;
     let random = in_turns(&small, &large, Keys::Random, time).await?;
+    let cold = Load { kind: Kind::Cold, keys: Keys::Ordered, callers: CALLERS, time };
+    let cold_per_s = large.run(cold).await?.per_s;
+    let cold_accounts_in_memory = large.journal.status().accounts;
+    small.stop().await?;
+    stage.checkpoint()?;
     // Nobody else wants this thread: the journals have threads of their own.
     let reads = reads(&large, began_us)?;
-    small.stop().await?;
     let verified = verified(&large);
     large.stop().await?;
     let (verify_per_s, verify_wall_per_s) = verified?;
-    Ok(Big { big_book_ratio: ordered, big_book_random_keys_ratio: random, verify_per_s, verify_wall_per_s, reads })
+    Ok(Big {
+        big_book_ratio: ordered,
+        big_book_random_keys_ratio: random,
+        cold_per_s,
+        cold_accounts_in_memory,
+        verify_per_s,
+        verify_wall_per_s,
+        reads,
+    })
 }
 
 async fn in_turns(small: &Bank, large: &Bank, keys: Keys, time: Duration) -> anyhow::Result<Decimal> {

@@ -19,16 +19,24 @@ const READS: u64 = 2_000;
 /// Entries on a page.
 const PAGE: usize = 100;
 
-/// How long all but one in a hundred took, milliseconds.
+/// How long half of them took, and all but one in a hundred, milliseconds.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Reads {
     /// An account's balance now.
+    pub balance_p50_ms: Decimal,
+    /// The same.
     pub balance_p99_ms: Decimal,
     /// At a recorded date.
+    pub balance_at_p50_ms: Decimal,
+    /// The same.
     pub balance_at_p99_ms: Decimal,
     /// At an effective date.
+    pub balance_effective_p50_ms: Decimal,
+    /// The same.
     pub balance_effective_p99_ms: Decimal,
     /// A page of a hundred entries, from anywhere in the statement.
+    pub statement_p50_ms: Decimal,
+    /// The same.
     pub statement_p99_ms: Decimal,
 }
 
@@ -56,11 +64,19 @@ pub fn reads(bank: &Bank, began_us: i64) -> anyhow::Result<Reads> {
         let before = ledger::Place { seq: random(n).rem_euclid(head.seq.max(1)), leg: 0 };
         Ok(read::statement_of(conn, history, id, account, Some(before), PAGE).map(drop)?)
     };
+    let (balance_p50_ms, balance_p99_ms) = times_of(conn, now)?;
+    let (balance_at_p50_ms, balance_at_p99_ms) = times_of(conn, at)?;
+    let (balance_effective_p50_ms, balance_effective_p99_ms) = times_of(conn, effective)?;
+    let (statement_p50_ms, statement_p99_ms) = times_of(conn, statement)?;
     Ok(Reads {
-        balance_p99_ms: p99_of(conn, now)?,
-        balance_at_p99_ms: p99_of(conn, at)?,
-        balance_effective_p99_ms: p99_of(conn, effective)?,
-        statement_p99_ms: p99_of(conn, statement)?,
+        balance_p50_ms,
+        balance_p99_ms,
+        balance_at_p50_ms,
+        balance_at_p99_ms,
+        balance_effective_p50_ms,
+        balance_effective_p99_ms,
+        statement_p50_ms,
+        statement_p99_ms,
     })
 }
 
@@ -70,17 +86,18 @@ fn used_accounts(bank: &Bank, conn: &mut PgConnection, id: JournalId) -> anyhow:
     Ok(balances.into_iter().map(|balance| balance.account).collect())
 }
 
-fn p99_of(
+fn times_of(
     conn: &mut PgConnection,
     read: impl Fn(&mut PgConnection, u64) -> anyhow::Result<()>,
-) -> anyhow::Result<Decimal> {
+) -> anyhow::Result<(Decimal, Decimal)> {
     let mut times = Histogram::default();
     for n in 0..READS {
         let began = Instant::now();
         read(conn, n)?;
         times.record(began.elapsed());
     }
-    Ok(ms_of(Duration::from_micros(times.quantile_us(990).into())))
+    let quantile = |thousandths| ms_of(Duration::from_micros(times.quantile_us(thousandths).into()));
+    Ok((quantile(500), quantile(990)))
 }
 
 /// Milliseconds to three decimals.
