@@ -9,11 +9,13 @@
 //! the lease and a checkpointer. Whatever goes wrong ends the term; the next one starts from the rows. A node that does
 //! not lead a journal sends its requests on to the one that does ([`Transport`]).
 
+mod answer;
 mod asked;
 mod batch;
 mod book;
 mod checkpoint;
 mod commit;
+mod config;
 mod forward;
 mod historian;
 mod kept;
@@ -23,6 +25,7 @@ mod pipe;
 mod queue;
 pub(crate) mod session;
 mod slots;
+mod status;
 mod supervisor;
 mod sweep;
 mod sync;
@@ -37,191 +40,15 @@ use uuid::Uuid;
 
 use crate::apply::Map;
 use crate::sealing::Fresh;
-use crate::{COUNTS, Histogram, History, Invalid, JournalId, LATENCY_US, Record, Request};
+use crate::{History, JournalId, Request};
+pub use answer::{Answer, JournalError};
+pub use config::{Config, Memory};
 pub use forward::{Carried, Lost, Transport};
 use queue::Ticket;
 use slots::Slots;
 pub(crate) use slots::number as slot_of;
-
-/// How much a node keeps in memory of the journals it leads, and of their history.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Memory {
-    /// Accounts, some 350 bytes each. What comes in while checkpoints are written comes on top.
-    pub accounts: usize,
-    /// Transfers of ranges that are not closed yet, 16 bytes each. Past that a journal's open ranges are looked through
-    /// whenever somebody asks for their history: as right, and slow.
-    pub transfers: usize,
-}
-
-impl Default for Memory {
-    /// 250,000 accounts, 16,000,000 transfers: 350 MB at most.
-    fn default() -> Self {
-        Self { accounts: 250_000, transfers: 16_000_000 }
-    }
-}
-
-/// How a node writes.
-#[derive(Debug, Clone)]
-pub struct Config {
-    /// The database, as the app role.
-    pub url: String,
-    /// This process, as the lease knows it: a fresh random id at every start.
-    pub holder: Uuid,
-    /// Where others find this node.
-    pub address: String,
-    /// Requests that may wait; one more is refused.
-    pub queue: usize,
-    /// Requests in one commit.
-    pub batch: usize,
-    /// What it may keep in memory.
-    pub memory: Memory,
-    /// How requests reach another node that leads; without it they are refused while another one leads.
-    pub transport: Option<Arc<dyn Transport>>,
-}
-
-impl Config {
-    /// The usual sizes: 16,384 waiting, 4,096 in a commit, the usual [`Memory`]. Nothing is forwarded.
-    #[must_use]
-    pub fn new(url: String, holder: Uuid, address: String) -> Self {
-        Self { url, holder, address, queue: 16_384, batch: 4_096, memory: Memory::default(), transport: None }
-    }
-
-    /// Forwards to whoever leads.
-    #[must_use]
-    pub fn forwarding(self, transport: Arc<dyn Transport>) -> Self {
-        Self { transport: Some(transport), ..self }
-    }
-}
-
-/// The answer to a request: the record it led to. A refusal by an account's state is an answer too.
-#[derive(Debug, Clone)]
-pub struct Answer {
-    /// What the journal wrote.
-    pub record: Arc<Record>,
-    /// The key had been used before, for the same request: this is the first answer again.
-    pub replayed: bool,
-}
-
-/// Why there is no answer. Each says whether anything may have happened.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum JournalError {
-    /// Not a request; nothing happened, the key is free.
-    #[error(transparent)]
-    Invalid(#[from] Invalid),
-    /// The key was used for another request; nothing happened now.
-    #[error("the idempotency key belongs to another request")]
-    KeyReused,
-    /// The key was used up for nothing by [`Command::Abandon`](crate::Command::Abandon): nothing happened, nor ever will.
-    #[error("the idempotency key was given up")]
-    Abandoned {
-        /// By the record of this seq.
-        seq: i64,
-    },
-    /// Too many wait; nothing happened.
-    #[error("the queue is full")]
-    QueueFull,
-    /// Another node leads, or none does yet; nothing happened.
-    #[error("this node does not lead the journal")]
-    NotLeader {
-        /// Where to ask, if somebody leads.
-        leader: Option<String>,
-    },
-    /// The deadline passed before the request's turn; nothing happened.
-    #[error("the deadline passed before it was tried")]
-    DeadlinePassed,
-    /// Another request of the same all-or-none batch stands in its way; nothing happened, the key is free.
-    #[error("request {place} of the batch stands in its way")]
-    Linked {
-        /// Which, counted from zero.
-        place: usize,
-    },
-    /// The commit was sent and its answer was lost: ask again with the same key.
-    #[error("the commit was sent, its answer was lost")]
-    OutcomeUnknown,
-    /// The database failed before anything was sent; nothing happened.
-    #[error("the database is not available")]
-    Unavailable,
-    /// There is no room made for the next records yet; nothing happened.
-    #[error("no partition has been made for the next records")]
-    NoRoom,
-    /// There are no such books.
-    #[error("the journal does not exist")]
-    NoSuchJournal,
-    /// The books contradict themselves: this node will not lead them. Run `verify`.
-    #[error("the journal is not led: {0}")]
-    Broken(String),
-}
-
-/// What this node is to the journal.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Role {
-    /// It writes the journals of at least one slot.
-    Leading {
-        /// Under this epoch, the latest of them.
-        epoch: i64,
-    },
-    /// Others write, or none yet.
-    Following {
-        /// Where the first slot is led, if known.
-        leader: Option<String>,
-    },
-}
-
-/// How the writer fares; counters since the process started.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Status {
-    /// Leading, if it leads any slot, or following.
-    pub role: Role,
-    /// How many slots there are; zero before the database was asked.
-    pub slots: usize,
-    /// How many of them this node leads.
-    pub slots_led: usize,
-    /// How many of them somebody leads, as far as this node knows.
-    pub slots_held: usize,
-    /// Accounts in memory.
-    pub accounts: usize,
-    /// Accounts that were let go from memory.
-    pub evicted_accounts: u64,
-    /// Requests waiting.
-    pub queued: usize,
-    /// As many may wait in the slots this node leads.
-    pub queue_limit: usize,
-    /// Batches committed.
-    pub batches: u64,
-    /// Those of them that went behind another: their rows were written while that one was committed.
-    pub piped_batches: u64,
-    /// Records committed.
-    pub records: u64,
-    /// Batches that a later epoch kept out.
-    pub fenced_batches: u64,
-    /// Batches whose outcome was not known when their callers were answered.
-    pub unknown_batches: u64,
-    /// Terms begun.
-    pub terms: u64,
-}
-
-impl Status {
-    /// True while every journal can be written, here or at another node.
-    #[must_use]
-    pub fn is_led(&self) -> bool {
-        self.slots > 0 && self.slots == self.slots_held
-    }
-}
-
-/// How the commits of this process spread.
-#[derive(Debug)]
-pub struct Measures {
-    /// How long a batch took to be durable, microseconds.
-    pub commit_us: Histogram,
-    /// Records in a batch.
-    pub batch_records: Histogram,
-}
-
-impl Default for Measures {
-    fn default() -> Self {
-        Self { commit_us: Histogram::new(LATENCY_US), batch_records: Histogram::new(COUNTS) }
-    }
-}
+use status::Counters;
+pub use status::{Measures, Role, Status};
 
 /// The handle on the journals of this process. Clones are the same.
 #[derive(Debug, Clone)]
@@ -241,17 +68,6 @@ pub(crate) struct Inner {
     stopping: AtomicBool,
     supervisor: Mutex<Option<std::thread::JoinHandle<()>>>,
     keeping_up: Mutex<Option<std::thread::JoinHandle<()>>>,
-}
-
-#[derive(Debug, Default)]
-pub(crate) struct Counters {
-    batches: AtomicU64,
-    piped: AtomicU64,
-    records: AtomicU64,
-    fenced: AtomicU64,
-    unknown: AtomicU64,
-    terms: AtomicU64,
-    evicted: AtomicU64,
 }
 
 /// A lock that a panicking thread left is still a lock: what it guards is replaced whole, never half changed.
