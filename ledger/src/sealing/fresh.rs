@@ -97,3 +97,68 @@ impl Fresh {
         taken
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    const JOURNAL: JournalId = JournalId(1);
+
+    fn ahead(from: i64, upto: i64) -> Span {
+        Span { journal: JOURNAL, fork: Uuid::nil(), from, upto }
+    }
+
+    /// Batches of these seqs under epoch 1, told to somebody who asks.
+    fn told(batches: &[(i64, i64)]) -> Fresh {
+        let fresh = Fresh::default();
+        assert!(fresh.take(ahead(0, 0), 1, 1).is_none());
+        batches.iter().for_each(|(first, last)| fresh.hear(JOURNAL, batch(1, *first, *last)));
+        fresh
+    }
+
+    fn batch(epoch: i64, first: i64, last: i64) -> Batch {
+        Batch { epoch, first, last, recorded_us: 0, version: 1, rows: Arc::new(Rows::default()) }
+    }
+
+    fn seqs(fresh: &Fresh, ahead: Span, epoch: i64, most: i64) -> Vec<(i64, i64)> {
+        fresh.batches(ahead, epoch, most).iter().map(|batch| (batch.first, batch.last)).collect()
+    }
+
+    #[test]
+    fn batches_are_told_once_and_without_a_gap() {
+        let fresh = told(&[(1, 4), (5, 6), (8, 9)]);
+        assert_eq!(seqs(&fresh, ahead(0, 9), 1, 100), [(1, 4), (5, 6)]);
+        assert_eq!(seqs(&fresh, ahead(6, 9), 1, 100), [], "7 has to be read");
+        assert_eq!(seqs(&fresh, ahead(7, 9), 1, 100), [(8, 9)]);
+        assert_eq!(lock(&fresh.0).records, 0);
+    }
+
+    #[test]
+    fn what_the_sealer_has_not_seen_committed_is_not_told_yet_and_no_more_than_it_asks_for() {
+        let fresh = told(&[(1, 4), (5, 6), (7, 9)]);
+        assert_eq!(seqs(&fresh, ahead(0, 8), 1, 4), [(1, 4)]);
+        assert_eq!(seqs(&fresh, ahead(4, 8), 1, 100), [(5, 6)]);
+        assert_eq!(seqs(&fresh, ahead(7, 9), 1, 100), [(7, 9)], "sealed half, the rest is taken of it");
+    }
+
+    #[test]
+    fn what_another_epoch_wrote_is_not_told() {
+        let fresh = told(&[(1, 4)]);
+        fresh.hear(JOURNAL, batch(2, 5, 6));
+        assert_eq!(seqs(&fresh, ahead(0, 6), 2, 100), []);
+        assert_eq!(seqs(&fresh, ahead(4, 6), 2, 100), [(5, 6)]);
+    }
+
+    #[test]
+    fn nothing_is_kept_for_nobody_nor_without_end() {
+        let fresh = Fresh::default();
+        fresh.hear(JOURNAL, batch(1, 1, 4));
+        assert_eq!(seqs(&fresh, ahead(0, 4), 1, 100), []);
+        fresh.hear(JOURNAL, batch(1, 1, MOST));
+        fresh.hear(JOURNAL, batch(1, MOST + 1, MOST + 2));
+        assert_eq!(lock(&fresh.0).records, 2, "the sealer did not come");
+        assert_eq!(seqs(&fresh, ahead(0, MOST + 2), 1, 100), []);
+    }
+}
