@@ -32,6 +32,8 @@ pub(super) struct Progress {
 struct Landed {
     /// Batches that are over, well or not.
     count: u64,
+    /// Batches whose rows are written, or will not be.
+    laid: u64,
     /// Since when no batch is tried, and why.
     failed: Option<JournalError>,
 }
@@ -112,7 +114,7 @@ impl<'a> Pipe<'a> {
     /// Waits until nothing is on its way, and tells what went wrong since the last time, if anything did.
     pub(super) fn settle(&mut self) -> Option<JournalError> {
         self.used.clear();
-        self.progress.wait_for(self.handed).failed.take()
+        self.progress.wait_until(|landed| landed.count >= self.handed).failed.take()
     }
 }
 
@@ -127,15 +129,23 @@ impl Progress {
         lock(&self.landed)
     }
 
-    /// Waits until so many batches are over.
-    fn wait_for(&self, count: u64) -> MutexGuard<'_, Landed> {
+    fn wait_until(&self, is_so: impl Fn(&Landed) -> bool) -> MutexGuard<'_, Landed> {
         let landed = self.look();
-        self.changed.wait_while(landed, |landed| landed.count < count).unwrap_or_else(PoisonError::into_inner)
+        self.changed.wait_while(landed, |landed| !is_so(landed)).unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lay(&self, number: u64) {
+        let mut landed = self.look();
+        landed.laid = landed.laid.max(number);
+        drop(landed);
+        self.changed.notify_all();
     }
 
     fn land(&self, number: u64, failed: Option<JournalError>) {
         let mut landed = self.look();
         landed.count = landed.count.max(number);
+        // Also when it never came to that: nobody is left waiting.
+        landed.laid = landed.laid.max(number);
         landed.failed = landed.failed.take().or(failed);
         drop(landed);
         self.changed.notify_all();
@@ -170,10 +180,14 @@ impl Line<'_> {
         }
     }
 
-    /// Takes a batch into the books, in its turn.
+    /// Takes a batch into the books, in its turn. Rows are written in the order of the books too, beside the commit of the
+    /// batch before: two that wrote at once would leave the pages of every index a third empty.
     fn carry(&mut self, number: u64, flight: FlightId, decided: &Decided) -> Result<(), JournalError> {
+        let former = number.saturating_sub(1);
+        drop(self.progress.wait_until(|landed| landed.laid >= former));
         let laid = decided.lay(self.inner, self.term, &mut self.conn);
-        let before = self.progress.wait_for(number.saturating_sub(1)).failed.clone();
+        self.progress.lay(number);
+        let before = self.progress.wait_until(|landed| landed.count >= former).failed.clone();
         let carried = match (before, laid) {
             // Also when nobody knows of the one before: this one was never sent.
             (Some(error), _) if error != JournalError::NoRoom => Err(JournalError::Unavailable.into()),
