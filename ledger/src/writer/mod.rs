@@ -35,7 +35,7 @@ use uuid::Uuid;
 
 use crate::apply::Map;
 use crate::{COUNTS, Histogram, History, Invalid, JournalId, LATENCY_US, Record, Request};
-pub use forward::{Carried, Lost, Transport};
+pub use forward::{Answers, Carried, Lost, Transport};
 use queue::Ticket;
 use slots::Slots;
 pub(crate) use slots::number as slot_of;
@@ -271,7 +271,10 @@ impl Journal {
         match self.submit_here(Arc::clone(&request), deadline).await {
             Err(JournalError::NotLeader { leader }) => match &self.0.config.transport {
                 // Apart: where this node leads, thousands wait here who need nothing of it.
-                Some(transport) => Box::pin(self.forward(transport.as_ref(), request, deadline)).await,
+                Some(transport) => {
+                    let answers = Box::pin(self.forward(transport.as_ref(), &[request], deadline)).await;
+                    answers.into_iter().next().unwrap_or(Err(JournalError::OutcomeUnknown))
+                }
                 None => Err(JournalError::NotLeader { leader }),
             },
             answer => answer,
