@@ -3,14 +3,16 @@
 
 use std::collections::BTreeMap;
 use std::io::{Cursor, Read};
+use std::time::{Duration, Instant};
 
+use diesel::connection::SimpleConnection as _;
 use diesel::{Connection, PgConnection};
 use ledger::read::records::Size;
-use ledger::read::unspent;
+use ledger::read::{Until, unspent};
 use ledger::{Amount, Answer, Body, Command, How, Journal, LegRef, LotTerms, Nature, NewAccount, Transfer};
 use serde_json::{Value, json};
 use tessera_tests::books::{EUR, JOURNAL, account, lead, new_books, request, submit, transact};
-use tessera_tests::{Api, Dice, Ground, Run, TestApp, TestDb, fresh_key, tessera};
+use tessera_tests::{Api, Dice, Ground, Rewards, Run, TestApp, TestDb, eur, eventually, fresh_key, rows, tessera};
 use uuid::Uuid;
 use wallet_api::platform::db::Db;
 use wallet_api::platform::keyring::Scope;
@@ -96,7 +98,7 @@ impl Clubs<'_> {
     fn lots_now(&self) -> Groups {
         let conn = &mut PgConnection::establish(&self.db.url()).unwrap();
         let mut groups = Groups::default();
-        unspent::left(conn, JOURNAL, &mut |asset, piece| groups.put(asset, &piece)).unwrap();
+        unspent::left(conn, JOURNAL, Until::ENDLESS, &mut |asset, piece| groups.put(asset, &piece)).unwrap();
         groups
     }
 }
@@ -349,6 +351,43 @@ async fn a_roll_forward_adds_up_and_is_worth_what_its_terms_say() {
     desk.api.get(&format!("{path}&paid=1")).await.expect_problem(422, "body-invalid");
     let nothing = format!("{path}&paid=1&goods_price=0&unit_price_millionths=0");
     desk.api.get(&nothing).await.expect_problem(422, "value-terms");
+}
+
+/// Reports that are stuck hold two places and no more, and money passes them by.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn slow_reports_take_turns_and_a_payment_is_answered_meanwhile() {
+    let desk = Desk::open().await;
+    let shop = desk.app.world.shop("shop", Rewards::PLENTY).await;
+    let anna = desk.app.world.customer("anna").await;
+    desk.app.world.top_up(anna, 1_000).await;
+    let mut stopper = PgConnection::establish(&desk.app.db().super_url()).unwrap();
+    // Nothing but a balance by effective date reads these rows.
+    stopper.batch_execute("BEGIN; LOCK TABLE journal.dated_day IN ACCESS EXCLUSIVE MODE").unwrap();
+    let path = "/v1/ledger/trial-balance?effective_at=2026-11-21T00:00:00Z";
+    let reports = (0..3).map(|_| {
+        let api = desk.api.clone();
+        tokio::spawn(async move { api.get(path).await })
+    });
+    let reports: Vec<_> = reports.collect();
+    let stuck = || {
+        let text =
+            "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%recorded.sum, days.net%'";
+        rows(&desk.app.db().super_url(), text).len()
+    };
+    eventually("two reports are stuck", Duration::from_secs(5), || (stuck() == 2).then_some(()));
+    let body =
+        json!({"customer": anna, "merchant": shop.merchant, "amount": eur(600), "instrument": {"kind": "wallet"}});
+    let began = Instant::now();
+    desk.app.api().post("/v1/payments", &body).await.expect(201);
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    for _ in 0..20 {
+        assert!(stuck() <= 2, "one waits for its turn");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    stopper.batch_execute("ROLLBACK").unwrap();
+    for report in reports {
+        report.await.unwrap().expect(200);
+    }
 }
 
 #[tokio::test]

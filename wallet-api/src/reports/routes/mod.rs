@@ -1,6 +1,7 @@
 //! Reports over HTTP: as JSON, or as a file where `format` or `Accept` asks for one.
 //!
-//! What takes longer than a request may (ten seconds) is told 503 `deadline`: the command line has no such limit.
+//! What takes longer than a request may (ten seconds) is told 503 `deadline` or `database-slow` and stops being read; where
+//! two are read already one more waits, and is told 503 `database-busy` at last. The command line has no such limits.
 
 mod closings;
 mod files;
