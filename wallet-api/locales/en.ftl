@@ -282,6 +282,8 @@ problem-same-eyes = Who proposed it may not decide it
 problem-same-eyes-detail = Four eyes: have another client approve or reject it.
 problem-adjustment-expired = The proposal's time is over
 problem-adjustment-expired-detail = Nobody decided in time: propose it again.
+problem-adjustment-impossible = It cannot be posted any more
+problem-adjustment-impossible-detail = For the reason given it could not be posted when it was approved, and never will be: propose another one.
 problem-adjustment-decided = It was decided before
 problem-adjustment-decided-detail = It was decided before: look at it, and propose another one if need be.
 

@@ -280,6 +280,8 @@ problem-same-eyes = Chi l'ha proposta non può deciderla
 problem-same-eyes-detail = Quattro occhi: falla approvare o respingere da un altro client.
 problem-adjustment-expired = Il tempo della proposta è scaduto
 problem-adjustment-expired-detail = Nessuno ha deciso in tempo: proponila di nuovo.
+problem-adjustment-impossible = Non si può più registrare
+problem-adjustment-impossible-detail = Per il motivo indicato non si è potuta registrare quando è stata approvata, e non lo sarà mai: proponine un'altra.
 problem-adjustment-decided = È già stata decisa
 problem-adjustment-decided-detail = È già stata decisa: guardala e, se serve, proponine un'altra.
 
