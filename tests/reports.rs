@@ -481,6 +481,68 @@ async fn a_workbook_opens_with_numbers_that_are_numbers() {
     assert_eq!(rolled.last().unwrap()[0], ('s', "debt".to_owned()));
 }
 
+/// JSON, CSV, a workbook and the command line tell one value, that of the roll-forward's terms.
+#[tokio::test]
+async fn a_value_is_the_same_in_every_form() {
+    let desk = Desk::open().await;
+    let terms =
+        "asset=PTS:desk&paid=1001&goods_price=20&unit_price_millionths=1000000&expected_units=90&recognised_before=7";
+    let path = format!("/v1/ledger/liability/value?{terms}");
+    let told = desk.api.get(&path).await.expect(200);
+    let rolled = desk.api.get(&format!("/v1/ledger/liability/roll-forward?{terms}")).await.expect(200);
+    assert_eq!(told["value"], rolled["value"]);
+    let value = |name: &str| told["value"][name].as_str().unwrap().to_owned();
+    let names = [
+        "issued_units",
+        "used_units",
+        "expected_units",
+        "points_price",
+        "goods_share",
+        "points_share",
+        "recognised",
+        "revenue",
+        "liability",
+    ];
+    let figures: Vec<String> = names.iter().map(|name| value(name)).collect();
+    let row = format!("{},PTS:desk,{}", told["seq"], figures.join(","));
+    let lines = desk.lines(&format!("{path}&format=csv"), "it").await;
+    assert!(lines[0].starts_with("seq,unità,unità emesse,unità usate,"), "{}", lines[0]);
+    assert_eq!(lines[1..], [row.clone()]);
+    let cells = cells(&desk.file(&format!("{path}&format=xlsx"), "en").await.1);
+    assert_eq!((&cells[0][10], &cells[1][1]), (&('s', "liability".to_owned()), &('s', "PTS:desk".to_owned())));
+    let numbers: Vec<_> = cells[1][2..].iter().cloned().collect();
+    assert_eq!(numbers, figures.into_iter().map(|figure| ('n', figure)).collect::<Vec<_>>());
+    let words = [
+        "report",
+        "value",
+        "--tenant",
+        "acme",
+        "--asset",
+        "PTS:desk",
+        "--paid",
+        "1001",
+        "--goods-price",
+        "20",
+        "--unit-price-millionths",
+        "1000000",
+        "--expected-units",
+        "90",
+        "--recognised-before",
+        "7",
+    ];
+    let run = |more: &[&str]| {
+        let mut command = tessera(&[&words[..], more].concat());
+        command.env("DATABASE_URL", desk.app.db().url()).env("DATABASE_OWNER_URL", desk.app.db().owner_url());
+        command.run()
+    };
+    assert_eq!(run(&["--json"]).json(), told);
+    assert_eq!(run(&["--lang", "it"]).out, format!("{}\r\n{row}\r\n", lines[0]));
+    let wrong = format!("/v1/ledger/liability/value?{terms}&sold_rate_millionths=1000001");
+    desk.api.get(&wrong).await.expect_problem(422, "body-invalid");
+    let unknown = path.replace("PTS:desk", "NONE");
+    desk.api.get(&unknown).await.expect_problem(422, "body-invalid");
+}
+
 #[tokio::test]
 async fn the_command_line_tells_the_same_as_the_api() {
     let desk = Desk::open().await;

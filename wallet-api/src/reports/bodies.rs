@@ -201,6 +201,25 @@ struct ValueBody {
     liability: String,
 }
 
+/// What an asset's points are worth at some time.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ValueReportBody {
+    /// After the record of this seq.
+    seq: i64,
+    #[schema(example = "PTS:club")]
+    asset: String,
+    /// By IFRS 15.
+    value: ValueBody,
+}
+
+impl ValueReportBody {
+    /// As it was found.
+    #[must_use]
+    pub fn of(seq: i64, asset: &str, value: &Value) -> Self {
+        Self { seq, asset: asset.to_owned(), value: ValueBody::of(value) }
+    }
+}
+
 impl ValueBody {
     fn of(value: &Value) -> Self {
         Self {
