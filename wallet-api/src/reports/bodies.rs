@@ -5,7 +5,9 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::flow::What;
-use super::liability::{Check, DebtLine, Group, Liability, Line, RollForward, Units};
+use super::groups::{Group, Units};
+use super::liability::{Check, Liability};
+use super::roll_forward::{DebtLine, Line, RollForward};
 use super::value::Value;
 use crate::books::Assets;
 

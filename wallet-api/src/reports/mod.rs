@@ -10,7 +10,9 @@ mod bodies;
 mod close;
 mod flow;
 mod form;
+mod groups;
 mod liability;
+mod roll_forward;
 mod routes;
 mod sheets;
 mod statement;
@@ -21,7 +23,9 @@ pub use bodies::{LiabilityBody, RollForwardBody, ValueReportBody};
 pub use close::{ClosingBody, LateBody};
 pub use flow::What;
 pub use form::{Cell, CsvFile, Form, FormError, Heading, XlsxFile};
-pub use liability::{Check, DebtLine, Ends, Group, Groups, Liability, Line, Month, Movements, RollForward, Units};
+pub use groups::{Ends, Group, Groups, Month, Units};
+pub use liability::{Check, Liability};
+pub use roll_forward::{DebtLine, Line, Movements, RollForward};
 pub use routes::routes;
 pub use sheets::{
     File, LIABILITY, ROLL_FORWARD, TRIAL_BALANCE, VALUE, liability as liability_rows,

@@ -7,7 +7,8 @@ use ledger::AssetId;
 use ledger::read::{Entry, Statement, TrialBalance, Window};
 
 use super::form::{Cell, CsvFile, Form, FormError, Heading, XlsxFile};
-use super::liability::{Liability, RollForward};
+use super::liability::Liability;
+use super::roll_forward::RollForward;
 use super::value::Value;
 use crate::books::Assets;
 use crate::platform::text::Lang;

@@ -13,7 +13,9 @@ use ledger::read::{self, At, ReadError, TrialBalance};
 use ledger::{AssetId, History, JournalId};
 
 use super::flow::What;
-use super::liability::{Groups, Liability, Movements, RollForward};
+use super::groups::Groups;
+use super::liability::Liability;
+use super::roll_forward::{Movements, RollForward};
 use super::value::{Terms, Value, ValueError};
 use crate::books::Assets;
 use crate::platform::db::Db;
