@@ -507,10 +507,10 @@ async fn a_value_is_the_same_in_every_form() {
     let row = format!("{},PTS:desk,{}", told["seq"], figures.join(","));
     let lines = desk.lines(&format!("{path}&format=csv"), "it").await;
     assert!(lines[0].starts_with("seq,unità,unità emesse,unità usate,"), "{}", lines[0]);
-    assert_eq!(lines[1..], [row.clone()]);
+    assert_eq!(lines[1..], *std::slice::from_ref(&row));
     let cells = cells(&desk.file(&format!("{path}&format=xlsx"), "en").await.1);
     assert_eq!((&cells[0][10], &cells[1][1]), (&('s', "liability".to_owned()), &('s', "PTS:desk".to_owned())));
-    let numbers: Vec<_> = cells[1][2..].iter().cloned().collect();
+    let numbers = cells[1][2..].to_vec();
     assert_eq!(numbers, figures.into_iter().map(|figure| ('n', figure)).collect::<Vec<_>>());
     let words = [
         "report",

@@ -132,11 +132,14 @@ fn any_answer() -> impl Strategy<Value = Result<Answer, JournalError>> {
     ]
 }
 
-fn plain(answer: Option<Result<Answer, JournalError>>) -> Option<Result<(Record, bool), JournalError>> {
+/// An answer that can be compared.
+type Plain = Option<Result<(Record, bool), JournalError>>;
+
+fn plain(answer: Option<Result<Answer, JournalError>>) -> Plain {
     answer.map(|answer| answer.map(|answer| (answer.record.as_ref().clone(), answer.replayed)))
 }
 
-fn all_plain(answers: Option<Answers>) -> Option<Vec<Option<Result<(Record, bool), JournalError>>>> {
+fn all_plain(answers: Option<Answers>) -> Option<Vec<Plain>> {
     answers.map(|answers| answers.into_iter().map(|answer| plain(Some(answer))).collect())
 }
 
