@@ -34,6 +34,7 @@ pub(super) fn ended(conn: &mut PgConnection, journal: JournalId, entries: &[Entr
     if due.is_empty() {
         return Ok(Vec::new());
     }
+    let due = with_holds(conn, journal, &due)?;
     let mut records = rows::records_at(conn, journal, &due)?;
     records.sort_by_key(|record| record.seq);
     let mut all = Vec::new();
@@ -57,6 +58,15 @@ pub(super) fn ended(conn: &mut PgConnection, journal: JournalId, entries: &[Entr
         ended.companions = beside.get(&ended.hold.seq).cloned().unwrap_or_default();
     }
     Ok(all)
+}
+
+/// Those of these records that ended a hold: of lots and periods there are many more, and nobody is told.
+fn with_holds(conn: &mut PgConnection, journal: JournalId, due: &[i64]) -> Result<Vec<i64>, StoreError> {
+    const TEXT: &str = "SELECT t.seq FROM unnest(?) AS q(seq) CROSS JOIN LATERAL \
+        (SELECT seq FROM journal.transfer WHERE journal = ? AND seq = q.seq AND kind = ? LIMIT 1) t";
+    let args = [Arg::Ints(due), Arg::Int(journal.0), Arg::Int4(RowKind::Expire.code())];
+    let found = statement::<(BigInt,)>(TEXT, &args).load::<(i64,)>(conn)?;
+    Ok(found.into_iter().map(|(seq,)| seq).collect())
 }
 
 /// The companions of the records of these seqs.

@@ -68,8 +68,7 @@ async fn a_call_that_outlives_its_deadline_is_answered_and_keeps_its_place_until
 
 /// Sessions at work on something that sleeps.
 fn sleepers(scratch: &Scratch) -> i64 {
-    const TEXT: &str =
-        "(SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'active' \
+    const TEXT: &str = "(SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'active' \
         AND query LIKE 'SELECT pg_sleep%')";
     let count = diesel::dsl::sql::<diesel::sql_types::BigInt>(TEXT);
     diesel::select(count).get_result(&mut scratch.connect()).unwrap()
