@@ -182,6 +182,17 @@ async fn what_the_books_refuse_is_refused_for_ever_and_what_cannot_be_is_told_at
     desk.approve(&desk.chief, &format!("{ADJUSTMENTS}/{id}")).await.expect(200);
     assert_eq!(desk.balance(desk.wallet).await, "-30");
 
+    // What is closed since it was proposed is not posted either, opened again or not.
+    let shut = desk.account(json!({"asset": "EUR"})).await;
+    let told = desk.clerk.post(ADJUSTMENTS, &desk.wish(desk.cash, shut, 1)).await.expect(201);
+    let proposal = format!("{ADJUSTMENTS}/{}", told["id"].as_str().unwrap());
+    let changes = format!("/v1/ledger/accounts/{shut}/changes");
+    desk.clerk.post(&changes, &json!({"closed": true})).await.expect(201);
+    desk.approve(&desk.chief, &proposal).await.expect_problem(422, "account-closed");
+    desk.clerk.post(&changes, &json!({"closed": false})).await.expect(201);
+    desk.approve(&desk.chief, &proposal).await.expect_problem(422, "account-closed");
+    assert_eq!(desk.clerk.get(&proposal).await.expect(200)["status"], "refused");
+
     let place = async |wish: Value| {
         let problem = desk.clerk.post(ADJUSTMENTS, &wish).await.expect(422);
         problem["errors"][0]["pointer"].as_str().unwrap_or_default().to_owned()
@@ -206,4 +217,44 @@ async fn what_the_books_refuse_is_refused_for_ever_and_what_cannot_be_is_told_at
     let other = desk.wish(desk.cash, desk.wallet, 2);
     desk.clerk.post_as(key, ADJUSTMENTS, &other).await.expect_problem(422, "key-reused");
     desk.chief.post(ADJUSTMENTS, &wish).await.expect_problem(403, "scope-missing");
+}
+
+/// What the books cannot take when it is approved is given up: neither another approval nor a late twin ever posts it.
+#[tokio::test]
+async fn what_the_books_cannot_take_any_more_is_given_up_for_good() {
+    let desk = Desk::open().await;
+    // An account with more lots than one transaction may take.
+    let breakage = desk.account(json!({"asset": "EUR"})).await;
+    let club = desk.account(json!({"asset": "EUR", "floor": "0", "keeps": {"lots": {"breakage": breakage}}})).await;
+    let proposed = async |wish: &Value| {
+        let told = desk.clerk.post(ADJUSTMENTS, wish).await.expect(201);
+        format!("{ADJUSTMENTS}/{}", told["id"].as_str().unwrap())
+    };
+    let earn = async |costs: std::ops::Range<u32>| {
+        let leg = |cost| json!({"debit": desk.cash, "credit": club, "amount": "1", "asset": "EUR", "lot": {"unit_cost": cost}});
+        let body = json!({"transfers": costs.map(leg).collect::<Vec<_>>()});
+        desk.clerk.post("/v1/ledger/transactions", &body).await.expect(201);
+    };
+    earn(0..600).await;
+    let many = proposed(&desk.wish(club, desk.cash, 600)).await;
+    earn(600..1_200).await;
+    let all = proposed(&desk.wish(club, desk.cash, 1_200)).await;
+    desk.approve(&desk.chief, &many).await.expect(200);
+    earn(1_200..1_800).await;
+    let before = desk.transfers();
+    let told = desk.approve(&desk.chief, &all).await.expect_problem(422, "adjustment-impossible");
+    assert_eq!(told["reason"], "too-many-lots");
+
+    let read = desk.clerk.get(&all).await.expect(200);
+    assert_eq!((&read["status"], &read["code"], &read["seq"]), (&json!("refused"), &told["reason"], &told["seq"]));
+    // Its lots are fewer now, and the note of it was lost: the books remember.
+    desk.approve(&desk.chief, &proposed(&desk.wish(club, desk.cash, 700)).await).await.expect(200);
+    desk.sql(&format!(
+        "UPDATE adjustment SET status = 'approved', seq = NULL, code = NULL WHERE seq = {}",
+        told["seq"]
+    ));
+    let again = desk.approve(&desk.chief, &all).await.expect_problem(422, "adjustment-impossible");
+    assert_eq!((again, desk.clerk.get(&all).await.expect(200)), (told, read));
+    assert_eq!(desk.transfers(), before + 1);
+    desk.app.world.assert_whole();
 }

@@ -473,6 +473,18 @@ async fn accounts_and_transactions_are_listed_page_by_page_each_once() {
     assert_eq!(list(format!("{POST}?limit=2&account={wallet}"), "seq").await, seqs);
     assert_eq!(list(format!("{POST}?limit=2&kind=refused"), "seq").await, [refused]);
     desk.api.get(&format!("{POST}?kind=other")).await.expect_problem(400, "request-malformed");
+
+    // By recorded date: the first moment counts, the last does not; an account's too, page by page.
+    let at = async |seq: &str| desk.api.get(&format!("{POST}/{seq}")).await.expect(200)["recorded_at"].clone();
+    let (newest, oldest) = (at(&seqs[0]).await, at(&seqs[3]).await);
+    let dates = format!("recorded_from={}&recorded_to={}", oldest.as_str().unwrap(), newest.as_str().unwrap());
+    assert_eq!(list(format!("{POST}?limit=2&{dates}"), "seq").await, seqs[1..4]);
+    assert_eq!(list(format!("{POST}?limit=2&account={wallet}&{dates}"), "seq").await, seqs[1..4]);
+    let none = format!("recorded_from={}", "2999-01-01T00:00:00Z");
+    assert!(list(format!("{POST}?limit=2&{none}"), "seq").await.is_empty());
+    let page = desk.api.get(&format!("{POST}?limit=2&{dates}")).await.expect(200);
+    let elsewhere = format!("{POST}?limit=2&cursor={}", page["next_cursor"].as_str().unwrap());
+    desk.api.get(&elsewhere).await.expect_problem(400, "cursor-invalid");
     desk.api.get(&format!("{POST}/1")).await.expect_problem(404, "not-found");
 }
 

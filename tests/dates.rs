@@ -5,7 +5,9 @@ use std::thread;
 use std::time::Duration;
 
 use diesel::{Connection, PgConnection};
-use ledger::read::{At, Entry, Statement, TrialBalance, Window, balance_at, seq_at, statement, trial_balance, window};
+use ledger::read::{
+    At, Entry, Statement, TrialBalance, Until, Window, balance_at, seq_at, statement, trial_balance, window,
+};
 use ledger::{Command, History, Journal};
 use tessera_tests::books::{EUR, JOURNAL, account, lead, move_one, new_books, request, submit};
 use tessera_tests::{Ground, TestDb, eventually, fresh_key, rows, run_sql};
@@ -140,7 +142,7 @@ fn case_71_an_account_stands_at_zero_before_its_first_entry_and_before_it_was_op
         assert_eq!(at(&db, history, accounts[1], when), 1, "{when:?}");
         assert_eq!(at(&db, history, accounts[2], when), 0, "it never had an entry: {when:?}");
     }
-    let nothing = trial_balance(&mut connect(&db), history, JOURNAL, At::Recorded(0)).unwrap();
+    let nothing = trial_balance(&mut connect(&db), history, JOURNAL, At::Recorded(0), Until::ENDLESS).unwrap();
     assert_eq!(nothing, TrialBalance { seq: 0, assets: Vec::new() }, "nothing was open then");
     journal.stop();
 }
@@ -227,8 +229,8 @@ fn balances_and_trial_balances_on_both_axes_are_the_fold_of_the_rows() {
     let history = History::default();
     let conn = &mut connect(&db);
     for us in &times {
-        let effective = trial_balance(conn, &history, JOURNAL, At::Effective(*us)).unwrap();
-        let recorded = trial_balance(conn, &history, JOURNAL, At::Recorded(*us)).unwrap();
+        let effective = trial_balance(conn, &history, JOURNAL, At::Effective(*us), Until::ENDLESS).unwrap();
+        let recorded = trial_balance(conn, &history, JOURNAL, At::Recorded(*us), Until::ENDLESS).unwrap();
         for (trial, axis) in [(&effective, "effective"), (&recorded, "recorded")] {
             assert!(trial.assets.iter().all(|(_, total)| total.is_balanced()), "{axis} {us}: {trial:?}");
         }

@@ -194,6 +194,46 @@ async fn each_step_of_a_payment_is_told_in_order() {
     assert_eq!(data(5).get("capture"), None);
 }
 
+/// What is left of an authorisation when its time is over, told once: by the sweep, by a request that comes before it, and
+/// of one that was captured in part.
+#[tokio::test]
+async fn an_authorisation_that_runs_out_is_told_once_whoever_writes_it_down() {
+    let app = TestApp::start();
+    let inbox = Inbox::start().await;
+    let merchant = app.world.merchant("shop").await;
+    let api = app.api();
+    let authorised = async |name: &str| {
+        let customer = app.world.customer(name).await;
+        app.world.top_up(customer, 5_000).await;
+        let instrument = json!({"kind": "wallet"});
+        let body = json!({"customer": customer, "merchant": merchant, "amount": eur(900), "instrument": instrument, "capture": "manual"});
+        let told = api.post("/v1/payments", &body).await.expect(201);
+        (customer, told["id"].as_str().unwrap().to_owned())
+    };
+    let [(_, swept), (bruno, touched), (_, captured)] =
+        [authorised("anna").await, authorised("bruno").await, authorised("carla").await];
+    ask(&api, &format!("/v1/payments/{captured}/capture"), &json!({"amount": eur(250)})).await.expect(201);
+    add(&api, &inbox.url, json!({"event_types": ["payment.authorisation_expired.v1"]})).await;
+    api.post("/v1/sandbox/clock/advance", &json!({"seconds": 8 * 86_400})).await.expect(201);
+    for payment in [&swept, &touched] {
+        let read = api.get(&format!("/v1/payments/{payment}")).await.expect(200);
+        assert_eq!(read["status"], "expired", "at once, whoever has written it down");
+    }
+    // A batch on the wallet writes it down ahead of itself; if the sweep was faster, so it did.
+    app.world.top_up(bruno, 100).await;
+    inbox.wait_for(3).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let mut told: Vec<_> = inbox.hooks().iter().map(|hook| hook.json()["data"].clone()).collect();
+    assert_eq!(told.len(), 3, "each once: {told:?}");
+    told.sort_by_key(|data| data["payment"].to_string());
+    let mut expected = [(&swept, 900), (&touched, 900), (&captured, 650)];
+    expected.sort_by_key(|(payment, _)| (*payment).clone());
+    for (data, (payment, left)) in told.iter().zip(expected) {
+        assert_eq!((&data["payment"], &data["given_back"]), (&json!(payment), &eur(left)));
+    }
+    app.world.assert_whole();
+}
+
 /// Every event that the house can raise, sent for real, against the schema that is served for it.
 #[tokio::test]
 async fn every_event_that_is_sent_fits_its_schema() {
@@ -209,6 +249,11 @@ async fn every_event_that_is_sent_fits_its_schema() {
     assert_eq!(pay(&api, anna, shop.merchant, json!({"kind": "wallet"})).await.status, 422);
     pay(&api, anna, shop.merchant, json!({"kind": "external", "rail": "card"})).await.expect(201);
     in_two_steps(&app, anna, shop.merchant).await;
+    let (wallet, manual) = (json!({"kind": "wallet"}), "manual");
+    let body =
+        json!({"customer": anna, "merchant": shop.merchant, "amount": eur(1), "instrument": wallet, "capture": manual});
+    api.post("/v1/payments", &body).await.expect(201);
+    api.post("/v1/sandbox/clock/advance", &json!({"seconds": 8 * 86_400})).await.expect(201);
     ask(&api, &format!("/v1/hook-endpoints/{main}/test"), &json!({})).await.expect(202);
     let has = async |kind: &str| {
         eventually_async(kind, PATIENCE, async || inbox.hooks().iter().any(|hook| hook.kind() == kind).then_some(()))

@@ -6,10 +6,12 @@
 
 use std::time::Duration;
 
+use diesel::{Connection as _, PgConnection};
+use ledger::read;
 use ledger::{
     Amount, Body, Claim, Command, How, Journal, LegRef, LotTerms, NEVER, Nature, NewAccount, RowKind, Transfer,
 };
-use tessera_tests::books::{EUR, account, lead, move_one, new_books, request, submit, transact};
+use tessera_tests::books::{EUR, JOURNAL, account, lead, move_one, new_books, request, submit, transact};
 use tessera_tests::{Ground, TestDb, eventually, fresh_key, rows, run_sql};
 use uuid::Uuid;
 
@@ -193,6 +195,41 @@ fn probes_only(db: &TestDb<'_>, count: i64, known_small: bool) {
     submit(&journal, request(fresh_key(), move_one(one, other, Vec::new(), None)));
     journal.stop();
     assert_probes_only("a start", &before, &settled(db));
+}
+
+/// Lists of records by date ask where the dates lie, and read a page.
+#[test]
+fn lists_of_records_by_date_are_probes_of_an_index() {
+    let db = Ground::fast().database();
+    for table in PROBED {
+        run_sql(&db.super_url(), &format!("ALTER TABLE journal.{table} SET (autovacuum_enabled = off)"));
+    }
+    new_books(&db);
+    let journal = lead(&db);
+    let (one, other) = (fresh_key(), fresh_key());
+    let first = submit(&journal, request(fresh_key(), move_one(one, other, vec![account(one), account(other)], None)));
+    for _ in 0..20 {
+        submit(&journal, request(fresh_key(), move_one(one, other, Vec::new(), None)));
+    }
+    let history = journal.history().clone();
+    let account = {
+        let conn = &mut PgConnection::establish(&db.url()).unwrap();
+        read::balances(conn, &history, JOURNAL, &[one]).unwrap()[0].account
+    };
+    journal.stop();
+    fill(&db, 200_000);
+    let before = settled(&db);
+    {
+        let conn = &mut PgConnection::establish(&db.url()).unwrap();
+        for turn in 0..50 {
+            let window = read::window(conn, JOURNAL, first.record.recorded_us, Some(i64::MAX - turn)).unwrap();
+            let (found, next) = read::records::before(conn, JOURNAL, window, None, Some(1), 5).unwrap();
+            assert_eq!((found.len(), next.is_some()), (5, true));
+            let entries = read::statement_within(conn, &history, JOURNAL, account, window, None, 5).unwrap();
+            assert_eq!(entries.len(), 5);
+        }
+    }
+    assert_probes_only("a list", &before, &settled(&db));
 }
 
 /// Rows of ranges that were closed long ago are moved back and told again, and no range is read through for it.

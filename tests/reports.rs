@@ -3,14 +3,16 @@
 
 use std::collections::BTreeMap;
 use std::io::{Cursor, Read};
+use std::time::{Duration, Instant};
 
+use diesel::connection::SimpleConnection as _;
 use diesel::{Connection, PgConnection};
 use ledger::read::records::Size;
-use ledger::read::unspent;
+use ledger::read::{Until, unspent};
 use ledger::{Amount, Answer, Body, Command, How, Journal, LegRef, LotTerms, Nature, NewAccount, Transfer};
 use serde_json::{Value, json};
 use tessera_tests::books::{EUR, JOURNAL, account, lead, new_books, request, submit, transact};
-use tessera_tests::{Api, Dice, Ground, Run, TestApp, TestDb, fresh_key, tessera};
+use tessera_tests::{Api, Dice, Ground, Rewards, Run, TestApp, TestDb, eur, eventually, fresh_key, rows, tessera};
 use uuid::Uuid;
 use wallet_api::platform::db::Db;
 use wallet_api::platform::keyring::Scope;
@@ -96,7 +98,7 @@ impl Clubs<'_> {
     fn lots_now(&self) -> Groups {
         let conn = &mut PgConnection::establish(&self.db.url()).unwrap();
         let mut groups = Groups::default();
-        unspent::left(conn, JOURNAL, &mut |asset, piece| groups.put(asset, &piece)).unwrap();
+        unspent::left(conn, JOURNAL, Until::ENDLESS, &mut |asset, piece| groups.put(asset, &piece)).unwrap();
         groups
     }
 }
@@ -351,6 +353,43 @@ async fn a_roll_forward_adds_up_and_is_worth_what_its_terms_say() {
     desk.api.get(&nothing).await.expect_problem(422, "value-terms");
 }
 
+/// Reports that are stuck hold two places and no more, and money passes them by.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn slow_reports_take_turns_and_a_payment_is_answered_meanwhile() {
+    let desk = Desk::open().await;
+    let shop = desk.app.world.shop("shop", Rewards::PLENTY).await;
+    let anna = desk.app.world.customer("anna").await;
+    desk.app.world.top_up(anna, 1_000).await;
+    let mut stopper = PgConnection::establish(&desk.app.db().super_url()).unwrap();
+    // Nothing but a balance by effective date reads these rows.
+    stopper.batch_execute("BEGIN; LOCK TABLE journal.dated_day IN ACCESS EXCLUSIVE MODE").unwrap();
+    let path = "/v1/ledger/trial-balance?effective_at=2026-11-21T00:00:00Z";
+    let reports = (0..3).map(|_| {
+        let api = desk.api.clone();
+        tokio::spawn(async move { api.get(path).await })
+    });
+    let reports: Vec<_> = reports.collect();
+    let stuck = || {
+        let text =
+            "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%recorded.sum, days.net%'";
+        rows(&desk.app.db().super_url(), text).len()
+    };
+    eventually("two reports are stuck", Duration::from_secs(5), || (stuck() == 2).then_some(()));
+    let body =
+        json!({"customer": anna, "merchant": shop.merchant, "amount": eur(600), "instrument": {"kind": "wallet"}});
+    let began = Instant::now();
+    desk.app.api().post("/v1/payments", &body).await.expect(201);
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    for _ in 0..20 {
+        assert!(stuck() <= 2, "one waits for its turn");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    stopper.batch_execute("ROLLBACK").unwrap();
+    for report in reports {
+        report.await.unwrap().expect(200);
+    }
+}
+
 #[tokio::test]
 async fn files_say_what_json_says_in_the_readers_language() {
     let desk = Desk::open().await;
@@ -440,6 +479,68 @@ async fn a_workbook_opens_with_numbers_that_are_numbers() {
     assert_eq!(bytes, desk.file(&path, "it").await.1, "the same report is the same file");
     let rolled = cells(&desk.file("/v1/ledger/liability/roll-forward?format=xlsx", "en").await.1);
     assert_eq!(rolled.last().unwrap()[0], ('s', "debt".to_owned()));
+}
+
+/// JSON, CSV, a workbook and the command line tell one value, that of the roll-forward's terms.
+#[tokio::test]
+async fn a_value_is_the_same_in_every_form() {
+    let desk = Desk::open().await;
+    let terms =
+        "asset=PTS:desk&paid=1001&goods_price=20&unit_price_millionths=1000000&expected_units=90&recognised_before=7";
+    let path = format!("/v1/ledger/liability/value?{terms}");
+    let told = desk.api.get(&path).await.expect(200);
+    let rolled = desk.api.get(&format!("/v1/ledger/liability/roll-forward?{terms}")).await.expect(200);
+    assert_eq!(told["value"], rolled["value"]);
+    let value = |name: &str| told["value"][name].as_str().unwrap().to_owned();
+    let names = [
+        "issued_units",
+        "used_units",
+        "expected_units",
+        "points_price",
+        "goods_share",
+        "points_share",
+        "recognised",
+        "revenue",
+        "liability",
+    ];
+    let figures: Vec<String> = names.iter().map(|name| value(name)).collect();
+    let row = format!("{},PTS:desk,{}", told["seq"], figures.join(","));
+    let lines = desk.lines(&format!("{path}&format=csv"), "it").await;
+    assert!(lines[0].starts_with("seq,unità,unità emesse,unità usate,"), "{}", lines[0]);
+    assert_eq!(lines[1..], *std::slice::from_ref(&row));
+    let cells = cells(&desk.file(&format!("{path}&format=xlsx"), "en").await.1);
+    assert_eq!((&cells[0][10], &cells[1][1]), (&('s', "liability".to_owned()), &('s', "PTS:desk".to_owned())));
+    let numbers = cells[1][2..].to_vec();
+    assert_eq!(numbers, figures.into_iter().map(|figure| ('n', figure)).collect::<Vec<_>>());
+    let words = [
+        "report",
+        "value",
+        "--tenant",
+        "acme",
+        "--asset",
+        "PTS:desk",
+        "--paid",
+        "1001",
+        "--goods-price",
+        "20",
+        "--unit-price-millionths",
+        "1000000",
+        "--expected-units",
+        "90",
+        "--recognised-before",
+        "7",
+    ];
+    let run = |more: &[&str]| {
+        let mut command = tessera(&[&words[..], more].concat());
+        command.env("DATABASE_URL", desk.app.db().url()).env("DATABASE_OWNER_URL", desk.app.db().owner_url());
+        command.run()
+    };
+    assert_eq!(run(&["--json"]).json(), told);
+    assert_eq!(run(&["--lang", "it"]).out, format!("{}\r\n{row}\r\n", lines[0]));
+    let wrong = format!("/v1/ledger/liability/value?{terms}&sold_rate_millionths=1000001");
+    desk.api.get(&wrong).await.expect_problem(422, "body-invalid");
+    let unknown = path.replace("PTS:desk", "NONE");
+    desk.api.get(&unknown).await.expect_problem(422, "body-invalid");
 }
 
 #[tokio::test]

@@ -663,7 +663,7 @@ fn close_two_days(url: &str, journal: JournalId) {
     let middle = ledger::read::record(conn, journal, head.seq / 2).unwrap().unwrap().recorded_us;
     for (day, ends_us) in [(1, middle), (2, head.last_us + 1)] {
         let day = Day { day, ends_us, now_us: i64::MAX, by: 7, skip: false };
-        close(conn, &History::default(), journal, day).unwrap();
+        close(conn, &History::default(), journal, day, ledger::read::Until::ENDLESS).unwrap();
     }
 }
 

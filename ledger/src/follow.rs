@@ -5,6 +5,7 @@
 //! Two nodes that follow under one name cannot both move the cursor: the loser's transaction finds it moved, or moved
 //! under a later epoch than its own, and must roll back. Not here: events that are not money.
 
+mod ended;
 pub mod parked;
 
 use diesel::sql_types::{BigInt, Binary, Integer, Uuid as SqlUuid};
@@ -15,6 +16,7 @@ use crate::bind::{Arg, statement};
 use crate::forks::Lines;
 use crate::store::{StoreError, rows};
 use crate::{Dropped, JournalId, Refusal};
+pub use ended::Ended;
 
 /// A stretch of a journal: every record after `from`, up to `upto`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +60,8 @@ pub struct Page {
     pub entries: Vec<Entry>,
     /// Their companions, in seq order.
     pub companions: Vec<Written>,
+    /// The holds that time ended in them, in seq order.
+    pub ended: Vec<Ended>,
     /// Under which fork each was written: not always the span's, which is the head's.
     pub lines: Lines,
 }
@@ -92,6 +96,8 @@ pub enum Said {
         /// Why.
         refusal: Refusal,
     },
+    /// What time brought about on an account: see [`Page::ended`] for its holds.
+    Due,
     /// An account was opened or frozen, or a clock moved.
     Other,
 }
@@ -154,8 +160,9 @@ pub fn page(conn: &mut PgConnection, span: Span) -> Result<Page, StoreError> {
     let first = span.from.saturating_add(1);
     let entries = rows::entries(conn, span.journal, first, span.upto)?;
     let companions = companions(conn, span.journal, first, span.upto)?;
+    let ended = ended::ended(conn, span.journal, &entries)?;
     let lines = Lines::read(conn, span.journal, span.fork)?;
-    Ok(Page { span, entries, companions, lines })
+    Ok(Page { span, entries, companions, ended, lines })
 }
 
 /// Moves the cursor past a span under the epoch this node leads by, inside the caller's transaction. False when another

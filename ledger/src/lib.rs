@@ -55,4 +55,6 @@ pub use share::{Tender, mix, share};
 pub use store::lease::set_slots;
 pub use store::ranges::{range_size, set_range_size};
 pub use store::{StoreError, create_journal, define_asset, journals};
-pub use writer::{Answer, Carried, Config, Journal, JournalError, Lost, Measures, Memory, Role, Status, Transport};
+pub use writer::{
+    Answer, Answers, Carried, Config, Journal, JournalError, Lost, Measures, Memory, Role, Status, Transport,
+};

@@ -2,7 +2,10 @@
 //!
 //! Fields one after another, as in [`canonical`](crate::canonical), after one byte of version. Both ends are nodes of one
 //! deployment and vouch for each other; still every byte is checked, a form that is not ours reads as none, and reading
-//! takes no more memory than there are bytes. Not here: how the bytes travel, and who may send them.
+//! takes no more memory than there are bytes. What goes in one piece: [`parcel`]. Not here: how the bytes travel, and who
+//! may send them.
+
+mod parcel;
 
 use std::sync::Arc;
 
@@ -14,6 +17,8 @@ use crate::{
     AccountId, Amount, Answer, AssetId, Body, Claim, Command, Companion, Group, How, Invalid, JournalError, JournalId,
     Key, LegRef, LotTerms, NewAccount, NormalSide, Posted, Rate, Record, Request, RowKind, Scope, Side, Transfer,
 };
+
+pub use parcel::{answers_from_bytes, answers_to_bytes, requests_from_bytes, requests_to_bytes};
 
 /// The version of both forms. A node that does not know it does not answer, and its caller says `not-leader`.
 const VERSION: u8 = 2;
@@ -187,7 +192,7 @@ fn read_amount(bytes: &mut Reader<'_>) -> Option<Amount> {
 
 /// An answer, or why there is none, as it comes back.
 #[must_use]
-pub fn answer_to_bytes(answer: &Result<Answer, JournalError>) -> Vec<u8> {
+fn answer_to_bytes(answer: &Result<Answer, JournalError>) -> Vec<u8> {
     let mut out = Writer::default();
     out.u8(VERSION);
     match answer {
@@ -199,7 +204,7 @@ pub fn answer_to_bytes(answer: &Result<Answer, JournalError>) -> Vec<u8> {
 
 /// Reads what [`answer_to_bytes`] wrote; none for anything else.
 #[must_use]
-pub fn answer_from_bytes(bytes: &[u8]) -> Option<Result<Answer, JournalError>> {
+fn answer_from_bytes(bytes: &[u8]) -> Option<Result<Answer, JournalError>> {
     let bytes = &mut Reader::new(bytes);
     if bytes.u8()? != VERSION {
         return None;

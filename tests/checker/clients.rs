@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use diesel::sql_types::{BigInt, Binary, Nullable, Uuid as SqlUuid};
 use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl};
-use ledger::read::{self, At, records};
+use ledger::read::{self, At, Until, records};
 use ledger::{Journal, LegRef, Lot, Record, Request};
 use tessera_tests::{Dice, TestDb, books};
 use uuid::Uuid;
@@ -167,7 +167,10 @@ impl<'a> Client<'a> {
             10 if self.dice.below(2) == 0 => Seen::Totals(self.totals()),
             10 => {
                 let at = self.some_time();
-                Seen::Trial(at, read::trial_balance(&mut self.conn, &self.history, JOURNAL, at).unwrap())
+                Seen::Trial(
+                    at,
+                    read::trial_balance(&mut self.conn, &self.history, JOURNAL, at, Until::ENDLESS).unwrap(),
+                )
             }
             _ => self.records(),
         };

@@ -66,6 +66,7 @@ const CLASSES: Classes = &[
     ("GET", "/v1/ledger/totals", Class::Bulk),
     ("GET", "/v1/ledger/liability", Class::Bulk),
     ("GET", "/v1/ledger/liability/roll-forward", Class::Bulk),
+    ("GET", "/v1/ledger/liability/value", Class::Bulk),
     ("GET", "/v1/ledger/accounts/{id}/statement/file", Class::Bulk),
     ("GET", "/v1/ledger/trial-balance/file", Class::Bulk),
     ("GET", "/v1/requests/{key}", Class::Money),

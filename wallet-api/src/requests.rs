@@ -6,11 +6,9 @@
 //! Keys are the calling client's own; nobody sees another's. Only commands of the journal have keys there: whoever moves
 //! money, opens, freezes or moves a clock.
 
-use std::time::Duration;
-
 use actix_web::{HttpResponse, get, post, web};
 use chrono::{DateTime, Utc};
-use ledger::{Answer, Body, Command, Journal, JournalError, Key, Record, Scope as KeyScope};
+use ledger::{Body, Journal, Key, Record, Scope as KeyScope};
 use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;
@@ -18,14 +16,10 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use uuid::Uuid;
 
 use crate::platform::Platform;
-use crate::platform::books::{Paper, ask, journal_of, refusal_code};
+use crate::platform::books::{give_up, journal_of, refusal_code};
 use crate::platform::http::IdempotencyKey;
 use crate::platform::keyring::{Caller, May, Scope};
 use crate::platform::problem::Problem;
-
-/// How often to ask again while the key is used in the very batch that resolves it.
-const TRIES: u32 = 5;
-const TRY_EVERY: Duration = Duration::from_millis(20);
 
 /// Adds this slice's routes.
 pub fn routes(config: &mut ServiceConfig) {
@@ -104,21 +98,8 @@ async fn resolve_request(
     key: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
     let key = key_of(&caller, &key)?;
-    let answer = resolve(&caller, &journal, key).await?;
+    let answer = give_up(&journal, &caller.tenant, key, json!({"kind": "resolve"})).await?;
     Ok(HttpResponse::Ok().json(RequestBody::of(&answer.record)))
-}
-
-async fn resolve(caller: &Caller, journal: &Journal, key: Key) -> Result<Answer, JournalError> {
-    let mut tries = 1_u32;
-    loop {
-        let paper = Paper { meta: json!({"kind": "resolve"}), ..Paper::default() };
-        match ask(journal, &caller.tenant, key, Command::Abandon, paper).await {
-            // In one batch with the request itself: the next one finds the key used.
-            Err(JournalError::DeadlinePassed) if tries < TRIES => tries = tries.saturating_add(1),
-            answer => return answer,
-        }
-        tokio::time::sleep(TRY_EVERY).await;
-    }
 }
 
 /// The journal's key. Its fingerprint stands for no body: resolving needs none.

@@ -15,7 +15,7 @@ use diesel::PgConnection;
 use ring::digest::{Context, SHA256};
 
 use crate::canonical::{Reader, Writer};
-use crate::read::{AssetTotal, At, ReadError, TrialBalance, head, seq_at, trial_balance};
+use crate::read::{AssetTotal, At, ReadError, TrialBalance, Until, head, seq_at, trial_balance};
 use crate::store::StoreError;
 use crate::{AssetId, History, JournalId};
 
@@ -95,7 +95,13 @@ impl From<StoreError> for CloseError {
 ///
 /// # Errors
 /// [`CloseError`]; a day that was closed before is an answer.
-pub fn close(conn: &mut PgConnection, history: &History, journal: JournalId, day: Day) -> Result<Closing, CloseError> {
+pub fn close(
+    conn: &mut PgConnection,
+    history: &History,
+    journal: JournalId,
+    day: Day,
+    until: Until,
+) -> Result<Closing, CloseError> {
     if head(conn, journal)?.is_none() {
         return Err(ReadError::UnknownJournal(journal).into());
     }
@@ -106,7 +112,7 @@ pub fn close(conn: &mut PgConnection, history: &History, journal: JournalId, day
             return Ok(closed);
         }
         may_close(&day, former.as_ref())?;
-        let closing = derive(conn, history, journal, &day, former.as_ref())?;
+        let closing = derive(conn, history, journal, (&day, until), former.as_ref())?;
         // Somebody else may have closed a day meanwhile: then it is looked at again, and more is closed than was.
         if store::insert(conn, &closing)? {
             return Ok(closing);
@@ -133,12 +139,12 @@ fn derive(
     conn: &mut PgConnection,
     history: &History,
     journal: JournalId,
-    day: &Day,
+    (day, until): (&Day, Until),
     former: Option<&Closing>,
 ) -> Result<Closing, CloseError> {
     let after_seq = former.map_or(0, |former| former.seq);
     let seq = seq_at(conn, journal, day.ends_us.saturating_sub(1))?.max(after_seq);
-    let TrialBalance { assets, .. } = trial_balance(conn, history, journal, At::Seq(seq))?;
+    let TrialBalance { assets, .. } = trial_balance(conn, history, journal, At::Seq(seq), until)?;
     let late = former.map_or(Ok(0), |former| store::count_late(conn, journal, after_seq, seq, former.ends_us))?;
     let closing = Closing {
         journal,

@@ -79,6 +79,12 @@ impl History {
         self.0.held.load(Ordering::Relaxed)
     }
 
+    /// Transfers it holds at most.
+    #[must_use]
+    pub fn limit(&self) -> usize {
+        self.0.limit
+    }
+
     /// Whether it holds none.
     #[must_use]
     pub fn is_empty(&self) -> bool {

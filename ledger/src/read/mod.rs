@@ -18,6 +18,7 @@ mod standing;
 mod statement;
 mod trial;
 pub mod unspent;
+mod until;
 pub mod whole;
 
 use diesel::sql_types::{BigInt, Binary, Uuid as SqlUuid};
@@ -35,8 +36,9 @@ pub use holds::{HoldFilter, HoldStanding, hold_standing, holds};
 pub use links::{HoldAt, LinkAt, hold, links};
 pub use lots::{LotFilter, LotPage, LotStanding, lots};
 pub use standing::{At, Balance, BalanceAt, balance_at, balances, seq_at};
-pub use statement::{Entry, Statement, Window, statement, statement_of, window};
+pub use statement::{Entry, Statement, Window, statement, statement_of, statement_within, window};
 pub use trial::{AssetTotal, TrialBalance, trial_balance};
+pub use until::Until;
 
 /// Why a question about accounts has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +52,9 @@ pub enum ReadError {
     /// There is no such account: not one that never moved, which stands at zero.
     #[error("there is no account {0}")]
     UnknownAccount(Uuid),
+    /// Its time was over: see [`Until`].
+    #[error("the reading's time was over")]
+    Deadline,
 }
 
 impl From<diesel::result::Error> for ReadError {

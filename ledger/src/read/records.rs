@@ -6,6 +6,7 @@
 use diesel::sql_types::BigInt;
 use diesel::{PgConnection, RunQueryDsl};
 
+use super::Window;
 use crate::bind::{Arg, statement};
 use crate::follow::{self, Written};
 use crate::forks::Lines;
@@ -58,14 +59,16 @@ pub(super) fn cut(
 /// Records looked at for one page of [`before`]: a rare kind must not mean a long search.
 const LOOKED_AT: i64 = 10_000;
 
-/// The newest records before `before`, newest first, of one kind ([`Body::kind`](crate::Body::kind)) or of all; and where
-/// to go on. There may be fewer than `limit` and still more to come, when the kind is rare; none at the beginning.
+/// The newest records of a window before `before`, newest first, of one kind ([`Body::kind`](crate::Body::kind)) or of all;
+/// and where to go on. There may be fewer than `limit` and still more to come, when the kind is rare; none at the window's
+/// beginning.
 ///
 /// # Errors
 /// [`StoreError`].
 pub fn before(
     conn: &mut PgConnection,
     journal: JournalId,
+    window: Window,
     before: Option<i64>,
     kind: Option<i32>,
     limit: i64,
@@ -73,15 +76,16 @@ pub fn before(
     const TEXT: &str = "SELECT seq FROM journal.record WHERE journal = ? AND seq BETWEEN ? AND ? \
         AND coalesce(kind = ?, true) ORDER BY seq DESC LIMIT ?";
     let head = store::head(conn, journal)?.map_or(0, |head| head.seq);
-    let last = before.map_or(head, |before| before.saturating_sub(1).min(head));
-    let first = last.saturating_sub(LOOKED_AT).max(0).saturating_add(1);
+    let last = before.map_or(head, |before| before.saturating_sub(1)).min(window.upto).min(head);
+    let after = window.after.max(0);
+    let first = last.saturating_sub(LOOKED_AT).max(after).saturating_add(1);
     let kind = Arg::OptionInt(kind.map(i64::from));
     let args = [Arg::Int(journal.0), Arg::Int(first), Arg::Int(last), kind, Arg::Int(limit)];
     let seqs: Vec<i64> =
         statement::<(BigInt,)>(TEXT, &args).load::<(i64,)>(conn)?.into_iter().map(|(seq,)| seq).collect();
     let full = i64::try_from(seqs.len()).unwrap_or(i64::MAX) >= limit;
     let lowest = if full { seqs.last().copied().unwrap_or(first) } else { first };
-    Ok((at(conn, journal, &seqs)?, (lowest > 1).then_some(lowest)))
+    Ok((at(conn, journal, &seqs)?, (lowest > after.saturating_add(1)).then_some(lowest)))
 }
 
 /// The records of these seqs, in the order asked; what does not exist is left out.

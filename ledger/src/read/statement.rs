@@ -55,6 +55,11 @@ pub struct Window {
     pub upto: i64,
 }
 
+impl Window {
+    /// All there is, whatever is written meanwhile.
+    pub const ALL: Self = Self { after: 0, upto: i64::MAX };
+}
+
 /// A page of a statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statement {
@@ -129,9 +134,25 @@ pub fn statement_of(
     before: Option<Place>,
     limit: usize,
 ) -> Result<Vec<Entry>, StoreError> {
+    statement_within(conn, history, journal, account, Window::ALL, before, limit)
+}
+
+/// The same of a window.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn statement_within(
+    conn: &mut PgConnection,
+    history: &History,
+    journal: JournalId,
+    account: AccountId,
+    window: Window,
+    before: Option<Place>,
+    limit: usize,
+) -> Result<Vec<Entry>, StoreError> {
     let Some(edge) = ranges::edge(conn, journal)? else { return Ok(Vec::new()) };
-    let end = Place { seq: edge.head.saturating_add(1), leg: 0 };
-    let stretch = Stretch { after: 0, before: before.map_or(end, |before| before.min(end)) };
+    let end = Place { seq: window.upto.min(edge.head).saturating_add(1), leg: 0 };
+    let stretch = Stretch { after: window.after, before: before.map_or(end, |before| before.min(end)) };
     entries(conn, history, journal, edge, account, stretch, limit)
 }
 

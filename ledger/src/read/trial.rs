@@ -7,7 +7,7 @@ use diesel::{PgConnection, RunQueryDsl};
 
 use super::dated::balances_in_snapshot;
 use super::standing::{in_snapshot, standings};
-use super::{At, ReadError, seq_at};
+use super::{At, ReadError, Until, seq_at};
 use crate::bind::{Arg, statement};
 use crate::history::History;
 use crate::store::{StoreError, ranges};
@@ -59,6 +59,7 @@ pub fn trial_balance(
     history: &History,
     journal: JournalId,
     at: At,
+    until: Until,
 ) -> Result<TrialBalance, ReadError> {
     in_snapshot(conn, |conn| {
         let edge = ranges::edge(conn, journal)?.ok_or(ReadError::UnknownJournal(journal))?;
@@ -70,6 +71,7 @@ pub fn trial_balance(
         let mut totals: BTreeMap<AssetId, AssetTotal> = BTreeMap::new();
         let mut after = 0;
         loop {
+            until.go_on(conn)?;
             let page = accounts(conn, journal, after, seq)?;
             let ids: Vec<i64> = page.iter().map(|(id, _)| *id).collect();
             let Some(last) = ids.last() else { break };

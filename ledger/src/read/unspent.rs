@@ -12,8 +12,8 @@ use diesel::{PgConnection, RunQueryDsl};
 use uuid::Uuid;
 
 use super::records::{Size, cut};
-use super::standing::{in_snapshot, standings};
-use super::{ReadError, head};
+use super::standing::{Standing, in_snapshot, standings};
+use super::{ReadError, Until, head};
 use crate::bind::{Arg, statement};
 use crate::history::History;
 use crate::store::{StoreError, ranges, rows};
@@ -56,6 +56,13 @@ pub struct LotAccounts {
 }
 
 impl LotAccounts {
+    fn add(&mut self, standing: Standing) {
+        let debt = standing.held.saturating_sub(standing.balance).max(0);
+        self.accounts = self.accounts.saturating_add(1);
+        self.balance = self.balance.saturating_add(i128::from(standing.balance));
+        self.debt = self.debt.saturating_add(i128::from(debt));
+    }
+
     /// What their lots must add up to (I7, I8).
     #[must_use]
     pub fn lots(&self) -> i128 {
@@ -66,16 +73,18 @@ impl LotAccounts {
 /// Tells every lot with something left, in one snapshot, and the seq of the head it is true at.
 ///
 /// # Errors
-/// [`ReadError`].
+/// [`ReadError`]; what was told before an error is not all there is.
 pub fn left(
     conn: &mut PgConnection,
     journal: JournalId,
+    until: Until,
     each: &mut dyn FnMut(AssetId, Piece),
 ) -> Result<i64, ReadError> {
     in_snapshot(conn, |conn| {
         let at = head(conn, journal)?.ok_or(ReadError::UnknownJournal(journal))?.seq;
         let mut after = None;
         loop {
+            until.go_on(conn)?;
             let page = lots_after(conn, journal, after)?;
             page.iter().for_each(|(_, asset, piece)| each(*asset, *piece));
             let Some((account, _, piece)) = page.last() else { return Ok(at) };
@@ -167,24 +176,24 @@ pub fn standing(
     history: &History,
     journal: JournalId,
     seq: i64,
+    until: Until,
 ) -> Result<BTreeMap<AssetId, LotAccounts>, ReadError> {
-    let edge = ranges::edge(conn, journal)?.ok_or(ReadError::UnknownJournal(journal))?;
-    let seq = seq.min(edge.head);
-    let (mut all, mut after) = (BTreeMap::<AssetId, LotAccounts>::new(), 0);
-    loop {
-        let page = keepers(conn, journal, after, seq)?;
-        let ids: Vec<i64> = page.iter().map(|(id, _)| *id).collect();
-        let Some(last) = ids.last() else { return Ok(all) };
-        after = *last;
-        let standings = standings(conn, history, journal, edge, &ids, seq)?;
-        for ((_, asset), standing) in page.iter().zip(standings) {
-            let sum = all.entry(AssetId(*asset)).or_default();
-            let debt = standing.held.saturating_sub(standing.balance).max(0);
-            sum.accounts = sum.accounts.saturating_add(1);
-            sum.balance = sum.balance.saturating_add(i128::from(standing.balance));
-            sum.debt = sum.debt.saturating_add(i128::from(debt));
+    in_snapshot(conn, |conn| {
+        let edge = ranges::edge(conn, journal)?.ok_or(ReadError::UnknownJournal(journal))?;
+        let seq = seq.min(edge.head);
+        let (mut all, mut after) = (BTreeMap::<AssetId, LotAccounts>::new(), 0);
+        loop {
+            until.go_on(conn)?;
+            let page = keepers(conn, journal, after, seq)?;
+            let ids: Vec<i64> = page.iter().map(|(id, _)| *id).collect();
+            let Some(last) = ids.last() else { return Ok(all) };
+            after = *last;
+            let standings = standings(conn, history, journal, edge, &ids, seq)?;
+            for ((_, asset), standing) in page.iter().zip(standings) {
+                all.entry(AssetId(*asset)).or_default().add(standing);
+            }
         }
-    }
+    })
 }
 
 /// The next accounts that keep lots and were open at `seq`: an account's number is the seq that opened it.

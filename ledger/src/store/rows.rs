@@ -49,10 +49,10 @@ pub(crate) fn entries(
         let said = match Body::without_rows(kind, &body).ok_or(corrupt)? {
             Body::Transaction { dropped, .. } => Said::Posted { dropped },
             Body::Refused { refusal } => Said::Refused { refusal },
+            Body::Due { .. } => Said::Due,
             Body::Opened { .. }
             | Body::Frozen { .. }
             | Body::Changed { .. }
-            | Body::Due { .. }
             | Body::ClockMoved { .. }
             | Body::Abandoned => Said::Other,
         };

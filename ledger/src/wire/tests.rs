@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::*;
+use crate::Answers;
 use crate::record::tests::{any_change, any_nature, any_record};
 
 fn any_uuid() -> impl Strategy<Value = Uuid> {
@@ -131,8 +132,15 @@ fn any_answer() -> impl Strategy<Value = Result<Answer, JournalError>> {
     ]
 }
 
-fn plain(answer: Option<Result<Answer, JournalError>>) -> Option<Result<(Record, bool), JournalError>> {
+/// An answer that can be compared.
+type Plain = Option<Result<(Record, bool), JournalError>>;
+
+fn plain(answer: Option<Result<Answer, JournalError>>) -> Plain {
     answer.map(|answer| answer.map(|answer| (answer.record.as_ref().clone(), answer.replayed)))
+}
+
+fn all_plain(answers: Option<Answers>) -> Option<Vec<Plain>> {
+    answers.map(|answers| answers.into_iter().map(|answer| plain(Some(answer))).collect())
 }
 
 type Reads = fn(&[u8]) -> bool;
@@ -148,19 +156,46 @@ proptest! {
         prop_assert_eq!(plain(answer_from_bytes(&answer_to_bytes(&answer))), plain(Some(answer)));
     }
 
+    /// One or several, in their order: what is linked arrives whole, and what comes back is as many answers as were asked.
+    #[test]
+    fn what_goes_in_one_piece_arrives_in_one_piece(
+        requests in vec(any_request().prop_map(Arc::new), 1..4),
+        answers in vec(any_answer(), 1..4),
+        more in 1..3_usize,
+    ) {
+        prop_assert_eq!(requests_from_bytes(&requests_to_bytes(&requests)), Some(requests));
+        let bytes = answers_to_bytes(&answers);
+        let count = answers.len();
+        let is_not_leader = matches!(answers.as_slice(), [Err(JournalError::NotLeader { .. })]);
+        prop_assert_eq!(all_plain(answers_from_bytes(&bytes, count)), all_plain(Some(answers)));
+        prop_assert_eq!(answers_from_bytes(&bytes, count + more).is_some(), is_not_leader);
+    }
+
+    /// A release that does not know the form of several answers as to any it does not know: nothing was tried, of none.
+    #[test]
+    fn one_not_leader_stands_for_all(asked in 1..5_usize) {
+        let error = || Err(JournalError::NotLeader { leader: None });
+        let all = answers_from_bytes(&answer_to_bytes(&error()), asked);
+        prop_assert_eq!(all_plain(all), all_plain(Some((0..asked).map(|_| error()).collect())));
+        prop_assert!(answers_from_bytes(&answer_to_bytes(&Err(JournalError::QueueFull)), asked + 1).is_none());
+    }
+
     /// Cut short, followed by something, or of another version: nothing is read, and nothing panics.
     #[test]
     fn bytes_of_another_form_do_not_read(request in any_request(), answer in any_answer(), after in any::<u8>()) {
-        let forms: [(Vec<u8>, Reads); 2] = [
+        let two = [Arc::new(request.clone()), Arc::new(request.clone())];
+        let forms: [(Vec<u8>, Reads); 4] = [
             (request.to_bytes(), |bytes| Request::from_bytes(bytes).is_some()),
             (answer_to_bytes(&answer), |bytes| answer_from_bytes(bytes).is_some()),
+            (requests_to_bytes(&two), |bytes| requests_from_bytes(bytes).is_some()),
+            (answers_to_bytes(&[answer.clone(), answer]), |bytes| answers_from_bytes(bytes, 2).is_some()),
         ];
         for (bytes, reads) in forms {
             for cut in 0..bytes.len() {
                 prop_assert!(!reads(&bytes[..cut]));
             }
             let mut other = bytes.clone();
-            other[0] = VERSION + 1;
+            other[0] = VERSION + 2;
             prop_assert!(!reads(&other));
             prop_assert!(!reads(&[bytes.as_slice(), &[after]].concat()));
         }
@@ -170,5 +205,7 @@ proptest! {
     fn garbage_never_panics(mut bytes in vec(any::<u8>(), 1..200)) {
         bytes[0] = VERSION;
         _ = (Request::from_bytes(&bytes), answer_from_bytes(&bytes));
+        bytes[0] = VERSION + 1;
+        _ = (requests_from_bytes(&bytes), answers_from_bytes(&bytes, 2));
     }
 }

@@ -3,6 +3,7 @@
 //! The key makes it safe to ask again: whoever leads then tells what the key did before, or does it. So a link that
 //! breaks is no answer yet; it is one when nobody could be asked again before the deadline, and then it is *unknown*.
 //! What a leader refuses for want of time or room may, after a broken link, still be under way there: unknown as well.
+//! Requests that happen all or not at all go whole, and are judged one by one.
 
 use std::fmt;
 use std::future::Future;
@@ -26,51 +27,68 @@ pub enum Lost {
     Unanswered,
 }
 
-/// What [`Transport::carry`] gives.
-pub type Carried<'a> = Pin<Box<dyn Future<Output = Result<Result<Answer, JournalError>, Lost>> + Send + 'a>>;
+/// What each of several requests was answered, in the order asked.
+pub type Answers = Vec<Result<Answer, JournalError>>;
+
+/// What [`Transport::carry`] gives: as many answers as there were requests.
+pub type Carried<'a> = Pin<Box<dyn Future<Output = Result<Answers, Lost>> + Send + 'a>>;
 
 /// Carries requests to the node that leads.
 pub trait Transport: Send + Sync + fmt::Debug {
-    /// Asks the journal of the node at `address`, by [`Journal::submit_here`], for an answer by `deadline`.
-    fn carry<'a>(&'a self, address: &'a str, request: &'a Request, deadline: Instant) -> Carried<'a>;
+    /// Asks the journal of the node at `address`, by [`Journal::submit_carried`], for an answer by `deadline`: one request,
+    /// or several of one journal that happen all or not at all, which go in one piece.
+    fn carry<'a>(&'a self, address: &'a str, requests: &'a [Arc<Request>], deadline: Instant) -> Carried<'a>;
 }
 
 impl Journal {
-    /// Asks whoever leads until there is an answer or no time is left.
+    /// Asks whoever leads until there is an answer or no time is left: one request, or several that are linked.
     pub(super) async fn forward(
         &self,
         transport: &dyn Transport,
-        request: Arc<Request>,
+        requests: &[Arc<Request>],
         deadline: Instant,
-    ) -> Result<Answer, JournalError> {
-        let _place = Place::take(&self.0.forwarding, self.0.config.queue).ok_or(JournalError::QueueFull)?;
+    ) -> Answers {
+        let all = |error: JournalError| requests.iter().map(|_| Err(error.clone())).collect();
+        let Some(journal) = requests.first().map(|request| request.journal) else { return Vec::new() };
+        let Some(_places) = Places::take(&self.0.forwarding, requests.len(), self.0.config.queue) else {
+            return all(JournalError::QueueFull);
+        };
         let mut asked = Asked::Nobody;
         loop {
-            let leader = self.leader(request.journal);
-            let answer = match leader.filter(|leader| *leader != self.0.config.address) {
+            let leader = self.leader(journal);
+            let answers = match leader.filter(|leader| *leader != self.0.config.address) {
                 Some(leader) => tokio::select! {
-                    answer = transport.carry(&leader, &request, deadline) => answer,
+                    answers = transport.carry(&leader, requests, deadline) => answers,
                     // Whoever leads no more may never answer; the next one knows what became of it.
-                    () = self.leaves(request.journal, &leader) => Err(Lost::Unanswered),
+                    () = self.leaves(journal, &leader) => Err(Lost::Unanswered),
                 },
-                None => Ok(self.submit_here(Arc::clone(&request), deadline).await),
+                None => Ok(self.submit_carried(requests, deadline).await),
             };
-            match answer {
-                Ok(Err(JournalError::NotLeader { .. })) | Err(Lost::Unsent) => {}
-                Ok(answer) => return answer.map_err(|error| asked.judge(error)),
+            match answers {
+                Ok(answers) if !is_led_elsewhere(&answers) => {
+                    return answers.into_iter().map(|answer| answer.map_err(|error| asked.judge(error))).collect();
+                }
+                Ok(_) | Err(Lost::Unsent) => {}
                 Err(Lost::Unanswered) => asked = Asked::Somebody,
             }
             // A request that only asks what its key did has no time to lose and gets one try like any other.
             if deadline.saturating_duration_since(Instant::now()) <= TRY_EVERY {
-                let leader = self.leader(request.journal);
-                return Err(asked.judge(JournalError::NotLeader { leader }));
+                let leader = self.leader(journal);
+                return all(asked.judge(JournalError::NotLeader { leader }));
             }
             tokio::time::sleep(TRY_EVERY).await;
         }
     }
-}
 
-impl Journal {
+    /// Answers what another node carried here if this one leads, and never carries it on: one request by itself, several
+    /// all or none.
+    pub async fn submit_carried(&self, requests: &[Arc<Request>], deadline: Instant) -> Answers {
+        match requests {
+            [alone] => vec![self.submit_here(Arc::clone(alone), deadline).await],
+            linked => self.submit_linked_here(linked, deadline).await,
+        }
+    }
+
     /// Where the node is that leads a journal, as far as this one knows.
     fn leader(&self, journal: JournalId) -> Option<String> {
         self.0.slots.of(journal)?.leader()
@@ -87,20 +105,28 @@ impl Journal {
     }
 }
 
-/// A place among the requests under way to another node.
-struct Place<'a>(&'a AtomicUsize);
+/// Whether nothing was tried, because another node leads: what is asked together comes into a queue together or not.
+pub(super) fn is_led_elsewhere(answers: &[Result<Answer, JournalError>]) -> bool {
+    !answers.is_empty() && answers.iter().all(|answer| matches!(answer, Err(JournalError::NotLeader { .. })))
+}
 
-impl<'a> Place<'a> {
-    fn take(taken: &'a AtomicUsize, limit: usize) -> Option<Self> {
-        let place = Self(taken);
-        let before = taken.fetch_add(1, Ordering::Relaxed);
-        (before < limit).then_some(place)
+/// Places among the requests under way to another node.
+struct Places<'a> {
+    taken: &'a AtomicUsize,
+    count: usize,
+}
+
+impl<'a> Places<'a> {
+    fn take(taken: &'a AtomicUsize, count: usize, limit: usize) -> Option<Self> {
+        let places = Self { taken, count };
+        let before = taken.fetch_add(count, Ordering::Relaxed);
+        (before.saturating_add(count) <= limit).then_some(places)
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for Places<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.taken.fetch_sub(self.count, Ordering::Relaxed);
     }
 }
 
@@ -118,13 +144,14 @@ impl Asked {
             JournalError::QueueFull
             | JournalError::NotLeader { .. }
             | JournalError::DeadlinePassed
-            | JournalError::Linked { .. }
             | JournalError::NoRoom
             | JournalError::Unavailable => true,
             // Of these nothing under way can be different, or it is unknown already.
             JournalError::Invalid(_)
             | JournalError::KeyReused
             | JournalError::Abandoned { .. }
+            // What stands in the way of the others does so for ever: its key led to a record, or it is no request.
+            | JournalError::Linked { .. }
             | JournalError::OutcomeUnknown
             | JournalError::NoSuchJournal
             | JournalError::Broken(_) => false,
@@ -154,8 +181,23 @@ mod tests {
             assert_eq!(Asked::Nobody.judge(error.clone()), error);
             assert_eq!(Asked::Somebody.judge(error), JournalError::OutcomeUnknown);
         }
-        for error in [JournalError::KeyReused, JournalError::Invalid(Invalid::Empty), JournalError::OutcomeUnknown] {
+        let linked = JournalError::Linked { place: 1 };
+        let decided = [JournalError::KeyReused, Invalid::Empty.into(), JournalError::OutcomeUnknown, linked];
+        for error in decided {
             assert_eq!(Asked::Somebody.judge(error.clone()), error);
         }
+    }
+
+    #[test]
+    fn a_thousand_together_take_a_thousand_places_and_give_them_back() {
+        let taken = AtomicUsize::new(0);
+        let many = Places::take(&taken, 1_000, 1_001);
+        let one = Places::take(&taken, 1, 1_001);
+        assert!(many.is_some() && one.is_some());
+        assert!(Places::take(&taken, 1, 1_001).is_none(), "there is no place left");
+        drop(many);
+        assert!(Places::take(&taken, 1_001, 1_001).is_none() && Places::take(&taken, 1_000, 1_001).is_some());
+        drop(one);
+        assert_eq!(taken.load(Ordering::Relaxed), 0);
     }
 }

@@ -10,12 +10,11 @@ use std::time::Instant;
 use futures_util::future::join_all;
 use tokio::sync::oneshot;
 
+use super::forward::{Answers, is_led_elsewhere};
 use super::queue::Ticket;
 use super::{Answer, Journal, JournalError};
 use crate::Request;
 
-/// What each was answered, in the order asked.
-type Answers = Vec<Result<Answer, JournalError>>;
 type Waiting = Vec<Result<oneshot::Receiver<Result<Answer, JournalError>>, JournalError>>;
 
 impl Journal {
@@ -28,7 +27,10 @@ impl Journal {
         let answers = answers(self.enqueue_all(&requests, deadline, 0)).await;
         let Some(transport) = &self.0.config.transport else { return answers };
         let forwarded = requests.into_iter().zip(answers).map(async |(request, answer)| match answer {
-            Err(JournalError::NotLeader { .. }) => self.forward(transport.as_ref(), request, deadline).await,
+            Err(JournalError::NotLeader { .. }) => {
+                let answer = self.forward(transport.as_ref(), &[request], deadline).await.pop();
+                answer.unwrap_or(Err(JournalError::OutcomeUnknown))
+            }
             answer => answer,
         });
         join_all(forwarded).await
@@ -36,21 +38,32 @@ impl Journal {
 
     /// Asks for several things of one journal that happen all or not at all: see [`linked`](crate::apply::linked). The
     /// first that is refused is answered with its refusal, or with why it is no request, and the others with
-    /// [`JournalError::Linked`]. Only the node that leads takes such a batch: it is not forwarded.
+    /// [`JournalError::Linked`]. Where another node leads they go there whole; when its answer is lost for good, each is
+    /// [`JournalError::OutcomeUnknown`], and their keys tell.
     ///
     /// Never call this with a transaction open.
     pub async fn submit_linked(&self, requests: Vec<Request>, deadline: Instant) -> Answers {
-        if let Some((place, why)) = not_together(&requests) {
+        let requests: Vec<Arc<Request>> = requests.into_iter().map(Arc::new).collect();
+        let answers = self.submit_linked_here(&requests, deadline).await;
+        match &self.0.config.transport {
+            Some(transport) if is_led_elsewhere(&answers) => {
+                self.forward(transport.as_ref(), &requests, deadline).await
+            }
+            Some(_) | None => answers,
+        }
+    }
+
+    /// The same where this node leads, and never at another one.
+    pub(super) async fn submit_linked_here(&self, requests: &[Arc<Request>], deadline: Instant) -> Answers {
+        if let Some((place, why)) = not_together(requests) {
             let linked = |at: usize| if at == place { Err(why.clone()) } else { Err(JournalError::Linked { place }) };
             return (0..requests.len()).map(linked).collect();
         }
-        let linked = requests.len();
-        let waiting = self.enqueue_all(&requests.into_iter().map(Arc::new).collect::<Vec<_>>(), deadline, linked);
-        answers(waiting).await
+        answers(self.enqueue_all(requests, deadline, requests.len())).await
     }
 
-    /// The same where this node leads, and never at another one: for whoever needs them done in this order, whatever
-    /// happens on the way. What was not done, and all after it, can be asked again.
+    /// As [`submit_all`](Self::submit_all) where this node leads, and never at another one: for whoever needs them done in
+    /// this order, whatever happens on the way. What was not done, and all after it, can be asked again.
     pub async fn submit_all_here(&self, requests: &[Arc<Request>], deadline: Instant) -> Answers {
         answers(self.enqueue_all(requests, deadline, 0)).await
     }
@@ -94,7 +107,7 @@ async fn answers(waiting: Waiting) -> Answers {
 }
 
 /// What can be seen to fail before it is asked: no request, or a key twice.
-fn not_together(requests: &[Request]) -> Option<(usize, JournalError)> {
+fn not_together(requests: &[Arc<Request>]) -> Option<(usize, JournalError)> {
     let mut keys = BTreeSet::new();
     requests.iter().enumerate().find_map(|(place, request)| match request.check() {
         Err(invalid) => Some((place, invalid.into())),

@@ -43,7 +43,7 @@ use crate::sealing::Fresh;
 use crate::{History, JournalId, Request};
 pub use answer::{Answer, JournalError};
 pub use config::{Config, Memory};
-pub use forward::{Carried, Lost, Transport};
+pub use forward::{Answers, Carried, Lost, Transport};
 use queue::Ticket;
 use slots::Slots;
 pub(crate) use slots::number as slot_of;
@@ -116,7 +116,10 @@ impl Journal {
         match self.submit_here(Arc::clone(&request), deadline).await {
             Err(JournalError::NotLeader { leader }) => match &self.0.config.transport {
                 // Apart: where this node leads, thousands wait here who need nothing of it.
-                Some(transport) => Box::pin(self.forward(transport.as_ref(), request, deadline)).await,
+                Some(transport) => {
+                    let answers = Box::pin(self.forward(transport.as_ref(), &[request], deadline)).await;
+                    answers.into_iter().next().unwrap_or(Err(JournalError::OutcomeUnknown))
+                }
                 None => Err(JournalError::NotLeader { leader }),
             },
             answer => answer,

@@ -3,20 +3,24 @@
 //! Everything is borrowed from the body. What JSON cannot say right is refused with the place of the mistake and a
 //! stable code, before the journal is asked and without spending the key.
 
+mod key;
+pub(super) mod schema;
+
 use std::borrow::Cow;
 
 use chrono::{DateTime, Utc};
-use ledger::{Amount, Command, Key, LegRef, Limits, LotTerms, MAX_AMOUNT, Rate, Request, Scope, Transfer};
+use ledger::{Amount, Command, LegRef, Limits, LotTerms, MAX_AMOUNT, Rate, Request, Transfer};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use self::key::key_of;
 use super::Assets;
 use crate::platform::books::journal_of;
 use crate::platform::http::{IdempotencyKey, read_object};
-use crate::platform::keyring::{Caller, Tenant};
+use crate::platform::keyring::Caller;
 use crate::platform::problem::{Describe, FieldError, Problem};
 
 /// The metadata of a transaction that was posted here and came with none.
@@ -268,36 +272,6 @@ impl Leg<'_> {
     }
 }
 
-/// What a transfer says beyond accounts and amount, for its fingerprint; nothing for a plain one.
-fn said_more(transfer: &Transfer, said: &mut Vec<u8>) {
-    let Transfer { how, lot, rate, .. } = transfer;
-    let (code, row, us) = match how {
-        ledger::How::Move => (0, None, None),
-        ledger::How::UpTo => (2, None, None),
-        ledger::How::Owing => (3, None, None),
-        ledger::How::Hold { expires_us } => (4, None, *expires_us),
-        ledger::How::Capture { hold } => (5, Some(hold), None),
-        ledger::How::Void { hold } => (6, Some(hold), None),
-        ledger::How::Refund { of, owing: false } => (7, Some(of), None),
-        ledger::How::Refund { of, owing: true } => (8, Some(of), None),
-    };
-    if code == 0 && lot.is_none() && rate.is_none() {
-        return;
-    }
-    said.push(code);
-    let mut number = |value: Option<i64>| said.extend_from_slice(&value.unwrap_or(i64::MIN).to_be_bytes());
-    number(row.map(|row| row.seq));
-    number(row.map(|row| row.leg.into()));
-    number(us);
-    number(lot.and_then(|lot| lot.activates_us));
-    number(lot.and_then(|lot| lot.expires_us));
-    number(lot.map(|lot| lot.unit_cost));
-    number(rate.map(|rate| rate.of.into()));
-    number(rate.map(|rate| rate.numerator));
-    number(rate.map(|rate| rate.denominator));
-    said.extend_from_slice(lot.map_or(Uuid::nil(), |lot| lot.campaign).as_bytes());
-}
-
 /// What is wrong with a leg.
 enum Mistake {
     Account(&'static str),
@@ -363,114 +337,4 @@ fn meta_of(raw: &RawValue, at: &str) -> Result<Vec<u8>, Problem> {
         return Err(placed(ledger::JournalError::Invalid(invalid).describe(), format!("{at}/meta")));
     }
     Ok(bytes)
-}
-
-/// The journal's key. Its fingerprint is over what the transaction says and not how: the same for one sent alone or among
-/// others, however its JSON is ordered and spaced.
-fn key_of(
-    caller: &Caller,
-    key: &IdempotencyKey,
-    transfers: &[Transfer],
-    effective_us: Option<i64>,
-    meta: &[u8],
-) -> Key {
-    let tenant: &Tenant = &caller.tenant;
-    let mut said = Vec::with_capacity(transfers.len().saturating_mul(48).saturating_add(meta.len()).saturating_add(16));
-    said.extend_from_slice(&effective_us.unwrap_or(-1).to_be_bytes());
-    for transfer in transfers {
-        let Transfer { debit, credit, amount, .. } = transfer;
-        said.extend_from_slice(debit.as_bytes());
-        said.extend_from_slice(credit.as_bytes());
-        said.extend_from_slice(&amount.minor.to_be_bytes());
-        said.extend_from_slice(&amount.asset.0.to_be_bytes());
-        said_more(transfer, &mut said);
-    }
-    let print = tenant.secret.sign16("ledger-transaction", &[&said, meta]);
-    let scope = Scope(caller.client());
-    Key { scope, key: Uuid::from_bytes(key.bytes16(&tenant.secret)), fingerprint: Uuid::from_bytes(print) }
-}
-
-/// How the API's document tells of what [`Asked`] reads.
-pub(super) mod schema {
-    use chrono::{DateTime, Utc};
-
-    use super::{How, Mode, ToSchema};
-    use serde_json::Value;
-    use uuid::Uuid;
-
-    /// One transaction, under the Idempotency-Key of the request; or up to a thousand, each under its own id.
-    #[derive(Debug, ToSchema)]
-    #[serde(untagged)]
-    #[expect(dead_code, reason = "only described")]
-    pub enum NewTransactions {
-        /// One.
-        One(NewTransaction),
-        /// Several.
-        Several(NewBatch),
-    }
-
-    /// A transaction to post: its transfers happen all or not at all.
-    #[derive(Debug, ToSchema)]
-    #[serde(deny_unknown_fields)]
-    #[expect(dead_code, reason = "only described")]
-    pub struct NewTransaction {
-        /// In this order; each sees what those before it did.
-        #[schema(min_items = 1, max_items = 1000)]
-        pub transfers: Vec<NewTransfer>,
-        /// When it counts, if not now: 1970 to 9999.
-        pub effective_at: Option<DateTime<Utc>>,
-        /// Codes and opaque references, never personal data; 4 KiB at most.
-        #[schema(value_type = Option<Object>)]
-        pub meta: Option<Value>,
-    }
-
-    /// Several transactions.
-    #[derive(Debug, ToSchema)]
-    #[serde(deny_unknown_fields)]
-    #[expect(dead_code, reason = "only described")]
-    pub struct NewBatch {
-        /// `independent`, each by itself, or `atomic`, all or none.
-        pub mode: Mode,
-        /// One to a thousand.
-        #[schema(min_items = 1, max_items = 1000)]
-        pub transactions: Vec<NewItem>,
-    }
-
-    /// One of several transactions.
-    #[derive(Debug, ToSchema)]
-    #[serde(deny_unknown_fields)]
-    #[expect(dead_code, reason = "only described")]
-    pub struct NewItem {
-        /// Its Idempotency-Key, best a UUID.
-        #[schema(min_length = 1, max_length = 255)]
-        pub id: String,
-        /// In this order; each sees what those before it did.
-        #[schema(min_items = 1, max_items = 1000)]
-        pub transfers: Vec<NewTransfer>,
-        /// When it counts, if not now: 1970 to 9999.
-        pub effective_at: Option<DateTime<Utc>>,
-        /// Codes and opaque references, never personal data; 4 KiB at most.
-        #[schema(value_type = Option<Object>)]
-        pub meta: Option<Value>,
-    }
-
-    /// A transfer to make.
-    #[derive(Debug, ToSchema)]
-    #[serde(deny_unknown_fields)]
-    #[expect(dead_code, reason = "only described")]
-    pub struct NewTransfer {
-        /// What it does; `move` when absent.
-        #[schema(value_type = Option<How>)]
-        pub how: How,
-        /// Value leaves this account.
-        pub debit: Uuid,
-        /// Value reaches this account.
-        pub credit: Uuid,
-        /// Whole minor units, as digits, from 1 to 10^15.
-        #[schema(example = "1999", pattern = "^([1-9][0-9]{0,14}|10{15})$")]
-        pub amount: String,
-        /// What of: `EUR`.
-        #[schema(example = "EUR")]
-        pub asset: String,
-    }
 }

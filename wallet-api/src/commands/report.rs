@@ -4,18 +4,20 @@
 //! standard output, or to the file named, whose ending says whether it is CSV or a workbook; that is replaced when all
 //! of it is there.
 
+mod args;
+
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context as _, bail};
-use chrono::{DateTime, NaiveDate, Utc};
 use diesel::{Connection, PgConnection};
 use ledger::{AssetId, History, JournalId};
 use serde_json::Value as Json;
-use uuid::Uuid;
 
+pub use self::args::ReportCommand;
+use self::args::{CloseArgs, LiabilityArgs, Place, RollForwardArgs, StatementArgs, TrialBalanceArgs, ValueArgs};
 use super::node::DatabaseArgs;
 use crate::books::Assets;
 use crate::identity;
@@ -24,150 +26,12 @@ use crate::platform::keyring::Tenant;
 use crate::platform::text::Lang;
 use crate::reports::{
     ClosingBody, File, Form, FormError, Heading, LIABILITY, LiabilityBody, ROLL_FORWARD, RollForwardBody, Source,
-    StatementFile, TRIAL_BALANCE, Terms, When, liability_rows, roll_forward_rows, trial_balance_rows,
+    StatementFile, TRIAL_BALANCE, VALUE, ValueReportBody, liability_rows, roll_forward_rows, trial_balance_rows,
+    value_rows,
 };
 
 /// Connections: a report does one thing at a time.
 const CONNECTIONS: u32 = 2;
-
-/// Which report.
-#[derive(Debug, clap::Subcommand)]
-pub enum ReportCommand {
-    /// Unspent points by month earned, month they end and campaign.
-    Liability(LiabilityArgs),
-    /// What became of unspent points between two times, and what they are worth.
-    RollForward(RollForwardArgs),
-    /// An account's statement.
-    Statement(StatementArgs),
-    /// All accounts at some time, by asset.
-    TrialBalance(TrialBalanceArgs),
-    /// Close a day of the tenant's calendar, or tell how it was closed.
-    Close(CloseArgs),
-}
-
-/// Whose books, and where the report goes.
-#[derive(Debug, clap::Args)]
-struct Place {
-    #[command(flatten)]
-    database: DatabaseArgs,
-    /// Whose books.
-    #[arg(long)]
-    tenant: String,
-    /// Where to: a name that ends with .csv or .xlsx; without it, CSV on standard output.
-    #[arg(long, short, value_name = "FILE")]
-    output: Option<PathBuf>,
-    /// The language of headings, `en` or `it`; without it, the tenant's.
-    #[arg(long, value_parser = lang)]
-    lang: Option<Lang>,
-}
-
-/// Which time.
-#[derive(Debug, clap::Args)]
-struct Moment {
-    /// After everything recorded up to this moment (RFC 3339); without it, now.
-    #[arg(long, conflicts_with = "seq")]
-    at: Option<DateTime<Utc>>,
-    /// After the record of this seq.
-    #[arg(long, value_parser = clap::value_parser!(i64).range(0..))]
-    seq: Option<i64>,
-}
-
-/// Unspent points, of what and when.
-#[derive(Debug, clap::Args)]
-pub struct LiabilityArgs {
-    #[command(flatten)]
-    place: Place,
-    #[command(flatten)]
-    moment: Moment,
-    /// Only this asset.
-    #[arg(long)]
-    asset: Option<String>,
-    /// Print one JSON object.
-    #[arg(long, conflicts_with = "output")]
-    json: bool,
-}
-
-/// A stretch of time.
-#[derive(Debug, clap::Args)]
-struct Stretch {
-    /// What was recorded from this moment on (RFC 3339); without it, from the beginning.
-    #[arg(long)]
-    from: Option<DateTime<Utc>>,
-    /// And before this one; without it, up to now.
-    #[arg(long)]
-    until: Option<DateTime<Utc>>,
-}
-
-/// A roll-forward, of what, between when, and the terms of its value.
-#[derive(Debug, clap::Args)]
-pub struct RollForwardArgs {
-    #[command(flatten)]
-    place: Place,
-    #[command(flatten)]
-    stretch: Stretch,
-    /// Only this asset.
-    #[arg(long)]
-    asset: Option<String>,
-    /// Print one JSON object, with the value if its terms are given.
-    #[arg(long, conflicts_with = "output")]
-    json: bool,
-    /// What customers paid for goods and points together, minor units.
-    #[arg(long, requires_all = ["goods_price", "unit_price_millionths", "asset", "json"])]
-    paid: Option<i64>,
-    /// The stand-alone price of the goods, minor units.
-    #[arg(long, requires = "paid")]
-    goods_price: Option<i64>,
-    /// The stand-alone price of a unit that is used, millionths of a minor unit.
-    #[arg(long, requires = "paid")]
-    unit_price_millionths: Option<i64>,
-    /// How many of the units issued were expected to be used when they were sold, millionths.
-    #[arg(long, requires = "paid", default_value_t = 1_000_000)]
-    sold_rate_millionths: i64,
-    /// Units now expected to be used in all; without it, what was expected when they were sold.
-    #[arg(long, requires = "paid")]
-    expected_units: Option<i64>,
-    /// Revenue of earlier periods, minor units.
-    #[arg(long, requires = "paid", default_value_t = 0)]
-    recognised_before: i64,
-}
-
-/// A statement, of which account and when.
-#[derive(Debug, clap::Args)]
-pub struct StatementArgs {
-    #[command(flatten)]
-    place: Place,
-    #[command(flatten)]
-    stretch: Stretch,
-    /// The account's id.
-    account: Uuid,
-}
-
-/// A trial balance, and when.
-#[derive(Debug, clap::Args)]
-pub struct TrialBalanceArgs {
-    #[command(flatten)]
-    place: Place,
-    #[command(flatten)]
-    moment: Moment,
-}
-
-/// A day to close.
-#[derive(Debug, clap::Args)]
-pub struct CloseArgs {
-    #[command(flatten)]
-    database: DatabaseArgs,
-    /// Whose books.
-    #[arg(long)]
-    tenant: String,
-    /// By the tenant's calendar, as in 2026-11-21.
-    day: NaiveDate,
-    /// Close open days since the last closing with this one.
-    #[arg(long)]
-    skip_open_days: bool,
-    /// Print one JSON object.
-    #[arg(long)]
-    json: bool,
-}
 
 /// `tessera report …`
 ///
@@ -177,6 +41,7 @@ pub async fn report(what: ReportCommand) -> anyhow::Result<()> {
     match what {
         ReportCommand::Liability(args) => liability(&args).await,
         ReportCommand::RollForward(args) => roll_forward(&args).await,
+        ReportCommand::Value(args) => value(&args).await,
         ReportCommand::Statement(args) => statement(&args).await,
         ReportCommand::TrialBalance(args) => trial_balance(&args).await,
         ReportCommand::Close(args) => close(&args).await,
@@ -256,20 +121,6 @@ impl Open {
     }
 }
 
-impl Moment {
-    fn when(&self) -> When {
-        match (self.seq, self.at) {
-            (Some(seq), _) => When::Seq(seq),
-            (None, Some(at)) => When::Recorded(at.timestamp_micros()),
-            (None, None) => When::Now,
-        }
-    }
-}
-
-fn lang(text: &str) -> Result<Lang, String> {
-    Lang::from_tag(text).ok_or_else(|| "en or it".to_owned())
-}
-
 fn print(body: &impl serde::Serialize) -> anyhow::Result<()> {
     let body: Json = serde_json::to_value(body)?;
     Ok(writeln!(std::io::stdout(), "{body}")?)
@@ -304,16 +155,14 @@ async fn roll_forward(args: &RollForwardArgs) -> anyhow::Result<()> {
     check(found.agrees())
 }
 
-impl RollForwardArgs {
-    fn terms(&self) -> Option<Terms> {
-        Some(Terms {
-            paid: self.paid?.into(),
-            goods_price: self.goods_price?.into(),
-            unit_price_millionths: self.unit_price_millionths?.into(),
-            sold_rate_millionths: self.sold_rate_millionths.into(),
-            expected: self.expected_units.map(i128::from),
-            recognised_before: self.recognised_before.into(),
-        })
+async fn value(args: &ValueArgs) -> anyhow::Result<()> {
+    let open = args.place.open().await?;
+    let asset = open.asset(Some(&args.asset))?.context("name an asset")?;
+    let (_, upto) = open.source.window(None, args.until).await?;
+    let found = open.source.value(asset, upto, &args.terms()).await?;
+    match args.json {
+        true => print(&ValueReportBody::of(upto, &args.asset, &found)),
+        false => args.place.write(&VALUE, open.lang, |file| value_rows(file, upto, &args.asset, &found)),
     }
 }
 

@@ -76,6 +76,32 @@ pub async fn only_if_done(
     journal.submit(request(tenant, key, command, paper), past).await
 }
 
+/// How often to ask again while a key is used in the very batch that gives it up, and how soon.
+const TRIES: u32 = 5;
+const TRY_EVERY: Duration = Duration::from_millis(20);
+
+/// Gives a key up for good, or tells what it did: the record that it leads to from now on, whoever asks under it.
+///
+/// # Errors
+/// [`JournalError`].
+pub async fn give_up(
+    journal: &ledger::Journal,
+    tenant: &Tenant,
+    key: Key,
+    meta: Value,
+) -> Result<Answer, JournalError> {
+    let mut tries = 1_u32;
+    loop {
+        let paper = Paper { meta: meta.clone(), ..Paper::default() };
+        match ask(journal, tenant, key, Command::Abandon, paper).await {
+            // In one batch with the request itself: the next one finds the key used.
+            Err(JournalError::DeadlinePassed) if tries < TRIES => tries = tries.saturating_add(1),
+            answer => return answer,
+        }
+        tokio::time::sleep(TRY_EVERY).await;
+    }
+}
+
 fn request(tenant: &Tenant, key: Key, command: Command, paper: Paper) -> Request {
     let Paper { effective_us, meta, companions } = paper;
     let meta = meta.to_string().into_bytes();

@@ -8,6 +8,7 @@
 //! A fifth of the places is kept for money routes and for what keeps the house open (keys, readiness): what `limits` says
 //! may wait behind money never takes those. It waits a second for a place in a burst, and 50 ms once there has been a
 //! queue for a while ([`places`]), so that a standing queue does not become everybody's latency.
+//! Long readings (reports) take turns, two at a time, and are told to stop when nobody waits for them any more.
 //! The journal is never called from inside `work` (JOURNAL 21): asking it is asynchronous, `work` is not, so by the time
 //! one can ask, the transaction has ended. Not here: the journal's own sessions (`ledger`), and retries.
 
@@ -25,16 +26,21 @@ use diesel::connection::TransactionManager;
 use diesel::r2d2::{ConnectionManager, Pool, PooledConnection, R2D2Connection};
 use diesel::{Connection, PgConnection};
 pub use error::DbError;
+use ledger::read::Until;
 use ledger::{Histogram, LATENCY_US};
 pub use migrate::{MIGRATIONS, MigrateError, check_migrated, migrate, newest_known};
 use tracing::Span;
 
 use self::places::{Place, Places, Share};
 use self::session::{Session, with_tcp_settings};
+use super::patience;
 use super::problem::Problem;
 
 /// Longest time one call may take, waiting for a place in the pool included.
 pub const DEADLINE: Duration = Duration::from_secs(5);
+
+/// Longest time of a long reading where no request says less: at the command line.
+const LONG: Duration = Duration::from_secs(60);
 
 /// How long connections are tested before use after one of them was found dead.
 const SUSPICION: Duration = Duration::from_secs(60);
@@ -135,15 +141,50 @@ impl Db {
         T: Send + 'static,
         E: Send + 'static,
     {
-        let deadline = tokio::time::Instant::now() + self.deadline;
+        let end = tokio::time::Instant::now() + self.deadline;
         let place = self.place().await?;
+        self.work_by(end, place, work).await
+    }
+
+    /// Runs a reading that takes long for as long as its request has time. Two run at a time, and the others wait for their
+    /// turn, at most half of what time they have: later is too late to read anything.
+    ///
+    /// `work` asks its [`Until`] now and then, and so gives its place back when nobody waits for it any more.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run); 503 `database-busy` too when no turn came.
+    pub async fn run_long<T, E>(
+        &self,
+        work: impl FnOnce(&mut PgConnection, Until) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, Problem>
+    where
+        T: Send + 'static,
+        E: Into<Problem> + Send + 'static,
+    {
+        let left = patience::left().unwrap_or(LONG).min(LONG);
+        let end = Instant::now() + left;
+        let turn = self.places.turn(left / 2).await?;
+        let place = self.place().await?.in_turn(turn);
+        self.work_by(end.into(), place, move |conn| work(conn, Until::at(end))).await?.map_err(Into::into)
+    }
+
+    async fn work_by<T, E>(
+        &self,
+        end: tokio::time::Instant,
+        place: Place,
+        work: impl FnOnce(&mut PgConnection) -> Result<T, E> + Send + 'static,
+    ) -> Result<Result<T, E>, DbError>
+    where
+        T: Send + 'static,
+        E: Send + 'static,
+    {
         let (db, span) = (self.clone(), Span::current());
         let job = web::block(move || span.in_scope(|| db.with_connection(place, work)));
-        match tokio::time::timeout_at(deadline, job).await {
+        match tokio::time::timeout_at(end, job).await {
             Ok(Ok(done)) => done,
             Ok(Err(_cancelled)) => Err(DbError::CutShort),
             Err(_elapsed) => {
-                tracing::warn!(deadline_ms = self.deadline.as_millis(), "database call outlived its deadline");
+                tracing::warn!("database call outlived its deadline");
                 Err(DbError::Deadline)
             }
         }

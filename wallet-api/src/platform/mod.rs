@@ -20,6 +20,7 @@ pub mod limits;
 pub mod link;
 pub mod metrics;
 pub mod money;
+pub mod patience;
 pub mod problem;
 pub mod redis;
 pub mod reply;

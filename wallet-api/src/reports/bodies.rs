@@ -5,7 +5,9 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::flow::What;
-use super::liability::{Check, DebtLine, Group, Liability, Line, RollForward, Units};
+use super::groups::{Group, Units};
+use super::liability::{Check, Liability};
+use super::roll_forward::{DebtLine, Line, RollForward};
 use super::value::Value;
 use crate::books::Assets;
 
@@ -199,6 +201,25 @@ struct ValueBody {
     revenue: String,
     /// Of the points' share, still put off.
     liability: String,
+}
+
+/// What an asset's points are worth at some time.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ValueReportBody {
+    /// After the record of this seq.
+    seq: i64,
+    #[schema(example = "PTS:club")]
+    asset: String,
+    /// By IFRS 15.
+    value: ValueBody,
+}
+
+impl ValueReportBody {
+    /// As it was found.
+    #[must_use]
+    pub fn of(seq: i64, asset: &str, value: &Value) -> Self {
+        Self { seq, asset: asset.to_owned(), value: ValueBody::of(value) }
+    }
 }
 
 impl ValueBody {

@@ -12,7 +12,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::walk::{LONG, Source};
+use super::walk::Source;
 use crate::books::Assets;
 use crate::platform::fields::field;
 use crate::platform::http::not_found;
@@ -130,11 +130,10 @@ impl Source {
         let (history, journal) = (self.history.clone(), self.journal);
         let number = day.to_epoch_days();
         self.db
-            .with_deadline(LONG)
-            .run(move |conn| {
+            .run_long(move |conn, until| {
                 let head = read::head(conn, journal)?.ok_or(ReadError::UnknownJournal(journal))?;
                 let now_us = closing::clock_us(conn)?.saturating_add(head.clock_offset_us);
-                closing::close(conn, &history, journal, Day { day: number, ends_us, now_us, by, skip })
+                closing::close(conn, &history, journal, Day { day: number, ends_us, now_us, by, skip }, until)
             })
             .await
     }

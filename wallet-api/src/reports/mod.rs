@@ -10,22 +10,26 @@ mod bodies;
 mod close;
 mod flow;
 mod form;
+mod groups;
 mod liability;
+mod roll_forward;
 mod routes;
 mod sheets;
 mod statement;
 mod value;
 mod walk;
 
-pub use bodies::{LiabilityBody, RollForwardBody};
+pub use bodies::{LiabilityBody, RollForwardBody, ValueReportBody};
 pub use close::{ClosingBody, LateBody};
 pub use flow::What;
 pub use form::{Cell, CsvFile, Form, FormError, Heading, XlsxFile};
-pub use liability::{Check, DebtLine, Ends, Group, Groups, Liability, Line, Month, Movements, RollForward, Units};
+pub use groups::{Ends, Group, Groups, Month, Units};
+pub use liability::{Check, Liability};
+pub use roll_forward::{DebtLine, Line, Movements, RollForward};
 pub use routes::routes;
 pub use sheets::{
-    File, LIABILITY, ROLL_FORWARD, TRIAL_BALANCE, liability as liability_rows, roll_forward as roll_forward_rows,
-    trial_balance as trial_balance_rows,
+    File, LIABILITY, ROLL_FORWARD, TRIAL_BALANCE, VALUE, liability as liability_rows,
+    roll_forward as roll_forward_rows, trial_balance as trial_balance_rows, value as value_rows,
 };
 pub use statement::StatementFile;
 pub use value::{Shares, Terms, Value, ValueError};

@@ -7,7 +7,9 @@ use ledger::AssetId;
 use ledger::read::{Entry, Statement, TrialBalance, Window};
 
 use super::form::{Cell, CsvFile, Form, FormError, Heading, XlsxFile};
-use super::liability::{Liability, RollForward};
+use super::liability::Liability;
+use super::roll_forward::RollForward;
+use super::value::Value;
 use crate::books::Assets;
 use crate::platform::text::Lang;
 
@@ -43,6 +45,24 @@ pub const ROLL_FORWARD: Heading = Heading {
         "report-col-sent",
         "report-col-offset",
         "report-col-closing",
+    ],
+};
+
+/// Of [`value`].
+pub const VALUE: Heading = Heading {
+    name: "report-value",
+    columns: &[
+        "report-col-seq",
+        "report-col-asset",
+        "report-col-issued",
+        "report-col-used",
+        "report-col-expected",
+        "report-col-points-price",
+        "report-col-goods-share",
+        "report-col-points-share",
+        "report-col-recognised",
+        "report-col-revenue",
+        "report-col-liability",
     ],
 };
 
@@ -195,6 +215,26 @@ pub fn roll_forward(file: &mut File, report: &RollForward, assets: &Assets) -> R
         ])?;
     }
     Ok(())
+}
+
+/// One row: what an asset's points are worth after the record of a seq.
+///
+/// # Errors
+/// [`FormError`].
+pub fn value(file: &mut File, seq: i64, asset: &str, value: &Value) -> Result<(), FormError> {
+    file.row(&[
+        Cell::Whole(i128::from(seq)),
+        asset.into(),
+        Cell::Whole(value.issued),
+        Cell::Whole(value.used),
+        Cell::Whole(value.expected),
+        Cell::Whole(value.points_price),
+        Cell::Whole(value.shares.goods),
+        Cell::Whole(value.shares.points),
+        Cell::Whole(value.recognised),
+        Cell::Whole(value.revenue),
+        Cell::Whole(value.liability),
+    ])
 }
 
 /// The line of an account's balance before or after its entries.

@@ -1,10 +1,10 @@
-//! Reading what reports are made of, a page at a time: no call holds a connection for longer than a page takes.
+//! Reading what reports are made of, a page at a time: no call holds a connection for longer than a page takes, but those
+//! that read all lots or all accounts. They take turns ([`Db::run_long`]) and end with the request they are for.
 //!
 //! A standing of the past is reached from the nearer end: from the beginning forwards, or from today's lots backwards.
 //! Records do not change, so pages need no common snapshot; only today's lots are read in one.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use ledger::read::records::Size;
@@ -13,7 +13,9 @@ use ledger::read::{self, At, ReadError, TrialBalance};
 use ledger::{AssetId, History, JournalId};
 
 use super::flow::What;
-use super::liability::{Groups, Liability, Movements, RollForward};
+use super::groups::Groups;
+use super::liability::Liability;
+use super::roll_forward::{Movements, RollForward};
 use super::value::{Terms, Value, ValueError};
 use crate::books::Assets;
 use crate::platform::db::Db;
@@ -21,8 +23,6 @@ use crate::platform::problem::{Describe, Problem};
 
 /// Records looked at in one call.
 const PAGE: Size = Size { records: 5_000, transfers: 10_000 };
-/// All lots, or all accounts, in one call: longer than a request may take elsewhere.
-pub(super) const LONG: Duration = Duration::from_secs(60);
 
 /// When a report is of, on the recorded axis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,7 +101,7 @@ impl Source {
             When::Seq(seq) => At::Seq(seq),
             When::Recorded(us) => At::Recorded(us),
         };
-        self.db.with_deadline(LONG).run(move |conn| read::trial_balance(conn, &history, journal, at)).await
+        self.db.run_long(move |conn, until| read::trial_balance(conn, &history, journal, at, until)).await
     }
 
     /// Unspent units after the record of a seq.
@@ -161,10 +161,9 @@ impl Source {
         let journal = self.journal;
         let (groups, head) = self
             .db
-            .with_deadline(LONG)
-            .run(move |conn| {
+            .run_long(move |conn, until| {
                 let mut groups = Groups::default();
-                let head = unspent::left(conn, journal, &mut |asset, piece| groups.put(asset, &piece))?;
+                let head = unspent::left(conn, journal, until, &mut |asset, piece| groups.put(asset, &piece))?;
                 Ok::<_, ReadError>((groups, head))
             })
             .await?;
@@ -173,7 +172,7 @@ impl Source {
 
     async fn standing(&self, seq: i64) -> Result<BTreeMap<AssetId, LotAccounts>, Problem> {
         let (history, journal) = (self.history.clone(), self.journal);
-        self.db.with_deadline(LONG).run(move |conn| unspent::standing(conn, &history, journal, seq)).await
+        self.db.run_long(move |conn, until| unspent::standing(conn, &history, journal, seq, until)).await
     }
 }
 

@@ -2,21 +2,25 @@
 //!
 //! One client proposes, with a reason and words; another approves or rejects before the proposal's time is over. What is
 //! approved is posted under a key made from its id: of two approvals at once, and of one that is repeated after a crash
-//! between decision and posting, one posting comes. Both eyes stand in the record, with a commitment to the words.
+//! between decision and posting, one posting comes. Both eyes stand in the record, with a commitment to the words. What
+//! the books cannot take any more when it is approved has its key given up, so that no late twin posts it either.
 //! Not here: who people are (a client may be many), and other kinds of transfers than moves.
 
 mod model;
 mod store;
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
-use ledger::{Answer, Body, Command};
+use ledger::{Body, Command, JournalError, Record};
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 pub(super) use model::{Adjustment, AdjustmentError, Reason, Status, Transfer, Wish};
 pub(super) use store::Filter;
 
 use super::Books;
-use crate::platform::books::{Paper, ask, describe_refusal, journal_of, refusal_code};
+use crate::platform::books::{Paper, ask, describe_refusal, give_up, journal_of, refusal_code};
 use crate::platform::http::IdempotencyKey;
 use crate::platform::ids::derived;
 use crate::platform::keyring::{Caller, Tenant};
@@ -70,23 +74,29 @@ impl Books {
         if approved.status == Status::Posted {
             return Ok(approved);
         }
-        let answer = self.post_adjustment(&caller.tenant, &approved).await?;
-        let seq = answer.record.seq;
-        let refusal = if let Body::Refused { refusal } = &answer.record.body { Some(*refusal) } else { None };
-        let code = refusal.as_ref().map(refusal_code);
-        let settled = self.platform.db.run(move |conn| store::settle(conn, tenant, id, seq, code)).await?;
-        match refusal {
-            Some(refusal) => Err(describe_refusal(&refusal, seq)),
+        let record = self.post_adjustment(&caller.tenant, &approved).await?;
+        let (seq, refused) = (record.seq, refused(&record));
+        let code = refused.as_ref().map(|(code, _)| code.clone());
+        let settled = self.platform.db.run(move |conn| store::settle(conn, tenant, id, seq, code.as_deref())).await?;
+        match refused {
+            Some((_, why)) => Err(why),
             None => settled.ok_or_else(|| AdjustmentError::Unknown.describe()),
         }
     }
 
-    /// Posts what was approved, or finds that it is.
-    async fn post_adjustment(&self, tenant: &Tenant, approved: &Adjustment) -> Result<Answer, Problem> {
+    /// Posts what was approved, or finds what became of it. What is no request any more never happens: its key is given up.
+    async fn post_adjustment(&self, tenant: &Tenant, approved: &Adjustment) -> Result<Arc<Record>, Problem> {
         let assets = self.assets(tenant.id).await?;
         let ledger::Request { key, command, effective_us, .. } = approved.request(tenant, approved.command(&assets)?);
         let paper = Paper { effective_us, meta: approved.meta(), ..Paper::default() };
-        Ok(ask(&self.journal, tenant, key, command, paper).await?)
+        let code = match ask(&self.journal, tenant, key, command, paper).await {
+            Err(JournalError::Invalid(invalid)) => JournalError::Invalid(invalid).describe().code(),
+            // Given up before: the record has the reason.
+            Err(JournalError::Abandoned { .. }) => "",
+            answer => return Ok(answer?.record),
+        };
+        let meta = json!({"kind": "adjustment", "adjustment": approved.id, "code": code});
+        Ok(give_up(&self.journal, tenant, key, meta).await?.record)
     }
 
     /// Rejects a proposal. Again changes nothing.
@@ -115,6 +125,25 @@ impl Books {
     ) -> Result<Vec<Adjustment>, Problem> {
         let tenant = caller.tenant.id;
         self.platform.db.run(move |conn| store::page(conn, tenant, filter, before, limit)).await
+    }
+}
+
+/// Why the record that an approved adjustment came to is no posting: the code, and the problem that it is told as.
+fn refused(record: &Record) -> Option<(String, Problem)> {
+    match &record.body {
+        Body::Refused { refusal } => Some((refusal_code(refusal).to_owned(), describe_refusal(refusal, record.seq))),
+        Body::Abandoned => {
+            let meta = serde_json::from_slice::<Value>(&record.meta).unwrap_or_default();
+            let code = meta.get("code").and_then(Value::as_str).unwrap_or_default().to_owned();
+            let problem = AdjustmentError::Impossible.describe().with("seq", record.seq);
+            Some((code.clone(), problem.with("reason", code)))
+        }
+        Body::Transaction { .. }
+        | Body::Opened { .. }
+        | Body::Frozen { .. }
+        | Body::Changed { .. }
+        | Body::Due { .. }
+        | Body::ClockMoved { .. } => None,
     }
 }
 

@@ -72,7 +72,7 @@ pub enum Status {
     Rejected,
     /// In the books.
     Posted,
-    /// Approved, and refused by an account's state, for ever.
+    /// Approved, and refused by the books, for ever: by an account's state, or because they cannot take it any more.
     Refused,
 }
 
@@ -178,6 +178,9 @@ pub enum AdjustmentError {
     /// It was decided otherwise.
     #[error("it was decided before")]
     Decided,
+    /// It was approved, and the books could not take it.
+    #[error("the books could not take what was approved")]
+    Impossible,
 }
 
 impl Describe for AdjustmentError {
@@ -195,6 +198,11 @@ impl Describe for AdjustmentError {
             Self::Decided => {
                 let detail = "It was decided before: look at it, and propose another one if need be.";
                 Problem::new(409, "adjustment-decided", "It was decided before", detail)
+            }
+            Self::Impossible => {
+                let detail = "For the reason given it could not be posted when it was approved, and never will be: \
+                    propose another one.";
+                Problem::new(422, "adjustment-impossible", "It cannot be posted any more", detail)
             }
         }
     }

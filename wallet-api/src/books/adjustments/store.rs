@@ -121,7 +121,7 @@ pub(super) fn settle(
     tenant: i64,
     id: Uuid,
     seq: i64,
-    code: Option<&'static str>,
+    code: Option<&str>,
 ) -> QueryResult<Option<Adjustment>> {
     let settled = if code.is_some() { Status::Refused } else { Status::Posted };
     let approved = adjustment::table.find((tenant, id)).filter(adjustment::status.eq(Status::Approved.word()));

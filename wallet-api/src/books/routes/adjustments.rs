@@ -49,7 +49,7 @@ struct AdjustmentBody {
     /// Its id, and that of its transaction.
     id: Uuid,
     /// `proposed`, `expired`, `rejected`, `approved` (and not known to be posted: approve it again), `posted`, `refused`
-    /// (approved, and an account's state forbade it).
+    /// (approved, and the books refused it, for ever).
     #[schema(example = "proposed")]
     status: &'static str,
     /// Why.
@@ -144,7 +144,7 @@ enum StatusAsked {
     Rejected,
     /// In the books.
     Posted,
-    /// Approved, and refused by an account's state.
+    /// Approved, and refused by the books.
     Refused,
 }
 

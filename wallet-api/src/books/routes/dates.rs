@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::{LedgerEntry, cursor_at, entry_body, place_of};
 use crate::books::Books;
 use crate::platform::books::journal_of;
+use crate::platform::db::DbError;
 use crate::platform::fields::field;
 use crate::platform::http::{Cursor, Page, PageQuery, not_found};
 use crate::platform::keyring::{Caller, May, Scope};
@@ -29,6 +30,7 @@ impl Describe for ReadError {
         match self {
             Self::Store(error) => error.describe(),
             Self::UnknownJournal(_) | Self::UnknownAccount(_) => not_found(),
+            Self::Deadline => DbError::Deadline.describe(),
         }
     }
 }
@@ -125,7 +127,8 @@ async fn get_trial_balance(
     moment: web::Query<Moment>,
 ) -> Result<HttpResponse, Problem> {
     let (journal, at, history) = (journal_of(&caller.tenant), moment.at()?, books.platform.history.clone());
-    let found = books.platform.db.run(move |conn| read::trial_balance(conn, &history, journal, at)).await?;
+    let found =
+        books.platform.db.run_long(move |conn, until| read::trial_balance(conn, &history, journal, at, until)).await?;
     let assets = books.assets(caller.tenant.id).await?;
     let total = |(asset, total): &(ledger::AssetId, read::AssetTotal)| AssetTotalBody {
         asset: assets.code(*asset).to_owned(),

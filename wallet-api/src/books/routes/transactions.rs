@@ -2,8 +2,9 @@
 
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest, HttpResponse, get, post, web};
-use ledger::read::{self, records};
-use ledger::{Place, Record};
+use chrono::{DateTime, Utc};
+use ledger::read::{self, ReadError, Window, records};
+use ledger::{History, JournalId, Place, Record};
 use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa_actix_web::service_config::ServiceConfig;
@@ -77,6 +78,10 @@ struct TransactionsQuery {
     kind: Option<String>,
     /// Only those that moved something on this account.
     account: Option<Uuid>,
+    /// What was recorded from this moment on; absent, from the beginning.
+    recorded_from: Option<DateTime<Utc>>,
+    /// And before this one; absent, up to now.
+    recorded_to: Option<DateTime<Utc>>,
     /// `next_cursor` of the page before; none for the newest.
     cursor: Option<String>,
     /// Records per page, 1 to 100; 20 when absent.
@@ -98,30 +103,25 @@ async fn list_transactions(
     books: web::Data<Books>,
     query: web::Query<TransactionsQuery>,
 ) -> Result<HttpResponse, Problem> {
-    let TransactionsQuery { kind, account, cursor, limit } = query.into_inner();
-    let limit = PageQuery { cursor: None, limit }.limit()?;
-    let kind = match kind.as_deref() {
-        None | Some("transaction") => Some(TRANSACTION),
-        Some("refused") => Some(REFUSED),
-        Some("any") => None,
-        Some(_) => return Err(kind_unknown()),
-    };
-    if account.is_some() && kind == Some(REFUSED) {
-        return Err(kind_unknown()); // what was refused moved nothing
-    }
-    let (tenant, journal) = (&caller.tenant, journal_of(&caller.tenant));
-    let listing = format!("ledger-transactions/{kind:?}/{account:?}");
-    let before = cursor.map(|cursor| Cursor::<2>::decode(&tenant.secret, &listing, &cursor)).transpose()?;
-    let limit = i64::from(limit);
-    let (found, next) = match account {
-        None => {
-            let before = before.map(|Cursor([before, _])| before);
-            let work = move |conn: &mut diesel::PgConnection| records::before(conn, journal, before, kind, limit);
-            let (found, next) = books.platform.db.run(work).await?;
-            (found, next.map(|seq| [seq, seq]))
+    let query = query.into_inner();
+    let limit = PageQuery { cursor: None, limit: query.limit }.limit()?;
+    let (tenant, journal, kind) = (&caller.tenant, journal_of(&caller.tenant), query.kind()?);
+    let listing = query.listing(kind);
+    let before = query.cursor.as_deref();
+    let before = before.map(|cursor| Cursor::<2>::decode(&tenant.secret, &listing, cursor)).transpose()?;
+    let (history, limit) = (books.platform.history.clone(), usize::from(limit));
+    let work = move |conn: &mut diesel::PgConnection| -> Result<_, Problem> {
+        let window = query.window(conn, journal)?;
+        if let Some(account) = query.account {
+            let page = EntriesBefore { window, before: before.map(place_of), limit };
+            return of_account(conn, &history, journal, account, page);
         }
-        Some(account) => of_account(&books, &caller, account, before.map(place_of), limit).await?,
+        let before = before.map(|Cursor([before, _])| before);
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let (found, next) = records::before(conn, journal, window, before, kind, limit)?;
+        Ok((found, next.map(|seq| [seq, seq])))
     };
+    let (found, next) = books.platform.db.run(work).await?;
     let assets = books.assets(tenant.id).await?;
     let items: Vec<RecordBody<'_>> = found.iter().map(|record| RecordBody::of(record, &assets)).collect();
     let next_cursor = next.map(|next| Cursor(next).encode(&tenant.secret, &listing));
@@ -129,29 +129,60 @@ async fn list_transactions(
     Ok(HttpResponse::Ok().json(Page { items, next_cursor, has_more }))
 }
 
-/// The transactions of an account's newest entries before a row of its own. Several entries may be of one transaction:
-/// that of `seen` was on the page before.
-async fn of_account(
-    books: &Books,
-    caller: &Caller,
-    account: Uuid,
+impl TransactionsQuery {
+    /// The number of the kind asked for; none for any.
+    fn kind(&self) -> Result<Option<i32>, Problem> {
+        match self.kind.as_deref() {
+            None | Some("transaction") => Ok(Some(TRANSACTION)),
+            // What was refused moved nothing.
+            Some("refused") if self.account.is_none() => Ok(Some(REFUSED)),
+            Some("any") => Ok(None),
+            Some(_) => Err(kind_unknown()),
+        }
+    }
+
+    /// What a cursor belongs to: it goes on in the list that it came from, and in no other.
+    fn listing(&self, kind: Option<i32>) -> String {
+        let Self { account, recorded_from: from, recorded_to: to, .. } = self;
+        let all = format!("ledger-transactions/{kind:?}/{account:?}");
+        if from.is_none() && to.is_none() { all } else { format!("{all}/{from:?}/{to:?}") }
+    }
+
+    /// Where the dates lie in the journal: a probe of an index each.
+    fn window(&self, conn: &mut diesel::PgConnection, journal: JournalId) -> Result<Window, ReadError> {
+        if self.recorded_from.is_none() && self.recorded_to.is_none() {
+            return Ok(Window::ALL);
+        }
+        let from_us = self.recorded_from.map_or(i64::MIN, |at| at.timestamp_micros());
+        read::window(conn, journal, from_us, self.recorded_to.map(|at| at.timestamp_micros()))
+    }
+}
+
+/// The newest entries of a window before a row.
+struct EntriesBefore {
+    window: Window,
     before: Option<Place>,
-    limit: i64,
+    limit: usize,
+}
+
+/// The transactions of an account's newest entries before a row of its own. Several entries may be of one transaction:
+/// that of the row itself was on the page before.
+fn of_account(
+    conn: &mut diesel::PgConnection,
+    history: &History,
+    journal: JournalId,
+    account: Uuid,
+    EntriesBefore { window, before, limit }: EntriesBefore,
 ) -> Result<(Vec<Record>, Option<[i64; 2]>), Problem> {
-    let journal = journal_of(&caller.tenant);
-    let (history, limit) = (books.platform.history.clone(), usize::try_from(limit).unwrap_or(0));
-    let work = move |conn: &mut diesel::PgConnection| -> Result<_, Problem> {
-        let found = read::balances(conn, &history, journal, &[account])?.into_iter().next().ok_or_else(not_found)?;
-        let entries = read::statement_of(conn, &history, journal, found.account, before, limit)?;
-        // A transaction that the page before ended in was told there.
-        let told = before.map(|place| place.seq);
-        let mut seqs: Vec<i64> = entries.iter().map(|entry| entry.seq).filter(|seq| Some(*seq) != told).collect();
-        seqs.dedup();
-        let last = entries.last().filter(|_| entries.len() == limit);
-        let next = last.map(|entry| [entry.seq, entry.leg.into()]);
-        Ok((records::at(conn, journal, &seqs)?, next))
-    };
-    books.platform.db.run(work).await
+    let found = read::balances(conn, history, journal, &[account])?.into_iter().next().ok_or_else(not_found)?;
+    let entries = read::statement_within(conn, history, journal, found.account, window, before, limit)?;
+    // A transaction that the page before ended in was told there.
+    let told = before.map(|place| place.seq);
+    let mut seqs: Vec<i64> = entries.iter().map(|entry| entry.seq).filter(|seq| Some(*seq) != told).collect();
+    seqs.dedup();
+    let last = entries.last().filter(|_| entries.len() == limit);
+    let next = last.map(|entry| [entry.seq, entry.leg.into()]);
+    Ok((records::at(conn, journal, &seqs)?, next))
 }
 
 fn kind_unknown() -> Problem {

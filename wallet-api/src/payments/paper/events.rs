@@ -4,7 +4,7 @@
 use chrono::{DateTime, Utc};
 use ledger::Dropped;
 use ledger::follow::parked::Unread;
-use ledger::follow::{Entry, Page, Said};
+use ledger::follow::{Ended, Entry, Page, Said};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -50,8 +50,8 @@ pub fn cleared(page: &Page) -> Reading<Cleared> {
     Reading::of(papers(page).map(|paper| paper.map(cleared)))
 }
 
-/// The events of a page of the journal: payments authorised, cleared with what they earned, given back, refunded with
-/// what that took back, and refused.
+/// The events of a page of the journal: payments authorised, cleared with what they earned, given back, expired, refunded
+/// with what that took back, and refused.
 pub fn events(page: &Page) -> Reading<Event> {
     let cleared = papers(page).map(|paper| paper.map(|(entry, paper)| cleared_event(page, entry, &paper)));
     let authorised = papers(page).map(|paper| paper.map(|(entry, paper)| authorised_event(page, entry, &paper)));
@@ -61,7 +61,9 @@ pub fn events(page: &Page) -> Reading<Event> {
         Err(unread) => Some(Err(unread)),
     });
     let refused = page.entries.iter().filter_map(|entry| refused_event(page, entry)).map(Ok);
-    let mut events = Reading::of(cleared.chain(authorised).chain(refunded).chain(voided).chain(refused));
+    let expired = expired(page);
+    let told = cleared.chain(authorised).chain(refunded).chain(voided).chain(expired).chain(refused);
+    let mut events = Reading::of(told);
     events.read.sort_by_key(|event| (event.seq, event.ordinal));
     events.unread.sort_by_key(|unread| unread.seq);
     // A final capture has two papers and is one record.
@@ -83,7 +85,7 @@ fn papers<P: Sheet>(page: &Page) -> impl Iterator<Item = Result<(&Entry, P), Unr
 fn dropped(entry: &Entry) -> &[Dropped] {
     match &entry.said {
         Said::Posted { dropped } => dropped,
-        Said::Refused { .. } | Said::Other => &[],
+        Said::Refused { .. } | Said::Due | Said::Other => &[],
     }
 }
 
@@ -129,6 +131,33 @@ fn voided_event(page: &Page, entry: &Entry, paper: &VoidPaper) -> Option<Event> 
     // Behind the capture it came with.
     let ordinal = i32::from(capture.is_some());
     Some(Event { ordinal, ..event(page, entry, "payment.voided.v1", paper.customer, data) })
+}
+
+/// Authorisations that time ended, whoever wrote that down. A hold that is none has no paper of this sort.
+fn expired(page: &Page) -> impl Iterator<Item = Result<Event, Unread>> {
+    let mut ended = page.ended.iter().peekable();
+    let of_entry = move |entry: &Entry| {
+        let mut own = Vec::new();
+        while let Some(one) = ended.next_if(|one| one.seq <= entry.seq) {
+            own.extend(expired_event(page, entry, one));
+        }
+        own
+    };
+    let due = page.entries.iter().filter(|entry| entry.said == Said::Due);
+    due.flat_map(of_entry)
+}
+
+fn expired_event(page: &Page, entry: &Entry, ended: &Ended) -> Option<Result<Event, Unread>> {
+    let companion = ended.companions.iter().find(|companion| companion.kind == AuthorisationPaper::KIND)?;
+    let Some(paper) = AuthorisationPaper::parse(companion) else {
+        return Some(Err(Unread { seq: entry.seq, what: AuthorisationPaper::NAME }));
+    };
+    let data = json!({
+        "payment": paper.payment, "customer": paper.customer, "merchant": paper.merchant, "seq": entry.seq,
+        "given_back": Money::new(ended.left.minor, EUR), "expired_at": moment(paper.expires_us),
+    });
+    let event = event(page, entry, "payment.authorisation_expired.v1", paper.customer, data);
+    Some(Ok(Event { ordinal: ended.ordinal, ..event }))
 }
 
 fn refunded_event(page: &Page, entry: &Entry, paper: &RefundPaper) -> Event {

@@ -248,7 +248,7 @@ mod tests {
         let entries = vec![entry(1, Said::Other), entry(2, Said::Posted { dropped: Vec::new() })];
         let companions = vec![Written { seq: 2, kind: PAYMENT, key: Uuid::nil(), body: paper.to_vec() }];
         let span = Span { journal: JournalId(1), fork: Uuid::nil(), from: 0, upto: 2 };
-        Page { span, entries, companions, lines: Lines::only(Uuid::nil()) }
+        Page { span, entries, companions, ended: Vec::new(), lines: Lines::only(Uuid::nil()) }
     }
 
     fn bytes(paper: &PaymentPaper) -> Vec<u8> {

@@ -23,6 +23,9 @@ const STANDING_AFTER: Duration = Duration::from_millis(100);
 /// One place in so many is kept for money.
 const KEPT_OF: usize = 5;
 
+/// Long readings at a time, each of which has a place for seconds: those of reports. One more waits for its turn.
+pub(super) const LONG_READINGS: usize = 2;
+
 /// Which places work may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Share {
@@ -40,6 +43,8 @@ pub(super) struct Places {
     all: Arc<Semaphore>,
     /// Those of them that are for all.
     common: Arc<Common>,
+    /// Turns of long readings.
+    turns: Arc<Semaphore>,
 }
 
 /// The places for what may wait behind money, and when one of them was last free.
@@ -53,12 +58,26 @@ struct Common {
 pub(super) struct Place {
     _common: Option<OwnedSemaphorePermit>,
     _pool: OwnedSemaphorePermit,
+    _turn: Option<Turn>,
+}
+
+/// A long reading's turn.
+pub(super) struct Turn {
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Place {
+    /// The same place, and the turn until it is given back.
+    pub(super) fn in_turn(self, turn: Turn) -> Self {
+        Self { _turn: Some(turn), ..self }
+    }
 }
 
 impl Places {
     pub(super) fn new(count: usize) -> Self {
         let kept = count.checked_div(KEPT_OF).unwrap_or(0);
-        Self { all: Arc::new(Semaphore::new(count)), common: Arc::new(Common::new(count.saturating_sub(kept))) }
+        let common = Arc::new(Common::new(count.saturating_sub(kept)));
+        Self { all: Arc::new(Semaphore::new(count)), common, turns: Arc::new(Semaphore::new(LONG_READINGS)) }
     }
 
     /// A place, as soon as one is free.
@@ -70,7 +89,12 @@ impl Places {
             Share::Common => true,
         };
         let common = if is_common { Some(self.common.take(patience).await?) } else { None };
-        Ok(Place { _common: common, _pool: take(&self.all, patience).await? })
+        Ok(Place { _common: common, _pool: take(&self.all, patience).await?, _turn: None })
+    }
+
+    /// A turn among the long readings, as soon as it comes.
+    pub(super) async fn turn(&self, patience: Duration) -> Result<Turn, DbError> {
+        Ok(Turn { _permit: take(&self.turns, patience).await? })
     }
 }
 

@@ -2,6 +2,7 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error as SqlError};
 use diesel::sql_query;
+use ledger::read::ReadError;
 
 use super::places::STANDING_WAIT;
 use super::*;
@@ -63,6 +64,72 @@ async fn a_call_that_outlives_its_deadline_is_answered_and_keeps_its_place_until
     assert_eq!(db.run(one).await.unwrap_err().code(), "database-busy", "the thread still has the only place");
     tokio::time::sleep(Duration::from_millis(1_500)).await;
     db.run(one).await.unwrap();
+}
+
+/// Sessions at work on something that sleeps.
+fn sleepers(scratch: &Scratch) -> i64 {
+    const TEXT: &str = "(SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'active' \
+        AND query LIKE 'SELECT pg_sleep%')";
+    let count = diesel::dsl::sql::<diesel::sql_types::BigInt>(TEXT);
+    diesel::select(count).get_result(&mut scratch.connect()).unwrap()
+}
+
+/// A long reading without an end, of pages that each take so long.
+async fn pages(db: Db, sleep: &'static str) -> Result<(), Problem> {
+    let read = move |conn: &mut PgConnection, until: Until| {
+        conn.transaction(|conn| -> Result<(), ReadError> {
+            loop {
+                until.go_on(conn)?;
+                sql_query(sleep).execute(conn)?;
+            }
+        })
+    };
+    db.run_long(read).await
+}
+
+#[tokio::test]
+async fn a_long_reading_that_nobody_waits_for_ends_between_two_pages_and_within_one() {
+    let scratch = Scratch::new();
+    let db = Db::open(&scratch.url, 1).unwrap();
+    for sleep in ["SELECT pg_sleep(0.05)", "SELECT pg_sleep(4)"] {
+        let end = Instant::now() + Duration::from_millis(400);
+        let reading = tokio::time::timeout_at(end.into(), patience::until(end, pages(db.clone(), sleep)));
+        _ = reading.await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        assert_eq!(sleepers(&scratch), 0, "{sleep}");
+        // The only place is free again, and the session as it was.
+        let timeout = |conn: &mut PgConnection| {
+            diesel::select(diesel::dsl::sql::<diesel::sql_types::Text>("current_setting('statement_timeout')"))
+                .get_result::<String>(conn)
+        };
+        assert_eq!(db.run(timeout).await.unwrap(), "5s", "{sleep}");
+    }
+}
+
+#[tokio::test]
+async fn of_long_readings_two_run_at_a_time_and_one_more_is_refused_while_others_work() {
+    let scratch = Scratch::new();
+    let db = Db::open(&scratch.url, 8).unwrap();
+    let end = Instant::now() + Duration::from_secs(2);
+    let reads = (0..3).map(|_| {
+        let reading = pages(db.clone(), "SELECT pg_sleep(0.1)");
+        tokio::spawn(patience::until(end, async move { (reading.await.unwrap_err().code(), Instant::now()) }))
+    });
+    let reads: Vec<_> = reads.collect();
+    let mut most = 0;
+    for _ in 0..10 {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        most = most.max(sleepers(&scratch));
+        db.run(one).await.unwrap();
+    }
+    let mut told: Vec<_> = Vec::new();
+    for read in reads {
+        told.push(read.await.unwrap());
+    }
+    told.sort_by_key(|(_, at)| *at);
+    let codes: Vec<_> = told.iter().map(|(code, _)| *code).collect();
+    assert_eq!((most, codes), (2, vec!["database-busy", "database-slow", "database-slow"]));
+    assert!(told[0].1 < end, "while there is time to say so");
 }
 
 #[tokio::test]

@@ -21,6 +21,7 @@ use crate::platform::clock::Clock;
 use crate::platform::ids::Ids;
 use crate::platform::limits::{self, Pass};
 use crate::platform::metrics;
+use crate::platform::patience;
 use crate::platform::problem::Problem;
 use crate::platform::text::Lang;
 
@@ -96,6 +97,8 @@ async fn answer<B: MessageBody + 'static>(
     }
     let deadline = req.app_data::<RequestDeadline>().copied().unwrap_or_default();
     let inner = limits::scope(pass.as_ref().map(Pass::class), AssertUnwindSafe(next.call(req)).catch_unwind());
+    let now = Instant::now();
+    let inner = patience::until(now.checked_add(deadline.0).unwrap_or(now), inner);
     match tokio::time::timeout(deadline.0, inner).await {
         Ok(Ok(answer)) => answer,
         Ok(Err(_panic)) => Err(Problem::internal(&Panicked).into()), // its message was logged by the panic hook

@@ -10,7 +10,7 @@ use hyper::body::Bytes;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{CONTENT_TYPE, HOST};
 use hyper_util::rt::TokioIo;
-use ledger::{Answer, JournalError, Lost, Request, Transport, wire};
+use ledger::{Answers, Lost, Request, Transport, wire};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
@@ -26,7 +26,7 @@ use crate::platform::clock::Clock;
 
 /// POSTs under way to one node at once; what comes meanwhile goes together in the next.
 const CONNECTIONS: usize = 4;
-/// Requests in one POST.
+/// Parcels in one POST.
 const MOST: usize = 256;
 /// Longest time to a connection.
 const CONNECT: Duration = Duration::from_secs(1);
@@ -38,11 +38,13 @@ const SLACK: Duration = Duration::from_secs(1);
 /// Most bytes of an answer: records are a few times larger than their requests.
 const ANSWER_BYTES: usize = 8 * MOST_BYTES;
 
-type Answered = Result<Result<Answer, JournalError>, Lost>;
+type Answered = Result<Answers, Lost>;
 
-/// A request on its way.
+/// A request on its way, or several that are linked.
 struct Parcel {
     bytes: Vec<u8>,
+    /// How many.
+    requests: usize,
     deadline: Instant,
     reply: oneshot::Sender<Answered>,
 }
@@ -100,10 +102,11 @@ impl Link {
 }
 
 impl Transport for Link {
-    fn carry<'a>(&'a self, address: &'a str, request: &'a Request, deadline: Instant) -> ledger::Carried<'a> {
+    fn carry<'a>(&'a self, address: &'a str, requests: &'a [Arc<Request>], deadline: Instant) -> ledger::Carried<'a> {
         Box::pin(async move {
             let (reply, answer) = oneshot::channel();
-            self.send(address, Parcel { bytes: request.to_bytes(), deadline, reply })?;
+            let (bytes, requests) = (wire::requests_to_bytes(requests), requests.len());
+            self.send(address, Parcel { bytes, requests, deadline, reply })?;
             let patience = deadline.saturating_duration_since(Instant::now()).saturating_add(SLACK);
             match timeout(patience, answer).await {
                 Ok(Ok(answer)) => answer,
@@ -154,9 +157,9 @@ async fn deliver(far: &Far, connection: &mut Option<Connection>, batch: Vec<Parc
     match exchange(far, connection, &batch).await {
         Ok(answers) => {
             far.silent.store(false, Ordering::Relaxed);
-            for (parcel, answer) in batch.into_iter().zip(answers) {
+            for (parcel, answers) in batch.into_iter().zip(answers) {
                 // Whoever no longer listens has their answer in the journal, under their key.
-                _ = parcel.reply.send(Ok(answer));
+                _ = parcel.reply.send(Ok(answers));
             }
         }
         Err(failure) => {
@@ -204,11 +207,7 @@ impl Failure {
 
 type Connection = SendRequest<Full<Bytes>>;
 
-async fn exchange(
-    far: &Far,
-    connection: &mut Option<Connection>,
-    batch: &[Parcel],
-) -> Result<Vec<Result<Answer, JournalError>>, Failure> {
+async fn exchange(far: &Far, connection: &mut Option<Connection>, batch: &[Parcel]) -> Result<Vec<Answers>, Failure> {
     let is_ready = match connection {
         Some(kept) => kept.ready().await.is_ok(),
         None => false,
@@ -230,8 +229,9 @@ async fn exchange(
             return Err(Failure::Forged);
         }
         let parts = frames::parts(&body).filter(|parts| parts.len() == batch.len()).ok_or(Failure::Forged)?;
-        let answers: Option<Vec<_>> = parts.into_iter().map(|(_, bytes)| wire::answer_from_bytes(bytes)).collect();
-        answers.ok_or(Failure::Forged)
+        let asked = batch.iter().map(|parcel| parcel.requests);
+        let answers = parts.into_iter().zip(asked).map(|((_, bytes), asked)| wire::answers_from_bytes(bytes, asked));
+        answers.collect::<Option<_>>().ok_or(Failure::Forged)
     };
     timeout(ANSWER, talk).await.unwrap_or(Err(Failure::Late))
 }

@@ -1,6 +1,5 @@
 //! The end of the link at the node that leads.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix_web::http::header;
@@ -8,7 +7,7 @@ use actix_web::web::{self, Bytes, PayloadConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use data_encoding::HEXLOWER;
 use futures_util::future::join_all;
-use ledger::{Answer, Journal, JournalError, Request, wire};
+use ledger::{Answers, Journal, JournalError, wire};
 
 use super::seal::Seal;
 use super::{AT, MOST_BYTES, PATH, SEAL, frames};
@@ -44,8 +43,8 @@ async fn carried(request: HttpRequest, end: web::Data<LinkEnd>, body: Bytes) -> 
     let parts = frames::parts(&body).ok_or_else(stranger)?;
     let answers = join_all(parts.into_iter().map(|part| answer(&end.journal, part))).await;
     let mut out = Vec::new();
-    for answer in &answers {
-        frames::push(&mut out, (0, &wire::answer_to_bytes(answer)));
+    for answers in &answers {
+        frames::push(&mut out, (0, &wire::answers_to_bytes(answers)));
     }
     let tag = end.seal.answer(&seal, &out);
     let answered = HttpResponse::Ok()
@@ -70,14 +69,19 @@ fn stranger() -> Problem {
     Problem::new(403, "link-refused", "This is not for you", detail)
 }
 
-async fn answer(journal: &Journal, (left_ms, bytes): (u32, &[u8])) -> Result<Answer, JournalError> {
+async fn answer(journal: &Journal, (left_ms, bytes): (u32, &[u8])) -> Answers {
     // A form this release does not know: as if nobody led here, which is what its sender can act on.
-    let request = Request::from_bytes(bytes).ok_or(JournalError::NotLeader { leader: None })?;
+    let Some(requests) = wire::requests_from_bytes(bytes) else {
+        return vec![Err(JournalError::NotLeader { leader: None })];
+    };
     let now = Instant::now();
     let deadline = match left_ms {
         // Only asks what its key did: no turn of its own.
         0 => now.checked_sub(Duration::from_millis(1)),
         left_ms => now.checked_add(Duration::from_millis(left_ms.into())),
     };
-    journal.submit_here(Arc::new(request), deadline.ok_or(JournalError::DeadlinePassed)?).await
+    match deadline {
+        Some(deadline) => journal.submit_carried(&requests, deadline).await,
+        None => requests.iter().map(|_| Err(JournalError::DeadlinePassed)).collect(),
+    }
 }

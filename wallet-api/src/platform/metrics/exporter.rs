@@ -103,6 +103,11 @@ impl Exporter {
         text.counter("tessera_journal_fenced_batches_total", help, status.fenced_batches);
         let help = "Batches whose outcome was not known when their callers were answered.";
         text.counter("tessera_journal_unknown_batches_total", help, status.unknown_batches);
+        let history = self.journal.history();
+        let help = "Transfers of open ranges that this node keeps in mind, 16 bytes each.";
+        text.gauge("tessera_journal_history_transfers", help, history.len());
+        let help = "As many it keeps in mind at most; a journal that is too much is looked through, which is slow.";
+        text.gauge("tessera_journal_history_limit", help, history.limit());
         let name = "tessera_journal_batch_records";
         text.family(name, "histogram", "Records in a batch.");
         text.counts(name, &[], &measures.batch_records);

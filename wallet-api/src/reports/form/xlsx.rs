@@ -11,7 +11,7 @@ use crate::platform::text::{Lang, text};
 
 /// Rows of a sheet at most, below its headings. A spreadsheet holds a million; what is so long is read by programs.
 pub const MOST_ROWS: u32 = 250_000;
-/// Whole numbers that a spreadsheet keeps exactly.
+/// Up to here a spreadsheet, which has binary floating point only, keeps every whole number exactly.
 const EXACT: i128 = 1 << 53;
 
 /// Rows so far.
@@ -69,7 +69,8 @@ impl XlsxFile {
     }
 }
 
-/// A whole number that a spreadsheet keeps as it is. Read from its digits: a conversion could round, this cannot.
+/// A whole number of magnitude 2^53 at most, which a spreadsheet keeps as it is; every larger one is written as text, where it
+/// would round. Read from its digits: every number it is asked of has a value of its own, so nothing is rounded here either.
 fn number(cell: &Cell) -> Option<f64> {
     let Cell::Whole(minor) = cell else { return None };
     let exact = (-EXACT..=EXACT).contains(minor);
@@ -96,6 +97,34 @@ mod tests {
         assert_eq!(number(&Cell::Whole(-5)), Some(-5.0));
         assert_eq!(number(&Cell::Whole(EXACT + 1)), None);
         assert_eq!(number(&Cell::Whole(-EXACT - 1)), None);
+        assert_eq!([i128::MAX, i128::MIN].map(|minor| number(&Cell::Whole(minor))), [None, None]);
+        let neighbours = [-EXACT, 1 - EXACT, -1, 0, 1, EXACT - 1, EXACT];
+        for minor in neighbours {
+            let kept = number(&Cell::Whole(minor)).unwrap();
+            assert_eq!(format!("{kept:.0}").parse(), Ok(minor), "back to its digits");
+        }
+        for cell in [Cell::Text("5".into()), Cell::Moment(5), Cell::Empty] {
+            assert_eq!(number(&cell), None, "only a whole number is one");
+        }
+    }
+
+    /// What does not fit is in the file with all its digits, as text.
+    #[test]
+    fn a_number_that_is_too_large_keeps_its_digits() {
+        let heading = Heading { name: "report-statement", columns: &["report-col-change"] };
+        let mut file = XlsxFile::new(&heading, Lang::En).unwrap();
+        let large = [EXACT + 1, -EXACT - 1, i128::from(i64::MAX)];
+        for minor in [5, EXACT].into_iter().chain(large) {
+            file.row(&[Cell::Whole(minor)]).unwrap();
+        }
+        let bytes = file.finish().unwrap();
+        let mut book = zip::ZipArchive::new(std::io::Cursor::new(bytes)).unwrap();
+        let mut sheet = String::new();
+        std::io::Read::read_to_string(&mut book.by_name("xl/worksheets/sheet1.xml").unwrap(), &mut sheet).unwrap();
+        assert!(sheet.contains("<v>5</v>") && sheet.contains("<v>9007199254740992</v>"), "{sheet}");
+        for minor in large {
+            assert!(sheet.contains(&format!(">{minor}</t>")), "{minor}: {sheet}");
+        }
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! Reports over HTTP: as JSON, or as a file where `format` or `Accept` asks for one.
 //!
-//! What takes longer than a request may (ten seconds) is told 503 `deadline`: the command line has no such limit.
+//! What takes longer than a request may (ten seconds) is told 503 `deadline` or `database-slow` and stops being read; where
+//! two are read already one more waits, and is told 503 `database-busy` at last. The command line has no such limits.
 
 mod closings;
 mod files;
+mod value;
 
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, get, web};
@@ -13,6 +15,7 @@ use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::service_config::ServiceConfig;
 
+use self::value::Further;
 use super::bodies::{LiabilityBody, RollForwardBody};
 use super::form::Form;
 use super::sheets::{self, File, LIABILITY, ROLL_FORWARD};
@@ -29,6 +32,7 @@ use crate::platform::text::Lang;
 /// Adds this slice's routes.
 pub fn routes(config: &mut ServiceConfig) {
     config.service(get_liability).service(get_roll_forward);
+    value::routes(config);
     files::routes(config);
     closings::routes(config);
 }
@@ -187,24 +191,17 @@ struct RollForwardQuery {
 
 impl RollForwardQuery {
     fn terms(&self) -> Result<Option<Terms>, Problem> {
-        let given = [self.sold_rate_millionths, self.expected_units, self.recognised_before];
-        if self.sold_rate_millionths.is_some_and(|rate| !(0..=1_000_000).contains(&rate)) {
-            return Err(field("/sold_rate_millionths", "0 to 1,000,000."));
-        }
-        let others = [("/expected_units", self.expected_units), ("/recognised_before", self.recognised_before)];
-        if let Some((name, _)) = others.into_iter().find(|(_, value)| value.is_some_and(|value| value < 0)) {
-            return Err(field(name, "Zero or more."));
-        }
-        match (self.paid, self.goods_price, self.unit_price_millionths) {
-            (None, None, None) if given.iter().all(Option::is_none) => Ok(None),
-            (Some(paid), Some(goods_price), Some(unit_price)) => Ok(Some(Terms {
-                paid: paid.into(),
-                goods_price: goods_price.into(),
-                unit_price_millionths: unit_price.into(),
-                sold_rate_millionths: self.sold_rate_millionths.unwrap_or(1_000_000).into(),
-                expected: self.expected_units.map(i128::from),
-                recognised_before: self.recognised_before.unwrap_or(0).into(),
-            })),
+        let Self { paid, goods_price, unit_price_millionths, .. } = self;
+        let further = Further {
+            sold_rate_millionths: self.sold_rate_millionths,
+            expected_units: self.expected_units,
+            recognised_before: self.recognised_before,
+        };
+        match (paid, goods_price, unit_price_millionths) {
+            (None, None, None) if further == Further::default() => Ok(None),
+            (Some(paid), Some(goods_price), Some(unit_price)) => {
+                further.terms([*paid, *goods_price, *unit_price]).map(Some)
+            }
             _ => Err(field("/paid", "A value needs paid, goods_price and unit_price_millionths.")),
         }
     }

@@ -22,7 +22,7 @@ pub struct EventType {
 }
 
 /// Every type, in the order of the documentation.
-pub const EVENT_TYPES: [EventType; 9] = [
+pub const EVENT_TYPES: [EventType; 10] = [
     EventType {
         name: "payment.authorised.v1",
         summary: "Money of a wallet was set aside for a merchant, to be captured until a time.",
@@ -37,6 +37,11 @@ pub const EVENT_TYPES: [EventType; 9] = [
         name: "payment.voided.v1",
         summary: "What was left of an authorisation was given back, by a void or by its final capture.",
         data: include_str!("payment.voided.v1.json"),
+    },
+    EventType {
+        name: "payment.authorisation_expired.v1",
+        summary: "The time of an authorisation was over: what was left of it was given back.",
+        data: include_str!("payment.authorisation_expired.v1.json"),
     },
     EventType {
         name: "payment.refunded.v1",

@@ -90,6 +90,15 @@ fn path(operation: &Operation<'_>) -> String {
     written.join("/")
 }
 
+/// What a query must have, by its examples: `?asset=EUR&paid=100000`.
+fn query(operation: &Operation<'_>) -> String {
+    let is_needed =
+        |one: &&Value| document::string(one, "in") == "query" && one.get("required") == Some(&Value::Bool(true));
+    let names = operation.parameters.iter().copied().filter(is_needed).map(|one| document::string(one, "name"));
+    let given: Vec<_> = names.map(|name| format!("{name}={}", example(operation, name).unwrap_or_default())).collect();
+    if given.is_empty() { String::new() } else { format!("?{}", given.join("&")) }
+}
+
 /// What the document gives as an example of a parameter.
 fn example(operation: &Operation<'_>, name: &str) -> Option<String> {
     let parameter = operation.parameters.iter().find(|one| document::string(one, "name") == name)?;
@@ -109,7 +118,8 @@ fn body(document: &Value, operation: &Operation<'_>) -> Option<String> {
 fn request(document: &Value, operation: &Operation<'_>) -> String {
     let Operation { method, id, summary, .. } = operation;
     let summary = summary.split_whitespace().collect::<Vec<_>>().join(" "); // a title is one line
-    let mut out = format!("\n### {summary}\n# @name {id}\n{method} {{{{base}}}}{}\n", path(operation));
+    let mut out =
+        format!("\n### {summary}\n# @name {id}\n{method} {{{{base}}}}{}{}\n", path(operation), query(operation));
     out.push_str("Authorization: Bearer {{key}}\n");
     let keyed = operation.parameters.iter().any(|one| document::string(one, "name") == "Idempotency-Key");
     if keyed {
