@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use diesel::sql_types::{BigInt, Binary, Nullable, Uuid as SqlUuid};
 use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl};
 use ledger::read::{self, At, records};
 use ledger::{Journal, LegRef, Lot, Record, Request};
 use tessera_tests::{Dice, TestDb, books};
+use tokio::runtime::{Builder, Runtime};
 use uuid::Uuid;
 
 use super::JOURNAL;
@@ -104,6 +105,7 @@ struct Client<'a> {
     conn: PgConnection,
     /// Half of the clients read as a node does that follows: it knows what it has read.
     history: ledger::History,
+    runtime: Runtime,
     writes: Vec<Write>,
     looks: Vec<Look>,
 }
@@ -113,15 +115,21 @@ impl<'a> Client<'a> {
         let conn = PgConnection::establish(&common.url).unwrap();
         let leading = || common.journals[number / 2 % common.journals.len()].history().clone();
         let history = if number.is_multiple_of(2) { leading() } else { ledger::History::default() };
-        Self { common, number, dice, conn, history, writes: Vec::new(), looks: Vec::new() }
+        let runtime = Builder::new_current_thread().build().unwrap();
+        Self { common, number, dice, conn, history, runtime, writes: Vec::new(), looks: Vec::new() }
     }
 
     fn step(&mut self) {
-        if self.dice.below(100) < 55 {
-            let request = town::wish(&mut self.dice, &mut self.common.board());
-            self.ask(request);
-        } else {
-            self.look();
+        match self.dice.below(100) {
+            0..45 => {
+                let request = town::wish(&mut self.dice, &mut self.common.board());
+                self.ask(request);
+            }
+            45..55 => {
+                let requests = town::wishes(&mut self.dice, &mut self.common.board());
+                self.ask_together(&requests);
+            }
+            _ => self.look(),
         }
     }
 
@@ -135,17 +143,43 @@ impl<'a> Client<'a> {
         Span { ended: self.common.tick(), ended_us, ..span }
     }
 
+    /// Each of the journals in turn.
+    fn journal(&self, span: Span) -> &'a Journal {
+        &self.common.journals[usize::try_from(span.began).unwrap() % self.common.journals.len()]
+    }
+
+    /// Asks for several things that happen all or none, until it is known which.
+    fn ask_together(&mut self, requests: &[Request]) {
+        loop {
+            let span = self.begin();
+            let asked = self.journal(span).submit_linked(requests.to_vec(), Instant::now() + PATIENCE);
+            let answers = self.runtime.block_on(asked);
+            let span = self.end(span);
+            let told: Vec<_> = answers.into_iter().map(Told::from).collect();
+            let again = told.iter().any(|told| matches!(told, Told::NotDone | Told::Unknown));
+            for (request, told) in requests.iter().zip(told) {
+                if let Told::Answered { record, .. } = &told {
+                    self.common.board().hear(record);
+                }
+                self.writes.push(Write { span, request: request.clone(), told, batch: Some(span.began) });
+            }
+            if !again {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     /// Asks until it is known whether it was done, if it can be known.
     fn ask(&mut self, request: Request) {
         loop {
             let span = self.begin();
-            let journal = &self.common.journals[usize::try_from(span.began).unwrap() % self.common.journals.len()];
-            let told = Told::from(journal.submit_blocking(request.clone(), PATIENCE));
+            let told = Told::from(self.journal(span).submit_blocking(request.clone(), PATIENCE));
             let (span, again) = (self.end(span), matches!(told, Told::NotDone | Told::Unknown));
             if let Told::Answered { record, .. } = &told {
                 self.common.board().hear(record);
             }
-            self.writes.push(Write { span, request: request.clone(), told });
+            self.writes.push(Write { span, request: request.clone(), told, batch: None });
             if !again {
                 return;
             }
@@ -240,6 +274,9 @@ impl<'a> Client<'a> {
     fn hold(&mut self) -> Seen {
         let picked = town::recent(&mut self.dice, &self.common.board().holds, 10).map(|(place, _)| *place);
         let place = picked.unwrap_or(LegRef { seq: 1, leg: 0 });
+        if self.dice.below(2) == 0 {
+            return Seen::Standing(place, read::hold_standing(&mut self.conn, JOURNAL, place).unwrap());
+        }
         Seen::Hold(place, read::hold(&mut self.conn, JOURNAL, place).unwrap())
     }
 

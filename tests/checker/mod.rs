@@ -8,11 +8,16 @@
 //! What is asked follows from the seed; how the clients interleave does not. `make races` runs for as long as one likes.
 
 mod clients;
+mod deeds;
 mod fold;
 mod forged;
 mod history;
+mod pending;
 mod replay;
+mod seen;
 mod standing;
+mod tally;
+mod together;
 mod town;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,7 +30,8 @@ use tessera_tests::{Dice, Ground, TestDb, books, fresh_key, run_sql};
 
 use clients::Size;
 use history::History;
-use replay::{Tally, check};
+use replay::check;
+use tally::Tally;
 
 const JOURNAL: JournalId = books::JOURNAL;
 
@@ -124,6 +130,8 @@ fn what_many_clients_at_once_are_told_is_how_the_model_stood() {
     eprintln!("races: seed {}, {tally:?}", dice.seed);
     assert!(tally.looks.len() >= 14, "not every kind of read was made: {tally:?}");
     assert!(tally.refused > 0 && tally.again > 0 && tally.not_requests > 0 && tally.due > 0, "{tally:?}");
+    let (asked, done) = tally.together;
+    assert!(0 < done && done < asked, "{tally:?}");
 }
 
 #[test]

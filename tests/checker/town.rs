@@ -83,6 +83,7 @@ pub struct Board {
     pub holds: Vec<(LegRef, Transfer)>,
     pub rows: Vec<(LegRef, Transfer)>,
     pub asked: Vec<Request>,
+    together: Vec<Vec<Request>>,
     companions: u128,
     opened: u128,
 }
@@ -154,6 +155,40 @@ pub fn wish(dice: &mut Dice, board: &mut Board) -> Request {
     };
     board.asked.push(request.clone());
     request
+}
+
+/// Several things of which all are to happen or none. Often they were asked for before, or all but one of them were.
+pub fn wishes(dice: &mut Dice, board: &mut Board) -> Vec<Request> {
+    if dice.below(3) == 0
+        && let Some(before) = recent(dice, &board.together, 6)
+    {
+        let mut again = before.clone();
+        if dice.below(2) == 0 && again.len() > 2 {
+            again.remove(usize::try_from(dice.below(u64::try_from(again.len()).unwrap())).unwrap());
+        }
+        return again;
+    }
+    let requests: Vec<_> = (0..2 + dice.below(4)).map(|_| one_of_several(dice, board)).collect();
+    board.together.push(requests.clone());
+    requests
+}
+
+fn one_of_several(dice: &mut Dice, board: &mut Board) -> Request {
+    let wished = match dice.below(100) {
+        0..3 => recent(dice, &board.asked, 6).cloned(),
+        3..10 => Some(books::request(fresh(dice), command(dice, board))),
+        10..30 => Some(books::request(fresh(dice), transaction(dice, board))),
+        _ => None,
+    };
+    // Most of them cannot but happen, so that all of a batch often do.
+    let (wallet, minor) = (dice.pick(&WALLETS), 1 + number(dice, 9));
+    wished.unwrap_or_else(|| {
+        let mut sure = books::transact(vec![Transfer::moving(WORLD, wallet, Amount::new(minor, EUR))]);
+        if let Command::Transact { id, .. } = &mut sure {
+            *id = fresh(dice);
+        }
+        books::request(fresh(dice), sure)
+    })
 }
 
 /// Another thing under a key that is in use: of two, one happens. Sometimes it is to give the key up.

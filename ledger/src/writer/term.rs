@@ -1,10 +1,9 @@
 //! A term: one stretch of leading, under one epoch. It begins with a lease and ends once, for good.
 
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::queue::{Queue, Reply};
+use super::sync::{AtomicBool, AtomicI64, AtomicU64, Mutex, Ordering};
 use super::{JournalError, lock};
 use crate::apply::Map;
 use crate::store::Standing;
