@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use diesel::connection::SimpleConnection as _;
 use diesel::sql_types::BigInt;
+use diesel::{Connection as _, PgConnection};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use tessera_tests::{
@@ -242,6 +244,39 @@ async fn f38_hooks_that_come_twice_late_and_out_of_order_leave_each_once() {
         (written == arrived).then_some(())
     })
     .await;
+    app.world.assert_whole();
+}
+
+/// F38: a delivery that somebody is writing at the very moment is told again, and not passed over as if it were not there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f38_what_is_being_written_when_it_is_replayed_is_told_again() {
+    let app = TestApp::start();
+    let api = app.api();
+    let (receiver, _told) = Receiver::start(Manner::Good).await;
+    let (merchant, anna) = (app.world.merchant("shop").await, app.world.customer("anna").await);
+    let endpoint = listen(&api, &receiver).await;
+    pay(&api, anna, merchant, None).await;
+    let path = format!("/v1/hook-endpoints/{endpoint}/deliveries");
+    let sequence = eventually_async("it is written down", PATIENCE, async || {
+        let list = api.get(&path).await.expect(200);
+        list["items"][0]["sequence"].as_str().map(str::to_owned)
+    })
+    .await;
+    let mut writing = PgConnection::establish(&app.db().super_url()).unwrap();
+    writing.batch_execute("BEGIN; UPDATE hook_delivery SET next_at = next_at").unwrap();
+    let replay = tokio::spawn({
+        let (api, path) = (api.clone(), format!("{path}/{sequence}/replay"));
+        async move { api.post(&path, &json!({})).await }
+    });
+    eventually_async("the replay waits", PATIENCE, async || {
+        let waiting =
+            "(SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database())";
+        (scalar::<BigInt, i64>(&app.db().super_url(), waiting) > 0).then_some(())
+    })
+    .await;
+    writing.batch_execute("COMMIT").unwrap();
+    replay.await.unwrap().expect(202);
+    eventually_async("it comes twice", PATIENCE, async || (receiver.taken().len() == 2).then_some(())).await;
     app.world.assert_whole();
 }
 

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use diesel::sql_types::{BigInt, Binary, Nullable, Uuid as SqlUuid};
 use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl};
-use ledger::read::{self, At, records};
-use ledger::{Journal, LegRef, Lot, Record, Request};
+use ledger::read::{self, records};
+use ledger::{Journal, JournalId, LegRef, Lot, Record, Request};
 use tessera_tests::{Dice, TestDb, books};
 use tokio::runtime::{Builder, Runtime};
 use uuid::Uuid;
@@ -69,12 +69,12 @@ pub fn run(db: &TestDb<'_>, journals: &[Journal], dice: &Dice, size: Size) -> Hi
             looks.extend(looked);
         }
     });
-    let (records, keys) = at_the_end(&common.url);
+    let (records, keys) = at_the_end(&common.url, JOURNAL);
     History { writes, looks, records, keys }
 }
 
 /// The journal as it is now, and where the clients' keys lead.
-pub fn at_the_end(url: &str) -> (Vec<Record>, BTreeMap<Uuid, i64>) {
+pub fn at_the_end(url: &str, journal: JournalId) -> (Vec<Record>, BTreeMap<Uuid, i64>) {
     #[derive(QueryableByName)]
     struct Led {
         #[diesel(sql_type = SqlUuid)]
@@ -87,14 +87,15 @@ pub fn at_the_end(url: &str) -> (Vec<Record>, BTreeMap<Uuid, i64>) {
     loop {
         let after = all.last().map_or(0, |record| record.seq);
         let size = records::Size { records: 1_000, transfers: 10_000 };
-        let (page, _) = records::after(conn, JOURNAL, after, size).unwrap();
+        let (page, _) = records::after(conn, journal, after, size).unwrap();
         if page.is_empty() {
             break;
         }
         all.extend(page);
     }
-    let text = "SELECT key, seq FROM journal.key WHERE journal = 1 AND scope = 7";
-    let led: Vec<Led> = diesel::sql_query(text).load(conn).unwrap();
+    // What the house asks for by itself has scopes below zero.
+    let text = "SELECT key, seq FROM journal.key WHERE journal = $1 AND scope > 0";
+    let led: Vec<Led> = diesel::sql_query(text).bind::<BigInt, _>(journal.0).load(conn).unwrap();
     (all, led.into_iter().map(|led| (led.key, led.seq)).collect())
 }
 
@@ -200,7 +201,7 @@ impl<'a> Client<'a> {
             9 => self.kept(account),
             10 if self.dice.below(2) == 0 => Seen::Totals(self.totals()),
             10 => {
-                let at = self.some_time();
+                let at = town::some_time(&mut self.dice, &self.common.board());
                 Seen::Trial(at, read::trial_balance(&mut self.conn, &self.history, JOURNAL, at).unwrap())
             }
             _ => self.records(),
@@ -219,28 +220,10 @@ impl<'a> Client<'a> {
         self.looks.push(Look { span, seen: Seen::Balance(account, told) });
     }
 
-    /// Now, or some time before, or soon.
-    fn some_time(&mut self) -> At {
-        let (head, now_us, last_us) = {
-            let board = self.common.board();
-            (board.head, board.now_us(), board.last_us)
-        };
-        let ago_us = i64::try_from(self.dice.below(3_000_000)).unwrap();
-        let dated_us = now_us + 86_400_000_000 - i64::try_from(self.dice.below(4 * 86_400_000_000)).unwrap();
-        match self.dice.below(6) {
-            0 => At::Now,
-            1 => At::Seq(i64::try_from(self.dice.below(u64::try_from(head + 3).unwrap())).unwrap()),
-            2 => At::Recorded(last_us),
-            3 => At::Recorded(now_us - ago_us),
-            4 => At::Effective(dated_us),
-            _ => At::Effective(now_us - ago_us / 10),
-        }
-    }
-
     fn balance_at(&mut self, account: Uuid) -> Seen {
         // One in some is of an account that is opened while the run lasts, or never.
         let account = if self.dice.below(8) == 0 { town::late(&mut self.dice) } else { account };
-        let at = self.some_time();
+        let at = town::some_time(&mut self.dice, &self.common.board());
         Seen::BalanceAt(account, at, known(read::balance_at(&mut self.conn, &self.history, JOURNAL, account, at)))
     }
 

@@ -136,7 +136,10 @@ fn single<'a>(
     };
     // Another request under the key may have been lost on its way; one that was answered is the one.
     let known = writes.iter().filter(may_be).min_by_key(|write| matches!(write.told, Told::Unknown));
-    let Some(known) = known else { return Err(format!("{key} leads to {seq}, and nobody was told that it was done")) };
+    let Some(known) = known else {
+        let (record, told) = (record_at(history, seq), writes.iter().map(|write| &write.told).collect::<Vec<_>>());
+        return Err(format!("{key} leads to {record:?}, and nobody was told that it was done, but {told:?}"));
+    };
     let same: Vec<_> = writes.iter().filter(|write| write.request.key == known.request.key).collect();
     for write in writes.iter().filter(may_be) {
         if write.request.key != known.request.key && !matches!(write.told, Told::Unknown) {

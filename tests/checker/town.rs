@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::UNIX_EPOCH;
 
+use ledger::read::At;
 use ledger::{
     Amount, AssetId, Body, Calendar, Change, Claim, Command, Companion, Group, How, LegRef, LotTerms, Nature,
     NewAccount, NormalSide, Period, Record, Request, RowKind, Transfer,
@@ -47,6 +48,10 @@ pub fn accounts() -> Vec<Uuid> {
 /// One that is opened while the run lasts, or never.
 pub fn late(dice: &mut Dice) -> Uuid {
     id(1_000 + u128::from(dice.below(12)))
+}
+
+pub fn keeps_lots(account: Uuid) -> bool {
+    CLUBS.contains(&account)
 }
 
 /// What opens them, in an order in which each finds what it needs, and puts something on them.
@@ -123,6 +128,21 @@ pub fn recent<'a, T>(dice: &mut Dice, from: &'a [T], many: usize) -> Option<&'a 
     let many = many.min(from.len());
     let back = usize::try_from(dice.below(u64::try_from(many).unwrap())).unwrap();
     from.get(from.len().checked_sub(back + 1)?)
+}
+
+/// Now, or some time before, or soon.
+pub fn some_time(dice: &mut Dice, board: &Board) -> At {
+    let now_us = board.now_us();
+    let ago_us = number(dice, 3_000_000);
+    let dated_us = now_us + DAY_US - number(dice, 4 * DAY_US);
+    match dice.below(6) {
+        0 => At::Now,
+        1 => At::Seq(number(dice, board.head + 3)),
+        2 => At::Recorded(board.last_us),
+        3 => At::Recorded(now_us - ago_us),
+        4 => At::Effective(dated_us),
+        _ => At::Effective(now_us - ago_us / 10),
+    }
 }
 
 fn number(dice: &mut Dice, below: i64) -> i64 {

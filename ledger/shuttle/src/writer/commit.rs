@@ -28,6 +28,8 @@ struct State {
     failed: bool,
     /// The watchdog has answered everybody.
     abandoned: bool,
+    /// What went against the laws: the pipe catches whoever panics.
+    wrongs: Vec<String>,
     /// A line hangs in its commit; it may go on.
     hangs: bool,
     may_go_on: bool,
@@ -43,6 +45,11 @@ impl Books {
         let mut state = lock(&self.state);
         state.failed = false;
         state.batches.clone()
+    }
+
+    /// What must not have been sent as it was.
+    pub fn wrongs(&self) -> Vec<String> {
+        lock(&self.state).wrongs.clone()
     }
 
     pub fn are_abandoned(&self) {
@@ -78,8 +85,12 @@ pub enum Fate {
     RolledBack,
     NoRoomToLand,
     KeyUsed,
-    Lost { landed: bool },
-    DiesLanding { landed: bool },
+    Lost {
+        landed: bool,
+    },
+    DiesLanding {
+        landed: bool,
+    },
     /// The commit is sent, and its answer does not come for long.
     Hangs,
 }
@@ -136,13 +147,19 @@ impl Decided {
         if !term.holds_lease() || !term.send_flight(flight) {
             return Err(JournalError::Unavailable.into());
         }
-        assert!(!abandoned, "sent after its callers were answered by the watchdog");
         if self.fate == Fate::Hangs {
             inner.books.hang();
         }
         let mut state = lock(&inner.books.state);
-        assert!(!state.failed, "sent behind one that failed");
-        assert_eq!(state.batches, self.before, "not the books that {} was decided on", self.number);
+        let State { failed, ref batches, .. } = *state;
+        let wrongs = [
+            (abandoned, "its callers were answered by the watchdog"),
+            (failed, "one before it failed"),
+            (*batches != self.before, "it was decided on other books"),
+        ];
+        let wrongs: Vec<_> =
+            wrongs.iter().filter(|(is_wrong, _)| *is_wrong).map(|(_, why)| self.sent_though(why)).collect();
+        state.wrongs.extend(wrongs);
         let lands = match self.fate {
             Fate::Lost { landed } | Fate::DiesLanding { landed } => landed,
             Fate::Lands | Fate::Hangs => true,
@@ -161,6 +178,12 @@ impl Decided {
             Fate::DiesLanding { .. } => die(),
             _ => Ok(()),
         }
+    }
+}
+
+impl Decided {
+    fn sent_though(&self, why: &str) -> String {
+        format!("{} was sent, and {why}", self.number)
     }
 }
 

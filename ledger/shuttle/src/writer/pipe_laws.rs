@@ -161,7 +161,8 @@ fn play(scene: &Arc<Scene>, meanwhile: impl FnOnce(&Scene) + Send + 'static) -> 
     beside.join().expect("somebody else");
     let asked = closing.join().expect("the callers");
     scene.abandon();
-    let batches = scene.inner.books.batches();
+    let (batches, wrongs) = (scene.inner.books.batches(), scene.inner.books.wrongs());
+    assert!(wrongs.is_empty(), "{wrongs:?}");
     assert!(batches.is_sorted_by(|one, next| one < next), "out of order: {batches:?}");
     let is_in = |number: &usize| batches.iter().any(|batch| decisions[batch - 1].contains(number));
     let answer = |(number, mut answer): Asked| {
