@@ -2,12 +2,14 @@
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
-use chrono::DateTime;
+use chrono::{DateTime, SecondsFormat};
+use ledger::read::At;
 use ledger::{Calendar, Change, Command, How, LegRef, Nature, NewAccount, NormalSide, Period, Request, Transfer};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::super::town;
+use super::telling::Asked;
 
 /// The metadata of what comes over HTTP and has none.
 const META: &[u8] = br#"{"kind":"ledger"}"#;
@@ -154,4 +156,29 @@ fn leg(transfer: &Transfer) -> Value {
             "campaign": lot.campaign, "unit_cost": lot.unit_cost});
     }
     leg
+}
+
+/// Where a question goes.
+pub fn question(asked: &Asked) -> String {
+    let time = |us: i64| DateTime::from_timestamp_micros(us).unwrap().to_rfc3339_opts(SecondsFormat::Micros, true);
+    let at = |at: At| match at {
+        At::Now => String::new(),
+        At::Seq(seq) => format!("?seq={seq}"),
+        At::Recorded(us) => format!("?recorded_at={}", time(us)),
+        At::Effective(us) => format!("?effective_at={}", time(us)),
+    };
+    let of = |account: &Uuid| format!("/v1/ledger/accounts/{account}");
+    match asked {
+        Asked::Account(account) => of(account),
+        Asked::BalanceAt(account, moment) => format!("{}/balance{}", of(account), at(*moment)),
+        Asked::Entries(account, limit) => format!("{}/entries?limit={limit}", of(account)),
+        Asked::Statement { account, from_us, until_us, size } => {
+            let until = until_us.map_or_else(String::new, |us| format!("&until={}", time(us)));
+            format!("{}/statement?limit={size}&from={}{until}", of(account), time(*from_us))
+        }
+        Asked::Hold(LegRef { seq, leg }) => format!("/v1/ledger/holds/{seq}/{leg}"),
+        Asked::Trial(moment) => format!("/v1/ledger/trial-balance{}", at(*moment)),
+        Asked::Totals => "/v1/ledger/totals".to_owned(),
+        Asked::One(_) | Asked::Each(_) | Asked::Together(_) => unreachable!("{asked:?}"),
+    }
 }

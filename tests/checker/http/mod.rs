@@ -4,6 +4,8 @@
 //! held against the same model. Not asked for over HTTP: groups, claims, accounts opened on the way, sweeps, a moved clock.
 
 mod asking;
+mod forged;
+mod reading;
 mod telling;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,15 +16,14 @@ use chrono::{DateTime, Utc};
 use diesel::sql_types::BigInt;
 use futures_util::future::join_all;
 use ledger::apply::State;
-use ledger::read::At;
-use ledger::{Amount, Asset, AssetId, Command, JournalId, LegRef, Request, Transfer};
+use ledger::{Amount, Asset, Command, JournalId, LegRef, Request, Transfer};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use tessera_tests::{Api, Dice, Ground, NodeProcess, Reply, World, books, eventually_async, scalar};
 use uuid::Uuid;
 
 use super::clients::{Size, at_the_end};
-use super::history::{History, Span};
+use super::history::Span;
 use super::replay::check;
 use super::tally::Tally;
 use super::town::{self, Board};
@@ -52,15 +53,29 @@ enum Leader {
     Dies,
 }
 
-/// One run on books of its own: the books it began with, and what the clients saw, or what of it makes no sense.
-async fn recorded(dice: &Dice, size: Size, leader: Leader) -> (State, Result<History, String>) {
+/// One run on books of its own, as it was recorded.
+struct Run {
+    /// The books it began with.
+    start: State,
+    calls: Vec<Call>,
+    journal: Journal,
+}
+
+impl Run {
+    /// Holds what the clients were told against the model.
+    fn check(&self) -> Result<Tally, String> {
+        check(&self.start, &telling::history(&self.calls, self.journal.clone())?)
+    }
+}
+
+async fn recorded(dice: &Dice, size: Size, leader: Leader) -> Run {
     let db = Ground::fast().database();
     let first = NodeProcess::start(&db, &[]);
     let world = World::new(&db.url(), &first.authority(), "town");
     let leads = async |node: &Api| (node.get("/v1/node").await.expect(200)["role"] == "leading").then_some(());
     eventually_async("the first leads", Duration::from_secs(20), async || leads(&world.api).await).await;
     let second = NodeProcess::start(&db, &[]);
-    let state = assets(&world).await;
+    let start = assets(&world).await;
     let common = Common {
         nodes: [world.api.clone(), second.api(&world.api)],
         board: Mutex::default(),
@@ -79,8 +94,7 @@ async fn recorded(dice: &Dice, size: Size, leader: Leader) -> (State, Result<His
     });
     calls.extend(join_all(clients).await.into_iter().flatten());
     let (records, keys) = at_the_end(&db.url(), JournalId(world.tenant));
-    let journal = Journal { records, keys };
-    (state, telling::history(&calls, journal))
+    Run { start, calls, journal: Journal { records, keys } }
 }
 
 /// Defines the town's assets, and tells how the model begins.
@@ -195,7 +209,7 @@ impl<'a> Client<'a> {
 
     async fn look(&mut self) {
         let asked = self.question();
-        let mut path = path_of(&asked);
+        let mut path = asking::question(&asked);
         let (span, mut pages) = (self.begin(), Vec::new());
         loop {
             let Ok(reply) = self.node(span).try_get(&path).await else { break pages.clear() };
@@ -203,7 +217,7 @@ impl<'a> Client<'a> {
             let next = page.body["entries"]["next_cursor"].as_str().map(str::to_owned);
             pages.push(page);
             match (&asked, next) {
-                (Asked::Statement { .. }, Some(next)) => path = format!("{}&cursor={next}", path_of(&asked)),
+                (Asked::Statement { .. }, Some(next)) => path = format!("{}&cursor={next}", asking::question(&asked)),
                 _ => break,
             }
         }
@@ -264,7 +278,7 @@ fn hear(board: &mut Board, body: &Value) {
         for row in one["transfers"].as_array().into_iter().flatten() {
             let place = LegRef { seq, leg: i32::try_from(row["leg"].as_i64().unwrap()).unwrap() };
             let account = |side: &str| row[side]["account"].as_str().unwrap().parse().unwrap();
-            let amount = Amount::new(row["amount"].as_str().unwrap().parse().unwrap(), asset(&row["asset"]));
+            let amount = Amount::new(reading::int(&row["amount"]).unwrap(), reading::asset(&row["asset"]).unwrap());
             let moved = Transfer::moving(account("debit"), account("credit"), amount);
             match row["kind"].as_str() {
                 Some("hold") => board.holds.push((place, moved)),
@@ -275,49 +289,21 @@ fn hear(board: &mut Board, body: &Value) {
     }
 }
 
-fn asset(code: &Value) -> AssetId {
-    town::assets().into_iter().find(|(_, (known, _))| code == known).unwrap().0
-}
-
-fn path_of(asked: &Asked) -> String {
-    let time =
-        |us: i64| DateTime::from_timestamp_micros(us).unwrap().to_rfc3339_opts(chrono::SecondsFormat::Micros, true);
-    let at = |at: At| match at {
-        At::Now => String::new(),
-        At::Seq(seq) => format!("?seq={seq}"),
-        At::Recorded(us) => format!("?recorded_at={}", time(us)),
-        At::Effective(us) => format!("?effective_at={}", time(us)),
-    };
-    let of = |account: &Uuid| format!("/v1/ledger/accounts/{account}");
-    match asked {
-        Asked::Account(account) => of(account),
-        Asked::BalanceAt(account, moment) => format!("{}/balance{}", of(account), at(*moment)),
-        Asked::Entries(account, limit) => format!("{}/entries?limit={limit}", of(account)),
-        Asked::Statement { account, from_us, until_us, size } => {
-            let until = until_us.map_or_else(String::new, |us| format!("&until={}", time(us)));
-            format!("{}/statement?limit={size}&from={}{until}", of(account), time(*from_us))
-        }
-        Asked::Hold(LegRef { seq, leg }) => format!("/v1/ledger/holds/{seq}/{leg}"),
-        Asked::Trial(moment) => format!("/v1/ledger/trial-balance{}", at(*moment)),
-        Asked::Totals => "/v1/ledger/totals".to_owned(),
-        Asked::One(_) | Asked::Each(_) | Asked::Together(_) => unreachable!("{asked:?}"),
-    }
-}
-
-async fn assert_so(dice: &Dice, size: Size, leader: Leader) -> Tally {
-    let (state, history) = recorded(dice, size, leader).await;
-    let tally = history.and_then(|history| check(&state, &history));
-    tally.unwrap_or_else(|why| panic!("seed {}, {size:?}, {leader:?}: {why}", dice.seed))
+#[track_caller]
+fn assert_so(dice: &Dice, run: &Run) -> Tally {
+    run.check().unwrap_or_else(|why| panic!("seed {}: {why}", dice.seed))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_two_nodes_tell_over_http_is_how_the_model_stood() {
-    let dice = Dice::thrown("races over http");
-    let tally = assert_so(&dice, Size { clients: 6, steps: 70 }, Leader::Stays).await;
+    let mut dice = Dice::thrown("races over http");
+    let run = recorded(&dice, Size { clients: 6, steps: 70 }, Leader::Stays).await;
+    let tally = assert_so(&dice, &run);
     eprintln!("races over http: seed {}, {tally:?}", dice.seed);
     assert!(tally.looks.len() >= 8, "not every kind of read was made: {tally:?}");
     let (asked, done) = tally.together;
     assert!(0 < done && done < asked && tally.refused > 0 && tally.again > 0 && tally.not_requests > 0, "{tally:?}");
+    forged::assert_is_found(&mut dice, run);
 }
 
 /// As [`races_for_as_long_as_one_likes`](super::races_for_as_long_as_one_likes), over HTTP, and sometimes the leader is killed.
@@ -329,7 +315,8 @@ pub async fn races(minutes: u64) {
         let mut own = dice.of(1_000 + runs);
         let size = Size { clients: own.pick(&[4, 8, 16]), steps: own.pick(&[60, 120]) };
         let leader = own.pick(&[Leader::Stays, Leader::Stays, Leader::Dies]);
-        let tally = assert_so(&own, size, leader).await;
+        let run = recorded(&own, size, leader).await;
+        let tally = run.check().unwrap_or_else(|why| panic!("run {runs}, {size:?}, {leader:?}: {why}"));
         runs += 1;
         all.add(&tally);
         eprintln!("races over http: seed {}, run {runs}: {size:?}, {leader:?}: {}", dice.seed, tally.brief());

@@ -3,9 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
-use ledger::read::{AssetTotal, At, Balance, BalanceAt, Entry, HoldStanding, Statement, TrialBalance, Window};
-use ledger::{AccountId, Amount, AssetId, Body, LegRef, NEVER, Posted, Record, Request, RowKind, Side};
+use ledger::read::{At, BalanceAt, Entry, Statement, Window};
+use ledger::{Body, LegRef, Posted, Record, Request, RowKind, Side};
 use serde_json::{Value, json};
 use uuid::Uuid;
 use wallet_api::platform::books::refusal_code;
@@ -13,6 +12,7 @@ use wallet_api::platform::books::refusal_code;
 use super::super::history::{Fault, History, Look, Seen, Span, Told, Write};
 use super::super::town;
 use super::asking::{digits, moment};
+use super::reading::{Or, balance, hold, int, micros, money, totals, trial, uuid};
 
 /// What was asked.
 #[derive(Debug, Clone)]
@@ -54,6 +54,7 @@ pub struct Call {
 }
 
 /// The journal as it was in the end.
+#[derive(Clone)]
 pub struct Journal {
     pub records: Vec<Record>,
     pub keys: BTreeMap<Uuid, i64>,
@@ -84,8 +85,6 @@ pub fn history(calls: &[Call], journal: Journal) -> Result<History, String> {
     let Journal { records, keys } = journal;
     Ok(History { writes, looks, records, keys })
 }
-
-type Or<T> = Result<T, String>;
 
 impl Journal {
     /// What a request by itself was told.
@@ -306,84 +305,4 @@ fn seq_of(body: &Value) -> Option<i64> {
 /// Which of several a problem is about, by the place it names.
 fn place_of(body: &Value) -> Option<u64> {
     body["errors"][0]["pointer"].as_str()?.strip_prefix("/transactions/")?.split('/').next()?.parse().ok()
-}
-
-fn int(value: &Value) -> Or<i64> {
-    let number = value.as_i64().or_else(|| value.as_str()?.parse().ok());
-    number.ok_or_else(|| format!("{value} is no number"))
-}
-
-fn uuid(value: &Value) -> Or<Uuid> {
-    value.as_str().and_then(|text| text.parse().ok()).ok_or_else(|| format!("{value} is no id"))
-}
-
-fn micros(value: &Value) -> Or<i64> {
-    let moment = value.as_str().and_then(|text| text.parse::<DateTime<Utc>>().ok());
-    moment.map(|moment| moment.timestamp_micros()).ok_or_else(|| format!("{value} is no time"))
-}
-
-fn asset(code: &Value) -> Or<AssetId> {
-    let found = town::assets().into_iter().find(|(_, (known, _))| code == known).map(|(asset, _)| asset);
-    found.ok_or_else(|| format!("{code} is no asset"))
-}
-
-fn money(value: &Value) -> Or<(i64, AssetId)> {
-    Ok((int(&value["amount"])?, asset(&value["asset"])?))
-}
-
-fn balance(account: Uuid, body: &Value) -> Or<Balance> {
-    let (balance, held) = (int(&body["balance"])?, int(&body["held"])?);
-    if int(&body["available"])? != balance - held || body["id"] != json!(account) {
-        return Err("balance less held is not available".to_owned());
-    }
-    Ok(Balance {
-        account: AccountId(int(&body["opened_seq"])?),
-        public_id: account,
-        asset: asset(&body["asset"])?,
-        balance,
-        held,
-        version: int(&body["version"])?,
-        pending: 0,
-        keeps: body["keeps"].is_object(),
-        floor: Some(&body["floor"]).filter(|floor| !floor.is_null()).map(int).transpose()?,
-        debits_frozen: body["debits_frozen"] == true,
-    })
-}
-
-fn hold(place: LegRef, body: &Value) -> Or<HoldStanding> {
-    let ((minor, asset), captured) = (money(&body["amount"])?, money(&body["captured"])?.0);
-    let (given_back, remaining) = (money(&body["given_back"])?.0, money(&body["remaining"])?.0);
-    if captured + given_back + remaining != minor || given_back < 0 {
-        return Err("the parts of a hold are not the whole".to_owned());
-    }
-    Ok(HoldStanding {
-        place,
-        transaction: uuid(&body["transaction"])?,
-        recorded_us: micros(&body["recorded_at"])?,
-        debit: uuid(&body["debit"])?,
-        credit: uuid(&body["credit"])?,
-        amount: Amount::new(minor, asset),
-        captured,
-        remaining,
-        expires_us: if body["expires_at"].is_null() { NEVER } else { micros(&body["expires_at"])? },
-        expired: body["status"] == "expired",
-    })
-}
-
-fn trial(body: &Value) -> Or<TrialBalance> {
-    let total = |one: &Value| {
-        let sum = |name: &str| int(&one[name]).map(i128::from);
-        let accounts = u64::try_from(int(&one["accounts"])?).map_err(|error| error.to_string())?;
-        Ok((asset(&one["asset"])?, AssetTotal { accounts, debits: sum("debits")?, credits: sum("credits")? }))
-    };
-    let assets = body["assets"].as_array().ok_or("no assets")?.iter().map(total).collect::<Or<_>>()?;
-    Ok(TrialBalance { seq: int(&body["seq"])?, assets })
-}
-
-fn totals(body: &Value) -> Or<BTreeMap<AssetId, (i64, i128, i128, i128)>> {
-    let total = |one: &Value| {
-        let sum = |name: &str| int(&one[name]).map(i128::from);
-        Ok((asset(&one["asset"])?, (int(&one["accounts"])?, sum("above_zero")?, sum("below_zero")?, sum("held")?)))
-    };
-    body["totals"].as_array().ok_or("no totals")?.iter().map(total).collect()
 }
