@@ -23,6 +23,13 @@ pub struct Deed {
 }
 
 impl Deed {
+    /// Where the keys of what happened lead, each with its request.
+    pub fn keyed(&self) -> impl Iterator<Item = (&Request, i64)> {
+        // Of those whose refusal alone is written it is the one that was refused.
+        let requests = self.requests.iter().skip(self.refused_at.unwrap_or(0));
+        requests.zip(self.seqs.iter().copied())
+    }
+
     /// What the model must say of its requests.
     pub fn fates(&self) -> Vec<Fate> {
         self.seqs.iter().map(|seq| Fate::Answered(*seq)).collect()

@@ -8,12 +8,12 @@
 use std::collections::BTreeSet;
 
 use ledger::apply::State;
-use ledger::{Body, Command, Key, Request, Scope};
+use ledger::{Body, Command, Group, How, Key, Request, Scope, Transfer};
 use uuid::Uuid;
 
 use super::deeds::{Deed, deeds, real_time};
 use super::fold::Fold;
-use super::history::{History, Told};
+use super::history::{History, Span, Told};
 use super::pending::{Pending, What, pending};
 use super::seen::Books;
 use super::tally::Tally;
@@ -25,12 +25,8 @@ pub fn check(start: &State, history: &History) -> Result<Tally, String> {
     let deeds = deeds(history)?;
     real_time(&deeds)?;
     let mut pending = pending(history, &deeds)?;
-    let used = |deed: &Deed, seq: &i64| {
-        let request =
-            &deed.requests[deed.refused_at.unwrap_or_else(|| deed.seqs.iter().position(|one| one == seq).unwrap_or(0))];
-        (request.key.key, (*seq, request.key.fingerprint))
-    };
-    let used = deeds.values().flat_map(|deed| deed.seqs.iter().map(move |seq| used(deed, seq))).collect();
+    let keyed = deeds.values().flat_map(Deed::keyed);
+    let used = keyed.map(|(request, seq)| (request.key.key, (seq, request.key.fingerprint))).collect();
     let mut replay = Replay { model: Model::of(start), fold: Fold::default(), journal: &history.records, used };
     replay.settle(&mut pending)?;
     for deed in deeds.values() {
@@ -173,17 +169,33 @@ impl Replay<'_> {
         match one.what {
             What::Seen(seen) => self.books().is_so(seen, one.span),
             What::Together(ask) => {
-                let so = |us: i64| together::is_so(self.books(), &self.used, ask, us);
-                so(one.span.began_us) || so(one.span.ended_us)
+                let requests = ask.iter().map(|write| &write.request);
+                let mut moments = self.moments(one.span, requests).into_iter();
+                moments.any(|us| together::is_so(self.books(), &self.used, ask, us))
             }
-            What::Declined(request, fault) => {
-                let declined = |us: i64| {
-                    let outcome = self.model.clone().batch(std::slice::from_ref(request), us);
-                    matches!(outcome.fates.as_slice(), [Fate::NotARequest(faults)] if fault.is_one_of(faults))
-                };
-                declined(one.span.began_us) || declined(one.span.ended_us)
-            }
+            What::Declined(request, fault) => self.moments(one.span, [request]).into_iter().any(|us| {
+                let outcome = self.model.clone().batch(std::slice::from_ref(request), us);
+                matches!(outcome.fates.as_slice(), [Fate::NotARequest(faults)] if fault.is_one_of(faults))
+            }),
         }
+    }
+
+    /// The moments of a span, by the database's clock, at which requests may be another thing than before: a hold that
+    /// ends by itself is none once its time is over.
+    fn moments<'r>(&self, span: Span, requests: impl IntoIterator<Item = &'r Request>) -> Vec<i64> {
+        let ends = |transfer: &Transfer| match transfer.how {
+            How::Hold { expires_us } => Some(expires_us? - self.model.offset_us),
+            _ => None,
+        };
+        let turns = requests.into_iter().flat_map(|request| match &request.command {
+            Command::Transact { transfers, groups, .. } => {
+                let every = transfers.iter().chain(groups.iter().flat_map(Group::every));
+                every.filter_map(ends).collect()
+            }
+            _ => Vec::new(),
+        });
+        let within = turns.filter(|us| span.began_us < *us && *us <= span.ended_us);
+        [span.began_us, span.ended_us].into_iter().chain(within).collect()
     }
 
     const fn books(&self) -> Books<'_> {
