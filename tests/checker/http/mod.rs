@@ -161,8 +161,9 @@ impl<'a> Client<'a> {
         Span { ended: self.common.tick(), ended_us, ..span }
     }
 
-    fn node(&self, span: Span) -> &'a Api {
-        &self.common.nodes[usize::try_from(span.began).unwrap() % self.common.nodes.len()]
+    /// Either of them, whichever lives: who asks again asks the other one soon.
+    fn node(&mut self) -> &'a Api {
+        &self.common.nodes[usize::from(self.dice.below(2) == 0)]
     }
 
     async fn ask_one(&mut self, request: Request) {
@@ -191,8 +192,8 @@ impl<'a> Client<'a> {
     /// Asks until it is known whether it was done: of some things asked, while it is so of any.
     async fn ask(&mut self, asked: &Asked, path: &str, body: &Value, key: Uuid) {
         loop {
-            let span = self.begin();
-            let reply = self.node(span).try_post_as(key, path, body).await;
+            let (node, span) = (self.node(), self.begin());
+            let reply = node.try_post_as(key, path, body).await;
             let span = self.end(span);
             let heard: Vec<_> = reply.ok().map(heard).into_iter().collect();
             let again = heard.first().is_none_or(is_open);
@@ -210,9 +211,9 @@ impl<'a> Client<'a> {
     async fn look(&mut self) {
         let asked = self.question();
         let mut path = asking::question(&asked);
-        let (span, mut pages) = (self.begin(), Vec::new());
+        let (node, span, mut pages) = (self.node(), self.begin(), Vec::new());
         loop {
-            let Ok(reply) = self.node(span).try_get(&path).await else { break pages.clear() };
+            let Ok(reply) = node.try_get(&path).await else { break pages.clear() };
             let page = heard(reply);
             let next = page.body["entries"]["next_cursor"].as_str().map(str::to_owned);
             pages.push(page);
