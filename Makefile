@@ -42,6 +42,7 @@ rounds: setup ## break three nodes, PostgreSQL and Redis again and again, as a s
 		$(CARGO) test -p tessera-tests --locked -- --ignored --nocapture --test-threads 1 --skip checker::
 
 races: setup ## have many clients ask and look at once, and hold what they are told against the model (SEED=, MINUTES=)
+	$(CARGO) build --workspace --bins --locked
 	TESSERA_TEST_SEED="$(SEED)" TESSERA_RACES_MINUTES="$(MINUTES)" \
 		$(CARGO) test -p tessera-tests --locked -- --ignored --nocapture checker::races
 
@@ -50,7 +51,7 @@ model: ## play a million requests on the journal's rules and on its model (SEED=
 	SEED="$(SEED)" STEPS="$(STEPS)" CARGO_TARGET_DIR="$(TARGET_DIR)/model" CARGO_PROFILE_TEST_OPT_LEVEL=2 \
 		$(CARGO) test -p ledger --locked --test apply_model -- --ignored a_million_steps --nocapture
 
-shuttle: ## try the queue before the writer under very many orders of its threads (SEED=, ORDERS=)
+shuttle: ## try the writer's queue and pipe under very many orders of their threads (SEED=, ORDERS=)
 	cd ledger/shuttle && SEED="$(SEED)" ORDERS="$(ORDERS)" CARGO_TARGET_DIR="$(abspath $(TARGET_DIR))/shuttle" \
 		$(CARGO) run --locked --release
 

@@ -143,6 +143,32 @@ async fn holds_are_told_as_they_stand_open_ones_by_what_expires_first() {
     desk.app.api().get(&stolen).await.expect_problem(400, "cursor-invalid");
 }
 
+/// While a hold is captured cent by cent, what is captured, given back and left of it always add up, and nothing is given back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hold_that_is_being_captured_is_told_as_of_one_moment() {
+    const CENTS: i64 = 60;
+    let desk = Desk::open().await;
+    let hold = desk.hold(desk.source, CENTS, None).await;
+    let captures = async {
+        for _ in 0..CENTS {
+            desk.end("capture", hold, desk.source, 1).await;
+        }
+    };
+    let one = format!("holds/{hold}/0");
+    let all = format!("accounts/{}/holds?state=all", desk.source);
+    let looks = async {
+        let mut left = CENTS;
+        while left > 0 {
+            for told in [desk.get(&one).await, desk.get(&all).await["items"][0].clone()] {
+                let part = |name: &str| told[name]["amount"].as_str().unwrap().parse::<i64>().unwrap();
+                assert_eq!((part("captured") + part("remaining"), part("given_back")), (CENTS, 0), "{told}");
+                left = part("remaining");
+            }
+        }
+    };
+    tokio::join!(captures, looks);
+}
+
 #[tokio::test]
 async fn lots_are_told_in_the_order_they_are_spent_and_expire_by_the_clock() {
     let desk = Desk::open().await;

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use diesel::sql_types::{BigInt, Binary, Nullable, Uuid as SqlUuid};
 use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl};
-use ledger::read::{self, At, Until, records};
-use ledger::{Journal, LegRef, Lot, Record, Request};
+use ledger::read::{self, Until, records};
+use ledger::{Journal, JournalId, LegRef, Lot, Record, Request};
 use tessera_tests::{Dice, TestDb, books};
+use tokio::runtime::{Builder, Runtime};
 use uuid::Uuid;
 
 use super::JOURNAL;
@@ -68,12 +69,12 @@ pub fn run(db: &TestDb<'_>, journals: &[Journal], dice: &Dice, size: Size) -> Hi
             looks.extend(looked);
         }
     });
-    let (records, keys) = at_the_end(&common.url);
+    let (records, keys) = at_the_end(&common.url, JOURNAL);
     History { writes, looks, records, keys }
 }
 
 /// The journal as it is now, and where the clients' keys lead.
-pub fn at_the_end(url: &str) -> (Vec<Record>, BTreeMap<Uuid, i64>) {
+pub fn at_the_end(url: &str, journal: JournalId) -> (Vec<Record>, BTreeMap<Uuid, i64>) {
     #[derive(QueryableByName)]
     struct Led {
         #[diesel(sql_type = SqlUuid)]
@@ -86,14 +87,15 @@ pub fn at_the_end(url: &str) -> (Vec<Record>, BTreeMap<Uuid, i64>) {
     loop {
         let after = all.last().map_or(0, |record| record.seq);
         let size = records::Size { records: 1_000, transfers: 10_000 };
-        let (page, _) = records::after(conn, JOURNAL, after, size).unwrap();
+        let (page, _) = records::after(conn, journal, after, size).unwrap();
         if page.is_empty() {
             break;
         }
         all.extend(page);
     }
-    let text = "SELECT key, seq FROM journal.key WHERE journal = 1 AND scope = 7";
-    let led: Vec<Led> = diesel::sql_query(text).load(conn).unwrap();
+    // What the house asks for by itself has scopes below zero.
+    let text = "SELECT key, seq FROM journal.key WHERE journal = $1 AND scope > 0";
+    let led: Vec<Led> = diesel::sql_query(text).bind::<BigInt, _>(journal.0).load(conn).unwrap();
     (all, led.into_iter().map(|led| (led.key, led.seq)).collect())
 }
 
@@ -104,6 +106,7 @@ struct Client<'a> {
     conn: PgConnection,
     /// Half of the clients read as a node does that follows: it knows what it has read.
     history: ledger::History,
+    runtime: Runtime,
     writes: Vec<Write>,
     looks: Vec<Look>,
 }
@@ -113,15 +116,21 @@ impl<'a> Client<'a> {
         let conn = PgConnection::establish(&common.url).unwrap();
         let leading = || common.journals[number / 2 % common.journals.len()].history().clone();
         let history = if number.is_multiple_of(2) { leading() } else { ledger::History::default() };
-        Self { common, number, dice, conn, history, writes: Vec::new(), looks: Vec::new() }
+        let runtime = Builder::new_current_thread().build().unwrap();
+        Self { common, number, dice, conn, history, runtime, writes: Vec::new(), looks: Vec::new() }
     }
 
     fn step(&mut self) {
-        if self.dice.below(100) < 55 {
-            let request = town::wish(&mut self.dice, &mut self.common.board());
-            self.ask(request);
-        } else {
-            self.look();
+        match self.dice.below(100) {
+            0..45 => {
+                let request = town::wish(&mut self.dice, &mut self.common.board());
+                self.ask(request);
+            }
+            45..55 => {
+                let requests = town::wishes(&mut self.dice, &mut self.common.board());
+                self.ask_together(&requests);
+            }
+            _ => self.look(),
         }
     }
 
@@ -135,17 +144,43 @@ impl<'a> Client<'a> {
         Span { ended: self.common.tick(), ended_us, ..span }
     }
 
+    /// Each of the journals in turn.
+    fn journal(&self, span: Span) -> &'a Journal {
+        &self.common.journals[usize::try_from(span.began).unwrap() % self.common.journals.len()]
+    }
+
+    /// Asks for several things that happen all or none, until it is known which.
+    fn ask_together(&mut self, requests: &[Request]) {
+        loop {
+            let span = self.begin();
+            let asked = self.journal(span).submit_linked(requests.to_vec(), Instant::now() + PATIENCE);
+            let answers = self.runtime.block_on(asked);
+            let span = self.end(span);
+            let told: Vec<_> = answers.into_iter().map(Told::from).collect();
+            let again = told.iter().any(|told| matches!(told, Told::NotDone | Told::Unknown));
+            for (request, told) in requests.iter().zip(told) {
+                if let Told::Answered { record, .. } = &told {
+                    self.common.board().hear(record);
+                }
+                self.writes.push(Write { span, request: request.clone(), told, batch: Some(span.began) });
+            }
+            if !again {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     /// Asks until it is known whether it was done, if it can be known.
     fn ask(&mut self, request: Request) {
         loop {
             let span = self.begin();
-            let journal = &self.common.journals[usize::try_from(span.began).unwrap() % self.common.journals.len()];
-            let told = Told::from(journal.submit_blocking(request.clone(), PATIENCE));
+            let told = Told::from(self.journal(span).submit_blocking(request.clone(), PATIENCE));
             let (span, again) = (self.end(span), matches!(told, Told::NotDone | Told::Unknown));
             if let Told::Answered { record, .. } = &told {
                 self.common.board().hear(record);
             }
-            self.writes.push(Write { span, request: request.clone(), told });
+            self.writes.push(Write { span, request: request.clone(), told, batch: None });
             if !again {
                 return;
             }
@@ -166,7 +201,7 @@ impl<'a> Client<'a> {
             9 => self.kept(account),
             10 if self.dice.below(2) == 0 => Seen::Totals(self.totals()),
             10 => {
-                let at = self.some_time();
+                let at = town::some_time(&mut self.dice, &self.common.board());
                 Seen::Trial(
                     at,
                     read::trial_balance(&mut self.conn, &self.history, JOURNAL, at, Until::ENDLESS).unwrap(),
@@ -188,28 +223,10 @@ impl<'a> Client<'a> {
         self.looks.push(Look { span, seen: Seen::Balance(account, told) });
     }
 
-    /// Now, or some time before, or soon.
-    fn some_time(&mut self) -> At {
-        let (head, now_us, last_us) = {
-            let board = self.common.board();
-            (board.head, board.now_us(), board.last_us)
-        };
-        let ago_us = i64::try_from(self.dice.below(3_000_000)).unwrap();
-        let dated_us = now_us + 86_400_000_000 - i64::try_from(self.dice.below(4 * 86_400_000_000)).unwrap();
-        match self.dice.below(6) {
-            0 => At::Now,
-            1 => At::Seq(i64::try_from(self.dice.below(u64::try_from(head + 3).unwrap())).unwrap()),
-            2 => At::Recorded(last_us),
-            3 => At::Recorded(now_us - ago_us),
-            4 => At::Effective(dated_us),
-            _ => At::Effective(now_us - ago_us / 10),
-        }
-    }
-
     fn balance_at(&mut self, account: Uuid) -> Seen {
         // One in some is of an account that is opened while the run lasts, or never.
         let account = if self.dice.below(8) == 0 { town::late(&mut self.dice) } else { account };
-        let at = self.some_time();
+        let at = town::some_time(&mut self.dice, &self.common.board());
         Seen::BalanceAt(account, at, known(read::balance_at(&mut self.conn, &self.history, JOURNAL, account, at)))
     }
 
@@ -243,6 +260,9 @@ impl<'a> Client<'a> {
     fn hold(&mut self) -> Seen {
         let picked = town::recent(&mut self.dice, &self.common.board().holds, 10).map(|(place, _)| *place);
         let place = picked.unwrap_or(LegRef { seq: 1, leg: 0 });
+        if self.dice.below(2) == 0 {
+            return Seen::Standing(place, read::hold_standing(&mut self.conn, JOURNAL, place).unwrap());
+        }
         Seen::Hold(place, read::hold(&mut self.conn, JOURNAL, place).unwrap())
     }
 

@@ -7,8 +7,9 @@ use ledger::{Body, Invalid, Record};
 use tessera_tests::Dice;
 
 use super::clients::Size;
-use super::history::{History, Seen, Span, Told};
-use super::replay::{check, told_head};
+use super::history::{Fault, History, Seen, Span, Told, Write};
+use super::pending::told_head;
+use super::replay::check;
 use super::{Ranges, Trouble, assert_so, recorded};
 
 /// How often each is tried, at places of its own.
@@ -17,7 +18,7 @@ const TIMES: usize = 6;
 /// Forges a history; none where there is nothing to forge.
 type Forgery = fn(&mut History, &mut Dice) -> Option<()>;
 
-const FORGERIES: [(&str, Forgery); 16] = [
+const FORGERIES: [(&str, Forgery); 19] = [
     ("a value that never was", a_value),
     ("a read of the past", a_stale_read),
     ("a read of the future", a_read_of_the_future),
@@ -34,6 +35,9 @@ const FORGERIES: [(&str, Forgery); 16] = [
     ("two writes the wrong way round", writes_turned_round),
     ("another fault than there is", another_fault),
     ("a key that was used for nothing else", no_rival),
+    ("one left out of what was done together", torn_apart),
+    ("another place that stood in the way", another_place),
+    ("what was done together, in another order", in_another_order),
 ];
 
 #[test]
@@ -138,9 +142,9 @@ fn a_record_left_out(history: &mut History, dice: &mut Dice) -> Option<()> {
 }
 
 /// Writes that were answered for the first time, under keys that no other request has.
-fn answered<'a>(history: &'a mut History) -> impl Iterator<Item = &'a mut super::history::Write> + use<'a> {
+fn answered<'a>(history: &'a mut History) -> impl Iterator<Item = &'a mut Write> + use<'a> {
     let keys: Vec<_> = history.writes.iter().map(|write| write.request.key.key).collect();
-    let alone = move |write: &&mut super::history::Write| {
+    let alone = move |write: &&mut Write| {
         let once = keys.iter().filter(|key| **key == write.request.key.key).count() == 1;
         once && matches!(write.told, Told::Answered { replayed: false, .. })
     };
@@ -221,7 +225,7 @@ fn writes_turned_round(history: &mut History, dice: &mut Dice) -> Option<()> {
 
 fn another_fault(history: &mut History, dice: &mut Dice) -> Option<()> {
     let faulty = history.writes.iter_mut().filter(|write| matches!(write.told, Told::Invalid(_)));
-    some(dice, faulty)?.told = Told::Invalid(Invalid::TooMany { what: "legs", limit: 2 });
+    some(dice, faulty)?.told = Told::Invalid(Fault::Exactly(Invalid::TooMany { what: "legs", limit: 2 }));
     Some(())
 }
 
@@ -230,6 +234,45 @@ fn no_rival(history: &mut History, dice: &mut Dice) -> Option<()> {
     let key = write.request.key.key;
     write.told = Told::Reused;
     history.keys.remove(&key).map(drop)
+}
+
+/// The asks for several things that were done, or not, as told; all of one ask.
+fn batch<'a>(history: &'a mut History, dice: &mut Dice, fits: impl Fn(&[Write]) -> bool) -> Option<Vec<&'a mut Write>> {
+    let mut fit: Vec<_> = history.batches().filter(|ask| fits(ask)).map(|ask| ask[0].batch).collect();
+    let batch = *some(dice, fit.iter_mut())?;
+    Some(history.writes.iter_mut().filter(|write| write.batch == batch).collect())
+}
+
+fn are_new(ask: &[Write]) -> bool {
+    ask.iter().all(|write| matches!(write.told, Told::Answered { replayed: false, .. }))
+}
+
+fn torn_apart(history: &mut History, dice: &mut Dice) -> Option<()> {
+    let mut ask = batch(history, dice, are_new)?;
+    let one = ask.pop()?;
+    one.told = Told::Linked(0);
+    let key = one.request.key.key;
+    history.keys.remove(&key).map(drop)
+}
+
+fn another_place(history: &mut History, dice: &mut Dice) -> Option<()> {
+    let in_the_way = |ask: &[Write]| ask.iter().any(|write| matches!(write.told, Told::Linked(_)));
+    for write in batch(history, dice, in_the_way)? {
+        if let Told::Linked(place) = &mut write.told {
+            *place += 1;
+        }
+    }
+    Some(())
+}
+
+/// Two of a batch change places: all happened, in another order than they were asked in.
+fn in_another_order(history: &mut History, dice: &mut Dice) -> Option<()> {
+    let mut ask = batch(history, dice, are_new)?;
+    let (first, rest) = ask.split_first_mut()?;
+    let last = rest.last_mut()?;
+    std::mem::swap(&mut first.request, &mut last.request);
+    std::mem::swap(&mut first.told, &mut last.told);
+    Some(())
 }
 
 #[test]

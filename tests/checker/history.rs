@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ledger::read::{At, Balance, BalanceAt, Entry, HoldAt, LinkAt, ReadError, Statement, TrialBalance, Window};
+use ledger::read::{
+    At, Balance, BalanceAt, Entry, HoldAt, HoldStanding, LinkAt, ReadError, Statement, TrialBalance, Window,
+};
 use ledger::{AssetId, Invalid, JournalError, LegRef, Lot, Record, Request};
 use uuid::Uuid;
+use wallet_api::platform::problem::Describe as _;
 
 /// When something was asked and answered.
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +29,8 @@ pub struct Write {
     pub span: Span,
     pub request: Request,
     pub told: Told,
+    /// One of several that happen all or none, asked for at this tick, which is no other ask's. They lie side by side.
+    pub batch: Option<u64>,
 }
 
 /// What the writer said.
@@ -34,22 +39,44 @@ pub enum Told {
     /// This record is the answer.
     Answered { record: Arc<Record>, replayed: bool },
     /// It is no request.
-    Invalid(Invalid),
+    Invalid(Fault),
     /// The key was used for another one.
     Reused,
     /// The key was given up by the record of this seq.
     GivenUp(i64),
+    /// It was not done, for the sake of the one at this place among those it was asked with; the key is free.
+    Linked(usize),
+    /// Nothing of itself: only of another one that it was asked with.
+    Silent,
     /// It was not tried; the key is free.
     NotDone,
     /// Nobody knows.
     Unknown,
 }
 
+/// Why something is no request, as it was told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    Exactly(Invalid),
+    /// By the code of a problem.
+    Coded(String),
+}
+
+impl Fault {
+    pub fn is_one_of(&self, faults: &[Invalid]) -> bool {
+        faults.iter().any(|fault| match self {
+            Self::Exactly(told) => told == fault,
+            Self::Coded(code) => JournalError::Invalid(fault.clone()).describe().code() == code,
+        })
+    }
+}
+
 impl From<Result<ledger::Answer, JournalError>> for Told {
     fn from(answer: Result<ledger::Answer, JournalError>) -> Self {
         match answer {
             Ok(answer) => Self::Answered { record: answer.record, replayed: answer.replayed },
-            Err(JournalError::Invalid(invalid)) => Self::Invalid(invalid),
+            Err(JournalError::Invalid(invalid)) => Self::Invalid(Fault::Exactly(invalid)),
+            Err(JournalError::Linked { place }) => Self::Linked(place),
             Err(JournalError::KeyReused) => Self::Reused,
             Err(JournalError::Abandoned { seq }) => Self::GivenUp(seq),
             Err(JournalError::OutcomeUnknown) => Self::Unknown,
@@ -57,7 +84,6 @@ impl From<Result<ledger::Answer, JournalError>> for Told {
                 JournalError::QueueFull
                 | JournalError::NotLeader { .. }
                 | JournalError::DeadlinePassed
-                | JournalError::Linked { .. }
                 | JournalError::Unavailable
                 | JournalError::NoRoom,
             ) => Self::NotDone,
@@ -88,6 +114,8 @@ pub enum Seen {
     Statement { account: Uuid, from_us: i64, until_us: Option<i64>, window: Window, pages: Vec<Statement>, size: usize },
     /// The hold that a row opened.
     Hold(LegRef, Option<HoldAt>),
+    /// The same, with what was captured of it.
+    Standing(LegRef, Option<HoldStanding>),
     /// What builds on the rows of a record.
     Links(i64, Vec<LinkAt>),
     /// The open holds on an account and the lots on it, with the head they are rows of.
@@ -120,6 +148,14 @@ pub struct History {
     pub keys: BTreeMap<Uuid, i64>,
 }
 
+impl History {
+    /// What was asked for together, ask by ask.
+    pub fn batches(&self) -> impl Iterator<Item = &[Write]> {
+        let asks = self.writes.chunk_by(|one, next| one.batch.is_some() && one.batch == next.batch);
+        asks.filter(|ask| ask[0].batch.is_some())
+    }
+}
+
 impl Seen {
     pub fn name(&self) -> &'static str {
         match self {
@@ -132,6 +168,7 @@ impl Seen {
             Self::Entries(..) => "entries",
             Self::Statement { .. } => "statement",
             Self::Hold(..) => "hold",
+            Self::Standing(..) => "hold in full",
             Self::Links(..) => "links",
             Self::Kept { .. } => "holds and lots",
             Self::Trial(..) => "trial balance",

@@ -8,11 +8,17 @@
 //! What is asked follows from the seed; how the clients interleave does not. `make races` runs for as long as one likes.
 
 mod clients;
+mod deeds;
 mod fold;
 mod forged;
 mod history;
+mod http;
+mod pending;
 mod replay;
+mod seen;
 mod standing;
+mod tally;
+mod together;
 mod town;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,7 +31,8 @@ use tessera_tests::{Dice, Ground, TestDb, books, fresh_key, run_sql};
 
 use clients::Size;
 use history::History;
-use replay::{Tally, check};
+use replay::check;
+use tally::Tally;
 
 const JOURNAL: JournalId = books::JOURNAL;
 
@@ -124,6 +131,8 @@ fn what_many_clients_at_once_are_told_is_how_the_model_stood() {
     eprintln!("races: seed {}, {tally:?}", dice.seed);
     assert!(tally.looks.len() >= 14, "not every kind of read was made: {tally:?}");
     assert!(tally.refused > 0 && tally.again > 0 && tally.not_requests > 0 && tally.due > 0, "{tally:?}");
+    let (asked, done) = tally.together;
+    assert!(0 < done && done < asked, "{tally:?}");
 }
 
 #[test]
@@ -142,13 +151,23 @@ fn so_it_is_when_commits_are_cut_off() {
     assert!(tally.unsure > 0, "nothing was cut off: {tally:?}");
 }
 
+/// How long the long ones last: `make races MINUTES=30`.
+fn minutes() -> u64 {
+    std::env::var("TESSERA_RACES_MINUTES").ok().and_then(|text| text.parse().ok()).unwrap_or(10)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "long: make races"]
+async fn races_over_http_for_as_long_as_one_likes() {
+    http::races(minutes()).await;
+}
+
 /// Runs of all sorts, each of a seed that follows from the first: `make races SEED=7 MINUTES=30`.
 #[test]
 #[ignore = "long: make races"]
 fn races_for_as_long_as_one_likes() {
     let dice = Dice::thrown("races");
-    let minutes = std::env::var("TESSERA_RACES_MINUTES").ok().and_then(|text| text.parse().ok()).unwrap_or(10);
-    let until = Instant::now() + Duration::from_secs(60 * minutes);
+    let until = Instant::now() + Duration::from_secs(60 * minutes());
     let (mut runs, mut all) = (0, Tally::default());
     while Instant::now() < until {
         let mut own = dice.of(1_000 + runs);

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use ledger::read::{Balance, HoldAt};
-use ledger::{AssetId, Command, Key, LegRef, Lot, NEVER, Nature, Request, Scope};
+use ledger::read::{Balance, HoldAt, HoldStanding};
+use ledger::{AssetId, Command, Key, LegRef, Lot, NEVER, Nature, Request, RowKind, Scope};
 use uuid::Uuid;
 
 use super::history::Span;
+use super::seen::Books;
 use crate::model::{Model, Page};
 
 /// What is kept of open holds, and of lots: what is left and what of it is held.
@@ -75,6 +76,26 @@ pub fn hold(model: &Model, place: LegRef, told: Option<&HoldAt>, span: Span) -> 
     let may_be = [span.began_us, span.ended_us].map(|us| pending.expires_us <= moment(us)).contains(&told.expired);
     let remaining = if told.expired { 0 } else { small(pending.remaining) };
     may_be && (told.amount, told.expires_us, told.remaining) == (pending.amount, expires_us, remaining)
+}
+
+/// Whether a hold and what was captured of it stand so at some moment of the span.
+pub fn hold_in_full(books: Books<'_>, place: LegRef, told: Option<&HoldStanding>, span: Span) -> bool {
+    let (model, links) = (books.model, books.fold.links.get(&place.seq).map_or(&[][..], Vec::as_slice));
+    let (pending, told) = match (model.holds.get(&place), told) {
+        (None, None) => return true,
+        (Some(pending), Some(told)) => (pending, told),
+        (None, Some(_)) | (Some(_), None) => return false,
+    };
+    let own = |kind: RowKind| links.iter().filter(move |link| link.of == place && link.kind == kind);
+    let captured: i64 = own(RowKind::Capture).map(|link| link.minor).sum();
+    let swept = own(RowKind::Expire).next().is_some();
+    let over = |us: i64| pending.expires_us <= (us + model.offset_us).max(model.last_us);
+    [span.began_us, span.ended_us].into_iter().any(|us| {
+        let expired = swept || (pending.remaining > 0 && over(us));
+        let remaining = if expired { 0 } else { small(pending.remaining) };
+        (told.expired, told.remaining, told.captured) == (expired, remaining, captured)
+            && (told.amount, told.expires_us, told.debit) == (pending.amount, pending.expires_us, pending.debit)
+    })
 }
 
 /// Open holds on an account, and its lots.

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::UNIX_EPOCH;
 
+use ledger::read::At;
 use ledger::{
     Amount, AssetId, Body, Calendar, Change, Claim, Command, Companion, Group, How, LegRef, LotTerms, Nature,
     NewAccount, NormalSide, Period, Record, Request, RowKind, Transfer,
@@ -49,6 +50,10 @@ pub fn late(dice: &mut Dice) -> Uuid {
     id(1_000 + u128::from(dice.below(12)))
 }
 
+pub fn keeps_lots(account: Uuid) -> bool {
+    CLUBS.contains(&account)
+}
+
 /// What opens them, in an order in which each finds what it needs, and puts something on them.
 pub fn beginning() -> Vec<Command> {
     let opened = accounts().into_iter().map(|id| Command::Open(terms(id)));
@@ -83,6 +88,7 @@ pub struct Board {
     pub holds: Vec<(LegRef, Transfer)>,
     pub rows: Vec<(LegRef, Transfer)>,
     pub asked: Vec<Request>,
+    together: Vec<Vec<Request>>,
     companions: u128,
     opened: u128,
 }
@@ -124,6 +130,21 @@ pub fn recent<'a, T>(dice: &mut Dice, from: &'a [T], many: usize) -> Option<&'a 
     from.get(from.len().checked_sub(back + 1)?)
 }
 
+/// Now, or some time before, or soon.
+pub fn some_time(dice: &mut Dice, board: &Board) -> At {
+    let now_us = board.now_us();
+    let ago_us = number(dice, 3_000_000);
+    let dated_us = now_us + DAY_US - number(dice, 4 * DAY_US);
+    match dice.below(6) {
+        0 => At::Now,
+        1 => At::Seq(number(dice, board.head + 3)),
+        2 => At::Recorded(board.last_us),
+        3 => At::Recorded(now_us - ago_us),
+        4 => At::Effective(dated_us),
+        _ => At::Effective(now_us - ago_us / 10),
+    }
+}
+
 fn number(dice: &mut Dice, below: i64) -> i64 {
     i64::try_from(dice.below(u64::try_from(below).unwrap())).unwrap()
 }
@@ -154,6 +175,40 @@ pub fn wish(dice: &mut Dice, board: &mut Board) -> Request {
     };
     board.asked.push(request.clone());
     request
+}
+
+/// Several things of which all are to happen or none. Often they were asked for before, or all but one of them were.
+pub fn wishes(dice: &mut Dice, board: &mut Board) -> Vec<Request> {
+    if dice.below(3) == 0
+        && let Some(before) = recent(dice, &board.together, 6)
+    {
+        let mut again = before.clone();
+        if dice.below(2) == 0 && again.len() > 2 {
+            again.remove(usize::try_from(dice.below(u64::try_from(again.len()).unwrap())).unwrap());
+        }
+        return again;
+    }
+    let requests: Vec<_> = (0..2 + dice.below(4)).map(|_| one_of_several(dice, board)).collect();
+    board.together.push(requests.clone());
+    requests
+}
+
+fn one_of_several(dice: &mut Dice, board: &mut Board) -> Request {
+    let wished = match dice.below(100) {
+        0..3 => recent(dice, &board.asked, 6).cloned(),
+        3..10 => Some(books::request(fresh(dice), command(dice, board))),
+        10..30 => Some(books::request(fresh(dice), transaction(dice, board))),
+        _ => None,
+    };
+    // Most of them cannot but happen, so that all of a batch often do.
+    let (wallet, minor) = (dice.pick(&WALLETS), 1 + number(dice, 9));
+    wished.unwrap_or_else(|| {
+        let mut sure = books::transact(vec![Transfer::moving(WORLD, wallet, Amount::new(minor, EUR))]);
+        if let Command::Transact { id, .. } = &mut sure {
+            *id = fresh(dice);
+        }
+        books::request(fresh(dice), sure)
+    })
 }
 
 /// Another thing under a key that is in use: of two, one happens. Sometimes it is to give the key up.

@@ -5,6 +5,7 @@ use diesel::{PgConnection, RunQueryDsl};
 use uuid::Uuid;
 
 use super::dues::now_us;
+use super::standing::in_snapshot;
 use crate::apply::{Map, Set};
 use crate::bind::{Arg, statement};
 use crate::store::{StoreError, accounts_by_public_id, found};
@@ -87,21 +88,24 @@ pub fn holds(
         JOIN journal.record r ON r.journal = h.journal AND r.seq = h.seq \
         JOIN journal.account d ON d.journal = h.journal AND d.id = h.debit \
         JOIN journal.account c ON c.journal = h.journal AND c.id = h.credit ORDER BY h.seq DESC, h.leg DESC";
-    let Some(account) = accounts_by_public_id(conn, journal, &[account])?.pop() else { return Ok(None) };
-    let Some(now_us) = now_us(conn, journal)? else { return Ok(None) };
-    let (books, debit) = (Arg::Int(journal.0), Arg::Int(account.id.0));
-    let last_us = Arg::Int(filter.expiring_before_us.map_or(NEVER, |us| us.saturating_sub(1)));
-    let rows = if filter.open {
-        let (expires_us, place) = after.unwrap_or((i64::MIN, LegRef { seq: 0, leg: 0 }));
-        let (seq, leg) = (Arg::Int(place.seq), Arg::Int4(place.leg));
-        let args = [books, debit, Arg::Int(now_us), last_us, Arg::Int(expires_us), seq, leg, Arg::Int(limit)];
-        statement::<Row>(OPEN, &args).load::<Values>(conn)?
-    } else {
-        let (_, place) = after.unwrap_or((0, LegRef { seq: i64::MAX, leg: i32::MAX }));
-        let args = [books, debit, last_us, Arg::Int(place.seq), Arg::Int4(place.leg), Arg::Int(limit)];
-        statement::<Row>(ALL, &args).load::<Values>(conn)?
-    };
-    standings(conn, journal, rows, now_us).map(Some)
+    // What is left of them and what was captured are rows of their own: they must be of one moment.
+    in_snapshot(conn, |conn| {
+        let Some(account) = accounts_by_public_id(conn, journal, &[account])?.pop() else { return Ok(None) };
+        let Some(now_us) = now_us(conn, journal)? else { return Ok(None) };
+        let (books, debit) = (Arg::Int(journal.0), Arg::Int(account.id.0));
+        let last_us = Arg::Int(filter.expiring_before_us.map_or(NEVER, |us| us.saturating_sub(1)));
+        let rows = if filter.open {
+            let (expires_us, place) = after.unwrap_or((i64::MIN, LegRef { seq: 0, leg: 0 }));
+            let (seq, leg) = (Arg::Int(place.seq), Arg::Int4(place.leg));
+            let args = [books, debit, Arg::Int(now_us), last_us, Arg::Int(expires_us), seq, leg, Arg::Int(limit)];
+            statement::<Row>(OPEN, &args).load::<Values>(conn)?
+        } else {
+            let (_, place) = after.unwrap_or((0, LegRef { seq: i64::MAX, leg: i32::MAX }));
+            let args = [books, debit, last_us, Arg::Int(place.seq), Arg::Int4(place.leg), Arg::Int(limit)];
+            statement::<Row>(ALL, &args).load::<Values>(conn)?
+        };
+        standings(conn, journal, rows, now_us).map(Some)
+    })
 }
 
 /// The hold that a row opened, if it opened one.
@@ -118,9 +122,11 @@ pub fn hold_standing(
         JOIN journal.account d ON d.journal = h.journal AND d.id = h.debit \
         JOIN journal.account c ON c.journal = h.journal AND c.id = h.credit WHERE h.journal = ? AND h.seq = ? AND h.leg = ?";
     let args = [Arg::Int(journal.0), Arg::Int(place.seq), Arg::Int4(place.leg)];
-    let rows = statement::<Row>(ONE, &args).load::<Values>(conn)?;
-    let Some(now_us) = now_us(conn, journal)? else { return Ok(None) };
-    Ok(standings(conn, journal, rows, now_us)?.pop())
+    in_snapshot(conn, |conn| {
+        let rows = statement::<Row>(ONE, &args).load::<Values>(conn)?;
+        let Some(now_us) = now_us(conn, journal)? else { return Ok(None) };
+        Ok(standings(conn, journal, rows, now_us)?.pop())
+    })
 }
 
 fn standings(

@@ -6,15 +6,14 @@
 //! whether a batch may run beside the one before it ([`batch`](super::batch)).
 
 use std::collections::VecDeque;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{Builder, Scope};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use diesel::PgConnection;
 use uuid::Uuid;
 
 use super::asked::Promised;
 use super::commit::{Decided, Unposted};
+use super::session::PgConnection;
+use super::sync::{Builder, Condvar, Mutex, MutexGuard, PoisonError, Receiver, Scope, SyncSender, sync_channel};
 use super::term::{FlightId, Term};
 use super::{Inner, JournalError, lock};
 use crate::apply::Set;
@@ -161,23 +160,43 @@ struct Line<'a> {
 }
 
 impl Line<'_> {
+    /// However a batch ends, also by a panic, its callers and those behind it get to know.
     fn work(mut self, jobs: &Receiver<Job>) {
-        for Job { number, decided, promised } in jobs {
-            let (term, progress) = (self.term, self.progress);
-            let over = OverOnDrop { term, progress, number, flight: promised.flight, end: End::Panicked };
-            let failed = self.carry(number, promised.flight, &decided).err();
-            if let Some(JournalError::OutcomeUnknown) = failed {
-                self.inner.count(|c| &c.unknown, 1);
+        for job in jobs {
+            let (number, flight) = (job.number, job.promised.flight);
+            // Caught, and not left to a guard that is dropped: nobody is told of anything while a stack unwinds.
+            let brought = catch_unwind(AssertUnwindSafe(|| self.bring(job)));
+            let panicked = brought.is_err();
+            let failed = brought.unwrap_or_else(|_panic| {
+                for reply in self.term.land_flight(flight).into_iter().flatten() {
+                    _ = reply.send(Err(JournalError::OutcomeUnknown));
+                }
+                Some(JournalError::OutcomeUnknown)
+            });
+            if failed.as_ref().is_some_and(|error| *error != JournalError::NoRoom) {
+                self.term.end();
             }
-            if failed.is_none() {
-                self.inner.count(|c| &c.piped, 1);
+            self.progress.land(number, failed);
+            if panicked {
+                return; // its session may be anywhere
             }
-            let answered = match &failed {
-                None => promised.keep(term, decided.applied),
-                Some(error) => promised.fail(term, error),
-            };
-            over.ends(if answered { failed } else { Some(JournalError::Unavailable) });
         }
+    }
+
+    /// Takes a batch into the books and answers its callers; tells why it failed, if it did.
+    fn bring(&mut self, Job { number, decided, promised }: Job) -> Option<JournalError> {
+        let failed = self.carry(number, promised.flight, &decided).err();
+        if let Some(JournalError::OutcomeUnknown) = failed {
+            self.inner.count(|c| &c.unknown, 1);
+        }
+        if failed.is_none() {
+            self.inner.count(|c| &c.piped, 1);
+        }
+        let answered = match &failed {
+            None => promised.keep(self.term, decided.applied),
+            Some(error) => promised.fail(self.term, error),
+        };
+        if answered { failed } else { Some(JournalError::Unavailable) }
     }
 
     /// Takes a batch into the books, in its turn. Rows are written in the order of the books too, beside the commit of the
@@ -202,44 +221,5 @@ impl Line<'_> {
                 Unposted::KeyUsed => JournalError::Unavailable,
             }
         })
-    }
-}
-
-/// However a batch ends, also by a panic, its callers and those behind it get to know.
-struct OverOnDrop<'a> {
-    term: &'a Term,
-    progress: &'a Progress,
-    number: u64,
-    flight: FlightId,
-    end: End,
-}
-
-enum End {
-    /// Its callers were answered; why it failed, if it did.
-    Answered(Option<JournalError>),
-    Panicked,
-}
-
-impl OverOnDrop<'_> {
-    fn ends(mut self, failed: Option<JournalError>) {
-        self.end = End::Answered(failed);
-    }
-}
-
-impl Drop for OverOnDrop<'_> {
-    fn drop(&mut self) {
-        let failed = match std::mem::replace(&mut self.end, End::Panicked) {
-            End::Answered(failed) => failed,
-            End::Panicked => {
-                for reply in self.term.land_flight(self.flight).into_iter().flatten() {
-                    _ = reply.send(Err(JournalError::OutcomeUnknown));
-                }
-                Some(JournalError::OutcomeUnknown)
-            }
-        };
-        if failed.as_ref().is_some_and(|error| *error != JournalError::NoRoom) {
-            self.term.end();
-        }
-        self.progress.land(self.number, failed);
     }
 }

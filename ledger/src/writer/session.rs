@@ -1,7 +1,8 @@
 //! The writer's database sessions.
 
+use diesel::Connection;
+pub(super) use diesel::PgConnection;
 use diesel::connection::SimpleConnection;
-use diesel::{Connection, PgConnection};
 
 use crate::store::StoreError;
 

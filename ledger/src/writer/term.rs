@@ -1,11 +1,11 @@
 //! A term: one stretch of leading, under one epoch. It begins with a lease and ends once, for good.
 
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
 use super::checkpoint::Checkpoints;
 use super::queue::{Queue, Reply};
+use super::sync::{AtomicBool, AtomicI64, AtomicU64, Mutex, Ordering};
 use super::{JournalError, lock};
 use crate::boot_clock;
 

@@ -148,18 +148,24 @@ pub(in super::super) fn page(
     Ok(rows.into_iter().map(read).collect())
 }
 
-/// Makes deliveries due again, as replays; gives the turns of those at ordered endpoints, and how many there were.
+/// Makes deliveries due again, as replays, inside the caller's transaction; gives the turns of those at ordered endpoints, and how many there were.
 pub(in super::super) fn mark(
     conn: &mut PgConnection,
     places: &[Place],
     now: DateTime<Utc>,
 ) -> QueryResult<(usize, Vec<Waits>)> {
+    // By itself, and before: a row that somebody else has just written would be waited for and then be another version than
+    // the update's statement can see, and be passed over.
+    const LOCK: &str = "SELECT count(p.one) FROM (SELECT ?) q (tenant, endpoint, seq, ordinal) \
+        CROSS JOIN LATERAL (SELECT 1 AS one FROM hook_delivery WHERE tenant = q.tenant AND endpoint = q.endpoint \
+            AND seq = q.seq AND ordinal = q.ordinal LIMIT 1 FOR UPDATE) p";
     const TEXT: &str = "UPDATE hook_delivery d SET status = 0, replayed = attempts, \
             next_at = CASE WHEN turn IS NULL THEN ? ELSE ? END WHERE d.ctid = ANY (ARRAY( \
         SELECT p.place FROM (SELECT ?) q (tenant, endpoint, seq, ordinal) \
         CROSS JOIN LATERAL (SELECT ctid AS place FROM hook_delivery WHERE tenant = q.tenant AND endpoint = q.endpoint \
-            AND seq = q.seq AND ordinal = q.ordinal LIMIT 1 FOR UPDATE) p)) RETURNING d.tenant, d.endpoint, d.turn";
+            AND seq = q.seq AND ordinal = q.ordinal LIMIT 1) p)) RETURNING d.tenant, d.endpoint, d.turn";
     let places = Columns::of(places).with_key(|place| *place);
+    statement::<BigInt>(LOCK, &[&places]).execute(conn)?;
     let (now, turn_comes) = (now.into_sql::<Timestamptz>(), turn_comes().into_sql::<Timestamptz>());
     let rows = statement::<(BigInt, SqlUuid, Nullable<BigInt>)>(TEXT, &[&now, &turn_comes, &places]).load::<(
         i64,

@@ -1,4 +1,4 @@
-//! What must hold, whatever the order.
+//! What must hold of the queue, whatever the order.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -7,16 +7,19 @@ use shuttle::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use shuttle::thread;
 use tokio::sync::oneshot;
 
-use super::Answer;
 use super::queue::{Queue, Ticket};
-use crate::{JournalId, Request};
+use super::{Answer, JournalError};
+use crate::{Body, JournalId, Record, Request};
+
+/// Each with its name.
+pub const LAWS: [(&str, fn()); 4] = [("woken", woken), ("closed", closed), ("abandoned", abandoned), ("fair", fair)];
 
 const LIMIT: usize = 4;
 /// Requests in a batch that are not linked.
 const MOST: usize = 2;
 const JOURNALS: usize = 2;
 
-type Waiting = oneshot::Receiver<Result<Answer, ()>>;
+type Waiting = oneshot::Receiver<Result<Answer, JournalError>>;
 
 /// A queue with who uses it.
 struct Scene {
@@ -41,17 +44,16 @@ enum Asked {
 impl Scene {
     /// Asks for so many requests that stand together, or for one alone.
     fn ask(&self, journal: i64, first: usize, many: usize) -> Vec<Asked> {
-        let journal = JournalId(journal);
         let (mut tickets, mut answers) = (Vec::new(), Vec::new());
         for number in first..first + many {
             let (reply, answer) = oneshot::channel();
-            let request = Arc::new(Request { journal, number });
+            let request = Arc::new(Request::new(journal, number));
             let linked = if many > 1 { many } else { 0 };
             tickets.push(Ticket { request, deadline: Instant::now(), reply, linked });
             answers.push(answer);
         }
         let was_closed = self.is_closed.load(Ordering::SeqCst);
-        let asked = self.queue.push_all(journal, tickets);
+        let asked = self.queue.push_all(JournalId(journal), tickets);
         assert!(self.queue.len() <= LIMIT, "more wait than may");
         assert!(!was_closed || asked == Err(false), "somebody was let in after it was closed");
         let numbered = (first..).zip(answers);
@@ -71,9 +73,10 @@ impl Scene {
             let whole = linked == tickets.len() && tickets.iter().all(|ticket| ticket.linked == linked);
             let alone = tickets.len() <= MOST && tickets.iter().all(|ticket| ticket.linked == 0);
             assert!(whole || alone, "linked ones come together and by themselves");
-            batches.push((journal.0, tickets.iter().map(|ticket| ticket.request.number).collect()));
+            batches.push((journal.0, tickets.iter().map(|ticket| ticket.request.number()).collect()));
             for ticket in tickets {
-                ticket.reply.send(Ok("the writer")).expect("a caller waits");
+                let record = Arc::new(Record { number: ticket.request.number(), body: Body::Done });
+                ticket.reply.send(Ok(Answer { record, replayed: false })).expect("a caller waits");
             }
         }
         batches
@@ -115,7 +118,7 @@ fn assert_answered(callers: Vec<thread::JoinHandle<Vec<Asked>>>) -> Vec<usize> {
 }
 
 /// Nobody closes it: a writer that waits is woken by whoever comes, and gets them all.
-pub fn woken() {
+fn woken() {
     let scene = scene();
     let callers: Vec<_> = [(1, 100), (2, 200)]
         .into_iter()
@@ -133,7 +136,7 @@ pub fn woken() {
 }
 
 /// The term ends in good order: what was let in is written.
-pub fn closed() {
+fn closed() {
     let scene = scene();
     let writer = thread::spawn({
         let scene = Arc::clone(&scene);
@@ -154,7 +157,7 @@ pub fn closed() {
 }
 
 /// The writer dies after a batch; whoever ends the term answers the others.
-pub fn abandoned() {
+fn abandoned() {
     let scene = scene();
     let writer = thread::spawn({
         let scene = Arc::clone(&scene);
@@ -164,7 +167,7 @@ pub fn abandoned() {
     let drained = scene.queue.drain();
     scene.is_closed.store(true, Ordering::SeqCst);
     for ticket in drained {
-        ticket.reply.send(Err(())).expect("a caller waits");
+        ticket.reply.send(Err(JournalError::NotLeader)).expect("a caller waits");
     }
     assert!(writer.join().expect("the writer").len() <= 1);
     assert_answered(callers);
@@ -172,7 +175,7 @@ pub fn abandoned() {
 }
 
 /// However much one journal asks, another's turn comes after one of its batches.
-pub fn fair() {
+fn fair() {
     let scene = scene();
     let writer = thread::spawn({
         let scene = Arc::clone(&scene);
