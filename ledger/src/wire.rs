@@ -2,7 +2,7 @@
 //!
 //! Fields one after another, as in [`canonical`](crate::canonical), after one byte of version. Both ends are nodes of one
 //! deployment and vouch for each other; still every byte is checked, a form that is not ours reads as none, and reading
-//! takes no more memory than there are bytes. What goes in one piece: [`parcel`]. Not here: how the bytes travel, and who
+//! takes no more memory than there are bytes. What goes in one piece: `parcel.rs`. Not here: how the bytes travel, and who
 //! may send them.
 
 mod parcel;

@@ -8,7 +8,7 @@ use super::telling::{Call, Heard};
 
 /// Members of answers, by where they lie, that a node could lie about.
 const TOLD: [&str; 10] = [
-    "/seq",
+    "/transfers/0/leg",
     "/transfers/0/amount",
     "/transfers/0/debit/balance",
     "/transfers/0/credit/version",

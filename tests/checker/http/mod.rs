@@ -298,7 +298,7 @@ fn assert_so(dice: &Dice, run: &Run) -> Tally {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_two_nodes_tell_over_http_is_how_the_model_stood() {
     let mut dice = Dice::thrown("races over http");
-    let run = recorded(&dice, Size { clients: 6, steps: 70 }, Leader::Stays).await;
+    let run = recorded(&dice, Size { clients: 6, steps: 60 }, Leader::Stays).await;
     let tally = assert_so(&dice, &run);
     eprintln!("races over http: seed {}, {tally:?}", dice.seed);
     assert!(tally.looks.len() >= 8, "not every kind of read was made: {tally:?}");
