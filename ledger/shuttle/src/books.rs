@@ -6,10 +6,6 @@ use uuid::Uuid;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct JournalId(pub i64);
 
-/// Nobody's: nothing here is checkpointed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct AccountId;
-
 /// Whose keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Scope(pub i64);
@@ -93,9 +89,6 @@ pub mod apply {
 
 pub mod store {
     use uuid::Uuid;
-
-    #[derive(Debug)]
-    pub struct Standing;
 
     pub struct UsedKey {
         pub seq: i64,

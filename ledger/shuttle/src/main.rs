@@ -22,7 +22,7 @@ use shuttle::{Config, Runner};
 mod books;
 mod writer;
 
-use books::{AccountId, Body, Command, Invalid, JournalId, Key, Record, Request, Scope};
+use books::{Body, Command, Invalid, JournalId, Key, Record, Request, Scope};
 use books::{apply, boot_clock, store};
 
 fn main() {
