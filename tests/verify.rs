@@ -51,7 +51,7 @@ const FORGE: &str = "
 ";
 
 /// Every table that a mutation may touch.
-const TABLES: [&str; 15] = [
+const TABLES: [&str; 17] = [
     "head",
     "watermark",
     "asset",
@@ -67,10 +67,12 @@ const TABLES: [&str; 15] = [
     "lot",
     "link",
     "closing",
+    "archived",
+    "standing",
 ];
 
 use Check::{
-    Accounts, Balances, Checkpoints, Claims, Closings, Companions, Dates, Digests, Form, Holds, Keys, Lots, Refunds,
+    Accounts, Archived, Balances, Checkpoints, Claims, Closings, Companions, Dates, Digests, Form, Holds, Keys, Lots, Refunds,
     Refusals, Rules, Seqs, Transfers, Versions,
 };
 
@@ -754,7 +756,7 @@ async fn a_tail_cut_off_with_all_that_points_at_it_is_not_seen() {
 fn every_check_is_seen_red() {
     let all = MUTATIONS.iter().flat_map(|(_, mutations)| *mutations);
     let seen: BTreeSet<String> = all.map(|mutation| mutation.seen_by.to_string()).collect();
-    let every = "Accounts Balances Checkpoints Claims Closings Companions Dates Digests Form Holds Keys Lots Refunds Refusals Rules \
+    let every = "Accounts Archived Balances Checkpoints Claims Closings Companions Dates Digests Form Holds Keys Lots Refunds Refusals Rules \
         Seqs Transfers Versions";
     assert_eq!(seen.iter().map(String::as_str).collect::<Vec<_>>().join(" "), every);
 }

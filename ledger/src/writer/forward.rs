@@ -125,6 +125,7 @@ impl Asked {
             JournalError::Invalid(_)
             | JournalError::KeyReused
             | JournalError::Abandoned { .. }
+            | JournalError::Archived(_)
             | JournalError::OutcomeUnknown
             | JournalError::NoSuchJournal
             | JournalError::Broken(_) => false,

@@ -34,7 +34,7 @@ use tokio::sync::{oneshot, watch};
 use uuid::Uuid;
 
 use crate::apply::Map;
-use crate::{COUNTS, Histogram, History, Invalid, JournalId, LATENCY_US, Record, Request};
+use crate::{Archived, COUNTS, Histogram, History, Invalid, JournalId, LATENCY_US, Record, Request};
 pub use forward::{Carried, Lost, Transport};
 use queue::Ticket;
 use slots::Slots;
@@ -95,6 +95,9 @@ pub enum JournalError {
         /// By the record of this seq.
         seq: i64,
     },
+    /// It was done, and its answer needs transfers that are in a file; nothing happened now.
+    #[error(transparent)]
+    Archived(#[from] Archived),
     /// Too many wait; nothing happened.
     #[error("the queue is full")]
     QueueFull,
