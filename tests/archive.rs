@@ -68,10 +68,7 @@ impl Scene {
             (asked, LegRef { seq, leg: 0 })
         };
         let moving = |minor| Transfer::moving(accounts[0], accounts[1], eur(minor));
-        let earned = Transfer {
-            lot: Some(LotTerms::default()),
-            ..Transfer::moving(accounts[0], club, eur(90))
-        };
+        let earned = Transfer { lot: Some(LotTerms::default()), ..Transfer::moving(accounts[0], club, eur(90)) };
         post(vec![earned]);
         let (paid, half_back) = (post(vec![moving(70)]), post(vec![moving(50)]).1);
         let hold = post(vec![Transfer { how: How::Hold { expires_us: None }, ..moving(40) }]).1;
@@ -87,7 +84,7 @@ impl Scene {
         let mut salts = Salts::default();
         salts.add(1, &[7; 32]);
         let ring = Ring::new(vec![Signer::from_seed(&[9; 32]).unwrap()], salts).unwrap();
-        
+
         let journal = Some(journal);
         let scene = Self { db, journal, accounts, club, paid, half_back, hold, pinned, ring, folder: scratch_dir() };
         scene.let_all_pass();
@@ -203,8 +200,10 @@ impl Scene {
                 let next = page.as_ref().ok().and_then(|page| page.last()).map(read::Entry::place);
                 // About the archived range, if it shows a row of it, or looked there for one.
                 let away = |seq: i64| (SECOND.first_seq..=SECOND.last_seq).contains(&seq);
-                let looked = |page: &Vec<read::Entry>| page.len() < 5 && page.iter().all(|entry| entry.seq >= SECOND.first_seq);
-                let inside = page.as_ref().map_or(false, |page| page.iter().any(|entry| away(entry.seq)) || looked(page));
+                let looked =
+                    |page: &Vec<read::Entry>| page.len() < 5 && page.iter().all(|entry| entry.seq >= SECOND.first_seq);
+                let inside =
+                    page.as_ref().is_ok_and(|page| page.iter().any(|entry| away(entry.seq)) || looked(page));
                 put(if inside { SECOND.last_seq } else { head }, what, page.map(|page| format!("{page:?}")));
                 let Some(next) = next else { break };
                 before = Some(next);
@@ -267,7 +266,9 @@ fn what_is_asked_of_archived_books_is_answered_as_before_or_said_to_be_archived(
         for (_, what, answer) in &after {
             let at = before.iter().find(|(_, asked, _)| asked == what).unwrap().0;
             match answer {
-                Ok(_) => assert!(before.iter().any(|(_, asked, was)| asked == what && was == answer), "{what}: {answer:?}"),
+                Ok(_) => {
+                    assert!(before.iter().any(|(_, asked, was)| asked == what && was == answer), "{what}: {answer:?}")
+                }
                 Err(range) => {
                     assert_eq!(*range, SECOND, "{what}");
                     assert!((SECOND.first_seq..=SECOND.last_seq).contains(&at), "{what} is about seq {at}");
@@ -276,7 +277,8 @@ fn what_is_asked_of_archived_books_is_answered_as_before_or_said_to_be_archived(
             }
         }
         assert!(away > 50, "{away} answers lie in the archive");
-        let missing: Vec<_> = before.iter().filter(|(_, what, _)| !after.iter().any(|(_, asked, _)| asked == what)).collect();
+        let missing: Vec<_> =
+            before.iter().filter(|(_, what, _)| !after.iter().any(|(_, asked, _)| asked == what)).collect();
         // Only pages that come after one which could not be told were not asked for.
         assert!(missing.iter().all(|(_, what, _)| what.starts_with("statement")), "{missing:?}");
     }
@@ -289,7 +291,8 @@ fn what_is_asked_of_archived_books_is_answered_as_before_or_said_to_be_archived(
     assert!(matches!(page, Err(StoreError::Archived(SECOND))), "{page:?}");
     let whole = read::records::after(conn, JOURNAL, 499, read::records::Size { records: 100, transfers: 1_000 });
     assert_eq!(whole.unwrap().0.len(), 100);
-    let touching = read::unspent::touching(conn, JOURNAL, 0, 700, read::records::Size { records: 400, transfers: 9_000 });
+    let touching =
+        read::unspent::touching(conn, JOURNAL, 0, 700, read::records::Size { records: 400, transfers: 9_000 });
     assert!(matches!(touching, Err(StoreError::Archived(SECOND))), "{touching:?}");
     let signed = ledger::sealing::covering_head(conn, JOURNAL, scene.paid.1.seq).unwrap().unwrap();
     let receipt = ledger::sealing::receipt(conn, &scene.ring.salts, scene.paid.1.seq, &scene.accounts, signed);
@@ -329,7 +332,8 @@ fn a_request_that_needs_an_archived_row_is_refused_alone_and_its_key_stays_free(
     let done = ask(&refund).unwrap();
     assert!(!done.replayed, "the key was free");
     assert!(ask(&scene.paid.0).unwrap().replayed);
-    let more = Transfer { how: How::Refund { of: scene.half_back, owing: false }, ..Transfer::moving(to, from, eur(31)) };
+    let more =
+        Transfer { how: How::Refund { of: scene.half_back, owing: false }, ..Transfer::moving(to, from, eur(31)) };
     assert!(scene.ask(vec![more]).is_ok(), "an answer, which is a refusal");
     scene.let_all_pass();
     scene.archive(SECOND);
@@ -386,7 +390,10 @@ fn what_is_not_closed_or_not_passed_by_everybody_is_not_archived() {
         ("cards", "INSERT INTO journal.follower SELECT journal, 'cards', fork, 12 FROM journal.head"),
         ("checkpoints", "UPDATE journal.watermark SET seq = 1, epoch = epoch + 1"),
     ] {
-        run_sql(&scene.db.super_url(), "CREATE TABLE public.f AS TABLE journal.follower; CREATE TABLE public.w AS TABLE journal.watermark");
+        run_sql(
+            &scene.db.super_url(),
+            "CREATE TABLE public.f AS TABLE journal.follower; CREATE TABLE public.w AS TABLE journal.watermark",
+        );
         let whole = archive::write(owner, SECOND, &scene.folder).unwrap();
         // Nobody moves on meanwhile: the scene's journal is idle, and dated has nothing to read.
         run_sql(&scene.db.super_url(), behind);
@@ -430,7 +437,7 @@ fn a_changed_file_brings_nothing_back_and_is_named_by_verify() {
     let mut forged = Vec::new();
     for place in [1, 2, 3, 4, 6, 40, end] {
         let mut changed: Vec<String> = lines.iter().map(ToString::to_string).collect();
-        changed[place] = changed[place].replacen(|c: char| c == '1', "2", 1);
+        changed[place] = changed[place].replacen('1', "2", 1);
         forged.push(changed.join("\n") + "\n");
     }
     forged.push(lines[..end].join("\n") + "\n");
@@ -477,23 +484,32 @@ fn what_is_noted_of_an_archived_range_and_is_not_so_is_named_by_verify() {
     assert!(log.ok && log.unread.len() == 2 && log.derived < 500, "{log:?}");
     let seen = scene.verify(&scene.files());
     assert!(seen.ok && seen.unread.is_empty() && seen.transfers > blind.transfers);
-    let keep: Vec<String> = ["archived", "standing", "part", "places", "lot", "hold", "transfer", "dated", "link", "account"]
-        .iter()
-        .map(|table| format!("CREATE TABLE public.{table} AS TABLE journal.{table}"))
-        .collect();
+    let keep: Vec<String> =
+        ["archived", "standing", "part", "places", "lot", "hold", "transfer", "dated", "link", "account"]
+            .iter()
+            .map(|table| format!("CREATE TABLE public.{table} AS TABLE journal.{table}"))
+            .collect();
     run_sql(&scene.db.super_url(), &keep.join("; "));
     let both = |sql: &'static str| (sql, true, true);
     for (sql, without, with) in [
         both("UPDATE journal.standing SET balance = balance + 1 WHERE account = 2 AND upto >> 20 < 500"),
         // Between two ranges that are not looked at, all that is asked without their files is that balances add up.
-        ("UPDATE journal.standing SET balance = balance + CASE account WHEN 2 THEN 1 ELSE -1 END WHERE account IN (2, 3) AND upto >> 20 < 500", false, true),
-        both("UPDATE journal.standing SET balance = balance + CASE account WHEN 2 THEN 1 ELSE -1 END WHERE account IN (2, 3)"),
+        (
+            "UPDATE journal.standing SET balance = balance + CASE account WHEN 2 THEN 1 ELSE -1 END WHERE account IN (2, 3) AND upto >> 20 < 500",
+            false,
+            true,
+        ),
+        both(
+            "UPDATE journal.standing SET balance = balance + CASE account WHEN 2 THEN 1 ELSE -1 END WHERE account IN (2, 3)",
+        ),
         both("UPDATE journal.standing SET held = held + 1 WHERE account = 1"),
         both("UPDATE journal.standing SET version = version + 1 WHERE account = 3 AND upto >> 20 < 500"),
         both("UPDATE journal.standing SET upto = upto - 1 WHERE account = 3"),
         both("DELETE FROM journal.standing WHERE account = 4 AND upto >> 20 < 500"),
         both("DELETE FROM journal.standing"),
-        both("INSERT INTO journal.standing SELECT journal, account, 7, balance, held, version FROM journal.standing LIMIT 1"),
+        both(
+            "INSERT INTO journal.standing SELECT journal, account, 7, balance, held, version FROM journal.standing LIMIT 1",
+        ),
         both("INSERT INTO journal.standing SELECT journal, 999, upto, 0, 0, 1 FROM journal.standing LIMIT 1"),
         both("DELETE FROM journal.archived WHERE first_seq = 300"),
         both("DELETE FROM journal.archived WHERE first_seq = 500"),
@@ -501,7 +517,9 @@ fn what_is_noted_of_an_archived_range_and_is_not_so_is_named_by_verify() {
         both("UPDATE journal.archived SET file = 'another'"),
         ("UPDATE journal.archived SET sha256 = sha256(sha256)", false, true),
         ("UPDATE journal.archived SET rows = rows + 1", true, true),
-        both("INSERT INTO journal.archived SELECT journal, 700, 899, rows, sha256, file FROM journal.archived WHERE first_seq = 300"),
+        both(
+            "INSERT INTO journal.archived SELECT journal, 700, 899, rows, sha256, file FROM journal.archived WHERE first_seq = 300",
+        ),
         both("UPDATE journal.places SET places = places[2:] WHERE account = 3 AND upto >> 20 BETWEEN 300 AND 499"),
         both("UPDATE journal.lot SET remaining = remaining + 1"),
         both("UPDATE journal.hold SET remaining = remaining - 1"),
@@ -552,6 +570,7 @@ fn a_snapshot_that_is_read_keeps_its_ranges_and_archival_says_that_it_waited() {
         })
         .unwrap();
     eventually("the range is let go", PATIENCE, || {
-        matches!(read::record(&mut scene.conn(), JOURNAL, scene.paid.1.seq), Err(StoreError::Archived(SECOND))).then_some(())
+        matches!(read::record(&mut scene.conn(), JOURNAL, scene.paid.1.seq), Err(StoreError::Archived(SECOND)))
+            .then_some(())
     });
 }

@@ -72,8 +72,8 @@ const TABLES: [&str; 17] = [
 ];
 
 use Check::{
-    Accounts, Archived, Balances, Checkpoints, Claims, Closings, Companions, Dates, Digests, Form, Holds, Keys, Lots, Refunds,
-    Refusals, Rules, Seqs, Transfers, Versions,
+    Accounts, Archived, Balances, Checkpoints, Claims, Closings, Companions, Dates, Digests, Form, Holds, Keys, Lots,
+    Refunds, Refusals, Rules, Seqs, Transfers, Versions,
 };
 
 /// By table. The first law that is broken, in seq order, is the one that is named.
@@ -617,6 +617,22 @@ const MUTATIONS: &[(&str, &[Mutation])] = &[
         ],
     ),
     ("watermark", &[mutation("set it ahead", Seqs, "UPDATE journal.watermark SET seq = forge.last() + 1")]),
+    (
+        "archived",
+        &[mutation(
+            "call a range archived that there is not",
+            Archived,
+            "INSERT INTO journal.archived SELECT journal, 500, 599, 7, decode(repeat('00', 32), 'hex'), 'tessera-journal-' || journal || '-seqs-500-599.transfers' FROM journal.head",
+        )],
+    ),
+    (
+        "standing",
+        &[mutation(
+            "say how an account stood at the end of a range that is not archived",
+            Archived,
+            "INSERT INTO journal.standing SELECT journal, id, 1 << 20, 0, 0, 1 FROM journal.account LIMIT 1",
+        )],
+    ),
 ];
 
 /// A small book with one of everything: payments with and without rewards, a claim, refusals, a pause and its end, a

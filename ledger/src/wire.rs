@@ -11,8 +11,9 @@ use uuid::Uuid;
 use crate::canonical::{Reader, Writer};
 use crate::record::{read_change, read_nature, write_change, write_nature};
 use crate::{
-    AccountId, Amount, Answer, Archived, AssetId, Body, Claim, Command, Companion, Group, How, Invalid, JournalError, JournalId,
-    Key, LegRef, LotTerms, NewAccount, NormalSide, Posted, Rate, Record, Request, RowKind, Scope, Side, Transfer,
+    AccountId, Amount, Answer, Archived, AssetId, Body, Claim, Command, Companion, Group, How, Invalid, JournalError,
+    JournalId, Key, LegRef, LotTerms, NewAccount, NormalSide, Posted, Rate, Record, Request, RowKind, Scope, Side,
+    Transfer,
 };
 
 /// The version of both forms. A node that does not know it does not answer, and its caller says `not-leader`.

@@ -92,8 +92,8 @@ pub(super) struct Working {
 
 impl Working {
     pub(super) fn of(found: &Found) -> Self {
-        let Found { holds, rows, away, lots, .. } = found.clone();
-        Self { holds, rows, away, lots }
+        let Found { holds, rows, away, lots, .. } = found;
+        Self { holds: holds.clone(), rows: rows.clone(), away: away.clone(), lots: lots.clone() }
     }
 
     /// Why there is no such row to be moved back.

@@ -18,10 +18,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use diesel::result::Error as DieselError;
-use diesel::{Connection, PgConnection, RunQueryDsl};
+use diesel::{Connection, PgConnection};
 
 use crate::JournalId;
-use crate::bind::statement;
 use crate::forks::Lines;
 use crate::store::StoreError;
 
@@ -176,8 +175,7 @@ pub fn closed(conn: &mut PgConnection, journal: JournalId, upto: i64) -> Result<
 /// # Errors
 /// The database's.
 pub fn keep_still(conn: &mut PgConnection) -> Result<(), DieselError> {
-    statement::<()>("LOCK TABLE journal.archived IN ACCESS SHARE MODE", &[]).execute(conn)?;
-    Ok(())
+    store::keep_still(conn)
 }
 
 /// Archives one range: its file is written, then its rows are let go.

@@ -54,6 +54,12 @@ pub(super) fn closed(conn: &mut PgConnection, journal: JournalId) -> Result<Vec<
     Ok(found.into_iter().map(|(first_seq, last_seq)| Archived { journal, first_seq, last_seq }).collect())
 }
 
+/// No range leaves or comes back while the transaction lasts.
+pub(super) fn keep_still(conn: &mut PgConnection) -> Result<(), diesel::result::Error> {
+    statement::<()>("LOCK TABLE journal.archived IN ACCESS SHARE MODE", &[]).execute(conn)?;
+    Ok(())
+}
+
 /// Who of a journal is furthest behind: a follower, or the checkpoints. One that must have been there and was not is at zero.
 pub(super) fn hindmost(conn: &mut PgConnection, journal: JournalId) -> Result<(String, i64), StoreError> {
     const TEXT: &str = "SELECT name, seq FROM (SELECT name, seq FROM journal.follower WHERE journal = ? \
@@ -77,11 +83,7 @@ pub(super) fn size(conn: &mut PgConnection, range: Archived) -> Result<(i64, Uui
 }
 
 /// The next transfers of a range after a place, in order: as many as are read at a time.
-pub(super) fn rows(
-    conn: &mut PgConnection,
-    range: Archived,
-    (seq, leg): (i64, i64),
-) -> Result<Vec<Row>, StoreError> {
+pub(super) fn rows(conn: &mut PgConnection, range: Archived, (seq, leg): (i64, i64)) -> Result<Vec<Row>, StoreError> {
     const TEXT: &str = "SELECT ARRAY[seq, leg, kind, asset, debit, credit, amount, debit_balance, debit_held, debit_version, \
         credit_balance, credit_held, credit_version] FROM journal.transfer WHERE journal = ? AND seq BETWEEN ? AND ? \
         AND (seq, leg) > (?, ?) ORDER BY seq, leg LIMIT ?";
@@ -122,7 +124,8 @@ pub(super) fn make_back(conn: &mut PgConnection, range: Archived) -> Result<(), 
 
 /// Puts rows into it.
 pub(super) fn put_back(conn: &mut PgConnection, range: Archived, rows: &[Row]) -> Result<(), StoreError> {
-    let columns: Vec<i64> = (0..WIDTH).flat_map(|column| rows.iter().filter_map(move |row| row.0.get(column))).copied().collect();
+    let columns: Vec<i64> =
+        (0..WIDTH).flat_map(|column| rows.iter().filter_map(move |row| row.0.get(column))).copied().collect();
     let args = [Arg::Int(range.journal.0), Arg::Int(range.first_seq), Arg::Ints(&columns)];
     run("SELECT journal.put_back(?, ?, ?)::text", conn, &args)
 }

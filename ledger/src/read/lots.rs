@@ -64,13 +64,10 @@ pub fn lots(
     limit: usize,
 ) -> Result<Option<LotPage>, StoreError> {
     // One snapshot: rows and what is due on them belong together.
-    conn.build_transaction()
-        .repeatable_read()
-        .read_only()
-        .run(|conn| {
-            archive::keep_still(conn)?;
-            page(conn, history, journal, account, filter, after, limit)
-        })
+    conn.build_transaction().repeatable_read().read_only().run(|conn| {
+        archive::keep_still(conn)?;
+        page(conn, history, journal, account, filter, after, limit)
+    })
 }
 
 fn page(

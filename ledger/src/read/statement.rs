@@ -194,8 +194,7 @@ fn rows(
     let between = [number, Arg::Int(*first), Arg::Int(*last)];
     let asked = [id, id, id, Arg::Ints(&seqs), Arg::Int4s(&legs)];
     let (none, away) = (Arg::Uuid(Uuid::nil()), Arg::Ints(&seqs));
-    let args: Vec<_> =
-        asked.into_iter().chain(between).chain([number, number, id, none, none, away, number]).collect();
+    let args: Vec<_> = asked.into_iter().chain(between).chain([number, number, id, none, none, away, number]).collect();
     type Row = (BigInt, Integer, SqlUuid, BigInt, BigInt, BigInt, SqlUuid, BigInt, BigInt, Binary);
     type Values = (i64, i32, Uuid, i64, i64, i64, Uuid, i64, i64, Vec<u8>);
     let rows = sql::<Row>(TEXT, &args).load::<Values>(conn)?;

@@ -46,7 +46,13 @@ impl Deriver {
     /// For a journal whose head stands on the line `fork`.
     pub(crate) fn new(conn: &mut PgConnection, journal: JournalId, fork: Uuid) -> Result<Self, StoreError> {
         let lines = Lines::read(conn, journal, fork)?;
-        Ok(Self { journal, lines, assets: crate::store::assets(conn, journal)?, public_ids: Map::default(), files: Vec::new() })
+        Ok(Self {
+            journal,
+            lines,
+            assets: crate::store::assets(conn, journal)?,
+            public_ids: Map::default(),
+            files: Vec::new(),
+        })
     }
 
     /// Takes the transfers of archived ranges from these files, which are then read once from their beginning to their end.
@@ -130,12 +136,7 @@ impl Deriver {
     }
 
     /// The transfers of these seqs, wherever they are.
-    fn transfers(
-        &mut self,
-        conn: &mut PgConnection,
-        first: i64,
-        last: i64,
-    ) -> Result<Vec<TransferRow>, StoreError> {
+    fn transfers(&mut self, conn: &mut PgConnection, first: i64, last: i64) -> Result<Vec<TransferRow>, StoreError> {
         let (mut rows, away) = store::transfers(conn, self.journal, first, last)?;
         for range in away {
             let file = self.files.iter_mut().find(|file| file.range == range).ok_or(range)?;

@@ -4,11 +4,11 @@ use diesel::sql_types::{BigInt, Binary, Integer, Nullable, Uuid as SqlUuid};
 use diesel::{PgConnection, RunQueryDsl};
 use uuid::Uuid;
 
+use crate::archive::Row;
 use crate::bind::{Arg, statement};
 use crate::proof::tiles::{self, Edge, Strip};
 use crate::proof::{Hash, Head, KeyId, PublicKey, Salts, SignedHead};
 use crate::store::StoreError;
-use crate::archive::Row;
 use crate::{Archived, AssetId, JournalId};
 
 /// A record's own row, its body still bytes: a leaf commits to them as they are.

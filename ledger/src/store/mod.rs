@@ -16,7 +16,9 @@ use uuid::Uuid;
 
 use crate::apply::{Map, VERSION};
 use crate::bind::{Arg, statement};
-use crate::{Account, AccountId, Archived, Asset, AssetId, Calendar, Claim, JournalId, Key, NEVER, Nature, NormalSide, Period};
+use crate::{
+    Account, AccountId, Archived, Asset, AssetId, Calendar, Claim, JournalId, Key, NEVER, Nature, NormalSide, Period,
+};
 
 /// Why the journal's tables could not be read or written.
 #[derive(Debug, thiserror::Error)]

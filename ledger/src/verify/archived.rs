@@ -179,23 +179,24 @@ impl Away {
 
     /// Where a record ends an archived range, holds what is noted of it against the books; of an unread one, tells what it gave
     /// each account, which the books then have.
-    pub(super) fn end(
-        &mut self,
-        conn: &mut PgConnection,
-        seq: i64,
-        books: &mut Books,
-    ) -> Result<Option<Gained>, Stop> {
+    pub(super) fn end(&mut self, conn: &mut PgConnection, seq: i64, books: &mut Books) -> Result<Option<Gained>, Stop> {
         let Some(mut range) = self.coming.pop_front_if(|range| range.noted.range.last_seq == seq) else {
             return Ok(None);
         };
         let left = store::left(conn, self.journal, bounds(&range.noted))?;
         self.standings = self.standings.saturating_add(i64::try_from(left.len()).unwrap_or(i64::MAX));
         if range.file.is_none() {
-            return Ok(Some(books.stand_as(seq, &left)?));
+            let gained = books.stand_as(seq, &left)?;
+            // A row is one version more for each of its two accounts.
+            let sides = gained.values().fold(0_i64, |sum, (_, rows)| sum.saturating_add(*rows));
+            if sides != range.noted.rows.saturating_mul(2) {
+                return Err(range.fails(seq, format!("{sides} sides of rows are gone, not two for each row")).into());
+            }
+            return Ok(Some(gained));
         }
         range.finish(seq)?;
         range.compare(seq, &left, books)?;
-        Ok(range.compare_dated(conn, self.journal).map(|()| None)?)
+        range.compare_dated(conn, self.journal).map(|()| None)
     }
 
     /// Nothing may be noted of ranges that there are not.
@@ -278,7 +279,9 @@ impl Range {
         for one in left {
             let stands = books.standing(one.account) == Some((one.balance, one.held, one.version));
             if !stands || self.touched.get(&one.account) != Some(&one.upto) {
-                return Err(self.fails(seq, format!("account {}: it did not stand so when the range ended", one.account)));
+                return Err(
+                    self.fails(seq, format!("account {}: it did not stand so when the range ended", one.account))
+                );
             }
         }
         if left.len() == self.touched.len() {

@@ -335,7 +335,9 @@ impl<'a> Walk<'a> {
         let mut leaves: Vec<Option<Hash>> = Vec::with_capacity(count(first, last));
         let trusted = self.against.since.map_or(0, |since| since.head.size);
         let from = first.max(trusted.saturating_add(1));
-        let Some(salts) = self.against.salts.filter(|_| from <= last) else { return Ok(vec![None; count(first, last)]) };
+        let Some(salts) = self.against.salts.filter(|_| from <= last) else {
+            return Ok(vec![None; count(first, last)]);
+        };
         let missing = || broken(LogCheck::Secrets, first, format!("there is no salt secret of version {salt} here"));
         let salt = salts.of(salt).ok_or_else(missing)?;
         leaves.resize(count(first, from.saturating_sub(1)), None);

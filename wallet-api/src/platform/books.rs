@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use ledger::{Answer, Archived, Command, Companion, Invalid, JournalError, JournalId, Key, Refusal, Request, Scope, StoreError};
+use ledger::{
+    Answer, Archived, Command, Companion, Invalid, JournalError, JournalId, Key, Refusal, Request, Scope, StoreError,
+};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
