@@ -1,6 +1,7 @@
 //! End-to-end, contract and fault tests of the whole house, one file per journey. The harness is `tessera_tests`.
 
 mod adjustments;
+mod archive;
 mod authorise;
 mod backup;
 mod books;

@@ -51,7 +51,7 @@ const FORGE: &str = "
 ";
 
 /// Every table that a mutation may touch.
-const TABLES: [&str; 15] = [
+const TABLES: [&str; 17] = [
     "head",
     "watermark",
     "asset",
@@ -67,11 +67,13 @@ const TABLES: [&str; 15] = [
     "lot",
     "link",
     "closing",
+    "archived",
+    "standing",
 ];
 
 use Check::{
-    Accounts, Balances, Checkpoints, Claims, Closings, Companions, Dates, Digests, Form, Holds, Keys, Lots, Refunds,
-    Refusals, Rules, Seqs, Transfers, Versions,
+    Accounts, Archived, Balances, Checkpoints, Claims, Closings, Companions, Dates, Digests, Form, Holds, Keys, Lots,
+    Refunds, Refusals, Rules, Seqs, Transfers, Versions,
 };
 
 /// By table. The first law that is broken, in seq order, is the one that is named.
@@ -615,6 +617,22 @@ const MUTATIONS: &[(&str, &[Mutation])] = &[
         ],
     ),
     ("watermark", &[mutation("set it ahead", Seqs, "UPDATE journal.watermark SET seq = forge.last() + 1")]),
+    (
+        "archived",
+        &[mutation(
+            "call a range archived that there is not",
+            Archived,
+            "INSERT INTO journal.archived SELECT journal, 500, 599, 7, decode(repeat('00', 32), 'hex'), 'tessera-journal-' || journal || '-seqs-500-599.transfers' FROM journal.head",
+        )],
+    ),
+    (
+        "standing",
+        &[mutation(
+            "say how an account stood at the end of a range that is not archived",
+            Archived,
+            "INSERT INTO journal.standing SELECT journal, id, 1 << 20, 0, 0, 1 FROM journal.account LIMIT 1",
+        )],
+    ),
 ];
 
 /// A small book with one of everything: payments with and without rewards, a claim, refusals, a pause and its end, a
@@ -754,7 +772,7 @@ async fn a_tail_cut_off_with_all_that_points_at_it_is_not_seen() {
 fn every_check_is_seen_red() {
     let all = MUTATIONS.iter().flat_map(|(_, mutations)| *mutations);
     let seen: BTreeSet<String> = all.map(|mutation| mutation.seen_by.to_string()).collect();
-    let every = "Accounts Balances Checkpoints Claims Closings Companions Dates Digests Form Holds Keys Lots Refunds Refusals Rules \
+    let every = "Accounts Archived Balances Checkpoints Claims Closings Companions Dates Digests Form Holds Keys Lots Refunds Refusals Rules \
         Seqs Transfers Versions";
     assert_eq!(seen.iter().map(String::as_str).collect::<Vec<_>>().join(" "), every);
 }

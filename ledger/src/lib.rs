@@ -13,6 +13,7 @@
 mod account;
 mod amount;
 pub mod apply;
+pub mod archive;
 mod bind;
 mod boot_clock;
 pub mod canonical;
@@ -42,6 +43,7 @@ mod writer;
 
 pub use account::{Account, AccountId, Nature, NewAccount, NormalSide};
 pub use amount::{Amount, AmountError, Asset, AssetId, MAX_AMOUNT};
+pub use archive::Archived;
 pub use histogram::{COUNTS, Histogram, LATENCY_US, Spread};
 pub use history::{History, Place};
 pub use hold::{Hold, LegRef, Original};

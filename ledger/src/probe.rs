@@ -188,11 +188,9 @@ impl Probe<'_> {
         )?;
         let keeps_lots = |hold: &Hold| self.state.accounts.get(&hold.debit).is_some_and(|one| one.nature.keeps_lots());
         let pinning: Vec<LegRef> = holds.iter().filter(|(_, hold)| keeps_lots(hold)).map(|(place, _)| *place).collect();
-        let rows = self.posted(&pinning)?;
+        let mut pinned = store::rows::pinned(self.conn, self.journal, &pinning)?;
         for (place, hold) in &mut holds {
-            if let Some((posted, _)) = rows.get(place) {
-                hold.lots = posted.debit_lots().to_vec();
-            }
+            hold.lots = pinned.remove(place).unwrap_or_default();
         }
         self.found.holds.extend(holds);
         Ok(())
@@ -224,9 +222,10 @@ impl Probe<'_> {
         if seqs.is_empty() {
             return Ok(Map::default());
         }
-        let records = store::rows::records_at(self.conn, self.journal, &seqs)?;
+        let found = store::rows::records_found(self.conn, self.journal, &seqs)?;
+        self.found.away = found.away;
         let mut rows = Map::default();
-        for record in records {
+        for record in found.records {
             let crate::Body::Transaction { transfers, .. } = record.body else { continue };
             for posted in transfers {
                 let place = LegRef { seq: record.seq, leg: posted.leg };

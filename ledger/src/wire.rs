@@ -14,8 +14,9 @@ use uuid::Uuid;
 use crate::canonical::{Reader, Writer};
 use crate::record::{read_change, read_nature, write_change, write_nature};
 use crate::{
-    AccountId, Amount, Answer, AssetId, Body, Claim, Command, Companion, Group, How, Invalid, JournalError, JournalId,
-    Key, LegRef, LotTerms, NewAccount, NormalSide, Posted, Rate, Record, Request, RowKind, Scope, Side, Transfer,
+    AccountId, Amount, Answer, Archived, AssetId, Body, Claim, Command, Companion, Group, How, Invalid, JournalError,
+    JournalId, Key, LegRef, LotTerms, NewAccount, NormalSide, Posted, Rate, Record, Request, RowKind, Scope, Side,
+    Transfer,
 };
 
 pub use parcel::{answers_from_bytes, answers_to_bytes, requests_from_bytes, requests_to_bytes};
@@ -275,6 +276,7 @@ fn write_error(out: &mut Writer, error: &JournalError) {
         JournalError::Abandoned { seq } => _ = out.u8(10).i64(*seq),
         JournalError::Linked { place } => _ = out.u8(11).i64(i64::try_from(*place).unwrap_or(i64::MAX)),
         JournalError::NoRoom => _ = out.u8(20),
+        JournalError::Archived(range) => write_range(out.u8(21), range),
     }
 }
 
@@ -292,6 +294,7 @@ fn read_error(bytes: &mut Reader<'_>) -> Option<JournalError> {
         10 => JournalError::Abandoned { seq: bytes.i64()? },
         11 => JournalError::Linked { place: usize::try_from(bytes.i64()?).ok()? },
         20 => JournalError::NoRoom,
+        21 => JournalError::Archived(read_range(bytes)?),
         _ => return None,
     })
 }
@@ -316,6 +319,7 @@ fn write_invalid(out: &mut Writer, invalid: &Invalid) {
         Invalid::Nature { account } => _ = out.u8(16).uuid(*account),
         Invalid::TooManyLots { account } => _ = out.u8(17).uuid(*account),
         Invalid::NothingDue { account } => _ = out.u8(18).uuid(*account),
+        Invalid::Archived(range) => write_range(out.u8(19), range),
     }
 }
 
@@ -342,8 +346,17 @@ fn read_invalid(bytes: &mut Reader<'_>) -> Option<Invalid> {
         16 => Invalid::Nature { account: account(bytes)? },
         17 => Invalid::TooManyLots { account: account(bytes)? },
         18 => Invalid::NothingDue { account: account(bytes)? },
+        19 => Invalid::Archived(read_range(bytes)?),
         _ => return None,
     })
+}
+
+fn write_range(out: &mut Writer, range: &Archived) {
+    out.i64(range.journal.0).i64(range.first_seq).i64(range.last_seq);
+}
+
+fn read_range(bytes: &mut Reader<'_>) -> Option<Archived> {
+    Some(Archived { journal: JournalId(bytes.i64()?), first_seq: bytes.i64()?, last_seq: bytes.i64()? })
 }
 
 #[cfg(test)]

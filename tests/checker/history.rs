@@ -87,7 +87,9 @@ impl From<Result<ledger::Answer, JournalError>> for Told {
                 | JournalError::Unavailable
                 | JournalError::NoRoom,
             ) => Self::NotDone,
-            Err(broken @ (JournalError::NoSuchJournal | JournalError::Broken(_))) => panic!("{broken}"),
+            Err(broken @ (JournalError::NoSuchJournal | JournalError::Broken(_) | JournalError::Archived(_))) => {
+                panic!("{broken}")
+            }
         }
     }
 }

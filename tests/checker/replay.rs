@@ -20,6 +20,9 @@ use super::tally::Tally;
 use super::together::{self, Joint, Used};
 use crate::model::{Fate, Model};
 
+/// A lease, microseconds.
+const LEASE_US: i64 = 3_000_000;
+
 /// Holds a run that began with these books against the model, or says what is wrong with it.
 pub fn check(start: &State, history: &History) -> Result<Tally, String> {
     let deeds = deeds(history)?;
@@ -182,7 +185,11 @@ impl Replay<'_> {
 
     /// The moments of a span, by the database's clock, at which requests may be another thing than before: a hold that
     /// ends by itself is none once its time is over.
+    ///
+    /// The writer's clock is the database's as its last renewal of the lease told it: behind by as long as that answer took,
+    /// which is less than a lease.
     fn moments<'r>(&self, span: Span, requests: impl IntoIterator<Item = &'r Request>) -> Vec<i64> {
+        let began_us = span.began_us.saturating_sub(LEASE_US);
         let ends = |transfer: &Transfer| match transfer.how {
             How::Hold { expires_us } => Some(expires_us? - self.model.offset_us),
             _ => None,
@@ -194,8 +201,8 @@ impl Replay<'_> {
             }
             _ => Vec::new(),
         });
-        let within = turns.filter(|us| span.began_us < *us && *us <= span.ended_us);
-        [span.began_us, span.ended_us].into_iter().chain(within).collect()
+        let within = turns.filter(|us| began_us < *us && *us <= span.ended_us);
+        [began_us, span.began_us, span.ended_us].into_iter().chain(within).collect()
     }
 
     const fn books(&self) -> Books<'_> {

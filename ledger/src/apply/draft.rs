@@ -362,7 +362,7 @@ impl Draft {
         working: &mut Working,
         at: Moment,
     ) -> Result<(), Decline> {
-        let original = working.rows.get(&of).cloned().ok_or(Invalid::NotThatRow { of })?;
+        let original = working.rows.get(&of).cloned().ok_or_else(|| working.lacks(of))?;
         let (whole, minor) = (original.posted.amount.minor, transfer.amount.minor);
         let left = whole.saturating_sub(original.refunded);
         if minor > left {

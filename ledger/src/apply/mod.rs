@@ -26,7 +26,7 @@ use pass::Pass;
 pub use working::{LOTS, LotPage, Standing};
 
 use crate::{
-    Account, AccountId, Asset, AssetId, Claim, Hold, Invalid, LegRef, Lot, Original, Record, Request, RowKind,
+    Account, AccountId, Archived, Asset, AssetId, Claim, Hold, Invalid, LegRef, Lot, Original, Record, Request, RowKind,
 };
 
 /// The version of these rules. A head of a later one is not led; one of an earlier is raised to it.
@@ -86,6 +86,8 @@ pub struct Found {
     pub holds: Map<LegRef, Hold>,
     /// Rows the batch moves back.
     pub rows: Map<LegRef, Original>,
+    /// Of those, the records whose rows are in a file.
+    pub away: Map<i64, Archived>,
     /// Accounts of which every open hold is among them.
     pub all_holds: Set<AccountId>,
     /// Lots of accounts that are debited, or have something due.

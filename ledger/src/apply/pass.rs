@@ -163,7 +163,12 @@ impl<'a> Pass<'a> {
             return Err(Invalid::Dates { leg }.into());
         }
         match transfer.refers_to() {
-            Some(of) if !self.is_of_its_kind(draft, transfer, of) => Err(Invalid::NotThatRow { of }.into()),
+            Some(of) if !self.is_of_its_kind(draft, transfer, of) => Err(match transfer.how {
+                How::Refund { .. } => self.working.lacks(of).into(),
+                How::Move | How::UpTo | How::Owing | How::Hold { .. } | How::Capture { .. } | How::Void { .. } => {
+                    Invalid::NotThatRow { of }.into()
+                }
+            }),
             _ => Ok(()),
         }
     }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::{Found, Map};
-use crate::{AccountId, Hold, LegRef, Lot, Original, Piece, RowKind};
+use crate::{AccountId, Archived, Hold, Invalid, LegRef, Lot, Original, Piece, RowKind};
 
 /// Lots at most in one transaction, and loaded of one account at a time.
 pub const LOTS: usize = 1_000;
@@ -86,12 +86,20 @@ impl Log {
 pub(super) struct Working {
     pub(super) holds: Map<LegRef, Hold>,
     pub(super) rows: Map<LegRef, Original>,
+    away: Map<i64, Archived>,
     lots: Map<AccountId, LotPage>,
 }
 
 impl Working {
     pub(super) fn of(found: &Found) -> Self {
-        Self { holds: found.holds.clone(), rows: found.rows.clone(), lots: found.lots.clone() }
+        let Found { holds, rows, away, lots, .. } = found;
+        Self { holds: holds.clone(), rows: rows.clone(), away: away.clone(), lots: lots.clone() }
+    }
+
+    /// Why there is no such row to be moved back.
+    pub(super) fn lacks(&self, of: LegRef) -> Invalid {
+        let away = self.away.get(&of.seq).filter(|_| !self.rows.contains_key(&of));
+        away.map_or(Invalid::NotThatRow { of }, |range| Invalid::Archived(*range))
     }
 
     /// An account opened in this batch has no lots but those the batch gives it.

@@ -13,7 +13,7 @@ use crate::apply::Standing;
 use crate::bind::{Arg, statement};
 use crate::history::History;
 use crate::store::{StoreError, accounts_by_public_id, ranges};
-use crate::{AssetId, JournalId, Lot, NEVER, probe};
+use crate::{AssetId, JournalId, Lot, NEVER, archive, probe};
 
 /// Which lots.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -64,10 +64,10 @@ pub fn lots(
     limit: usize,
 ) -> Result<Option<LotPage>, StoreError> {
     // One snapshot: rows and what is due on them belong together.
-    conn.build_transaction()
-        .repeatable_read()
-        .read_only()
-        .run(|conn| page(conn, history, journal, account, filter, after, limit))
+    conn.build_transaction().repeatable_read().read_only().run(|conn| {
+        archive::keep_still(conn)?;
+        page(conn, history, journal, account, filter, after, limit)
+    })
 }
 
 fn page(

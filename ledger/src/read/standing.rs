@@ -11,7 +11,7 @@ use crate::bind::{Arg, statement};
 use crate::history::{History, Place};
 use crate::store::StoreError;
 use crate::store::ranges::{self, EDGE, Edge, EdgeRow, EdgeValues};
-use crate::{AccountId, AssetId, JournalId};
+use crate::{AccountId, Archived, AssetId, JournalId, archive};
 
 /// An account as it truly stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -141,7 +141,10 @@ pub(super) fn in_snapshot<T, E: From<diesel::result::Error>>(
     conn: &mut PgConnection,
     work: impl FnOnce(&mut PgConnection) -> Result<T, E>,
 ) -> Result<T, E> {
-    conn.build_transaction().read_only().repeatable_read().run(work)
+    conn.build_transaction().read_only().repeatable_read().run(|conn| {
+        archive::keep_still(conn)?;
+        work(conn)
+    })
 }
 
 /// One account's balance at some time. What is not over yet is told as of the head, and may still change.
@@ -265,20 +268,37 @@ fn standings_at(
     ids: &[i64],
     places: Vec<Option<Place>>,
 ) -> Result<Vec<Option<Standing>>, StoreError> {
-    const TEXT: &str = "SELECT q.place, CASE WHEN debit = q.id THEN debit_balance ELSE credit_balance END, \
-        CASE WHEN debit = q.id THEN debit_held ELSE credit_held END, \
-        CASE WHEN debit = q.id THEN debit_version ELSE credit_version END \
-        FROM unnest(?, ?, ?, ?) AS q(place, id, seq, leg) CROSS JOIN LATERAL (SELECT * FROM journal.transfer \
-        WHERE journal = ? AND seq BETWEEN ? AND ? AND seq = q.seq AND leg = q.leg LIMIT 1) t";
+    // Of an archived range, what an account's last row in it left is kept, and nothing before. One statement tells which is
+    // so, so that no moment lies between a row that is looked for and the note that it left.
+    const TEXT: &str = "SELECT q.place, \
+        coalesce(CASE WHEN t.debit = q.id THEN t.debit_balance ELSE t.credit_balance END, s.balance), \
+        coalesce(CASE WHEN t.debit = q.id THEN t.debit_held ELSE t.credit_held END, s.held), \
+        coalesce(CASE WHEN t.debit = q.id THEN t.debit_version ELSE t.credit_version END, s.version), \
+        a.first_seq, a.last_seq \
+        FROM unnest(?, ?, ?, ?) AS q(place, id, seq, leg) LEFT JOIN LATERAL (SELECT * FROM journal.transfer \
+        WHERE journal = ? AND seq BETWEEN ? AND ? AND seq = q.seq AND leg = q.leg LIMIT 1) t ON true \
+        LEFT JOIN LATERAL (SELECT * FROM journal.standing \
+        WHERE journal = ? AND account = q.id AND upto = (q.seq << 20 | q.leg) AND t.seq IS NULL LIMIT 1) s ON true \
+        LEFT JOIN LATERAL (SELECT * FROM journal.archived WHERE journal = ? AND first_seq <= q.seq AND t.seq IS NULL \
+        ORDER BY first_seq DESC LIMIT 1) a ON a.last_seq >= q.seq";
     let mut all = vec![None; ids.len()];
     let found: Vec<_> = (0_i64..).zip(ids).zip(places).filter_map(|(asked, place)| Some((asked, place?))).collect();
     let (numbers, ids): (Vec<i64>, Vec<i64>) = found.iter().map(|((number, id), _)| (*number, **id)).unzip();
     let (seqs, legs): (Vec<i64>, Vec<i32>) = found.iter().map(|(_, place)| (place.seq, place.leg)).unzip();
     let (Some(first), Some(last)) = (seqs.iter().min(), seqs.iter().max()) else { return Ok(all) };
     let asked = [Arg::Ints(&numbers), Arg::Ints(&ids), Arg::Ints(&seqs), Arg::Int4s(&legs)];
-    let args: Vec<_> = asked.into_iter().chain([Arg::Int(journal.0), Arg::Int(*first), Arg::Int(*last)]).collect();
-    type Row = (BigInt, BigInt, BigInt, BigInt);
-    for (number, balance, held, version) in statement::<Row>(TEXT, &args).load::<(i64, i64, i64, i64)>(conn)? {
+    let number = Arg::Int(journal.0);
+    let between = [number, Arg::Int(*first), Arg::Int(*last), number, number];
+    let args: Vec<_> = asked.into_iter().chain(between).collect();
+    type Maybe = Nullable<BigInt>;
+    type Values = (i64, Option<i64>, Option<i64>, Option<i64>, Option<i64>, Option<i64>);
+    let rows = statement::<(BigInt, Maybe, Maybe, Maybe, Maybe, Maybe)>(TEXT, &args).load::<Values>(conn)?;
+    for (number, balance, held, version, first_seq, last_seq) in rows {
+        let (Some(balance), Some(held), Some(version)) = (balance, held, version) else {
+            let range = first_seq.zip(last_seq).map(|(first_seq, last_seq)| Archived { journal, first_seq, last_seq });
+            let corrupt = StoreError::Corrupt { journal: journal.0, seq: *last, what: "a place leads to no row" };
+            return Err(range.map_or(corrupt, StoreError::Archived));
+        };
         if let Some(standing) = usize::try_from(number).ok().and_then(|number| all.get_mut(number)) {
             *standing = Some(Standing { balance, held, version });
         }

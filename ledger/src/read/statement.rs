@@ -10,7 +10,7 @@ use crate::bind::{Arg, statement as sql};
 use crate::history::{History, Place};
 use crate::store::StoreError;
 use crate::store::ranges::{self, Edge};
-use crate::{AccountId, AssetId, JournalId};
+use crate::{AccountId, Archived, AssetId, JournalId};
 
 /// One line of an account's statement: a posting, seen from this account.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -196,7 +196,7 @@ fn rows(
     Stretch { after, before }: Stretch,
     limit: usize,
 ) -> Result<Vec<Entry>, StoreError> {
-    const TEXT: &str = "SELECT t.seq, t.leg, r.id, CASE WHEN t.kind NOT IN (1, 3) THEN 0 WHEN t.debit = ? THEN -t.amount ELSE t.amount END, \
+    const TEXT: &str = "SELECT * FROM (SELECT t.seq, t.leg, r.id, CASE WHEN t.kind NOT IN (1, 3) THEN 0 WHEN t.debit = ? THEN -t.amount ELSE t.amount END, \
         CASE WHEN t.debit = ? THEN t.debit_balance ELSE t.credit_balance END, \
         CASE WHEN t.debit = ? THEN t.debit_version ELSE t.credit_version END, \
         o.public_id, r.recorded_us, r.effective_us, r.meta \
@@ -205,17 +205,24 @@ fn rows(
         CROSS JOIN LATERAL (SELECT * FROM journal.record WHERE journal = ? AND seq = t.seq LIMIT 1) r \
         CROSS JOIN LATERAL (SELECT public_id FROM journal.account WHERE journal = ? \
             AND id = CASE WHEN t.debit = ? THEN t.credit ELSE t.debit END LIMIT 1) o \
-        ORDER BY t.seq DESC, t.leg DESC";
+        UNION ALL SELECT a.first_seq, -1, ?, a.last_seq, 0, 0, ?, 0, 0, ''::bytea FROM unnest(?) AS q(seq) CROSS JOIN LATERAL \
+            (SELECT * FROM journal.archived WHERE journal = ? AND first_seq <= q.seq ORDER BY first_seq DESC LIMIT 1) a \
+        WHERE a.last_seq >= q.seq) rows ORDER BY seq DESC, leg DESC";
     let places = places::before(conn, history, journal, edge, account.0, (after, before), limit)?;
     let (seqs, legs): (Vec<i64>, Vec<i32>) = places.iter().map(|place| (place.seq, place.leg)).unzip();
     let (Some(last), Some(first)) = (seqs.first(), seqs.last()) else { return Ok(Vec::new()) };
     let (number, id) = (Arg::Int(journal.0), Arg::Int(account.0));
     let between = [number, Arg::Int(*first), Arg::Int(*last)];
     let asked = [id, id, id, Arg::Ints(&seqs), Arg::Int4s(&legs)];
-    let args: Vec<_> = asked.into_iter().chain(between).chain([number, number, id]).collect();
+    let (none, away) = (Arg::Uuid(Uuid::nil()), Arg::Ints(&seqs));
+    let args: Vec<_> = asked.into_iter().chain(between).chain([number, number, id, none, none, away, number]).collect();
     type Row = (BigInt, Integer, SqlUuid, BigInt, BigInt, BigInt, SqlUuid, BigInt, BigInt, Binary);
     type Values = (i64, i32, Uuid, i64, i64, i64, Uuid, i64, i64, Vec<u8>);
     let rows = sql::<Row>(TEXT, &args).load::<Values>(conn)?;
+    // In the place of a leg: these seqs are archived.
+    if let Some((first_seq, _, _, last_seq, ..)) = rows.iter().find(|(_, leg, ..)| *leg < 0) {
+        return Err(Archived { journal, first_seq: *first_seq, last_seq: *last_seq }.into());
+    }
     let read = |(seq, leg, transaction, change, balance, version, other, recorded_us, effective_us, meta): Values| {
         Entry { seq, leg, transaction, change, balance, version, other, recorded_us, effective_us, meta }
     };

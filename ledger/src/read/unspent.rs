@@ -17,7 +17,7 @@ use super::{ReadError, Until, head};
 use crate::bind::{Arg, statement};
 use crate::history::History;
 use crate::store::{StoreError, ranges, rows};
-use crate::{AssetId, JournalId, Lot, Piece, Record};
+use crate::{AssetId, JournalId, Lot, Piece, Record, archive};
 
 /// Lots or accounts read at a time.
 const PAGE: i64 = 5_000;
@@ -141,16 +141,25 @@ pub fn touching(
         (SELECT seq, leg, debit, credit FROM journal.transfer WHERE journal = ? AND seq BETWEEN ? AND ?) t \
         CROSS JOIN LATERAL (SELECT nature FROM journal.account WHERE journal = ? AND id = t.debit LIMIT 1) d \
         CROSS JOIN LATERAL (SELECT nature FROM journal.account WHERE journal = ? AND id = t.credit LIMIT 1) c \
-        WHERE d.nature = ? OR c.nature = ? ORDER BY t.seq, t.leg";
+        WHERE d.nature = ? OR c.nature = ? \
+        UNION ALL SELECT first_seq, -1, true, true FROM journal.archived \
+        WHERE journal = ? AND first_seq <= ? AND last_seq >= ? ORDER BY 1, 2";
     let (first, last) = (after.saturating_add(1), upto.min(after.saturating_add(size.records)));
     if last < first {
         return Ok((Vec::new(), upto));
     }
     let last = cut(conn, journal, first, last, size.transfers)?;
     let (lots, number) = (Arg::Int4(KEEPS_LOTS), Arg::Int(journal.0));
-    let args = [lots, lots, number, Arg::Int(first), Arg::Int(last), number, number, lots, lots];
+    let (first, last_arg) = (Arg::Int(first), Arg::Int(last));
+    let args = [lots, lots, number, first, last_arg, number, number, lots, lots, number, last_arg, first];
     type Row = (BigInt, Integer, Bool, Bool);
     let found = statement::<Row>(TEXT, &args).load::<(i64, i32, bool, bool)>(conn)?;
+    // In the place of a leg: these seqs are archived, whatever they touched.
+    if let Some((seq, ..)) = found.iter().find(|(_, leg, ..)| *leg < 0) {
+        let noted = archive::noted(conn, journal)?.into_iter().find(|noted| noted.range.first_seq == *seq);
+        let corrupt = StoreError::Corrupt { journal: journal.0, seq: *seq, what: "an archived range" };
+        return Err(noted.map_or(corrupt, |noted| noted.range.into()));
+    }
     let mut seqs: Vec<i64> = found.iter().map(|(seq, ..)| *seq).collect();
     seqs.dedup();
     let mut records = rows::records_at(conn, journal, &seqs)?;

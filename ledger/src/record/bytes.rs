@@ -47,6 +47,26 @@ impl Body {
         Self::read(kind, bytes, None)
     }
 
+    /// Whether a record of this kind may have rows.
+    pub(crate) const fn has_rows(kind: i32) -> bool {
+        matches!(kind, 1 | 7)
+    }
+
+    /// What its rows have more, by leg, for those who do not read the rows.
+    pub(crate) fn more_of_rows(kind: i32, bytes: &[u8]) -> Option<Vec<(i32, Box<More>)>> {
+        let mut bytes = Reader::new(bytes);
+        match kind {
+            1 => {
+                bytes.option(Reader::uuid)?;
+                bytes.option(Reader::digest)?;
+                bytes.list(|bytes| Some(Dropped { group: bytes.i32()?, refusal: Refusal::read(bytes)? }))?;
+            }
+            7 => _ = (bytes.uuid()?, bytes.i64()?),
+            _ => return Some(Vec::new()),
+        }
+        if bytes.is_empty() { Some(Vec::new()) } else { read_list_of_more(&mut bytes) }
+    }
+
     fn read(kind: i32, bytes: &[u8], mut rows: Option<Vec<Posted>>) -> Option<Self> {
         let mut bytes = Reader::new(bytes);
         let body = match kind {
@@ -88,7 +108,7 @@ fn read_more(bytes: &mut Reader<'_>, rows: Option<&mut [Posted]>) -> Option<()> 
     if bytes.is_empty() {
         return Some(());
     }
-    let read = bytes.list(|bytes| Some((bytes.i32()?, More::read(bytes)?.boxed()?)))?;
+    let read = read_list_of_more(bytes)?;
     if read.is_empty() {
         return None;
     }
@@ -98,6 +118,10 @@ fn read_more(bytes: &mut Reader<'_>, rows: Option<&mut [Posted]>) -> Option<()> 
         rows.by_ref().find(|posted| posted.leg == leg)?.more = Some(more);
     }
     Some(())
+}
+
+fn read_list_of_more(bytes: &mut Reader<'_>) -> Option<Vec<(i32, Box<More>)>> {
+    bytes.list(|bytes| Some((bytes.i32()?, More::read(bytes)?.boxed()?)))
 }
 
 fn write_opened(out: &mut Writer, account: &NewAccount, asset: &Asset, by: i64) {

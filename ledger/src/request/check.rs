@@ -4,7 +4,7 @@ use ring::digest::{Context, SHA256};
 use uuid::Uuid;
 
 use super::{Change, Command, Group, How, Rate, Request, Transfer};
-use crate::{LegRef, LotTerms, MAX_AMOUNT, Nature, NewAccount};
+use crate::{Archived, LegRef, LotTerms, MAX_AMOUNT, Nature, NewAccount};
 
 /// Sizes a request must keep to.
 pub struct Limits;
@@ -127,6 +127,9 @@ pub enum Invalid {
     /// Production journals have no movable clock, and no clock goes back.
     #[error("this journal's clock cannot be moved so")]
     Clock,
+    /// The row to be moved back is in a file: once it was brought back, ask again.
+    #[error(transparent)]
+    Archived(#[from] Archived),
 }
 
 impl Request {

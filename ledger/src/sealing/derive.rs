@@ -8,11 +8,12 @@ use uuid::Uuid;
 
 use super::store::{self, RecordRow, SideRow, TransferRow, Written};
 use crate::apply::Map;
+use crate::archive::{ArchiveError, FileReader};
 use crate::forks::Lines;
 use crate::proof::keys::Salt;
 use crate::proof::leaf::{Header, Leaf, Parts, SideFacts, SideOf};
 use crate::store::StoreError;
-use crate::{Asset, AssetId, JournalId};
+use crate::{Archived, Asset, AssetId, JournalId};
 
 /// Public ids of accounts that are remembered, which never change.
 const REMEMBERED: usize = 50_000;
@@ -23,6 +24,15 @@ pub(crate) struct Deriver {
     lines: Lines,
     assets: Map<AssetId, Asset>,
     public_ids: Map<i64, Uuid>,
+    /// Files that stand in for archived ranges, in order.
+    files: Vec<Ahead>,
+}
+
+/// A file of archived transfers, read as far as leaves were made.
+struct Ahead {
+    range: Archived,
+    file: FileReader,
+    next: Option<TransferRow>,
 }
 
 /// A leaf as it was made, and what it opens to.
@@ -37,7 +47,19 @@ impl Deriver {
     /// For a journal whose head stands on the line `fork`.
     pub(crate) fn new(conn: &mut PgConnection, journal: JournalId, fork: Uuid) -> Result<Self, StoreError> {
         let lines = Lines::read(conn, journal, fork)?;
-        Ok(Self { journal, lines, assets: crate::store::assets(conn, journal)?, public_ids: Map::default() })
+        Ok(Self {
+            journal,
+            lines,
+            assets: crate::store::assets(conn, journal)?,
+            public_ids: Map::default(),
+            files: Vec::new(),
+        })
+    }
+
+    /// Takes the transfers of archived ranges from these files, which are then read once from their beginning to their end.
+    pub(crate) fn with_files(self, files: Vec<FileReader>) -> Self {
+        let ahead = |file: FileReader| Ahead { range: file.header().range, file, next: None };
+        Self { files: files.into_iter().map(ahead).collect(), ..self }
     }
 
     /// The leaves of these seqs, in order; all of them are committed.
@@ -51,7 +73,7 @@ impl Deriver {
         last: i64,
         salt: &Salt,
     ) -> Result<Vec<Leaf>, StoreError> {
-        let written = Written::read(conn, self.journal, first, last)?;
+        let written = self.read(conn, first, last)?;
         self.leaves_of(conn, first..=last, written, salt)
     }
 
@@ -79,7 +101,7 @@ impl Deriver {
         salt: &'a Salt,
     ) -> Result<Made<'a>, StoreError> {
         let mut made = None;
-        let written = Written::read(conn, self.journal, seq, seq)?;
+        let written = self.read(conn, seq, seq)?;
         self.each(conn, seq..=seq, written, salt, |parts, header, sides| {
             let owned = |side: SideFacts<'_>| SideFacts { asset: Cow::Owned(side.asset.into_owned()), ..side };
             made = Some(Made { leaf: parts.leaf(header), parts, sides: sides.into_iter().map(owned).collect() });
@@ -125,6 +147,26 @@ impl Deriver {
             (Some(seq), _) => Err(self.corrupt(seq, "the record is missing")),
             (None, Some(row)) => Err(self.corrupt(row.seq, "a transfer belongs to no record")),
         }
+    }
+
+    fn read(&mut self, conn: &mut PgConnection, first: i64, last: i64) -> Result<Written, StoreError> {
+        Ok(Written {
+            records: store::records(conn, self.journal, first, last)?,
+            transfers: self.transfers(conn, first, last)?,
+            rules: store::rules(conn, self.journal, first, last)?,
+        })
+    }
+
+    /// The transfers of these seqs, wherever they are.
+    fn transfers(&mut self, conn: &mut PgConnection, first: i64, last: i64) -> Result<Vec<TransferRow>, StoreError> {
+        let (mut rows, away) = store::transfers(conn, self.journal, first, last)?;
+        for range in away {
+            let file = self.files.iter_mut().find(|file| file.range == range).ok_or(range)?;
+            let unread = |_| StoreError::Corrupt { journal: range.journal.0, seq: first, what: "its archive file" };
+            file.take(first, last, &mut rows).map_err(unread)?;
+        }
+        rows.sort_by_key(|row| (row.seq, row.leg));
+        Ok(rows)
     }
 
     fn header(&self, record: &RecordRow, salt: &Salt, rules: i32) -> Header {
@@ -178,5 +220,23 @@ impl Deriver {
 
     fn corrupt(&self, seq: i64, what: &'static str) -> StoreError {
         StoreError::Corrupt { journal: self.journal.0, seq, what }
+    }
+}
+
+impl Ahead {
+    /// Takes the rows of these seqs; those before are passed over.
+    fn take(&mut self, first: i64, last: i64, rows: &mut Vec<TransferRow>) -> Result<(), ArchiveError> {
+        loop {
+            if self.next.is_none() {
+                let Some(row) = self.file.next()? else { return Ok(()) };
+                let row = store::from_file(&row).ok_or_else(|| self.file.fails("a number does not fit"))?;
+                self.next = Some(row);
+            }
+            match self.next.take_if(|row| row.seq <= last) {
+                Some(row) if row.seq >= first => rows.push(row),
+                Some(_) => {}
+                None => return Ok(()),
+            }
+        }
     }
 }

@@ -181,11 +181,10 @@ fn seal(
         // A ring has a salt: there is none without.
         let Some(salt) = ring.salts.newest() else { return Ok(Sealed::default()) };
         let seqs = span.from.saturating_add(1)..=span.upto;
-        let written = match written {
-            Some(written) => written,
-            None => Written::read(conn, span.journal, *seqs.start(), *seqs.end())?,
+        let leaves = match written {
+            Some(written) => state.deriver.leaves_of(conn, seqs, written, salt)?,
+            None => state.deriver.leaves(conn, *seqs.start(), *seqs.end(), salt)?,
         };
-        let leaves = state.deriver.leaves_of(conn, seqs, written, salt)?;
         leaves.iter().for_each(|leaf| state.edge.push(leaf.hash(), &mut strips));
         if let Some(last) = leaves.last() {
             state.last_leaf = (last.header.recorded_us, last.header.salt);

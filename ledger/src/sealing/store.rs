@@ -5,11 +5,12 @@ use diesel::{PgConnection, RunQueryDsl};
 use uuid::Uuid;
 
 use super::fresh::Batch;
+use crate::archive::Row;
 use crate::bind::{Arg, statement};
 use crate::proof::tiles::{self, Edge, Strip};
 use crate::proof::{Hash, Head, KeyId, PublicKey, Salts, SignedHead};
 use crate::store::StoreError;
-use crate::{AssetId, JournalId};
+use crate::{Archived, AssetId, JournalId};
 
 /// A record's own row, its body still bytes: a leaf commits to them as they are.
 pub(crate) struct RecordRow {
@@ -50,15 +51,6 @@ pub(super) struct Written {
 }
 
 impl Written {
-    /// Reads them.
-    pub(super) fn read(conn: &mut PgConnection, journal: JournalId, first: i64, last: i64) -> Result<Self, StoreError> {
-        Ok(Self {
-            records: records(conn, journal, first, last)?,
-            transfers: transfers(conn, journal, first, last)?,
-            rules: rules(conn, journal, first, last)?,
-        })
-    }
-
     /// Adds those of a batch that come after `from`.
     pub(super) fn add(&mut self, batch: &Batch, from: i64) {
         let Batch { first, last, recorded_us, version, rows, .. } = batch;
@@ -92,20 +84,28 @@ pub(super) fn records(
     Ok(rows.into_iter().map(read).collect())
 }
 
-fn transfers(
+/// The transfers of these seqs, and the archived ranges among them, of which there are none here.
+pub(super) fn transfers(
     conn: &mut PgConnection,
     journal: JournalId,
     first: i64,
     last: i64,
-) -> Result<Vec<TransferRow>, StoreError> {
+) -> Result<(Vec<TransferRow>, Vec<Archived>), StoreError> {
     const TEXT: &str = "SELECT seq, leg, kind, asset, amount, debit, debit_balance, debit_held, debit_version, \
         credit, credit_balance, credit_held, credit_version FROM journal.transfer \
-        WHERE journal = ? AND seq BETWEEN ? AND ? ORDER BY seq, leg";
+        WHERE journal = ? AND seq BETWEEN ? AND ? \
+        UNION ALL SELECT first_seq, -1, 0, 0, last_seq, 0, 0, 0, 0, 0, 0, 0, 0 FROM journal.archived \
+        WHERE journal = ? AND first_seq <= ? AND last_seq >= ? ORDER BY 1, 2";
     type Row =
         (BigInt, Integer, Integer, Integer, BigInt, BigInt, BigInt, BigInt, BigInt, BigInt, BigInt, BigInt, BigInt);
     type Values = (i64, i32, i32, i32, i64, i64, i64, i64, i64, i64, i64, i64, i64);
-    let args = [Arg::Int(journal.0), Arg::Int(first), Arg::Int(last)];
+    let (number, first, last) = (Arg::Int(journal.0), Arg::Int(first), Arg::Int(last));
+    let args = [number, first, last, number, last, first];
     let rows = statement::<Row>(TEXT, &args).load::<Values>(conn)?;
+    let (away, rows): (Vec<_>, Vec<_>) = rows.into_iter().partition(|(_, leg, ..)| *leg < 0);
+    let range =
+        |(first_seq, _, _, _, last_seq, ..): &Values| Archived { journal, first_seq: *first_seq, last_seq: *last_seq };
+    let away = away.iter().map(range).collect();
     let read = |(seq, leg, kind, asset, amount, debit, db, dh, dv, credit, cb, ch, cv): Values| TransferRow {
         seq,
         leg,
@@ -115,11 +115,31 @@ fn transfers(
         debit: SideRow { account: debit, balance: db, held: dh, version: dv },
         credit: SideRow { account: credit, balance: cb, held: ch, version: cv },
     };
-    Ok(rows.into_iter().map(read).collect())
+    Ok((rows.into_iter().map(read).collect(), away))
+}
+
+/// A transfer as its file has it; none when a number does not fit.
+pub(super) fn from_file(row: &Row) -> Option<TransferRow> {
+    let [seq, leg, kind, asset, debit, credit, amount, debit_balance, debit_held, debit_version, ..] = row.0;
+    let [.., credit_balance, credit_held, credit_version] = row.0;
+    Some(TransferRow {
+        seq,
+        leg: leg.try_into().ok()?,
+        kind: kind.try_into().ok()?,
+        asset: AssetId(asset.try_into().ok()?),
+        amount,
+        debit: SideRow { account: debit, balance: debit_balance, held: debit_held, version: debit_version },
+        credit: SideRow { account: credit, balance: credit_balance, held: credit_held, version: credit_version },
+    })
 }
 
 /// The batches that hold these seqs, as (last seq, version of the rules), in order.
-fn rules(conn: &mut PgConnection, journal: JournalId, first: i64, last: i64) -> Result<Vec<(i64, i32)>, StoreError> {
+pub(super) fn rules(
+    conn: &mut PgConnection,
+    journal: JournalId,
+    first: i64,
+    last: i64,
+) -> Result<Vec<(i64, i32)>, StoreError> {
     // The batch that holds the last of them ends there or later.
     const TEXT: &str = "SELECT last_seq, version FROM (\
         (SELECT last_seq, version FROM journal.batch WHERE journal = ? AND last_seq BETWEEN ? AND ?) UNION ALL \

@@ -16,7 +16,9 @@ use uuid::Uuid;
 
 use crate::apply::{Map, VERSION};
 use crate::bind::{Arg, statement};
-use crate::{Account, AccountId, Asset, AssetId, Calendar, Claim, JournalId, Key, NEVER, Nature, NormalSide, Period};
+use crate::{
+    Account, AccountId, Archived, Asset, AssetId, Calendar, Claim, JournalId, Key, NEVER, Nature, NormalSide, Period,
+};
 
 /// Why the journal's tables could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +39,9 @@ pub enum StoreError {
         /// What is wrong with it.
         what: &'static str,
     },
+    /// Its transfers are in a file.
+    #[error(transparent)]
+    Archived(#[from] Archived),
 }
 
 /// A journal's head: where its next batch goes.

@@ -9,7 +9,7 @@ use crate::apply::Map;
 use crate::bind::{Arg, statement};
 use crate::follow::{Entry, Said};
 use crate::history::{Place, Sides};
-use crate::{AccountId, Amount, AssetId, Body, JournalId, Posted, Record, RowKind, Side};
+use crate::{AccountId, Amount, Archived, AssetId, Body, JournalId, LegRef, Piece, Posted, Record, RowKind, Side};
 
 type RecordRow = (BigInt, Integer, SqlUuid, BigInt, BigInt, Binary, Binary);
 type RecordValues = (i64, i32, Uuid, i64, i64, Vec<u8>, Vec<u8>);
@@ -74,11 +74,14 @@ pub(crate) fn records(
         FROM (SELECT * FROM journal.transfer WHERE journal = ? AND seq BETWEEN ? AND ?) t \
         CROSS JOIN LATERAL (SELECT public_id FROM journal.account WHERE journal = t.journal AND id = t.debit LIMIT 1) d \
         CROSS JOIN LATERAL (SELECT public_id FROM journal.account WHERE journal = t.journal AND id = t.credit LIMIT 1) c \
-        ORDER BY t.seq, t.leg";
-    let args = [Arg::Int(journal.0), Arg::Int(first), Arg::Int(last)];
+        UNION ALL SELECT first_seq, -1, 0, 0, last_seq, 0, ?, 0, 0, 0, 0, ?, 0, 0, 0 FROM journal.archived \
+        WHERE journal = ? AND first_seq <= ? AND last_seq >= ? ORDER BY 1, 2";
+    let (number, none) = (Arg::Int(journal.0), Arg::Uuid(Uuid::nil()));
+    let args = [number, Arg::Int(first), Arg::Int(last), none, none, number, Arg::Int(last), Arg::Int(first)];
     let transfers = statement::<TransferRow>(TRANSFERS, &args).load::<TransferValues>(conn)?;
+    let args = [number, Arg::Int(first), Arg::Int(last)];
     let records = statement::<RecordRow>(HEADERS, &args).load::<RecordValues>(conn)?;
-    assemble(journal, records, transfers)
+    assemble(journal, records, transfers)?.all()
 }
 
 /// The places of the transfers from `first` to `last`, in order.
@@ -89,14 +92,25 @@ pub(crate) fn sides(
     last: i64,
 ) -> Result<Vec<Sides>, StoreError> {
     const TEXT: &str = "SELECT seq, leg, debit, credit FROM journal.transfer \
-        WHERE journal = ? AND seq BETWEEN ? AND ? ORDER BY seq, leg";
-    let args = [Arg::Int(journal.0), Arg::Int(first), Arg::Int(last)];
+        WHERE journal = ? AND seq BETWEEN ? AND ? \
+        UNION ALL SELECT first_seq, -1, last_seq, 0 FROM journal.archived \
+        WHERE journal = ? AND first_seq <= ? AND last_seq >= ? ORDER BY 1, 2";
+    let (number, first, last) = (Arg::Int(journal.0), Arg::Int(first), Arg::Int(last));
+    let args = [number, first, last, number, last, first];
     let rows = statement::<(BigInt, Integer, BigInt, BigInt)>(TEXT, &args).load::<(i64, i32, i64, i64)>(conn)?;
+    if let Some((first_seq, _, last_seq, _)) = rows.iter().find(|(_, leg, ..)| *leg == AWAY) {
+        return Err(Archived { journal, first_seq: *first_seq, last_seq: *last_seq }.into());
+    }
     Ok(rows.into_iter().map(|(seq, leg, debit, credit)| Sides { place: Place { seq, leg }, debit, credit }).collect())
 }
 
 /// The records of these seqs, each once, in no order.
 pub(crate) fn records_at(conn: &mut PgConnection, journal: JournalId, seqs: &[i64]) -> Result<Vec<Record>, StoreError> {
+    records_found(conn, journal, seqs)?.all()
+}
+
+/// The same for those who can do without some: which of them miss their transfers is told.
+pub(crate) fn records_found(conn: &mut PgConnection, journal: JournalId, seqs: &[i64]) -> Result<Found, StoreError> {
     const RECORDS: &str = "SELECT r.seq, r.kind, r.id, r.recorded_us, r.effective_us, r.body, r.meta \
         FROM unnest(?) AS q(seq) CROSS JOIN LATERAL (SELECT * FROM journal.record WHERE journal = ? AND seq = q.seq LIMIT 1) r";
     const TRANSFERS: &str = "SELECT t.seq, t.leg, t.kind, t.asset, t.amount, \
@@ -106,32 +120,92 @@ pub(crate) fn records_at(conn: &mut PgConnection, journal: JournalId, seqs: &[i6
         CROSS JOIN LATERAL (SELECT * FROM journal.transfer WHERE journal = ? AND seq = q.seq ORDER BY leg LIMIT 1000) t \
         CROSS JOIN LATERAL (SELECT public_id FROM journal.account WHERE journal = t.journal AND id = t.debit LIMIT 1) d \
         CROSS JOIN LATERAL (SELECT public_id FROM journal.account WHERE journal = t.journal AND id = t.credit LIMIT 1) c \
-        ORDER BY t.seq, t.leg";
+        UNION ALL SELECT first_seq, -1, 0, 0, last_seq, 0, ?, 0, 0, 0, 0, ?, 0, 0, 0 FROM journal.archived \
+        WHERE journal = ? AND first_seq <= ? AND last_seq >= ? ORDER BY 1, 2";
     // Several keys of one batch may lead to one record, whose rows would else come as often.
     let mut seqs = seqs.to_vec();
     seqs.sort_unstable();
     seqs.dedup();
-    let args = [Arg::Ints(&seqs), Arg::Int(journal.0)];
+    let (number, none) = (Arg::Int(journal.0), Arg::Uuid(Uuid::nil()));
+    let (first, last) = (seqs.first().copied().unwrap_or(0), seqs.last().copied().unwrap_or(0));
+    let args = [Arg::Ints(&seqs), number, none, none, number, Arg::Int(last), Arg::Int(first)];
     let transfers = statement::<TransferRow>(TRANSFERS, &args).load::<TransferValues>(conn)?;
+    let args = [Arg::Ints(&seqs), number];
     let records = statement::<RecordRow>(RECORDS, &args).load::<RecordValues>(conn)?;
     assemble(journal, records, transfers)
 }
+
+/// Records, and those that were not put together because their transfers are archived.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) records: Vec<Record>,
+    pub(crate) away: Map<i64, Archived>,
+}
+
+impl Found {
+    fn all(self) -> Result<Vec<Record>, StoreError> {
+        match self.away.into_iter().min_by_key(|(seq, _)| *seq) {
+            Some((_, range)) => Err(range.into()),
+            None => Ok(self.records),
+        }
+    }
+}
+
+/// In the place of a leg, among the transfers of a stretch: this stands for an archived range, told in the same statement so
+/// that no moment lies between it and the rows.
+const AWAY: i32 = -1;
 
 fn assemble(
     journal: JournalId,
     records: Vec<RecordValues>,
     transfers: Vec<TransferValues>,
-) -> Result<Vec<Record>, StoreError> {
-    let mut legs: Map<i64, Vec<Posted>> = Map::default();
+) -> Result<Found, StoreError> {
+    let (mut legs, mut ranges): (Map<i64, Vec<Posted>>, Vec<Archived>) = (Map::default(), Vec::new());
     for row in transfers {
-        legs.entry(row.0).or_default().push(read_transfer(journal, row)?);
+        let (seq, leg, _, _, minor, ..) = row;
+        if leg == AWAY {
+            ranges.push(Archived { journal, first_seq: seq, last_seq: minor });
+        } else {
+            legs.entry(seq).or_default().push(read_transfer(journal, row)?);
+        }
     }
-    let read = |(seq, kind, id, recorded_us, effective_us, body, meta): RecordValues| {
+    let mut found = Found { records: Vec::with_capacity(records.len()), away: Map::default() };
+    for (seq, kind, id, recorded_us, effective_us, body, meta) in records {
+        let range = ranges.iter().find(|range| (range.first_seq..=range.last_seq).contains(&seq));
+        if let Some(range) = range.filter(|_| Body::has_rows(kind)) {
+            found.away.insert(seq, *range);
+            continue;
+        }
         let corrupt = StoreError::Corrupt { journal: journal.0, seq, what: "record body" };
         let body = Body::from_bytes(kind, &body, legs.remove(&seq).unwrap_or_default()).ok_or(corrupt)?;
-        Ok(Record { seq, id, recorded_us, effective_us, body, meta })
-    };
-    records.into_iter().map(read).collect()
+        found.records.push(Record { seq, id, recorded_us, effective_us, body, meta });
+    }
+    Ok(found)
+}
+
+/// What the rows of these holds pinned, by the records that opened them: it stands in their bytes, wherever the rows are.
+pub(crate) fn pinned(
+    conn: &mut PgConnection,
+    journal: JournalId,
+    places: &[LegRef],
+) -> Result<Map<LegRef, Vec<Piece>>, StoreError> {
+    const TEXT: &str = "SELECT r.seq, r.kind, r.body FROM unnest(?) AS q(seq) CROSS JOIN LATERAL \
+        (SELECT seq, kind, body FROM journal.record WHERE journal = ? AND seq = q.seq LIMIT 1) r";
+    let mut seqs: Vec<i64> = places.iter().map(|place| place.seq).collect();
+    seqs.sort_unstable();
+    seqs.dedup();
+    let mut found = Map::default();
+    if seqs.is_empty() {
+        return Ok(found);
+    }
+    let args = [Arg::Ints(&seqs), Arg::Int(journal.0)];
+    for (seq, kind, body) in statement::<(BigInt, Integer, Binary)>(TEXT, &args).load::<(i64, i32, Vec<u8>)>(conn)? {
+        let corrupt = StoreError::Corrupt { journal: journal.0, seq, what: "record body" };
+        for (leg, more) in Body::more_of_rows(kind, &body).ok_or(corrupt)? {
+            found.insert(LegRef { seq, leg }, more.debit_lots);
+        }
+    }
+    Ok(found)
 }
 
 fn read_transfer(journal: JournalId, row: TransferValues) -> Result<Posted, StoreError> {

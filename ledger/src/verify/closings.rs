@@ -91,7 +91,8 @@ impl Closings {
         if closing.late != self.late {
             return fails(&format!("{} entries came late", self.late));
         }
-        if closing.totals != totals(books) {
+        // Inside a range whose transfers could not be read, nobody knows them.
+        if books.sees() && closing.totals != totals(books) {
             return fails("the accounts stood at other totals");
         }
         if closing.digest != closing.digest_after(digest) {

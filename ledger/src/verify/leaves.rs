@@ -14,7 +14,10 @@ use diesel::sql_types::BigInt;
 use diesel::{PgConnection, RunQueryDsl};
 use serde::Serialize;
 
+use super::Unread;
+use super::archived::open_files;
 use crate::JournalId;
+use crate::archive::{self, FileReader, Files};
 use crate::bind::{Arg, statement};
 use crate::proof::head::trust;
 use crate::proof::tiles::{Edge, Strip, WIDTH};
@@ -70,6 +73,8 @@ pub struct LogReport {
     pub since: Option<i64>,
     /// Records committed and not sealed yet.
     pub behind: i64,
+    /// Archived ranges whose files were not at hand: their leaves were taken as they are kept.
+    pub unread: Vec<Unread>,
     /// The first thing that does not hold.
     pub broken: Option<BrokenLog>,
 }
@@ -107,6 +112,16 @@ enum Stop {
     Store(StoreError),
 }
 
+impl Stop {
+    /// What was found of an archived range before the walk began.
+    fn of_books(stop: super::Stop) -> Self {
+        match stop {
+            super::Stop::Broken(super::Broken { seq, what, .. }) => Self::Broken(broken(LogCheck::Leaves, seq, what)),
+            super::Stop::Store(error) => Self::Store(error),
+        }
+    }
+}
+
 impl From<BrokenLog> for Stop {
     fn from(broken: BrokenLog) -> Self {
         Self::Broken(broken)
@@ -118,7 +133,7 @@ impl From<StoreError> for Stop {
         match error {
             // A row that does not read, or is not there, is a finding, not a failure to look.
             StoreError::Corrupt { seq, what, .. } => Self::Broken(broken(LogCheck::Leaves, seq, what)),
-            StoreError::Database(_) | StoreError::Connect(_) => Self::Store(error),
+            StoreError::Database(_) | StoreError::Connect(_) | StoreError::Archived(_) => Self::Store(error),
         }
     }
 }
@@ -141,6 +156,20 @@ pub fn verify_log(
     conn: &mut PgConnection,
     journal: JournalId,
     against: Against<'_>,
+    progress: impl FnMut(i64, i64),
+) -> Result<LogReport, StoreError> {
+    verify_log_with(conn, journal, against, &Files::default(), progress)
+}
+
+/// The same with the transfers of archived ranges, as far as their files are here.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn verify_log_with(
+    conn: &mut PgConnection,
+    journal: JournalId,
+    against: Against<'_>,
+    files: &Files,
     mut progress: impl FnMut(i64, i64),
 ) -> Result<LogReport, StoreError> {
     let mut report = LogReport {
@@ -153,13 +182,14 @@ pub fn verify_log(
         root: String::new(),
         since: against.since.map(|since| since.head.size),
         behind: 0,
+        unread: Vec::new(),
         broken: None,
     };
     let outcome = conn
         .build_transaction()
         .repeatable_read()
         .read_only()
-        .run(|conn| Walk::run(conn, journal, against, &mut report, &mut progress));
+        .run(|conn| Walk::run(conn, journal, (against, files), &mut report, &mut progress));
     match outcome {
         Ok(()) => report.ok = true,
         Err(Stop::Broken(broken)) => report.broken = Some(broken),
@@ -171,6 +201,8 @@ pub fn verify_log(
 struct Walk<'a> {
     journal: JournalId,
     against: Against<'a>,
+    /// Where the files of archived ranges are.
+    files: &'a Files,
     edge: Edge,
     /// Levels of tiles above the leaves, as they are kept.
     levels: Vec<Level>,
@@ -179,16 +211,19 @@ struct Walk<'a> {
     /// Who must sign the next head.
     signs_on: Option<KeyId>,
     keys: Vec<PublicKey>,
+    /// Seqs of which leaves cannot be derived, from and to, in order.
+    unread: Vec<(i64, i64)>,
 }
 
 impl<'a> Walk<'a> {
     fn run(
         conn: &mut PgConnection,
         journal: JournalId,
-        against: Against<'a>,
+        (against, files): (Against<'a>, &'a Files),
         report: &mut LogReport,
         progress: &mut dyn FnMut(i64, i64),
     ) -> Result<(), Stop> {
+        archive::keep_still(conn)?;
         statement::<()>("SET LOCAL statement_timeout = 0", &[]).execute(conn)?;
         let head = crate::store::head(conn, journal)?.ok_or(diesel::result::Error::NotFound)?;
         let sealed = sealed_upto(conn, journal)?;
@@ -204,14 +239,19 @@ impl<'a> Walk<'a> {
         let mut walk = Self {
             journal,
             against,
+            files,
             edge: Edge::default(),
             levels: Vec::new(),
             heads: VecDeque::new(),
             last_head: 0,
             signs_on: None,
             keys: keys_to_trust(conn, journal, against)?,
+            unread: Vec::new(),
         };
         let mut deriver = Deriver::new(conn, journal, head.fork)?;
+        if against.salts.is_some() {
+            deriver = deriver.with_files(walk.open_files(conn, report)?);
+        }
         let mut at = (-1, 0);
         loop {
             let strips = log::strips_after(conn, journal, 0, at, STRIPS)?;
@@ -253,14 +293,12 @@ impl<'a> Walk<'a> {
                 return Err(broken(LogCheck::Leaves, sealed.saturating_add(1), what).into());
             }
             let salt = run.first().map_or(0, |strip| strip.salt);
-            let derived = self.derive(conn, first, next, salt, deriver)?;
-            report.derived = report.derived.saturating_add(u64::try_from(derived.len()).unwrap_or(0));
-            let skipped = usize::try_from(next.saturating_add(1).saturating_sub(first)).unwrap_or(0);
-            let skipped = skipped.saturating_sub(derived.len());
+            let expected = self.derive(conn, first, next, salt, deriver)?;
+            let derived = expected.iter().flatten().count();
+            report.derived = report.derived.saturating_add(u64::try_from(derived).unwrap_or(0));
             let kept = run.iter().flat_map(|strip| &strip.hashes);
-            let expected = std::iter::repeat_n(None, skipped).chain(derived.iter().map(Some));
             for (leaf, expected) in kept.zip(expected) {
-                if expected.is_some_and(|expected| expected != leaf) {
+                if expected.is_some_and(|expected| expected != *leaf) {
                     let what = "its rows are not those that were sealed, or its leaf was changed";
                     return Err(broken(LogCheck::Leaves, self.size().saturating_add(1), what).into());
                 }
@@ -270,7 +308,21 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// The leaves that the rows of these seqs make; the last of them, where only those are asked for.
+    /// The files of archived ranges that are at hand; those that are not are told.
+    fn open_files(&mut self, conn: &mut PgConnection, report: &mut LogReport) -> Result<Vec<FileReader>, Stop> {
+        let all = open_files(conn, self.journal, self.files);
+        let mut here = Vec::new();
+        for (noted, file) in all.map_err(Stop::of_books)? {
+            if file.is_none() {
+                self.unread.push((noted.range.first_seq, noted.range.last_seq));
+                report.unread.push(Unread::of(&noted));
+            }
+            here.extend(file);
+        }
+        Ok(here)
+    }
+
+    /// The leaves that the rows of these seqs make; none where none is asked for, or its rows cannot be read.
     fn derive(
         &self,
         conn: &mut PgConnection,
@@ -278,17 +330,29 @@ impl<'a> Walk<'a> {
         last: i64,
         salt: i32,
         deriver: &mut Deriver,
-    ) -> Result<Vec<Hash>, Stop> {
+    ) -> Result<Vec<Option<Hash>>, Stop> {
+        let count = |first: i64, last: i64| usize::try_from(last.saturating_add(1).saturating_sub(first)).unwrap_or(0);
+        let mut leaves: Vec<Option<Hash>> = Vec::with_capacity(count(first, last));
         let trusted = self.against.since.map_or(0, |since| since.head.size);
-        let (first, Some(salts)) = (first.max(trusted.saturating_add(1)), self.against.salts) else {
-            return Ok(Vec::new());
+        let from = first.max(trusted.saturating_add(1));
+        let Some(salts) = self.against.salts.filter(|_| from <= last) else {
+            return Ok(vec![None; count(first, last)]);
         };
-        if first > last {
-            return Ok(Vec::new());
-        }
         let missing = || broken(LogCheck::Secrets, first, format!("there is no salt secret of version {salt} here"));
         let salt = salts.of(salt).ok_or_else(missing)?;
-        Ok(deriver.leaves(conn, first, last, salt)?.iter().map(crate::proof::Leaf::hash).collect())
+        leaves.resize(count(first, from.saturating_sub(1)), None);
+        let mut at = from;
+        while at <= last {
+            let ahead = self.unread.iter().find(|(_, end)| *end >= at).copied().unwrap_or((i64::MAX, i64::MAX));
+            let upto = last.min(if ahead.0 <= at { ahead.1 } else { ahead.0.saturating_sub(1) });
+            if ahead.0 <= at {
+                leaves.extend(std::iter::repeat_n(None, count(at, upto)));
+            } else {
+                leaves.extend(deriver.leaves(conn, at, upto, salt)?.iter().map(|leaf| Some(leaf.hash())));
+            }
+            at = upto.saturating_add(1);
+        }
+        Ok(leaves)
     }
 
     /// Takes one leaf: everything above it, and the head of this size.

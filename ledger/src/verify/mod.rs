@@ -8,6 +8,7 @@
 //! through the digest chain any changed bit of a record. Does not see: a whole chain rewritten by someone who may write
 //! every table; for that there are signed heads kept elsewhere, and [`leaves`].
 
+mod archived;
 mod books;
 mod closings;
 mod cursor;
@@ -25,11 +26,14 @@ use diesel::{PgConnection, RunQueryDsl};
 use serde::Serialize;
 
 use crate::apply::Map;
+use crate::archive::{self, Files};
 use crate::bind::{Arg, statement};
 use crate::canonical::Place;
 use crate::forks::Lines;
 use crate::store::{self, StoreError};
 use crate::{AssetId, JournalId};
+use archived::Away;
+pub use archived::Unread;
 use books::Books;
 use closings::Closings;
 use cursor::Rows;
@@ -57,6 +61,9 @@ pub struct Report {
     pub accounts: u64,
     /// The digest of the last batch, hexadecimal: it stands for the whole history.
     pub digest: String,
+    /// Archived ranges whose files were not at hand: what their transfers say was not looked at. Where there are any, holds and
+    /// lots from the first of them on were only held against the sums of their accounts.
+    pub unread: Vec<Unread>,
     /// The first row that does not follow.
     pub broken: Option<Broken>,
 }
@@ -117,6 +124,8 @@ pub enum Check {
     Digests,
     /// A closed day ends where it ended, with the totals there.
     Closings,
+    /// What is archived is in its file, and what is noted of it is what it left (I3).
+    Archived,
     /// The row reads as one we wrote.
     Form,
 }
@@ -159,6 +168,19 @@ impl From<diesel::result::Error> for Stop {
 pub fn verify(
     conn: &mut PgConnection,
     journal: JournalId,
+    progress: impl FnMut(i64, i64),
+) -> Result<Report, StoreError> {
+    verify_with(conn, journal, &Files::default(), progress)
+}
+
+/// The same with the transfers of archived ranges, as far as their files are here.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn verify_with(
+    conn: &mut PgConnection,
+    journal: JournalId,
+    files: &Files,
     mut progress: impl FnMut(i64, i64),
 ) -> Result<Report, StoreError> {
     let mut report = Report::none(journal);
@@ -166,7 +188,7 @@ pub fn verify(
         .build_transaction()
         .repeatable_read()
         .read_only()
-        .run(|conn| walk(conn, journal, &mut report, &mut progress));
+        .run(|conn| walk(conn, journal, files, &mut report, &mut progress));
     match outcome {
         Ok(()) => report.ok = true,
         Err(Stop::Broken(broken)) => report.broken = Some(broken),
@@ -178,9 +200,11 @@ pub fn verify(
 fn walk(
     conn: &mut PgConnection,
     journal: JournalId,
+    files: &Files,
     report: &mut Report,
     progress: &mut dyn FnMut(i64, i64),
 ) -> Result<(), Stop> {
+    archive::keep_still(conn)?;
     statement::<()>("SET LOCAL statement_timeout = 0", &[]).execute(conn)?;
     let head = store::head(conn, journal)?.ok_or(diesel::result::Error::NotFound)?;
     report.seq = head.seq;
@@ -194,6 +218,8 @@ fn walk(
     let mut rows = Rows::open(conn, journal)?;
     let mut places = Places::open(conn, journal)?;
     let mut closings = Closings::open(conn, journal)?;
+    let mut away = Away::open(conn, journal, files)?;
+    report.unread = away.unread();
     while let Some(batch) = rows.batches.next(conn)? {
         books.on_line(lines.of(batch.first_seq));
         books.begin_batch(&batch)?;
@@ -202,8 +228,10 @@ fn walk(
             let record = record.ok_or_else(|| broken(Check::Seqs, seq, "the record is missing"))?;
             let times = (record.recorded_us, record.effective_us);
             closings.before((seq, record.kind), times, &books)?;
+            let transfers = away.transfers((seq, record.kind), rows.transfers.take_upto(conn, seq)?)?;
             let parts = Parts {
-                transfers: rows.transfers.take_upto(conn, seq)?,
+                unread: transfers.is_none(),
+                transfers: transfers.unwrap_or_default(),
                 keys: rows.keys.take_upto(conn, seq)?,
                 claims: rows.claims.take_upto(conn, seq)?,
                 companions: rows.companions.take_upto(conn, seq)?,
@@ -211,13 +239,18 @@ fn walk(
                 holds: rows.holds.take_upto(conn, seq)?,
             };
             books.record(record, &parts, report)?;
-            places.record(conn, seq, &parts.transfers)?;
+            away.record((seq, times.0, times.1), &parts.transfers, &parts.links)?;
+            match away.end(conn, seq, &mut books)? {
+                Some(gained) => places.pass_unread(conn, seq, &gained)?,
+                None => places.record(conn, seq, &parts.transfers)?,
+            }
         }
         books.end_batch(&batch)?;
         progress(batch.last_seq, head.seq);
     }
     rows.expect_end(conn, head.seq)?;
     places.expect_end(conn)?;
+    away.expect_end(conn)?;
     books.expect_head(&head)?;
     closings.expect_end(head.seq, &books)?;
     books.check_stored_accounts()?;
@@ -263,14 +296,16 @@ fn unbalanced(balances: impl Iterator<Item = (AssetId, i64)>) -> Option<(AssetId
     sums.into_iter().find(|(_, sum)| *sum != 0)
 }
 
-/// No row was moved back by more than it moved, or to other accounts. That the links are those of the records was seen.
+/// No row was moved back by more than it moved, or to other accounts. That the links are those of the records was seen; of
+/// archived rows the walk has seen it.
 fn check_refunds(conn: &mut PgConnection, journal: JournalId) -> Result<(), Stop> {
     const TEXT: &str = "SELECT max(l.seq) FROM journal.link l \
         LEFT JOIN journal.transfer o ON (o.journal, o.seq, o.leg) = (l.journal, l.of_seq, l.of_leg) \
-        JOIN journal.transfer r ON (r.journal, r.seq, r.leg) = (l.journal, l.seq, l.leg) \
-        WHERE l.journal = ? AND l.kind = 1 GROUP BY l.of_seq, l.of_leg \
+        LEFT JOIN journal.transfer r ON (r.journal, r.seq, r.leg) = (l.journal, l.seq, l.leg) \
+        WHERE l.journal = ? AND l.kind = 1 AND NOT EXISTS (SELECT FROM journal.archived a \
+            WHERE a.journal = l.journal AND l.of_seq BETWEEN a.first_seq AND a.last_seq) GROUP BY l.of_seq, l.of_leg \
         HAVING sum(l.amount) > max(o.amount) OR bool_or(o.amount IS NULL OR o.kind NOT IN (1, 3) \
-            OR (o.debit, o.credit, o.asset) <> (r.credit, r.debit, r.asset)) ORDER BY 1 LIMIT 1";
+            OR (r.seq IS NOT NULL AND (o.debit, o.credit, o.asset) <> (r.credit, r.debit, r.asset))) ORDER BY 1 LIMIT 1";
     let rows = statement::<(BigInt,)>(TEXT, &[Arg::Int(journal.0)]).load::<(i64,)>(conn)?;
     match rows.first() {
         Some((seq,)) => Err(broken(Check::Refunds, *seq, "more was moved back than was moved, or elsewhere").into()),

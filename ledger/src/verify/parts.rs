@@ -9,6 +9,8 @@ use crate::{Body, LegRef, Posted, Record, Refusal};
 /// Everything that belongs to one seq beside its record.
 pub(super) struct Parts {
     pub(super) transfers: Vec<TransferRow>,
+    /// The transfers are archived, and their file is not at hand.
+    pub(super) unread: bool,
     pub(super) keys: Vec<KeyRow>,
     pub(super) claims: Vec<ClaimRow>,
     pub(super) companions: Vec<CompanionRow>,

@@ -10,6 +10,7 @@ use diesel::sql_types::{Array, BigInt};
 use diesel::{PgConnection, RunQueryDsl};
 use foldhash::fast::RandomState;
 
+use super::archived::Gained;
 use super::rows::TransferRow;
 use super::{Broken, Check, Stop, broken};
 use crate::JournalId;
@@ -84,6 +85,27 @@ impl Places {
             Some(account) => Err(fails(last, *account, "its rows are not written down").into()),
             None => Ok(()),
         }
+    }
+
+    /// Passes a range whose rows could not be read: of each account as many places are written down as it has versions more,
+    /// and the last is that of the row that left it so.
+    pub(super) fn pass_unread(&mut self, conn: &mut PgConnection, seq: i64, gained: &Gained) -> Result<(), Stop> {
+        const TEXT: &str = "SELECT account, max(upto), sum(cardinality(places))::bigint, count(*) FROM journal.places \
+            WHERE journal = ? AND upto >= ? AND upto < ? GROUP BY account ORDER BY account";
+        let Some((first, last)) = self.ranges.pop().filter(|(_, last)| *last == seq) else {
+            return Err(broken(Check::Archived, seq, "what is archived is no closed range").into());
+        };
+        let (start, end) = (Packed::after(first.saturating_sub(1)).0, Packed::after(last).0);
+        let args = [Arg::Int(self.journal.0), Arg::Int(start), Arg::Int(end)];
+        type Columns = (BigInt, BigInt, BigInt, BigInt);
+        let written = statement::<Columns>(TEXT, &args).load::<(i64, i64, i64, i64)>(conn)?;
+        for (account, upto, places, chunks) in &written {
+            if gained.get(account) != Some(&(*upto, *places)) {
+                return Err(fails(last, *account, "the places written down are not those of what it left").into());
+            }
+            self.chunks = self.chunks.saturating_add(*chunks);
+        }
+        if written.len() == gained.len() { Ok(()) } else { Err(fails(last, 0, "rows are not written down").into()) }
     }
 
     /// All of an account's chunks were read.

@@ -65,6 +65,7 @@ fn parts_of(record: &Record, key: Option<&Key>, companions: &[Companion]) -> Par
     let claim = if let Body::Transaction { claim, .. } = &record.body { *claim } else { None };
     let companion = |one: &Companion| CompanionRow { seq, kind: one.kind, key: one.key, body: one.body.clone() };
     Parts {
+        unread: false,
         transfers: transfers.iter().map(|posted| transfer_of(seq, posted)).collect(),
         keys: key.map(|key| KeyRow { seq, key: *key }).into_iter().collect(),
         claims: claim.map(|claim| ClaimRow { seq, claim: claim.0 }).into_iter().collect(),
@@ -113,6 +114,7 @@ impl Report {
             transfers: 0,
             accounts: 0,
             digest: String::new(),
+            unread: Vec::new(),
             broken: None,
         }
     }

@@ -11,6 +11,11 @@ fn any_uuid() -> impl Strategy<Value = Uuid> {
     any::<u128>().prop_map(Uuid::from_u128)
 }
 
+fn any_range() -> impl Strategy<Value = Archived> {
+    let numbers = (any::<i64>(), any::<i64>(), any::<i64>());
+    numbers.prop_map(|(journal, first_seq, last_seq)| Archived { journal: JournalId(journal), first_seq, last_seq })
+}
+
 fn any_transfer() -> impl Strategy<Value = Transfer> {
     let amount = (any::<i64>(), any::<i32>()).prop_map(|(minor, asset)| Amount::new(minor, AssetId(asset)));
     let date = || option::of(any::<i64>());
@@ -109,6 +114,7 @@ fn any_invalid() -> impl Strategy<Value = Invalid> {
         any_uuid().prop_map(|account| Invalid::Nature { account }),
         any_uuid().prop_map(|account| Invalid::TooManyLots { account }),
         any_uuid().prop_map(|account| Invalid::NothingDue { account }),
+        any_range().prop_map(Invalid::Archived),
     ]
 }
 
@@ -129,6 +135,7 @@ fn any_answer() -> impl Strategy<Value = Result<Answer, JournalError>> {
         1 => any_invalid().prop_map(|invalid| Err(invalid.into())),
         1 => any::<String>().prop_map(|why| Err(JournalError::Broken(why))),
         1 => any::<i64>().prop_map(|seq| Err(JournalError::Abandoned { seq })),
+        1 => any_range().prop_map(|range| Err(JournalError::Archived(range))),
     ]
 }
 

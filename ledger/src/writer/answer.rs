@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{Invalid, Record};
+use crate::{Archived, Invalid, Record};
 
 /// The answer to a request: the record it led to. A refusal by an account's state is an answer too.
 #[derive(Debug, Clone)]
@@ -28,6 +28,9 @@ pub enum JournalError {
         /// By the record of this seq.
         seq: i64,
     },
+    /// It was done, and its answer needs transfers that are in a file; nothing happened now.
+    #[error(transparent)]
+    Archived(#[from] Archived),
     /// Too many wait; nothing happened.
     #[error("the queue is full")]
     QueueFull,

@@ -10,7 +10,7 @@ use super::term::{FlightId, Term};
 use super::{Answer, JournalError};
 use crate::apply::{Applied, Map};
 use crate::store::UsedKey;
-use crate::{Body, Command, Invalid, Key, Record, Request, Scope};
+use crate::{Archived, Body, Command, Invalid, Key, Record, Request, Scope};
 
 /// A request of the batch with everyone who waits for its answer: itself, and those that came with the same key.
 pub(super) struct Asked {
@@ -68,9 +68,19 @@ fn land(term: &Term, flight: FlightId, answers: impl Iterator<Item = (usize, Res
     true
 }
 
-/// What a request is answered whose key was used before.
-pub(super) fn replay(request: &Request, used: &UsedKey, record: Option<&Arc<Record>>) -> Result<Answer, JournalError> {
+/// What a request is answered whose key was used before: by a record, or one whose transfers are archived.
+pub(super) fn replay(
+    request: &Request,
+    used: &UsedKey,
+    record: Option<&Arc<Record>>,
+    away: Option<&Archived>,
+) -> Result<Answer, JournalError> {
     let seq = used.seq;
+    if let Some(range) = away {
+        // A transaction: its key says whether it is this request's, and whoever gives the key up is told that it was done.
+        let own = request.command == Command::Abandon || request.key.fingerprint == used.fingerprint;
+        return Err(if own { JournalError::Archived(*range) } else { JournalError::KeyReused });
+    }
     let missing = || JournalError::Broken(format!("a key leads to seq {seq}, which has no record"));
     let record = record.ok_or_else(missing)?;
     match (&request.command, &record.body) {

@@ -225,15 +225,15 @@ impl Writer<'_> {
         let used = store::used_keys(&mut self.conn, journal, &keys).map_err(unavailable)?;
         let mut replays: Known = keys.iter().map(|_| None).collect();
         let seqs: Vec<i64> = used.iter().map(|key| key.seq).collect();
-        let records = if seqs.is_empty() {
-            Vec::new()
-        } else {
-            store::rows::records_at(&mut self.conn, journal, &seqs).map_err(unavailable)?
-        };
+        if seqs.is_empty() {
+            return Ok(replays);
+        }
+        let store::rows::Found { records, away } =
+            store::rows::records_found(&mut self.conn, journal, &seqs).map_err(unavailable)?;
         let records: Map<i64, Arc<Record>> = records.into_iter().map(|record| (record.seq, Arc::new(record))).collect();
         for key in used {
             if let Some((one, place)) = asked.get(key.place).zip(replays.get_mut(key.place)) {
-                *place = Some(replay(&one.request, &key, records.get(&key.seq)));
+                *place = Some(replay(&one.request, &key, records.get(&key.seq), away.get(&key.seq)));
             }
         }
         Ok(replays)

@@ -158,7 +158,8 @@ pub(super) fn unavailable(error: StoreError) -> JournalError {
 
 pub(super) fn unreadable(error: StoreError) -> JournalError {
     match error {
-        StoreError::Corrupt { .. } => JournalError::Broken(error.to_string()),
+        // Checkpoints have passed what is archived: rows after them that are not here are no books to lead.
+        StoreError::Corrupt { .. } | StoreError::Archived(_) => JournalError::Broken(error.to_string()),
         StoreError::Database(_) | StoreError::Connect(_) => unavailable(error),
     }
 }

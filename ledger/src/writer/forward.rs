@@ -150,6 +150,7 @@ impl Asked {
             JournalError::Invalid(_)
             | JournalError::KeyReused
             | JournalError::Abandoned { .. }
+            | JournalError::Archived(_)
             // What stands in the way of the others does so for ever: its key led to a record, or it is no request.
             | JournalError::Linked { .. }
             | JournalError::OutcomeUnknown

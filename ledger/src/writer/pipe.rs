@@ -31,8 +31,6 @@ pub(super) struct Progress {
 struct Landed {
     /// Batches that are over, well or not.
     count: u64,
-    /// Batches whose rows are written, or will not be.
-    laid: u64,
     /// Since when no batch is tried, and why.
     failed: Option<JournalError>,
 }
@@ -113,7 +111,7 @@ impl<'a> Pipe<'a> {
     /// Waits until nothing is on its way, and tells what went wrong since the last time, if anything did.
     pub(super) fn settle(&mut self) -> Option<JournalError> {
         self.used.clear();
-        self.progress.wait_until(|landed| landed.count >= self.handed).failed.take()
+        self.progress.wait_for(self.handed).failed.take()
     }
 }
 
@@ -128,23 +126,15 @@ impl Progress {
         lock(&self.landed)
     }
 
-    fn wait_until(&self, is_so: impl Fn(&Landed) -> bool) -> MutexGuard<'_, Landed> {
+    /// Waits until so many batches are over.
+    fn wait_for(&self, count: u64) -> MutexGuard<'_, Landed> {
         let landed = self.look();
-        self.changed.wait_while(landed, |landed| !is_so(landed)).unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn lay(&self, number: u64) {
-        let mut landed = self.look();
-        landed.laid = landed.laid.max(number);
-        drop(landed);
-        self.changed.notify_all();
+        self.changed.wait_while(landed, |landed| landed.count < count).unwrap_or_else(PoisonError::into_inner)
     }
 
     fn land(&self, number: u64, failed: Option<JournalError>) {
         let mut landed = self.look();
         landed.count = landed.count.max(number);
-        // Also when it never came to that: nobody is left waiting.
-        landed.laid = landed.laid.max(number);
         landed.failed = landed.failed.take().or(failed);
         drop(landed);
         self.changed.notify_all();
@@ -199,14 +189,10 @@ impl Line<'_> {
         if answered { failed } else { Some(JournalError::Unavailable) }
     }
 
-    /// Takes a batch into the books, in its turn. Rows are written in the order of the books too, beside the commit of the
-    /// batch before: two that wrote at once would leave the pages of every index a third empty.
+    /// Takes a batch into the books, in its turn.
     fn carry(&mut self, number: u64, flight: FlightId, decided: &Decided) -> Result<(), JournalError> {
-        let former = number.saturating_sub(1);
-        drop(self.progress.wait_until(|landed| landed.laid >= former));
         let laid = decided.lay(self.inner, self.term, &mut self.conn);
-        self.progress.lay(number);
-        let before = self.progress.wait_until(|landed| landed.count >= former).failed.clone();
+        let before = self.progress.wait_for(number.saturating_sub(1)).failed.clone();
         let carried = match (before, laid) {
             // Also when nobody knows of the one before: this one was never sent.
             (Some(error), _) if error != JournalError::NoRoom => Err(JournalError::Unavailable.into()),

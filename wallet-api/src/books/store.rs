@@ -11,7 +11,9 @@ pub(super) fn assets(conn: &mut PgConnection, tenant: i64) -> QueryResult<Assets
     match ledger::read::assets_of(conn, JournalId(tenant)) {
         Ok(all) => Ok(Assets::new(all)),
         Err(StoreError::Database(error)) => Err(error),
-        Err(StoreError::Connect(_) | StoreError::Corrupt { .. }) => Err(diesel::result::Error::NotFound),
+        Err(StoreError::Connect(_) | StoreError::Corrupt { .. } | StoreError::Archived(_)) => {
+            Err(diesel::result::Error::NotFound)
+        }
     }
 }
 

@@ -3,7 +3,8 @@
 //! Exit codes: 0 done, 1 refused or not in order (with what to do next on standard error), 2 wrong usage. Data goes to
 //! standard output, with `--json` as one object; logs and progress go to standard error, bars only on a terminal.
 
-pub mod backup;
+pub mod archive;
+mod backup;
 pub mod bench;
 mod client;
 mod clock;
@@ -84,6 +85,8 @@ enum Command {
     },
     /// Tell which node leads which slot of journals, or set how many slots there are.
     Slots(slots::SlotsArgs),
+    /// Move the transfers of closed ranges out of the database into files, or bring them back.
+    Archive(archive::ArchiveArgs),
     /// Tell how large the ranges of transfers are that are made from now on, or set it.
     Ranges(ranges::RangesArgs),
     /// Derive the books again from their rows, and name the first row that does not follow.
@@ -214,6 +217,7 @@ fn run(command: Command, configured: &config::Configured) -> anyhow::Result<Exit
             writeln!(out, "the database is up to date")?;
         }
         Command::Slots(args) => slots::slots(&args, out)?,
+        Command::Archive(args) => archive::archive(&args, out)?,
         Command::Ranges(args) => ranges::ranges(&args, out)?,
         Command::Verify(args) => return verify::verify(&args, out),
         Command::Doctor { database, redis, cluster, json } => {

@@ -169,6 +169,8 @@ pub(super) fn insert_rule(
 fn from_store(error: ledger::StoreError) -> diesel::result::Error {
     match error {
         ledger::StoreError::Database(error) => error,
-        ledger::StoreError::Connect(_) | ledger::StoreError::Corrupt { .. } => diesel::NotFound,
+        ledger::StoreError::Connect(_) | ledger::StoreError::Corrupt { .. } | ledger::StoreError::Archived(_) => {
+            diesel::NotFound
+        }
     }
 }

@@ -117,7 +117,10 @@ fn at_once<T>(
     conn: &mut PgConnection,
     read: impl FnOnce(&mut PgConnection) -> Result<T, Problem>,
 ) -> Result<T, Problem> {
-    conn.build_transaction().read_only().repeatable_read().run::<_, Problem, _>(read)
+    conn.build_transaction().read_only().repeatable_read().run::<_, Problem, _>(|conn| {
+        ledger::archive::keep_still(conn)?;
+        read(conn)
+    })
 }
 
 fn find(conn: &mut PgConnection, journal: JournalId, payment: Uuid) -> Result<Option<Found>, Problem> {

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use ledger::{Answer, Command, Companion, Invalid, JournalError, JournalId, Key, Refusal, Request, Scope, StoreError};
+use ledger::{
+    Answer, Archived, Command, Companion, Invalid, JournalError, JournalId, Key, Refusal, Request, Scope, StoreError,
+};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -113,7 +115,16 @@ impl Describe for StoreError {
         match self {
             Self::Database(error) => error.describe(),
             Self::Connect(_) | Self::Corrupt { .. } => Problem::internal(self),
+            Self::Archived(range) => range.describe(),
         }
+    }
+}
+
+impl Describe for Archived {
+    fn describe(&self) -> Problem {
+        let detail = "It was moved out of the database: ask the operator to bring the seqs named back, then ask again.";
+        let problem = Problem::new(410, "archived", "This lies in the archive", detail);
+        problem.with("first_seq", self.first_seq).with("last_seq", self.last_seq)
     }
 }
 
@@ -137,6 +148,7 @@ impl Describe for JournalError {
                     "Another item of the batch stands in its way: correct that one, or send this one without it.";
                 Problem::new(409, "linked-not-done", "The batch was not done", detail).with("item", place)
             }
+            Self::Archived(range) => range.describe(),
             Self::QueueFull => {
                 Problem::new(503, "queue-full", "Too much at once", "Try again in a moment.").retry_after(1)
             }
@@ -250,6 +262,7 @@ fn describe_invalid(invalid: &Invalid) -> Problem {
             Problem::new(409, "nothing-due", "Nothing is due on the account", detail)
         }
         Invalid::Companion { .. } => Problem::internal(invalid),
+        Invalid::Archived(range) => range.describe(),
     }
 }
 

@@ -28,8 +28,6 @@ struct State {
     failed: bool,
     /// The watchdog has answered everybody.
     abandoned: bool,
-    /// Rows are being written.
-    laying: bool,
     /// What went against the laws: the pipe catches whoever panics.
     wrongs: Vec<String>,
     /// A line hangs in its commit; it may go on.
@@ -134,13 +132,8 @@ pub struct Decided {
 }
 
 impl Decided {
-    pub fn lay(&self, inner: &Inner, _: &Term, _: &mut PgConnection) -> Result<(), Unposted> {
-        let books = &inner.books.state;
-        if std::mem::replace(&mut lock(books).laying, true) {
-            lock(books).wrongs.push(format!("rows of {} were written beside another's", self.number));
-        }
+    pub fn lay(&self, _: &Inner, _: &Term, _: &mut PgConnection) -> Result<(), Unposted> {
         yield_now();
-        lock(books).laying = false;
         match self.fate {
             Fate::NotLaid => Err(JournalError::Unavailable.into()),
             Fate::NoRoomToLay => Err(JournalError::NoRoom.into()),

@@ -288,6 +288,7 @@ fn is_passing(error: &JournalError) -> bool {
         JournalError::Invalid(_)
         | JournalError::KeyReused
         | JournalError::Abandoned { .. }
+        | JournalError::Archived(_)
         | JournalError::Linked { .. }
         | JournalError::NoSuchJournal
         | JournalError::Broken(_) => false,
