@@ -142,12 +142,13 @@ async fn of_account(
     let (history, limit) = (books.platform.history.clone(), usize::try_from(limit).unwrap_or(0));
     let work = move |conn: &mut diesel::PgConnection| -> Result<_, Problem> {
         let found = read::balances(conn, &history, journal, &[account])?.into_iter().next().ok_or_else(not_found)?;
-        let entries = read::statement_of(conn, &history, journal, found.account, before, limit)?;
+        let read::Entries { entries, away } =
+            read::statement_of(conn, &history, journal, found.account, before, limit)?;
         // A transaction that the page before ended in was told there.
         let told = before.map(|place| place.seq);
         let mut seqs: Vec<i64> = entries.iter().map(|entry| entry.seq).filter(|seq| Some(*seq) != told).collect();
         seqs.dedup();
-        let last = entries.last().filter(|_| entries.len() == limit);
+        let last = entries.last().filter(|_| entries.len() == limit || away.is_some());
         let next = last.map(|entry| [entry.seq, entry.leg.into()]);
         Ok((records::at(conn, journal, &seqs)?, next))
     };
