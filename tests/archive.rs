@@ -10,7 +10,7 @@ use std::time::Duration;
 use diesel::{Connection, PgConnection};
 use ledger::archive::{self, ArchiveError, Files, Written};
 use ledger::proof::{PublicKey, Ring, Salts, Signer};
-use ledger::read::{self, At, LotFilter, ReadError, Until};
+use ledger::read::{self, At, Entry, LotFilter, ReadError, Until};
 use ledger::sealing::Sealer;
 use ledger::verify::leaves::{Against, LogReport, verify_log_with};
 use ledger::verify::{Check, Report, verify_with};
@@ -18,9 +18,13 @@ use ledger::{
     Amount, Archived, Command, History, How, Invalid, Journal, JournalError, LegRef, LotTerms, Nature, NewAccount,
     Place, Request, StoreError, Transfer,
 };
+use serde_json::json;
 use tessera_tests::books::{EUR, JOURNAL, account, lead, request, submit, transact};
-use tessera_tests::{Ground, TestDb, eventually, fresh_key, rows, run_sql, scratch_dir};
+use tessera_tests::{
+    Ground, Run, TestApp, TestDb, eventually, eventually_async, fresh_key, rows, run_sql, scratch_dir, tessera,
+};
 use uuid::Uuid;
+use wallet_api::platform::keyring::Scope;
 
 use crate::history::{small_ranges, write};
 
@@ -192,23 +196,31 @@ impl Scene {
                 }
             }
         }
-        for one in &now {
-            let mut before: Option<Place> = None;
-            loop {
-                let page = read::statement_of(conn, history, JOURNAL, one.account, before, 5).map_err(shown);
-                let what = format!("statement of {} before {before:?}", one.public_id);
-                let next = page.as_ref().ok().and_then(|page| page.last()).map(read::Entry::place);
-                // About the archived range, if it shows a row of it, or looked there for one.
-                let away = |seq: i64| (SECOND.first_seq..=SECOND.last_seq).contains(&seq);
-                let looked =
-                    |page: &Vec<read::Entry>| page.len() < 5 && page.iter().all(|entry| entry.seq >= SECOND.first_seq);
-                let inside = page.as_ref().is_ok_and(|page| page.iter().any(|entry| away(entry.seq)) || looked(page));
-                put(if inside { SECOND.last_seq } else { head }, what, page.map(|page| format!("{page:?}")));
-                let Some(next) = next else { break };
-                before = Some(next);
-            }
-        }
         all
+    }
+
+    /// Each account's statement by pages of five, from the newest entry before a place on, and what lies in the archive.
+    fn statements(&self, history: &History, from: Option<Place>) -> Vec<(Vec<Entry>, Option<Archived>)> {
+        let conn = &mut self.conn();
+        let mut all = read::balances(conn, history, JOURNAL, &self.accounts).unwrap();
+        all.sort_by_key(|one| one.account);
+        let mut read = |one: &read::Balance| {
+            let (mut before, mut found) = (from, Vec::new());
+            loop {
+                let page = match read::statement_of(conn, history, JOURNAL, one.account, before, 5) {
+                    Err(StoreError::Archived(range)) => return (found, Some(range)),
+                    page => page.unwrap(),
+                };
+                // A page that ends early goes on, and says where it cannot.
+                let ends = page.entries.len() < 5 && page.away.is_none();
+                before = page.entries.last().map(Entry::place);
+                found.extend(page.entries);
+                if ends {
+                    return (found, None);
+                }
+            }
+        };
+        all.iter().map(&mut read).collect()
     }
 }
 
@@ -257,7 +269,7 @@ fn a_range_archived_and_brought_back_is_the_same_to_the_byte_and_verifies() {
 fn what_is_asked_of_archived_books_is_answered_as_before_or_said_to_be_archived() {
     let scene = Scene::new();
     let history = scene.journal().history().clone();
-    let before = scene.answers(&history);
+    let (before, statements) = (scene.answers(&history), scene.statements(&history, None));
     scene.archive(SECOND);
     for history in [history, History::default(), History::with_limit(0)] {
         let after = scene.answers(&history);
@@ -276,10 +288,15 @@ fn what_is_asked_of_archived_books_is_answered_as_before_or_said_to_be_archived(
             }
         }
         assert!(away > 50, "{away} answers lie in the archive");
-        let missing: Vec<_> =
-            before.iter().filter(|(_, what, _)| !after.iter().any(|(_, asked, _)| asked == what)).collect();
-        // Only pages that come after one which could not be told were not asked for.
-        assert!(missing.iter().all(|(_, what, _)| what.starts_with("statement")), "{missing:?}");
+        for ((told, away), (was, _)) in scene.statements(&history, None).iter().zip(&statements) {
+            let later: Vec<&Entry> = was.iter().filter(|entry| entry.seq > SECOND.last_seq).collect();
+            assert_eq!((told.iter().collect::<Vec<_>>(), *away), (later, Some(SECOND)));
+        }
+        let end = Some(Place { seq: SECOND.first_seq, leg: 0 });
+        for ((told, away), (was, _)) in scene.statements(&history, end).iter().zip(&statements) {
+            let earlier: Vec<&Entry> = was.iter().filter(|entry| entry.seq < SECOND.first_seq).collect();
+            assert_eq!((told.iter().collect::<Vec<_>>(), *away), (earlier, None));
+        }
     }
     // Records that moved nothing are told, wherever they lie.
     let conn = &mut scene.conn();
@@ -287,6 +304,12 @@ fn what_is_asked_of_archived_books_is_answered_as_before_or_said_to_be_archived(
     let opened: i64 = rows(&scene.db.url(), dropped)[0][0].as_ref().unwrap().parse().unwrap();
     assert!(read::record(conn, JOURNAL, opened).unwrap().is_some());
     let page = read::records::after(conn, JOURNAL, 290, read::records::Size { records: 100, transfers: 1_000 });
+    assert_eq!(page.unwrap().0.len(), 9, "as far as they are here");
+    let page = read::records::after(conn, JOURNAL, 299, read::records::Size { records: 100, transfers: 1_000 });
+    assert!(matches!(page, Err(StoreError::Archived(SECOND))), "{page:?}");
+    let (page, next) = read::records::before(conn, JOURNAL, read::Window::ALL, Some(510), None, 50).unwrap();
+    assert_eq!((page.len(), next), (10, Some(500)));
+    let page = read::records::before(conn, JOURNAL, read::Window::ALL, next, None, 50);
     assert!(matches!(page, Err(StoreError::Archived(SECOND))), "{page:?}");
     let whole = read::records::after(conn, JOURNAL, 499, read::records::Size { records: 100, transfers: 1_000 });
     assert_eq!(whole.unwrap().0.len(), 100);
@@ -572,4 +595,96 @@ fn a_snapshot_that_is_read_keeps_its_ranges_and_archival_says_that_it_waited() {
         matches!(read::record(&mut scene.conn(), JOURNAL, scene.paid.1.seq), Err(StoreError::Archived(SECOND)))
             .then_some(())
     });
+}
+
+/// Over HTTP and at the command line: what is away says which seqs, in the caller's language, and comes back.
+#[tokio::test]
+async fn what_is_archived_says_so_over_http_and_at_the_command_line() {
+    let app = TestApp::start();
+    let api = app.world.client(&[Scope::LedgerWrite, Scope::LedgerRead]);
+    run_sql(
+        &app.db().super_url(),
+        "UPDATE journal.layout SET records = 100; UPDATE journal.range SET last_seq = 99 WHERE first_seq = 0; \
+         ALTER TABLE journal.transfer DETACH PARTITION journal.transfer_0; \
+         ALTER TABLE journal.transfer ATTACH PARTITION journal.transfer_0 FOR VALUES FROM (MINVALUE) TO (100)",
+    );
+    api.post("/v1/ledger/assets", &json!({"code": "EUR", "scale": 2})).await;
+    let mut accounts = Vec::new();
+    for _ in 0..2 {
+        let opened = api.post("/v1/ledger/accounts", &json!({"asset": "EUR"})).await.expect(201);
+        accounts.push(opened["id"].as_str().unwrap().to_owned());
+    }
+    let leg = json!({"debit": accounts[0], "credit": accounts[1], "amount": "3", "asset": "EUR"});
+    let (body, mut paid) = (json!({"transfers": [leg]}), None);
+    loop {
+        let key = fresh_key();
+        let reply = api.post_as(key, "/v1/ledger/transactions", &body).await;
+        if reply.status == 503 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        }
+        let seq = reply.expect(201)["seq"].as_i64().unwrap();
+        if seq == 150 {
+            paid = Some(key);
+        }
+        if seq > 205 {
+            break;
+        }
+    }
+    let paid = paid.unwrap();
+    let passed = "SELECT 1 WHERE (SELECT min(seq) FROM journal.follower) >= 199 \
+        AND (SELECT seq FROM journal.watermark) >= 199 \
+        AND (SELECT count(*) FROM journal.follower WHERE name IN ('proof', 'dated')) = 2 \
+        AND EXISTS (SELECT FROM journal.part WHERE first_seq = 100 AND closed_at IS NOT NULL)";
+    let all_passed = async || (!rows(&app.db().url(), passed).is_empty()).then_some(());
+    eventually_async("all have passed", PATIENCE, all_passed).await;
+    let folder = scratch_dir();
+    let slug = rows(&app.db().super_url(), "SELECT slug FROM tenant LIMIT 1")[0][0].clone().unwrap();
+    let to = folder.to_str().unwrap().to_owned();
+    let run = |words: &[&str]| {
+        let mut command = tessera(words);
+        command.env("DATABASE_URL", app.db().url()).env("DATABASE_OWNER_URL", app.db().owner_url());
+        command.run()
+    };
+    let at = |seq: i64| format!("/v1/ledger/accounts/{}/balance?seq={seq}", accounts[1]);
+    let (end, inside) = (api.get(&at(199)).await.expect(200), api.get(&at(150)).await.expect(200));
+    let total = api.get("/v1/ledger/trial-balance?seq=199").await.expect(200);
+
+    let told = run(&["archive", "--tenant", &slug]);
+    assert_eq!(told.out, "seqs 100 to 199: closed, in the database\n", "{told:?}");
+    let done = run(&["archive", "--tenant", &slug, "--upto", "199", "--to", &to]);
+    assert!(done.status.success() && done.out.starts_with("seqs 100 to 199: "), "{done:?}");
+    assert_eq!(api.get(&at(199)).await.expect(200), end);
+    assert_eq!(api.get("/v1/ledger/trial-balance?seq=199").await.expect(200), total);
+    let away = api.get(&at(150)).await.expect_problem(410, "archived");
+    assert_eq!((&away["first_seq"], &away["last_seq"]), (&json!(100), &json!(199)));
+    let italian = api.in_lang("it").get("/v1/ledger/transactions/150").await.expect_problem(410, "archived");
+    assert_eq!(italian["title"], "Questo è in archivio");
+    api.post_as(paid, "/v1/ledger/transactions", &body).await.expect_problem(410, "archived");
+    let back = json!({"debit": accounts[1], "credit": accounts[0], "amount": "1", "asset": "EUR", "how": "refund",
+        "of": {"seq": 150, "leg": 0}});
+    api.post("/v1/ledger/transactions", &json!({"transfers": [back]})).await.expect_problem(410, "archived");
+    // A page ends before the range and says that there is more; the next one says why not.
+    let entries = format!("/v1/ledger/accounts/{}/entries?limit=100", accounts[1]);
+    let page = api.get(&entries).await.expect(200);
+    let seqs: Vec<i64> = page["items"].as_array().unwrap().iter().map(|one| one["seq"].as_i64().unwrap()).collect();
+    assert!(page["has_more"] == json!(true) && seqs.iter().all(|seq| *seq > 199) && seqs.len() > 5, "{page}");
+    let next = format!("{entries}&cursor={}", page["next_cursor"].as_str().unwrap());
+    api.get(&next).await.expect_problem(410, "archived");
+
+    let blind = run(&["verify", "--tenant", &slug]);
+    assert!(blind.out.contains("NOT LOOKED AT: the transfers of seqs 100 to 199"), "{blind:?}");
+    assert!(blind.status.success());
+    let seen = run(&["verify", "--tenant", &slug, "--archive", &to, "--json"]);
+    assert!(seen.status.success() && seen.json()["journals"][0]["unread"] == json!([]), "{seen:?}");
+    let export = run(&["export", "journal", "--tenant", &slug, folder.join("books").to_str().unwrap()]);
+    assert!(!export.status.success() && export.err.contains("tessera archive --back"), "{export:?}");
+
+    let mut files = fs::read_dir(&folder).unwrap().map(|one| one.unwrap().path());
+    let file = files.find(|path| path.extension().is_some_and(|it| it == "transfers")).unwrap();
+    let back = run(&["archive", "--back", file.to_str().unwrap()]);
+    assert!(back.status.success(), "{back:?}");
+    assert_eq!(api.get(&at(150)).await.expect(200), inside);
+    assert!(api.post_as(paid, "/v1/ledger/transactions", &body).await.status < 300);
+    fs::remove_dir_all(folder).unwrap();
 }

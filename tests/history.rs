@@ -96,7 +96,7 @@ fn assert_history(db: &TestDb<'_>, history: &History, accounts: &[Uuid]) {
         }
         let (mut before, mut found) = (None, Vec::new());
         loop {
-            let page = statement_of(conn, history, JOURNAL, own.account, before, 7).unwrap();
+            let page = statement_of(conn, history, JOURNAL, own.account, before, 7).unwrap().entries;
             before = page.last().map(ledger::read::Entry::place);
             found.extend(page.iter().map(|entry| (entry.place(), entry.change, entry.balance)));
             if page.len() < 7 {

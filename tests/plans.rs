@@ -226,7 +226,7 @@ fn lists_of_records_by_date_are_probes_of_an_index() {
             let (found, next) = read::records::before(conn, JOURNAL, window, None, Some(1), 5).unwrap();
             assert_eq!((found.len(), next.is_some()), (5, true));
             let entries = read::statement_within(conn, &history, JOURNAL, account, window, None, 5).unwrap();
-            assert_eq!(entries.len(), 5);
+            assert_eq!(entries.entries.len(), 5);
         }
     }
     assert_probes_only("a list", &before, &settled(&db));

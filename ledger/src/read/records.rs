@@ -38,7 +38,13 @@ pub fn after(
         return Ok((Vec::new(), head));
     }
     let last = cut(conn, journal, first, last, size.transfers)?;
-    Ok((rows::records(conn, journal, first, last)?, head))
+    match rows::records(conn, journal, first, last) {
+        // As far as they are here: to ask on says that the next are not.
+        Err(StoreError::Archived(range)) if range.first_seq > first => {
+            Ok((rows::records(conn, journal, first, range.first_seq.saturating_sub(1))?, head))
+        }
+        records => Ok((records?, head)),
+    }
 }
 
 /// Where the records from `first` to `last` have to end so that they have no more than so many transfers.
@@ -81,11 +87,20 @@ pub fn before(
     let first = last.saturating_sub(LOOKED_AT).max(after).saturating_add(1);
     let kind = Arg::OptionInt(kind.map(i64::from));
     let args = [Arg::Int(journal.0), Arg::Int(first), Arg::Int(last), kind, Arg::Int(limit)];
-    let seqs: Vec<i64> =
+    let mut seqs: Vec<i64> =
         statement::<(BigInt,)>(TEXT, &args).load::<(i64,)>(conn)?.into_iter().map(|(seq,)| seq).collect();
     let full = i64::try_from(seqs.len()).unwrap_or(i64::MAX) >= limit;
-    let lowest = if full { seqs.last().copied().unwrap_or(first) } else { first };
-    Ok((at(conn, journal, &seqs)?, (lowest > after.saturating_add(1)).then_some(lowest)))
+    let mut lowest = if full { seqs.last().copied().unwrap_or(first) } else { first };
+    loop {
+        match at(conn, journal, &seqs) {
+            // As far as they are here: to ask on says that those before are not.
+            Err(StoreError::Archived(range)) if seqs.first().is_some_and(|newest| *newest > range.last_seq) => {
+                seqs.retain(|seq| *seq > range.last_seq);
+                lowest = seqs.last().copied().unwrap_or(lowest);
+            }
+            records => return Ok((records?, (lowest > after.saturating_add(1)).then_some(lowest))),
+        }
+    }
 }
 
 /// The records of these seqs, in the order asked; what does not exist is left out.

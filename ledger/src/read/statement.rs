@@ -75,6 +75,15 @@ pub struct Statement {
     pub has_more: bool,
 }
 
+/// The newest entries before a place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entries {
+    /// Newest first.
+    pub entries: Vec<Entry>,
+    /// There may be fewer than were asked for, because those before lie in this range: to ask on says so.
+    pub away: Option<Archived>,
+}
+
 /// What was recorded from `from_us` on and before `until_us`, microseconds since 1970; up to now without the latter.
 ///
 /// # Errors
@@ -116,8 +125,8 @@ pub fn statement(
     let end = Place { seq: upto.saturating_add(1), leg: 0 };
     let before = before.map_or(end, |before| before.min(end));
     let stretch = Stretch { after: window.after, before };
-    let mut entries = entries(conn, history, journal, edge, id, stretch, limit.saturating_add(1))?;
-    let has_more = entries.len() > limit;
+    let Entries { mut entries, away } = entries(conn, history, journal, edge, id, stretch, limit.saturating_add(1))?;
+    let has_more = entries.len() > limit || away.is_some();
     entries.truncate(limit);
     Ok(Statement { asset: account.asset, opening, closing, entries, has_more })
 }
@@ -125,7 +134,7 @@ pub fn statement(
 /// The newest `limit` entries of an account before a place (none: from the newest on), newest first.
 ///
 /// # Errors
-/// [`StoreError`].
+/// [`StoreError`]: where the very next one is archived, [`StoreError::Archived`].
 pub fn statement_of(
     conn: &mut PgConnection,
     history: &History,
@@ -133,7 +142,7 @@ pub fn statement_of(
     account: AccountId,
     before: Option<Place>,
     limit: usize,
-) -> Result<Vec<Entry>, StoreError> {
+) -> Result<Entries, StoreError> {
     statement_within(conn, history, journal, account, Window::ALL, before, limit)
 }
 
@@ -149,8 +158,8 @@ pub fn statement_within(
     window: Window,
     before: Option<Place>,
     limit: usize,
-) -> Result<Vec<Entry>, StoreError> {
-    let Some(edge) = ranges::edge(conn, journal)? else { return Ok(Vec::new()) };
+) -> Result<Entries, StoreError> {
+    let Some(edge) = ranges::edge(conn, journal)? else { return Ok(Entries { entries: Vec::new(), away: None }) };
     let end = Place { seq: window.upto.min(edge.head).saturating_add(1), leg: 0 };
     let stretch = Stretch { after: window.after, before: before.map_or(end, |before| before.min(end)) };
     entries(conn, history, journal, edge, account, stretch, limit)
@@ -172,21 +181,22 @@ fn entries(
     account: AccountId,
     mut stretch: Stretch,
     limit: usize,
-) -> Result<Vec<Entry>, StoreError> {
+) -> Result<Entries, StoreError> {
     let mut entries: Vec<Entry> = Vec::new();
     loop {
         let wanted = limit.saturating_sub(entries.len());
-        let rows = rows(conn, history, journal, edge, account, stretch, wanted)?;
-        let (count, last) = (rows.len(), rows.last().map(Entry::place));
-        entries.extend(rows.into_iter().filter(|row| row.change != 0));
-        match last {
-            Some(last) if count == wanted && entries.len() < limit => stretch.before = last,
-            _ => return Ok(entries),
+        let page = rows(conn, history, journal, edge, account, stretch, wanted)?;
+        let (count, last) = (page.entries.len(), page.entries.last().map(Entry::place));
+        entries.extend(page.entries.into_iter().filter(|row| row.change != 0));
+        match (page.away, last) {
+            (Some(range), _) if entries.is_empty() => return Err(range.into()),
+            (None, Some(last)) if count == wanted && entries.len() < limit => stretch.before = last,
+            (away, _) => return Ok(Entries { entries, away }),
         }
     }
 }
 
-/// The newest rows of a stretch.
+/// The newest rows of a stretch, as far as they are not archived.
 fn rows(
     conn: &mut PgConnection,
     history: &History,
@@ -195,7 +205,7 @@ fn rows(
     account: AccountId,
     Stretch { after, before }: Stretch,
     limit: usize,
-) -> Result<Vec<Entry>, StoreError> {
+) -> Result<Entries, StoreError> {
     const TEXT: &str = "SELECT * FROM (SELECT t.seq, t.leg, r.id, CASE WHEN t.kind NOT IN (1, 3) THEN 0 WHEN t.debit = ? THEN -t.amount ELSE t.amount END, \
         CASE WHEN t.debit = ? THEN t.debit_balance ELSE t.credit_balance END, \
         CASE WHEN t.debit = ? THEN t.debit_version ELSE t.credit_version END, \
@@ -210,7 +220,9 @@ fn rows(
         WHERE a.last_seq >= q.seq) rows ORDER BY seq DESC, leg DESC";
     let places = places::before(conn, history, journal, edge, account.0, (after, before), limit)?;
     let (seqs, legs): (Vec<i64>, Vec<i32>) = places.iter().map(|place| (place.seq, place.leg)).unzip();
-    let (Some(last), Some(first)) = (seqs.first(), seqs.last()) else { return Ok(Vec::new()) };
+    let (Some(last), Some(first)) = (seqs.first(), seqs.last()) else {
+        return Ok(Entries { entries: Vec::new(), away: None });
+    };
     let (number, id) = (Arg::Int(journal.0), Arg::Int(account.0));
     let between = [number, Arg::Int(*first), Arg::Int(*last)];
     let asked = [id, id, id, Arg::Ints(&seqs), Arg::Int4s(&legs)];
@@ -219,12 +231,13 @@ fn rows(
     type Row = (BigInt, Integer, SqlUuid, BigInt, BigInt, BigInt, SqlUuid, BigInt, BigInt, Binary);
     type Values = (i64, i32, Uuid, i64, i64, i64, Uuid, i64, i64, Vec<u8>);
     let rows = sql::<Row>(TEXT, &args).load::<Values>(conn)?;
-    // In the place of a leg: these seqs are archived.
-    if let Some((first_seq, _, _, last_seq, ..)) = rows.iter().find(|(_, leg, ..)| *leg < 0) {
-        return Err(Archived { journal, first_seq: *first_seq, last_seq: *last_seq }.into());
-    }
+    // In the place of a leg: these seqs are archived. Of several such ranges the newest comes first.
+    let range =
+        |(first_seq, _, _, last_seq, ..): &Values| Archived { journal, first_seq: *first_seq, last_seq: *last_seq };
+    let away = rows.iter().find(|(_, leg, ..)| *leg < 0).map(range);
+    let here = |(seq, leg, ..): &Values| *leg >= 0 && away.is_none_or(|range| *seq > range.last_seq);
     let read = |(seq, leg, transaction, change, balance, version, other, recorded_us, effective_us, meta): Values| {
         Entry { seq, leg, transaction, change, balance, version, other, recorded_us, effective_us, meta }
     };
-    Ok(rows.into_iter().map(read).collect())
+    Ok(Entries { entries: rows.into_iter().filter(here).map(read).collect(), away })
 }

@@ -311,7 +311,7 @@ async fn list_entries(
     let rows = usize::from(limit).saturating_add(1);
     let history = books.platform.history.clone();
     let assets = books.assets(tenant.id).await?;
-    let (asset, entries) = books
+    let (asset, ledger::read::Entries { entries, away }) = books
         .platform
         .db
         .run(move |conn| -> Result<_, Problem> {
@@ -321,7 +321,9 @@ async fn list_entries(
             Ok((account.asset, entries))
         })
         .await?;
-    let page = Page::cut(entries, limit, |entry| cursor_at(entry.place()).encode(&tenant.secret, &listing));
+    let page = Page::cut_short(entries, limit, away.is_some(), |entry| {
+        cursor_at(entry.place()).encode(&tenant.secret, &listing)
+    });
     let code = assets.code(asset);
     let items: Vec<LedgerEntry> = page.items.into_iter().map(|entry| entry_body(entry, code)).collect();
     Ok(HttpResponse::Ok().json(Page { items, next_cursor: page.next_cursor, has_more: page.has_more }))

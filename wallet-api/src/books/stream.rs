@@ -152,6 +152,9 @@ impl Feed {
             let journal = JournalId(self.tenant);
             let found = self.books.records_after(journal, self.after, PAGE, SIGN_OF_LIFE).await;
             let assets = self.books.assets(self.tenant).await;
+            if found.as_ref().is_err_and(|problem| problem.code() == "archived") {
+                return Some("archived");
+            }
             let (Ok((records, _)), Ok(assets)) = (found, assets) else { return Some("unavailable") };
             let page = events(&records, &assets)?;
             match timeout(PATIENCE, self.pages.send(page)).await {

@@ -1,7 +1,7 @@
 //! Reading payments, balances and statements back from the journal.
 
 use diesel::PgConnection;
-use ledger::read::{Balance, Entry, HeadAt, HoldAt, LinkAt};
+use ledger::read::{Balance, Entries, HeadAt, HoldAt, LinkAt};
 use ledger::{JournalId, LegRef, Place, Record, RowKind, read};
 use uuid::Uuid;
 
@@ -176,14 +176,14 @@ pub(super) async fn statement(
     before: Option<Place>,
     limit: u16,
     min_seq: Option<i64>,
-) -> Result<(i64, Vec<Entry>), Problem> {
+) -> Result<(i64, Entries), Problem> {
     let history = platform.history.clone();
     platform
         .db
         .run(move |conn| -> Result<_, Problem> {
             let head = reached(read::head(conn, journal)?, min_seq)?;
             let Some(account) = read::balances(conn, &history, journal, &[account])?.into_iter().next() else {
-                return Ok((head, Vec::new()));
+                return Ok((head, Entries { entries: Vec::new(), away: None }));
             };
             let limit = usize::from(limit).saturating_add(1);
             Ok((head, read::statement_of(conn, &history, journal, account.account, before, limit)?))

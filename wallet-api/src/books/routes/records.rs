@@ -49,7 +49,7 @@ struct RecordsBody<'a> {
 /// Follows the journal: every record after a seq, in order.
 ///
 /// With `Accept: text/event-stream` it goes on for as long as you read: `record` events whose id is their seq, and at the
-/// end an `end` event that says why (`time`, `too-slow`, `stopping`, `unavailable`) and where to go on. Send the last id
+/// end an `end` event that says why (`time`, `too-slow`, `stopping`, `archived`, `unavailable`) and where to go on. Send the last id
 /// you have as `Last-Event-ID`, as every EventSource does by itself.
 #[utoipa::path(tag = "ledger", security(("key" = ["ledger:read"])), params(RecordsQuery,
     ("Last-Event-ID" = Option<i64>, Header, description = "With text/event-stream: as `after`, and goes before it")), responses(

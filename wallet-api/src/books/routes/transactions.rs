@@ -175,12 +175,13 @@ fn of_account(
     EntriesBefore { window, before, limit }: EntriesBefore,
 ) -> Result<(Vec<Record>, Option<[i64; 2]>), Problem> {
     let found = read::balances(conn, history, journal, &[account])?.into_iter().next().ok_or_else(not_found)?;
-    let entries = read::statement_within(conn, history, journal, found.account, window, before, limit)?;
+    let read::Entries { entries, away } =
+        read::statement_within(conn, history, journal, found.account, window, before, limit)?;
     // A transaction that the page before ended in was told there.
     let told = before.map(|place| place.seq);
     let mut seqs: Vec<i64> = entries.iter().map(|entry| entry.seq).filter(|seq| Some(*seq) != told).collect();
     seqs.dedup();
-    let last = entries.last().filter(|_| entries.len() == limit);
+    let last = entries.last().filter(|_| entries.len() == limit || away.is_some());
     let next = last.map(|entry| [entry.seq, entry.leg.into()]);
     Ok((records::at(conn, journal, &seqs)?, next))
 }

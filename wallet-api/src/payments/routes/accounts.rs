@@ -4,7 +4,7 @@ use actix_web::{HttpResponse, get, web};
 use chrono::{DateTime, Utc};
 use ledger::Place;
 use ledger::Posted;
-use ledger::read::{Balance, Entry};
+use ledger::read::{Balance, Entries, Entry};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
@@ -206,9 +206,9 @@ async fn get_statement(
     let listing = format!("statement/{account}");
     let before = cursor.map(|cursor| Cursor::<2>::decode(&tenant.secret, &listing, &cursor)).transpose()?;
     let before = before.map(place);
-    let (_, entries) =
+    let (_, Entries { entries, away }) =
         reading::statement(&payments.platform, journal_of(tenant), account, before, limit, min_seq).await?;
-    let page = Page::cut(entries, limit, |last: &Entry| {
+    let page = Page::cut_short(entries, limit, away.is_some(), |last: &Entry| {
         Cursor([last.seq, i64::from(last.leg)]).encode(&tenant.secret, &listing)
     });
     let items = page.items.into_iter().map(|entry| entry_body(entry, &asset)).collect();

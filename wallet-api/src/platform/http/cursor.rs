@@ -108,9 +108,14 @@ pub struct Page<T> {
 impl<T> Page<T> {
     /// A page of `limit` rows from the `limit + 1` that were asked for: the one too many only says that there is more.
     /// `cursor` makes the cursor of the page's last row.
-    pub fn cut(mut rows: Vec<T>, limit: u16, cursor: impl FnOnce(&T) -> String) -> Self {
+    pub fn cut(rows: Vec<T>, limit: u16, cursor: impl FnOnce(&T) -> String) -> Self {
+        Self::cut_short(rows, limit, false, cursor)
+    }
+
+    /// The same of rows that may be fewer though it `goes_on` after them.
+    pub fn cut_short(mut rows: Vec<T>, limit: u16, goes_on: bool, cursor: impl FnOnce(&T) -> String) -> Self {
         let limit = usize::from(limit);
-        let has_more = rows.len() > limit;
+        let has_more = rows.len() > limit || (goes_on && !rows.is_empty());
         rows.truncate(limit);
         let next_cursor = rows.last().filter(|_| has_more).map(cursor);
         Self { items: rows, next_cursor, has_more }
