@@ -12,8 +12,9 @@ use uuid::Uuid;
 
 use super::{RestoreError, Source, store};
 use crate::apply::{Applied, Map};
+use crate::store::columns::Rows;
 use crate::store::lease::{self, Asked};
-use crate::store::post::{self, Commit, Rows};
+use crate::store::post::{self, Commit};
 use crate::store::{Standing, checkpoint, move_watermark, ranges, watermark};
 use crate::writer::{session, slot_of};
 use crate::{Account, AccountId, JournalId, Request};

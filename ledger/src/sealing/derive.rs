@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use diesel::PgConnection;
 use uuid::Uuid;
 
-use super::store::{self, RecordRow, SideRow, TransferRow, Written};
+use super::store::rows::{self, RecordRow, SideRow, TransferRow, Written};
 use crate::apply::Map;
 use crate::archive::{ArchiveError, FileReader};
 use crate::forks::Lines;
@@ -151,15 +151,15 @@ impl Deriver {
 
     fn read(&mut self, conn: &mut PgConnection, first: i64, last: i64) -> Result<Written, StoreError> {
         Ok(Written {
-            records: store::records(conn, self.journal, first, last)?,
+            records: rows::records(conn, self.journal, first, last)?,
             transfers: self.transfers(conn, first, last)?,
-            rules: store::rules(conn, self.journal, first, last)?,
+            rules: rows::rules(conn, self.journal, first, last)?,
         })
     }
 
     /// The transfers of these seqs, wherever they are.
     fn transfers(&mut self, conn: &mut PgConnection, first: i64, last: i64) -> Result<Vec<TransferRow>, StoreError> {
-        let (mut rows, away) = store::transfers(conn, self.journal, first, last)?;
+        let (mut rows, away) = rows::transfers(conn, self.journal, first, last)?;
         for range in away {
             let file = self.files.iter_mut().find(|file| file.range == range).ok_or(range)?;
             let unread = |_| StoreError::Corrupt { journal: range.journal.0, seq: first, what: "its archive file" };
@@ -210,7 +210,7 @@ impl Deriver {
         unknown.sort_unstable();
         unknown.dedup();
         if !unknown.is_empty() {
-            self.public_ids.extend(store::public_ids(conn, self.journal, &unknown)?);
+            self.public_ids.extend(rows::public_ids(conn, self.journal, &unknown)?);
         }
         if rows.iter().any(|row| !self.assets.contains_key(&row.asset)) {
             self.assets = crate::store::assets(conn, self.journal)?;
@@ -229,7 +229,7 @@ impl Ahead {
         loop {
             if self.next.is_none() {
                 let Some(row) = self.file.next()? else { return Ok(()) };
-                let row = store::from_file(&row).ok_or_else(|| self.file.fails("a number does not fit"))?;
+                let row = rows::from_file(&row).ok_or_else(|| self.file.fails("a number does not fit"))?;
                 self.next = Some(row);
             }
             match self.next.take_if(|row| row.seq <= last) {

@@ -7,11 +7,11 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
-use super::store::Written;
+use super::store::rows::Written;
 use crate::JournalId;
 use crate::apply::Map;
 use crate::follow::Span;
-use crate::store::post::Rows;
+use crate::store::columns::Rows;
 use crate::writer::lock;
 
 /// Records that may wait, of all journals: 30 MB.

@@ -22,7 +22,7 @@ pub use fresh::Fresh;
 pub use prove::{Inclusion, compare, consistency, covering_head, head_at, inclusion, receipt};
 pub use store::{bytes_of_log, last_head, public_keys, rotations};
 
-use store::Written;
+use store::rows::{self, Written};
 
 use crate::JournalId;
 use crate::apply::Map;
@@ -152,7 +152,7 @@ fn load(conn: &mut PgConnection, ring: &Ring, ahead: Span) -> Result<State, Seal
     if let Some(other) = store::note_keys(conn, journal, &keys, &ring.salts)?.first() {
         return Err(SealError::OtherSecret(*other));
     }
-    let recorded_us = store::records(conn, journal, from, from)?.first().map_or(0, |record| record.recorded_us);
+    let recorded_us = rows::records(conn, journal, from, from)?.first().map_or(0, |record| record.recorded_us);
     let salt = store::salt_of(conn, journal, from)?.unwrap_or_default();
     Ok(State {
         fork,

@@ -3,6 +3,7 @@
 //! Writer reads are arrays in, index probes out (`unnest … CROSS JOIN LATERAL (… LIMIT 1)`): the one shape that the
 //! planner cannot turn into a scan of the table when it plans once for all (JOURNAL 16).
 
+pub(crate) mod columns;
 pub(crate) mod found;
 pub(crate) mod lease;
 pub(crate) mod post;

@@ -1,43 +1,23 @@
 //! The books as verify derives them: what every law says of the next row, given all rows before it.
 
-use diesel::PgConnection;
 use ring::digest::{Context, SHA256};
 use uuid::Uuid;
 
+use super::account::{Folded, Rule};
 use super::archived::Gained;
 use super::kept::{Kept, Row};
 use super::parts::{Parts, check_claim, check_companions, check_key, check_legs, check_links, check_refusal};
-use super::rows::{AccountRow, BatchRow, HoldRow, RecordRow, SideRow, TransferRow, lots};
-use super::{Broken, Check, Report, Stop, broken};
+use super::rows::{AccountRow, BatchRow, HoldRow, RecordRow, SideRow, TransferRow};
+use super::{Broken, Check, Report, broken};
 use crate::apply::{Map, VERSION};
 use crate::archive::store::Left;
 use crate::canonical::{Place, canonical_bytes, key_bytes};
 use crate::store::Head;
-use crate::{
-    AccountId, Amount, Asset, AssetId, Body, Change, JournalId, Nature, NewAccount, Posted, Record, RowKind, Side,
-};
+use crate::{AccountId, Amount, Asset, AssetId, Body, NewAccount, Posted, Record, RowKind, Side};
 
 /// Kinds of records, as `Body::kind` numbers them.
 const TRANSACTION: i32 = 1;
 const OPENED: i32 = 2;
-
-/// An account as its records and rows have it so far.
-pub(super) struct Folded {
-    terms: NewAccount,
-    debits_frozen: bool,
-    credits_frozen: bool,
-    closed: bool,
-    period_us: i64,
-    pub(super) balance: i64,
-    held: i64,
-    version: i64,
-}
-
-impl Folded {
-    pub(super) fn asset(&self) -> AssetId {
-        self.terms.asset
-    }
-}
 
 /// The books so far, and where the walk stands.
 pub(super) struct Books {
@@ -48,13 +28,13 @@ pub(super) struct Books {
     /// Up to which seq checkpoints are said to be exact.
     watermark: i64,
     /// Account rows as they are stored, to be held against what the walk finds.
-    stored: Map<AccountId, AccountRow>,
+    pub(super) stored: Map<AccountId, AccountRow>,
     pub(super) accounts: Map<AccountId, Folded>,
     ids: Map<Uuid, AccountId>,
     /// Holds and lots; none once transfers were passed that could not be read.
-    kept: Option<Kept>,
+    pub(super) kept: Option<Kept>,
     /// What is left of all holds that are stored, by the account that they are on.
-    held: Map<AccountId, i64>,
+    pub(super) held: Map<AccountId, i64>,
     /// Transfers were passed that could not be read, and how accounts stand is not known yet.
     blind: bool,
     /// Of the batch under way, too.
@@ -418,135 +398,5 @@ impl Books {
             return Err(fails(Check::Checkpoints, "the watermark passed this row, the checkpoint did not"));
         }
         Ok(())
-    }
-
-    /// Lots and open holds against those stored.
-    pub(super) fn check_stored_lots(&mut self, conn: &mut PgConnection, journal: JournalId) -> Result<(), Stop> {
-        let Some(kept) = &mut self.kept else { return self.check_sums_of_lots(conn, journal) };
-        kept.check_open_holds()?;
-        lots(conn, journal, |row| Ok(kept.check_lot(&row)?))?;
-        Ok(kept.check_no_lot_is_left()?)
-    }
-
-    /// Where lots and holds could not be derived, that they add up to what their accounts have.
-    fn check_sums_of_lots(&self, conn: &mut PgConnection, journal: JournalId) -> Result<(), Stop> {
-        let mut sums: Map<AccountId, (i64, i64)> = Map::default();
-        lots(conn, journal, |row| {
-            let (remaining, held) = sums.entry(row.account).or_default();
-            *remaining = remaining.saturating_add(row.remaining);
-            *held = held.saturating_add(row.held);
-            Ok(())
-        })?;
-        let mut accounts: Vec<(&AccountId, &Folded)> = self.accounts.iter().collect();
-        accounts.sort_unstable_by_key(|(id, _)| **id);
-        for (id, account) in accounts {
-            let fails = |check, what: &str| broken(check, id.0, format!("account {}: {what}", id.0));
-            if self.held.get(id).copied().unwrap_or(0) != account.held {
-                return Err(fails(Check::Holds, "its open holds do not add up to what it holds").into());
-            }
-            let wanted = if account.lots().0 { (account.balance.max(account.held), account.held) } else { (0, 0) };
-            if sums.get(id).copied().unwrap_or_default() != wanted {
-                return Err(fails(Check::Lots, "its lots do not add up to what it has").into());
-            }
-        }
-        Ok(())
-    }
-
-    /// Account rows against what their records said.
-    pub(super) fn check_stored_accounts(&self) -> Result<(), Broken> {
-        let mut stored: Vec<&AccountRow> = self.stored.values().collect();
-        stored.sort_by_key(|row| row.id);
-        for row in stored {
-            let fails = |check, what: &str| broken(check, row.id.0, format!("account {}: {what}", row.id.0));
-            let account = self.accounts.get(&row.id).ok_or_else(|| fails(Check::Accounts, "no record opened it"))?;
-            if !account.is_stored_as(row) {
-                return Err(fails(Check::Accounts, "its row does not say what its records say"));
-            }
-            let empty = row.version == 0 && (row.balance, row.held) != (0, 0);
-            if row.version > account.version || row.version < 0 || empty {
-                return Err(fails(Check::Checkpoints, "its checkpoint is at no version it had"));
-            }
-        }
-        match self.accounts.keys().find(|id| !self.stored.contains_key(id)) {
-            Some(id) => Err(broken(Check::Accounts, id.0, "the account has a record and no row")),
-            None => Ok(()),
-        }
-    }
-}
-
-/// Which rules a side of a row is under.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Rule {
-    /// Value leaves, above the floor.
-    Debit,
-    /// Value leaves that was set aside before, or is owed.
-    Owing,
-    /// Value arrives.
-    Credit,
-    /// Given back, or brought about by time.
-    None,
-}
-
-impl Folded {
-    fn opened(terms: NewAccount) -> Self {
-        let (debits_frozen, credits_frozen, closed) = (false, false, false);
-        Self { terms, debits_frozen, credits_frozen, closed, period_us: 0, balance: 0, held: 0, version: 0 }
-    }
-
-    /// Whether it keeps lots, and what it owes out of what it earns next.
-    fn lots(&self) -> (bool, i64) {
-        let keeps = matches!(self.terms.nature, Nature::Lots { .. });
-        (keeps, if keeps { self.held.saturating_sub(self.balance).max(0) } else { 0 })
-    }
-
-    /// Whether the standing after a row is one the rules in force allow.
-    fn allows(&self, rule: Rule) -> bool {
-        let available = self.balance.checked_sub(self.held);
-        let above_floor = self.terms.floor.is_none_or(|floor| available.is_some_and(|left| left >= floor));
-        match rule {
-            Rule::None => true,
-            Rule::Debit => !self.closed && !self.debits_frozen && above_floor,
-            Rule::Owing => !self.closed && !self.debits_frozen,
-            Rule::Credit => {
-                let below_ceiling = self.terms.ceiling.is_none_or(|ceiling| self.balance <= ceiling);
-                !self.closed && !self.credits_frozen && below_ceiling
-            }
-        }
-    }
-
-    /// `blind` where it is not known how the account stands.
-    fn change(&mut self, seq: i64, change: &Change, blind: bool) -> Result<(), Broken> {
-        let fails = |what: &str| broken(Check::Rules, seq, what);
-        match (change, &mut self.terms.nature) {
-            (Change::Limits { floor, ceiling }, _) => {
-                (self.terms.floor, self.terms.ceiling) = (*floor, *ceiling);
-                let available = self.balance.saturating_sub(self.held);
-                let passed = floor.is_some_and(|floor| available < floor)
-                    || ceiling.is_some_and(|ceiling| self.balance > ceiling);
-                if passed && !blind {
-                    return Err(fails("limits were set that the balance does not keep"));
-                }
-            }
-            (Change::Allowance { minor }, Nature::Quota { allowance, .. }) => *allowance = *minor,
-            (Change::Allowance { .. }, Nature::Plain | Nature::Lots { .. }) => {
-                return Err(fails("an account without an allowance was given one"));
-            }
-            (Change::Closed { closed }, _) => {
-                if *closed && !blind && (self.balance, self.held) != (0, 0) {
-                    return Err(fails("an account was closed with something on it"));
-                }
-                self.closed = *closed;
-            }
-        }
-        Ok(())
-    }
-
-    fn is_stored_as(&self, row: &AccountRow) -> bool {
-        let NewAccount { public_id, asset, normal_side, owner, floor, ceiling, nature } = self.terms;
-        (public_id, asset, owner, floor, ceiling) == (row.public_id, row.asset, row.owner, row.floor, row.ceiling)
-            && normal_side.code() == row.normal_side
-            && (self.debits_frozen, self.credits_frozen, self.closed)
-                == (row.debits_frozen, row.credits_frozen, row.closed)
-            && (Some(nature), self.period_us) == (row.nature, row.period_us)
     }
 }

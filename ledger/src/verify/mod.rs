@@ -8,6 +8,7 @@
 //! through the digest chain any changed bit of a record. Does not see: a whole chain rewritten by someone who may write
 //! every table; for that there are signed heads kept elsewhere, and [`leaves`].
 
+mod account;
 mod archived;
 mod books;
 mod closings;
@@ -15,10 +16,12 @@ mod cursor;
 mod dated;
 mod kept;
 pub mod leaves;
+mod log_report;
 mod pages;
 mod parts;
 mod places;
 mod rows;
+mod stored;
 pub(crate) mod told;
 
 use diesel::sql_types::BigInt;

@@ -17,7 +17,8 @@ use crate::apply::{Applied, Map, VERSION};
 use crate::canonical::{Place, canonical_bytes, key_bytes};
 use crate::sealing::Batch;
 use crate::store;
-use crate::store::post::{self, Commit, Rows};
+use crate::store::columns::Rows;
+use crate::store::post::{self, Commit};
 use crate::{Asset, AssetId, JournalId, Request};
 
 /// A batch as it will be, once committed.
