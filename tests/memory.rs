@@ -77,7 +77,7 @@ async fn accounts_that_left_memory_come_back_as_they_were() {
     fold.0.extend(ids.iter().map(|id| (*id, (1, 1))));
     let mut dice = Dice::thrown("accounts_that_left_memory_come_back_as_they_were");
     let until = Instant::now() + PATIENCE;
-    let (mut rounds, mut most) = (0, 0);
+    let mut rounds = 0;
     while rounds < 40 || journal.status().evicted_accounts < 2_000 {
         assert!(Instant::now() < until, "hardly anything left memory: {:?}", journal.status());
         let count = [1, 7, 300, 900][rounds % 4];
@@ -85,12 +85,10 @@ async fn accounts_that_left_memory_come_back_as_they_were() {
         let asked: Vec<Request> = (0..count).map(pay).filter(|one| one.check().is_ok()).collect();
         let answers = journal.submit_all(asked, until).await;
         fold.take(&answers.into_iter().map(Result::unwrap).collect::<Vec<_>>());
-        most = most.max(journal.status().accounts);
         rounds += 1;
     }
     let status = journal.status();
     assert!(status.piped_batches > 0, "nothing went through the pipe: {status:?}");
-    assert!(most <= IN_USE + 1 && status.accounts <= most, "{status:?}");
     // A moment's peace, and no more than the setting says are there.
     tokio::task::block_in_place(|| {
         eventually("memory is as small as was said", PATIENCE, || {

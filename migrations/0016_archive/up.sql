@@ -95,6 +95,7 @@ BEGIN
     -- The sealer and the follower of dates read transfers, so they must have been here; whoever else follows has passed too.
     IF EXISTS (SELECT FROM journal.follower f WHERE f.journal = p_journal AND f.seq < leaving.last_seq)
         OR (SELECT count(*) FROM journal.follower f WHERE f.journal = p_journal AND f.name IN ('proof', 'dated')) < 2
+        OR EXISTS (SELECT FROM journal.parked k WHERE k.journal = p_journal AND k.seq <= leaving.last_seq)
         OR NOT EXISTS (SELECT FROM journal.watermark w WHERE w.journal = p_journal AND w.seq >= leaving.last_seq) THEN
         RAISE EXCEPTION 'not everybody has passed the range from seq % of journal %', p_first, p_journal;
     END IF;

@@ -7,8 +7,8 @@
 //!
 //! Limits: ranges go in order, only closed ones, never the first one, which is common to all journals; only what every
 //! follower, the sealer and the checkpoints have passed. Records, keys, claims, companions, links, places, hashes and
-//! heads stay. Needs the owner of the tables, and lets nodes run: those who write are never in the way, those who read the
-//! past wait for a moment. Not here: where files are kept, and that they are kept twice.
+//! heads stay. Needs the owner of the tables, and lets nodes run if they are all of a release that knows archives: those who
+//! read the past, or still write a range that this journal has left, wait for moments. Not here: where files are kept, and that they are kept twice.
 
 mod file;
 pub(crate) mod store;
@@ -100,6 +100,9 @@ pub enum ArchiveError {
          try again when it is over"
     )]
     Busy,
+    /// Somebody else archives the same journal.
+    #[error("journal {} is being archived by somebody else: wait until that is over", .0.0)]
+    Twice(JournalId),
     /// The file's range is not archived.
     #[error("seqs {} to {} of journal {} are not archived: their transfers are in the database", .0.first_seq, .0.last_seq, .0.journal.0)]
     NotArchived(Archived),
@@ -183,9 +186,12 @@ pub fn keep_still(conn: &mut PgConnection) -> Result<(), DieselError> {
 /// # Errors
 /// [`ArchiveError`]. Whatever it is, the rows are in the database; done again, it goes on.
 pub fn archive(conn: &mut PgConnection, range: Archived, folder: &Path) -> Result<Written, ArchiveError> {
-    let written = write(conn, range, folder)?;
-    let_go(conn, &written)?;
-    Ok(written)
+    if !store::take(conn, range.journal)? {
+        return Err(ArchiveError::Twice(range.journal));
+    }
+    let archived = write(conn, range, folder).and_then(|written| let_go(conn, &written).map(|()| written));
+    store::give(conn, range.journal);
+    archived
 }
 
 /// Writes the file of a closed range that everybody has passed, and compares what the disk has with the rows. The rows stay.

@@ -60,14 +60,28 @@ pub(super) fn keep_still(conn: &mut PgConnection) -> Result<(), diesel::result::
     Ok(())
 }
 
-/// Who of a journal is furthest behind: a follower, or the checkpoints. One that must have been there and was not is at zero.
+/// Takes a journal for this session, so that nobody else archives it; false when somebody does.
+pub(super) fn take(conn: &mut PgConnection, journal: JournalId) -> Result<bool, StoreError> {
+    const TEXT: &str = "SELECT pg_try_advisory_lock(hashtextextended('tessera archive', ?))";
+    let taken = statement::<(Bool,)>(TEXT, &[Arg::Int(journal.0)]).load::<(bool,)>(conn)?;
+    Ok(taken.first().is_some_and(|(taken,)| *taken))
+}
+
+/// Gives it back. A session that ends has given it back by itself.
+pub(super) fn give(conn: &mut PgConnection, journal: JournalId) {
+    const TEXT: &str = "SELECT pg_advisory_unlock(hashtextextended('tessera archive', ?))";
+    _ = statement::<(Bool,)>(TEXT, &[Arg::Int(journal.0)]).load::<(bool,)>(conn);
+}
+
+/// Who of a journal is furthest behind: a follower, by its cursor or by what it parked, or the checkpoints. One that must have been there and was not is at zero.
 pub(super) fn hindmost(conn: &mut PgConnection, journal: JournalId) -> Result<(String, i64), StoreError> {
     const TEXT: &str = "SELECT name, seq FROM (SELECT name, seq FROM journal.follower WHERE journal = ? \
         UNION ALL SELECT 'checkpoints', seq FROM journal.watermark WHERE journal = ? \
+        UNION ALL SELECT follower, seq - 1 FROM journal.parked WHERE journal = ? \
         UNION ALL SELECT name, 0 FROM (VALUES (?), (?)) AS must (name) WHERE NOT EXISTS \
             (SELECT FROM journal.follower f WHERE f.journal = ? AND f.name = must.name)) everybody ORDER BY seq LIMIT 1";
     let journal = Arg::Int(journal.0);
-    let args = [journal, journal, Arg::Text(FOLLOWER), Arg::Text(DATED), journal];
+    let args = [journal, journal, journal, Arg::Text(FOLLOWER), Arg::Text(DATED), journal];
     let found = statement::<(Text, BigInt)>(TEXT, &args).load::<(String, i64)>(conn)?;
     Ok(found.into_iter().next().unwrap_or_default())
 }

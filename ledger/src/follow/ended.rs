@@ -3,7 +3,7 @@
 //! A hold ends by time in a record of what was due, whoever wrote that: the sweeper, or a batch that touched the account.
 //! So each is told once. Not here: what a hold was for (its companions say).
 
-use diesel::sql_types::{BigInt, Binary, Integer, Uuid as SqlUuid};
+use diesel::sql_types::{BigInt, Binary, Integer, Nullable, Uuid as SqlUuid};
 use diesel::{PgConnection, RunQueryDsl};
 use uuid::Uuid;
 
@@ -11,7 +11,7 @@ use super::{Entry, Said, Written};
 use crate::apply::Map;
 use crate::bind::{Arg, statement};
 use crate::store::{StoreError, rows};
-use crate::{Amount, JournalId, LegRef, Posted, RowKind};
+use crate::{Amount, Archived, JournalId, LegRef, Posted, RowKind};
 
 /// A hold that time ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,11 +62,20 @@ pub(super) fn ended(conn: &mut PgConnection, journal: JournalId, entries: &[Entr
 
 /// Those of these records that ended a hold: of lots and periods there are many more, and nobody is told.
 fn with_holds(conn: &mut PgConnection, journal: JournalId, due: &[i64]) -> Result<Vec<i64>, StoreError> {
-    const TEXT: &str = "SELECT t.seq FROM unnest(?) AS q(seq) CROSS JOIN LATERAL \
-        (SELECT seq FROM journal.transfer WHERE journal = ? AND seq = q.seq AND kind = ? LIMIT 1) t";
-    let args = [Arg::Ints(due), Arg::Int(journal.0), Arg::Int4(RowKind::Expire.code())];
-    let found = statement::<(BigInt,)>(TEXT, &args).load::<(i64,)>(conn)?;
-    Ok(found.into_iter().map(|(seq,)| seq).collect())
+    const TEXT: &str = "SELECT t.seq, a.first_seq, a.last_seq FROM unnest(?) AS q(seq) LEFT JOIN LATERAL \
+        (SELECT seq FROM journal.transfer WHERE journal = ? AND seq = q.seq AND kind = ? LIMIT 1) t ON true \
+        LEFT JOIN LATERAL (SELECT * FROM journal.archived WHERE journal = ? AND first_seq <= q.seq \
+            ORDER BY first_seq DESC LIMIT 1) a ON a.last_seq >= q.seq WHERE t.seq IS NOT NULL OR a.first_seq IS NOT NULL";
+    type Row = (Nullable<BigInt>, Nullable<BigInt>, Nullable<BigInt>);
+    type Values = (Option<i64>, Option<i64>, Option<i64>);
+    let number = Arg::Int(journal.0);
+    let args = [Arg::Ints(due), number, Arg::Int4(RowKind::Expire.code()), number];
+    let found = statement::<Row>(TEXT, &args).load::<Values>(conn)?;
+    let read = |(seq, first_seq, last_seq): Values| match (seq, first_seq.zip(last_seq)) {
+        (None, Some((first_seq, last_seq))) => Err(Archived { journal, first_seq, last_seq }.into()),
+        (seq, _) => Ok(seq),
+    };
+    found.into_iter().filter_map(|row| read(row).transpose()).collect()
 }
 
 /// The companions of the records of these seqs.

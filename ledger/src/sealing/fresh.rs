@@ -2,7 +2,7 @@
 //!
 //! Promise: it is what this node's writer has put into the books under the epoch that is asked for, batch by batch without a
 //! gap; what is not here, or was dropped because nobody came for it, is read from the rows. `verify` derives every leaf
-//! from the rows again. Nothing is kept before a sealer has asked for the first time.
+//! from the rows again. Nothing is kept before a sealer has asked for the first time, nor once a term is over.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -11,11 +11,11 @@ use super::store::rows::Written;
 use crate::JournalId;
 use crate::apply::Map;
 use crate::follow::Span;
-use crate::store::columns::Rows;
+use crate::store::columns::LeafRows;
 use crate::writer::lock;
 
-/// Records that may wait, of all journals: 30 MB.
-const MOST: i64 = 100_000;
+/// Bytes that may wait, of all journals: some 200,000 records of a transfer.
+const MOST: usize = 64 << 20;
 
 /// Batches that wait for the sealer. Clones are the same.
 #[derive(Debug, Clone, Default)]
@@ -24,7 +24,7 @@ pub struct Fresh(Arc<Mutex<Waiting>>);
 #[derive(Debug, Default)]
 struct Waiting {
     somebody_asks: bool,
-    records: i64,
+    bytes: usize,
     batches: Map<JournalId, VecDeque<Batch>>,
 }
 
@@ -38,7 +38,7 @@ pub(crate) struct Batch {
     pub(crate) recorded_us: i64,
     /// Of the rules it was decided by.
     pub(crate) version: i32,
-    pub(crate) rows: Arc<Rows>,
+    pub(crate) rows: Arc<LeafRows>,
 }
 
 impl Batch {
@@ -54,11 +54,21 @@ impl Fresh {
         if !waiting.somebody_asks {
             return;
         }
-        if waiting.records >= MOST {
-            (waiting.records, waiting.batches) = (0, Map::default());
+        let mut dropped = Map::default();
+        if waiting.bytes >= MOST {
+            waiting.bytes = 0;
+            dropped = std::mem::take(&mut waiting.batches);
         }
-        waiting.records = waiting.records.saturating_add(batch.len());
+        waiting.bytes = waiting.bytes.saturating_add(batch.rows.bytes());
         waiting.batches.entry(journal).or_default().push_back(batch);
+        drop(waiting);
+        // Not while others wait for the lock.
+        drop(dropped);
+    }
+
+    /// Forgets all of it: a term is over.
+    pub(crate) fn forget(&self) {
+        *lock(&self.0) = Waiting::default();
     }
 
     /// The next batches of a stretch that were committed under this epoch, `most` records and what fills the last batch;
@@ -77,20 +87,20 @@ impl Fresh {
         waiting.somebody_asks = true;
         let Some(mut queue) = waiting.batches.remove(&ahead.journal) else { return Vec::new() };
         let mut taken: Vec<Batch> = Vec::new();
-        let (mut upto, mut left, mut gone) = (ahead.from, most, 0_i64);
+        let (mut upto, mut left, mut gone) = (ahead.from, most, 0_usize);
         while let Some(batch) = queue.pop_front() {
             let is_over = batch.last <= upto || batch.epoch != epoch;
             if !is_over && (batch.first > upto.saturating_add(1) || batch.last > ahead.upto || left <= 0) {
                 queue.push_front(batch);
                 break;
             }
-            gone = gone.saturating_add(batch.len());
+            gone = gone.saturating_add(batch.rows.bytes());
             if !is_over {
                 (upto, left) = (batch.last, left.saturating_sub(batch.len()));
                 taken.push(batch);
             }
         }
-        waiting.records = waiting.records.saturating_sub(gone);
+        waiting.bytes = waiting.bytes.saturating_sub(gone);
         if !queue.is_empty() {
             waiting.batches.insert(ahead.journal, queue);
         }
@@ -119,7 +129,7 @@ mod tests {
     }
 
     fn batch(epoch: i64, first: i64, last: i64) -> Batch {
-        Batch { epoch, first, last, recorded_us: 0, version: 1, rows: Arc::new(Rows::default()) }
+        Batch { epoch, first, last, recorded_us: 0, version: 1, rows: Arc::default() }
     }
 
     fn seqs(fresh: &Fresh, ahead: Span, epoch: i64, most: i64) -> Vec<(i64, i64)> {
@@ -132,7 +142,7 @@ mod tests {
         assert_eq!(seqs(&fresh, ahead(0, 9), 1, 100), [(1, 4), (5, 6)]);
         assert_eq!(seqs(&fresh, ahead(6, 9), 1, 100), [], "7 has to be read");
         assert_eq!(seqs(&fresh, ahead(7, 9), 1, 100), [(8, 9)]);
-        assert_eq!(lock(&fresh.0).records, 0);
+        assert_eq!(lock(&fresh.0).bytes, 0);
     }
 
     #[test]
@@ -156,9 +166,13 @@ mod tests {
         let fresh = Fresh::default();
         fresh.hear(JOURNAL, batch(1, 1, 4));
         assert_eq!(seqs(&fresh, ahead(0, 4), 1, 100), []);
-        fresh.hear(JOURNAL, batch(1, 1, MOST));
-        fresh.hear(JOURNAL, batch(1, MOST + 1, MOST + 2));
-        assert_eq!(lock(&fresh.0).records, 2, "the sealer did not come");
-        assert_eq!(seqs(&fresh, ahead(0, MOST + 2), 1, 100), []);
+        lock(&fresh.0).bytes = MOST;
+        fresh.hear(JOURNAL, batch(1, 5, 6));
+        fresh.hear(JOURNAL, batch(1, 7, 8));
+        assert_eq!(seqs(&fresh, ahead(4, 8), 1, 100), [(5, 6), (7, 8)], "what came before was dropped");
+        fresh.hear(JOURNAL, batch(1, 9, 9));
+        fresh.forget();
+        fresh.hear(JOURNAL, batch(1, 10, 10));
+        assert_eq!(seqs(&fresh, ahead(8, 10), 1, 100), [], "a term was over, and nobody has asked since");
     }
 }

@@ -1,5 +1,7 @@
 //! A batch as flat arrays, column by column, as the database's functions take it.
 
+use std::sync::Arc;
+
 use uuid::Uuid;
 
 use super::post::Commit;
@@ -7,18 +9,28 @@ use super::state::{StateRows, minor_of};
 use crate::apply::Applied;
 use crate::bind::Arg;
 use crate::sealing::store::rows::{RecordRow, SideRow, TransferRow};
-use crate::{AssetId, Body, JournalId, Nature, NewAccount, Posted, Request};
+use crate::{AssetId, Body, JournalId, Nature, NewAccount, Posted, Record, Request};
+
+/// Of a record or a transfer, beside texts: what its columns take.
+const ROW_BYTES: usize = 96;
 
 /// The rows of a batch, column by column.
 #[derive(Debug, Default)]
 pub(crate) struct Rows {
     key: KeyRows,
     claim: (Vec<Uuid>, Vec<i64>),
-    record: RecordRows,
-    transfer: TransferRows,
+    /// What leaves are made of, for whoever makes them.
+    pub(crate) leaves: Arc<LeafRows>,
     account: AccountRows,
     state: StateRows,
     companion: CompanionRows,
+}
+
+/// The part of a batch that leaves are made of.
+#[derive(Debug, Default)]
+pub(crate) struct LeafRows {
+    record: RecordRows,
+    transfer: TransferRows,
 }
 
 #[derive(Debug, Default)]
@@ -84,17 +96,15 @@ impl Rows {
     /// Lays out what a batch does. `batch` and `applied` belong together.
     pub(crate) fn of(batch: &[&Request], applied: &Applied) -> Self {
         let mut rows = Self { state: StateRows::of(applied), ..Self::default() };
+        let mut leaves = LeafRows::default();
         for record in &applied.records {
-            rows.record.kind.push(record.body.kind());
-            rows.record.id.push(record.id);
-            rows.record.effective_us.push(record.effective_us);
-            rows.record.body.push(record.body.to_bytes());
-            rows.record.meta.push(record.meta.clone());
-            record.body.transfers().iter().for_each(|posted| rows.transfer.push(record.seq, posted));
+            leaves.record.push(record);
+            record.body.transfers().iter().for_each(|posted| leaves.transfer.push(record.seq, posted));
             if let Body::Opened { account, .. } = &record.body {
                 rows.account.push(record.seq, account);
             }
         }
+        rows.leaves = Arc::new(leaves);
         for (request, answer) in batch.iter().zip(&applied.answers) {
             if let Some(record) = answer.as_ref().ok().and_then(|index| applied.records.get(*index)) {
                 rows.key.push(request, record.seq);
@@ -110,7 +120,15 @@ impl Rows {
     }
 }
 
-impl Rows {
+impl LeafRows {
+    /// About how many bytes it takes in memory.
+    pub(crate) fn bytes(&self) -> usize {
+        let RecordRows { body, meta, .. } = &self.record;
+        let texts = body.iter().chain(meta).map(Vec::len).fold(0, usize::saturating_add);
+        let rows = body.len().saturating_add(self.transfer.seq.len());
+        texts.saturating_add(rows.saturating_mul(ROW_BYTES))
+    }
+
     /// The records' rows, of which the first has this seq.
     pub(crate) fn records(&self, first: i64, recorded_us: i64) -> impl Iterator<Item = RecordRow> {
         let RecordRows { kind, id, effective_us, body, meta } = &self.record;
@@ -180,6 +198,16 @@ impl KeyRows {
     }
 }
 
+impl RecordRows {
+    fn push(&mut self, record: &Record) {
+        self.kind.push(record.body.kind());
+        self.id.push(record.id);
+        self.effective_us.push(record.effective_us);
+        self.body.push(record.body.to_bytes());
+        self.meta.push(record.meta.clone());
+    }
+}
+
 impl TransferRows {
     fn push(&mut self, seq: i64, posted: &Posted) {
         self.seq.push(seq);
@@ -235,7 +263,8 @@ impl CompanionRows {
 impl Rows {
     /// Adds the arguments of `journal.rows`.
     pub(super) fn args<'a>(&'a self, commit: Commit<'_>, applied: &Applied, args: &mut Vec<Arg<'a>>) {
-        let Self { key, claim, record, transfer, account, companion, .. } = self;
+        let Self { key, claim, leaves, account, companion, .. } = self;
+        let LeafRows { record, transfer } = leaves.as_ref();
         args.extend([
             Arg::Int(commit.journal.0),
             Arg::Int(commit.first_seq),

@@ -85,7 +85,8 @@ pub(super) fn run(inner: &Inner, slot: &Slot, term: &Term, mut conn: PgConnectio
             return;
         }
         if let Err(error) = sweep(inner, slot, term, &mut conn) {
-            return tracing::warn!(%error, "what is due could not be looked for");
+            // Nothing that counts waits for it: what is due is due unswept.
+            tracing::warn!(%error, "what is due could not be looked for; trying again");
         }
     }
 }

@@ -28,7 +28,7 @@ pub(super) struct Decided {
     first_seq: i64,
     pub(super) digest: Vec<u8>,
     pub(super) applied: Applied,
-    rows: Arc<Rows>,
+    rows: Rows,
 }
 
 /// Why a batch is not in the books, or nobody knows whether it is.
@@ -50,7 +50,7 @@ impl Decided {
     pub(super) fn of(journal: JournalId, book: &Book, fresh: &[&Request], applied: Applied) -> Self {
         let place = Place { journal, fork: book.fork };
         let digest = chain(&book.digest, place, fresh, &applied, &book.state.assets);
-        let rows = Arc::new(Rows::of(fresh, &applied));
+        let rows = Rows::of(fresh, &applied);
         Self { journal, fork: book.fork, first_seq: book.state.seq.saturating_add(1), digest, applied, rows }
     }
 
@@ -155,7 +155,7 @@ impl Decided {
         term.checkpoints.later(*journal, applied.seq, applied.changed.values());
         inner.history.hear(*journal, *fork, &applied.records);
         let (first, last, recorded_us) = (self.first_seq, applied.seq, applied.last_us);
-        let rows = Arc::clone(&self.rows);
+        let rows = Arc::clone(&self.rows.leaves);
         inner.fresh.hear(*journal, Batch { epoch: term.epoch, first, last, recorded_us, version: VERSION, rows });
         inner.notify();
     }

@@ -29,7 +29,10 @@ type Turn = fn(&Inner, i32, &Term, &mut PgConnection) -> Result<(), StoreError>;
 pub(super) fn run(inner: &Inner, slot: i32, term: &Term, conn: PgConnection) {
     thread::scope(|scope| {
         let closer = thread::Builder::new().name("journal-closer".into());
-        let closing = closer.spawn_scoped(scope, || repeat(inner, slot, term, None, close_behind));
+        let closing = closer.spawn_scoped(scope, || {
+            let ending = lead::EndOnDrop(term);
+            repeat(inner, slot, ending.0, None, close_behind);
+        });
         if let Err(error) = closing {
             return tracing::error!(slot, %error, "no thread");
         }

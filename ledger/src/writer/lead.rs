@@ -122,6 +122,7 @@ fn lead(inner: &Arc<Inner>, slot: &Arc<Slot>, term: &Arc<Term>, sessions: Sessio
     watch(inner, slot, term, &threads);
     slot.set_leader(None);
     slot.set_term(None);
+    inner.fresh.forget();
     if term.abandon(&JournalError::NotLeader { leader: None }) {
         inner.count(|c| &c.unknown, 1);
         tracing::warn!(slot = slot.number, epoch = term.epoch, "a commit was left unknown");
@@ -150,7 +151,8 @@ fn spawn(
     thread::Builder::new().name(name.into()).spawn(body).inspect_err(|error| tracing::error!(%error, "no thread")).ok()
 }
 
-struct EndOnDrop<'a>(&'a Term);
+/// Ends the term when whoever works in it goes, also by a panic.
+pub(super) struct EndOnDrop<'a>(pub(super) &'a Term);
 
 impl Drop for EndOnDrop<'_> {
     fn drop(&mut self) {
