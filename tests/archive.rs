@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use diesel::{Connection, PgConnection};
+use diesel::{Connection, PgConnection, RunQueryDsl as _};
 use ledger::archive::{self, ArchiveError, Files, Written};
 use ledger::proof::{PublicKey, Ring, Salts, Signer};
 use ledger::read::{self, At, Entry, LotFilter, ReadError, Until};
@@ -410,6 +410,10 @@ fn what_is_not_closed_or_not_passed_by_everybody_is_not_archived() {
         ("proof", "DELETE FROM journal.follower WHERE name = 'proof'"),
         ("dated", "UPDATE journal.follower SET seq = 499 - 1 WHERE name = 'dated'"),
         ("cards", "INSERT INTO journal.follower SELECT journal, 'cards', fork, 12 FROM journal.head"),
+        (
+            "cards",
+            "INSERT INTO journal.parked (journal, follower, seq, what) SELECT journal, 'cards', 410, 'a paper' FROM journal.head",
+        ),
         ("checkpoints", "UPDATE journal.watermark SET seq = 1, epoch = epoch + 1"),
     ] {
         run_sql(
@@ -426,7 +430,7 @@ fn what_is_not_closed_or_not_passed_by_everybody_is_not_archived() {
         assert!(matches!(archive::let_go(owner, &whole), Err(ArchiveError::Store(_))), "{behind}");
         run_sql(
             &scene.db.super_url(),
-            "TRUNCATE journal.follower; INSERT INTO journal.follower TABLE public.f; \
+            "TRUNCATE journal.follower, journal.parked; INSERT INTO journal.follower TABLE public.f; \
              UPDATE journal.watermark w SET seq = p.seq, epoch = p.epoch FROM public.w p WHERE p.journal = w.journal; \
              DROP TABLE public.f, public.w",
         );
@@ -439,6 +443,13 @@ fn what_is_not_closed_or_not_passed_by_everybody_is_not_archived() {
     let whole = archive::write(owner, SECOND, &scene.folder).unwrap();
     assert!(matches!(archive::let_go(app, &whole), Err(ArchiveError::Store(_))));
     assert_eq!(scene.tables(), before);
+    // Somebody else at it.
+    let other = &mut scene.owner();
+    let lock = format!("SELECT pg_advisory_lock(hashtextextended('tessera archive', {}))", JOURNAL.0);
+    diesel::sql_query(lock).execute(other).unwrap();
+    let twice = archive::archive(owner, SECOND, &scene.folder);
+    assert!(matches!(twice, Err(ArchiveError::Twice(JOURNAL))), "{twice:?}");
+    diesel::sql_query("SELECT pg_advisory_unlock_all()").execute(other).unwrap();
     // A folder that is not there, and a file of the same name with other contents.
     let nowhere = archive::archive(owner, SECOND, Path::new("/nowhere/at/all"));
     assert!(matches!(nowhere, Err(ArchiveError::Io { .. })));
