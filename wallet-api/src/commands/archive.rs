@@ -124,5 +124,8 @@ fn tell(noted: &[Noted], closed: &[Archived], json: bool, out: &mut dyn Write) -
     for Archived { first_seq, last_seq, .. } in closed {
         writeln!(out, "seqs {first_seq} to {last_seq}: closed, in the database")?;
     }
+    if noted.is_empty() && closed.is_empty() {
+        writeln!(out, "Nothing is archived, and no range is closed yet: see `tessera ranges` for how large they are.")?;
+    }
     Ok(())
 }
