@@ -16,9 +16,11 @@ async fn strike(fault: Fault, nodes: usize) {
         scene.load().await.more(100, HEALED).await; // another goes on while it lasts
         assert_eq!(scene.leader_but(Some(0)).await, 1);
     }
+    // What was hit first may have been sessions that nobody waits for.
+    let load = scene.load().await;
+    eventually_async("the load notices", HEALED, async || (load.failed() > failed).then_some(())).await;
     proxy.set(Fault::None);
     scene.load().await.more(200, HEALED).await;
-    assert!(scene.load().await.failed() > failed, "the load noticed nothing");
     let tally = scene.assert_laws().await;
     eprintln!("{fault:?}: {} hits, {:?}", proxy.hits(), tally.others);
 }

@@ -26,17 +26,17 @@ type Turn = fn(&Inner, i32, &Term, &mut PgConnection) -> Result<(), StoreError>;
 
 /// Does what is due until the term ends. Room is what writers wait for, so nobody who makes it waits for the closing of a
 /// range, which takes seconds.
-pub(super) fn run(inner: &Inner, slot: i32, term: &Term, conn: PgConnection) {
+pub(super) fn run(inner: &Inner, slot: i32, term: &Term, [room, closing]: [PgConnection; 2]) {
     thread::scope(|scope| {
         let closer = thread::Builder::new().name("journal-closer".into());
-        let closing = closer.spawn_scoped(scope, || {
+        let closing = closer.spawn_scoped(scope, move || {
             let ending = lead::EndOnDrop(term);
-            repeat(inner, slot, ending.0, None, close_behind);
+            repeat(inner, slot, ending.0, Some(closing), close_behind);
         });
         if let Err(error) = closing {
             return tracing::error!(slot, %error, "no thread");
         }
-        repeat(inner, slot, term, Some(conn), make_room_ahead);
+        repeat(inner, slot, term, Some(room), make_room_ahead);
     });
 }
 

@@ -22,7 +22,7 @@ struct Sessions {
     beside: [PgConnection; 2],
     keeper: PgConnection,
     checkpointer: PgConnection,
-    historian: PgConnection,
+    historians: [PgConnection; 2],
 }
 
 /// Starts a thread that takes the slot's lease if it is free, and leads until that is over.
@@ -52,16 +52,18 @@ fn take_over(inner: &Inner, slot: &Slot) -> Result<Option<(Term, Sessions)>, Sto
         beside: [session::open_beside(url)?, session::open_beside(url)?],
         keeper: session::open(url)?,
         checkpointer: session::open(url)?,
-        historian: session::open_slow(url)?,
+        historians: [session::open_slow(url)?, session::open_slow(url)?],
     };
     let [first, second] = &mut sessions.beside;
+    let [room, closing] = &mut sessions.historians;
     let own = [
         lease::own_session(&mut sessions.writer)?,
         lease::own_session(first)?,
         lease::own_session(second)?,
         lease::own_session(&mut sessions.keeper)?,
         lease::own_session(&mut sessions.checkpointer)?,
-        lease::own_session(&mut sessions.historian)?,
+        lease::own_session(room)?,
+        lease::own_session(closing)?,
     ];
     let asked = boot_clock::now();
     let conn = &mut sessions.keeper;
@@ -103,7 +105,7 @@ fn lead(inner: &Arc<Inner>, slot: &Arc<Slot>, term: &Arc<Term>, sessions: Sessio
     tracing::info!(slot = slot.number, epoch = term.epoch, "leading");
     inner.count(|c| &c.terms, 1);
     slot.set_leader(Some(inner.config.address.clone()));
-    let Sessions { writer, beside, keeper, checkpointer, historian } = sessions;
+    let Sessions { writer, beside, keeper, checkpointer, historians } = sessions;
     let writer = spawn(inner, term, "journal-writer", move |inner, term| batch::run(inner, term, writer, beside));
     let keeper = spawn(inner, term, "journal-keeper", {
         let slot = slot.number;
@@ -115,7 +117,7 @@ fn lead(inner: &Arc<Inner>, slot: &Arc<Slot>, term: &Arc<Term>, sessions: Sessio
     });
     let historian = spawn(inner, term, "journal-historian", {
         let slot = slot.number;
-        move |inner, term| historian::run(inner, slot, term, historian)
+        move |inner, term| historian::run(inner, slot, term, historians)
     });
     slot.set_term(Some(Arc::clone(term)));
     let threads = [writer, keeper, checkpointer, historian];
