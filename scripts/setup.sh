@@ -1,6 +1,6 @@
 #!/bin/sh
-# Finds what a build and a run of Tessera need (a Rust toolchain, a C compiler, PostgreSQL >= 15), and a redis-server for
-# the tests (running needs none), and installs what is missing where it may: on Debian and Ubuntu as root or with a sudo that asks nothing, on macOS with Homebrew (not
+# Finds what a build and a run of Tessera need (a Rust toolchain, a C compiler, PostgreSQL >= 15), and a redis-server and a
+# mail server (python3 with aiosmtpd) for the tests (running needs neither), and installs what is missing where it may: on Debian and Ubuntu as root or with a sudo that asks nothing, on macOS with Homebrew (not
 # verified). Where it may not, the last line says what to install. It starts no service and changes no setting.
 set -eu
 
@@ -42,6 +42,14 @@ END
 # The same places as tests/support/redis.rs.
 has_redis() { have redis-server || [ -x /usr/bin/redis-server ] || [ -x /usr/sbin/redis-server ] || [ -x /usr/local/bin/redis-server ]; }
 
+# The same as tests/support/smtp.rs. Without it the tests of mail say that they were skipped.
+has_smtp() {
+    for python in python3 /usr/bin/python3; do
+        if have "$python" && "$python" -c 'import aiosmtpd' 2>/dev/null; then return 0; fi
+    done
+    return 1
+}
+
 # Runs a command as root, or fails without asking anything.
 as_root() {
     if [ "$(id -u)" -eq 0 ]; then "$@"; elif have sudo; then sudo -n "$@"; else return 1; fi
@@ -64,6 +72,8 @@ install_on_debian() {
     has_redis || packages="$packages redis-server"
     # shellcheck disable=SC2086 # one word per package
     [ -z "$packages" ] || apt_install $packages
+    # Not worth stopping for: without it some tests are skipped, and say so.
+    has_smtp || (apt_install python3-aiosmtpd) || say "going on without a mail server: the tests of mail are skipped"
     has_postgres || stop "this release packs a PostgreSQL older than $OLDEST: add apt.postgresql.org and install postgresql-17"
 }
 
@@ -82,7 +92,7 @@ install_on_mac() {
 
 main() {
     have cargo || stop "install a Rust toolchain: https://rustup.rs"
-    if have cc && has_postgres && has_redis; then return 0; fi
+    if have cc && has_postgres && has_redis && has_smtp; then return 0; fi
     if have apt-get; then
         install_on_debian
     elif [ "$(uname -s)" = Darwin ]; then

@@ -696,6 +696,10 @@ async fn what_is_archived_says_so_over_http_and_at_the_command_line() {
     let back = run(&["archive", "--back", file.to_str().unwrap()]);
     assert!(back.status.success(), "{back:?}");
     assert_eq!(api.get(&at(150)).await.expect(200), inside);
+    let log = app.api().get("/v1/audit?actor=operator&limit=2").await.expect(200);
+    let acts = log["items"].as_array().unwrap().iter().map(|one| (&one["action"], &one["object"]["id"]));
+    let expected = [(&json!("range.brought_back"), &json!("100")), (&json!("range.archived"), &json!("100"))];
+    assert_eq!(acts.collect::<Vec<_>>(), expected, "with the rows that left and came back");
     assert!(api.post_as(paid, "/v1/ledger/transactions", &body).await.status < 300);
     fs::remove_dir_all(folder).unwrap();
 }

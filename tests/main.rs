@@ -2,6 +2,7 @@
 
 mod adjustments;
 mod archive;
+mod audit;
 mod authorise;
 mod backup;
 mod books;
@@ -34,6 +35,7 @@ mod numbered;
 mod observe;
 mod openapi;
 mod plans;
+mod post;
 mod proof;
 mod reference;
 mod reports;
@@ -43,5 +45,7 @@ mod sealing;
 mod servers;
 mod ship;
 mod slots;
+mod tenancy;
 mod tidy;
+mod vault;
 mod verify;

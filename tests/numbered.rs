@@ -1,4 +1,5 @@
-//! Numbered tests: each edge case of a ledger has one, or a reason in `docs/ledger-cases.md`, and each of them asserts.
+//! Numbered tests: each edge case of a ledger has one, or a reason in `docs/ledger-cases.md`, and each of them asserts. So has each
+//! threat in `docs/threats.md`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -6,6 +7,8 @@ use std::path::Path;
 
 /// How many cases there are.
 const CASES: u32 = 91;
+/// How many threats there are.
+const THREATS: u32 = 70;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
@@ -90,4 +93,48 @@ fn a_numbered_test_asserts_what_it_claims() {
         .map(|(name, _)| name)
         .collect();
     assert!(silent.is_empty(), "{silent:?} assert nothing");
+}
+
+/// Every threat has a row that names its tests or says why there is none, and every test with a threat's number stands in it.
+#[test]
+fn threats_are_all_listed_with_tests_that_are_there() {
+    let page = fs::read_to_string(root().join("docs/threats.md")).unwrap();
+    let rows: BTreeMap<u32, &str> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("| T"))
+        .map(|row| row.split_once(" | ").unwrap())
+        .map(|(number, rest)| (number.parse().unwrap(), rest))
+        .collect();
+    assert_eq!(rows.keys().copied().collect::<Vec<_>>(), (1..=THREATS).collect::<Vec<_>>());
+    let tests = functions();
+    for (number, row) in &rows {
+        let named: Vec<&str> = row.split('`').skip(1).step_by(2).collect();
+        for name in named.iter().filter(|name| name.contains('_')) {
+            assert!(tests.contains(*name), "T{number}: there is no test {name}");
+        }
+        assert_eq!(named.is_empty(), row.contains(" | later | "), "T{number}");
+        let own = format!("t{number:02}_");
+        for test in tests.iter().filter(|test| test.starts_with(&own) || test.contains(&format!("_{own}"))) {
+            assert!(named.contains(&test.as_str()), "T{number}: {test} is not in its row");
+        }
+    }
+}
+
+/// The names of all functions of the code and its tests.
+fn functions() -> BTreeSet<String> {
+    let (mut found, mut folders) =
+        (BTreeSet::new(), ["ledger/src", "tests", "wallet-api/src"].map(|at| root().join(at)).to_vec());
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|kind| kind == "rs") {
+                let text = fs::read_to_string(&path).unwrap();
+                let name = |part: &str| part.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+                found.extend(text.split("fn ").skip(1).map(name));
+            }
+        }
+    }
+    found
 }

@@ -232,6 +232,52 @@ fn lists_of_records_by_date_are_probes_of_an_index() {
     assert_probes_only("a list", &before, &settled(&db));
 }
 
+/// The same behind the wall (docs/adr/0012): what says whose rows a request may see is no reason to read others.
+#[test]
+fn what_requests_read_of_one_tenant_is_probes_of_an_index() {
+    let db = Ground::fast().database();
+    for table in PROBED {
+        run_sql(&db.super_url(), &format!("ALTER TABLE journal.{table} SET (autovacuum_enabled = off)"));
+    }
+    new_books(&db);
+    let journal = lead(&db);
+    let (one, other) = (fresh_key(), fresh_key());
+    let first = submit(&journal, request(fresh_key(), move_one(one, other, vec![account(one), account(other)], None)));
+    let key = fresh_key();
+    submit(&journal, request(key, move_one(one, other, Vec::new(), None)));
+    let history = journal.history().clone();
+    journal.stop();
+    fill(&db, 200_000);
+    // And somebody else's, who is not read either.
+    run_sql(
+        &db.super_url(),
+        "INSERT INTO journal.head SELECT 2, fork, version, epoch, seq, 0, 0, true FROM journal.head",
+    );
+    let (accounts, companions) = (loaded(&db, 200_000, "a"), loaded(&db, 200_000, "x"));
+    let before = settled(&db);
+    {
+        let conn = &mut crate::tenancy::session(&db, JOURNAL.0);
+        let key = ledger::Key { scope: ledger::Scope(7), key, fingerprint: key };
+        for (account, companion) in accounts.iter().zip(&companions) {
+            read::in_snapshot(conn, |conn| {
+                let found = read::balances(conn, &history, JOURNAL, &[*account, one])?;
+                assert_eq!(found.len(), 2);
+                let window = read::window(conn, JOURNAL, first.record.recorded_us, None).unwrap();
+                read::statement_within(conn, &history, JOURNAL, found[1].account, window, None, 5)?;
+                assert!(read::companion(conn, JOURNAL, 1, *companion)?.is_some());
+                assert!(read::answer_to(conn, JOURNAL, &key)?.is_some());
+                let open = read::HoldFilter { open: true, expiring_before_us: None };
+                assert_eq!(read::holds(conn, JOURNAL, *account, open, None, 5)?.unwrap().len(), 1);
+                let page = read::lots(conn, &history, JOURNAL, *account, read::LotFilter::default(), None, 5)?;
+                assert_eq!(page.unwrap().lots.len(), 1);
+                Ok::<_, ledger::StoreError>(())
+            })
+            .unwrap();
+        }
+    }
+    assert_probes_only("a request", &before, &settled(&db));
+}
+
 /// Rows of ranges that were closed long ago are moved back and told again, and no range is read through for it.
 #[test]
 fn what_the_writer_reads_of_closed_ranges_is_probes_of_an_index() {

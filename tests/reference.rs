@@ -13,6 +13,12 @@ use wallet_api::platform::http::reference::collection;
 /// Requests of the collection that a fresh tenant cannot answer with a success, and what it says instead.
 const REFUSED: &[(&str, u16)] = &[
     ("list_hook_attempts", 404),
+    // What is a person's own, asked for with a machine's key.
+    ("list_sessions", 403),
+    ("end_session", 403),
+    ("list_devices", 403),
+    ("revoke_device", 403),
+    ("refresh_session", 401),
     ("get_request", 404),
     ("get_event_type", 404),
     ("get_hook_replay", 404),

@@ -17,6 +17,7 @@ use ledger::{JournalId, sealing};
 use tessera_tests::{Dice, Ground, HEALED, Point, Scene, eventually_async, proof_dir, run_sql};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
+use wallet_api::platform::audit::head::AuditHeadForm;
 use wallet_api::platform::sealing::{HeadForm, Keys};
 
 use crate::crash::{LEASE_ENDS, kill_at};
@@ -67,6 +68,10 @@ impl Notary {
 
 async fn hear(notary: Notary, request: Request<Incoming>) -> Result<Response<String>, hyper::Error> {
     let body: Bytes = request.into_body().collect().await?.to_bytes();
+    // Heads of the audit log come to the same place, and are another test's.
+    if serde_json::from_slice::<AuditHeadForm>(&body).is_ok() {
+        return Ok(Response::new(String::new()));
+    }
     let head = serde_json::from_slice::<HeadForm>(&body).unwrap().read().unwrap();
     if let Some(before) = notary.heard().insert(head.head.size, head) {
         assert_eq!(before, head, "one size, two heads");

@@ -181,7 +181,7 @@ async fn the_service_manager_hears_of_a_node_that_is_ready_alive_and_stopping() 
 async fn the_roles_that_are_shipped_migrate_and_serve() {
     let cluster = Cluster::start_with(&scratch_dir(), &[("fsync", "off")]).unwrap();
     let administrator = cluster.url(Role::Super, "postgres");
-    tessera_tests::run_sql(&administrator, "DROP ROLE tessera_owner, tessera_app"); // a server knows no roles of ours
+    tessera_tests::run_sql(&administrator, "DROP ROLE tessera_owner, tessera_app, tessera_tenant"); // a server knows no roles of ours
     let psql = Tools::find().unwrap().program("psql").unwrap();
     let made = Command::new(psql)
         .args(["--no-psqlrc", "--set=ON_ERROR_STOP=1", "--file"])

@@ -10,9 +10,9 @@ use tokio::sync::oneshot;
 use wallet_api::commands::node::{Node, Server, Settings};
 use wallet_api::engagement::hooks::guard::Policy;
 use wallet_api::platform::ids::Ids;
-use wallet_api::platform::sealing;
+use wallet_api::platform::{sealing, vault};
 
-use crate::{Api, Ground, TestDb, World, proof_dir};
+use crate::{Api, Ground, TestDb, World, proof_dir, vault_dir};
 
 /// A node that leads a database of its own; both end with the value.
 pub struct TestApp {
@@ -116,8 +116,9 @@ async fn serve(url: String, started: &mpsc::Sender<(SocketAddr, Journal)>, stopp
     let address = format!("http://{}", listener.local_addr().unwrap());
     let hook_policy = Policy { allow_private: true, allow_http: true, ..Policy::default() };
     let sealing = sealing::Settings { folder: proof_dir(), publish: None };
-    let settings =
-        Settings { url, address, memory: Memory::default(), ids: Ids::system(), hook_policy, sealing: Some(sealing) };
+    let vault = vault::Settings { folder: Some(vault_dir(&url)), keys: None };
+    let (memory, ids, sealing) = (Memory::default(), Ids::system(), Some(sealing));
+    let settings = Settings { url, address, memory, ids, hook_policy, sealing, vault };
     let node = Node::start(settings).unwrap();
     let server = Server::start(listener, &node.parts, 2).unwrap();
     assert!(node.parts.journal.wait_until_leading(Duration::from_secs(20)).await);

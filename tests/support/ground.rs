@@ -10,6 +10,7 @@ use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use wallet_api::platform::cluster::{Cluster, Endpoint, Role};
 use wallet_api::platform::db;
+use wallet_api::platform::ids::derived;
 
 /// The migrated database that all others are cloned from.
 const TEMPLATE: &str = "tessera_template";
@@ -118,6 +119,11 @@ impl Drop for TestDb<'_> {
 /// The proof folder that all nodes of this process share.
 pub fn proof_dir() -> PathBuf {
     root().join("proof")
+}
+
+/// The vault folder of a database: erasures are of one database alone.
+pub fn vault_dir(url: &str) -> PathBuf {
+    root().join(format!("vault-{}", derived("vault", &[url.as_bytes()])))
 }
 
 /// The folder of this process: everything the tests make on disk lies in it.

@@ -4,6 +4,7 @@ use diesel::{Connection, PgConnection};
 use serde_json::{Value, json};
 use uuid::Uuid;
 use wallet_api::identity::{self, NewKey, NewTenant};
+use wallet_api::platform::audit::Actor;
 use wallet_api::platform::clock::Clock;
 use wallet_api::platform::ids::Ids;
 use wallet_api::platform::keyring::{Scope, Tenant};
@@ -76,7 +77,7 @@ impl World {
     pub fn revoke(&self, key: &str) {
         let mut conn = PgConnection::establish(&self.url).unwrap();
         let prefix = key.split('_').nth(1).unwrap();
-        identity::revoke_key(&mut conn, Clock::System.now(), self.tenant, prefix).unwrap();
+        identity::revoke_key(&mut conn, Clock::System.now(), Actor::Operator, self.tenant, prefix).unwrap();
     }
 
     /// A customer with an empty wallet.
@@ -162,7 +163,7 @@ fn add_tenant(url: &str, slug: &str) -> Tenant {
     let mut conn = PgConnection::establish(url).unwrap();
     let zone = "Europe/Rome".parse().unwrap();
     let wish = NewTenant { slug: slug.into(), name: slug.into(), sandbox: true, zone, locale: Lang::It };
-    let tenant = identity::create_tenant(&mut conn, &ids, now, &wish).unwrap();
+    let tenant = identity::create_tenant(&mut conn, &ids, now, Actor::Operator, &wish).unwrap();
     let journal = ledger::JournalId(tenant.id);
     ledger::create_journal(&mut conn, journal, ids.uuid_v7(now), true).unwrap();
     ledger::define_asset(&mut conn, journal, EUR, 2).unwrap();
@@ -172,6 +173,6 @@ fn add_tenant(url: &str, slug: &str) -> Tenant {
 fn make_key(url: &str, tenant: i64, scopes: &[Scope]) -> String {
     let mut conn = PgConnection::establish(url).unwrap();
     let wish = NewKey { tenant, name: "test".into(), scopes: scopes.to_vec(), client: None };
-    let made = identity::create_key(&mut conn, &Ids::system(), Clock::System.now(), &wish).unwrap();
+    let made = identity::create_key(&mut conn, &Ids::system(), Clock::System.now(), Actor::Operator, &wish).unwrap();
     made.key.reveal().to_owned()
 }

@@ -47,6 +47,16 @@ problem-database-unreachable-detail = Repeat the request in a moment; if it chan
 
 ## Problems of keys and tenants
 
+problem-people-only = This is for people
+problem-people-only-detail = Sign in as the person whose it is.
+problem-sign-in-again = You were away for too long
+problem-sign-in-again-detail = Sign in again with your passkey: five minutes went by without anything being asked.
+problem-scope-of-people = No key can have this scope
+problem-scope-of-people-detail = Leave it out: people sign in.
+problem-use-dpop-nonce = The proof has not our nonce
+problem-use-dpop-nonce-detail = Make the proof again with the nonce of the DPoP-Nonce header.
+problem-session-over = The session is over
+problem-session-over-detail = Sign in again.
 problem-unauthenticated = We do not know you
 problem-unauthenticated-detail = Send a valid key: Authorization: Bearer tsk_...
 problem-scope-missing = The key may not do this
@@ -94,6 +104,12 @@ problem-link-refused = This is not for you
 problem-link-refused-detail = Only nodes of this deployment are answered here; check their clocks and addresses.
 problem-not-leader = Another node writes
 problem-not-leader-detail = Ask the node named in leader, or try again in a moment.
+problem-vault-closed = This node cannot read or write what is sealed
+problem-vault-closed-detail = Whoever runs it names the folder of the vault's keys (TESSERA_VAULT_DIR) or gives them (TESSERA_VAULT_KEYS).
+problem-vault-behind = This node is not sure yet whom it must have forgotten
+problem-vault-behind-detail = Try again in a moment; if it goes on, whoever runs it reads the node's log.
+problem-person-forgotten = This person was forgotten
+problem-person-forgotten-detail = What was personal about them was destroyed, and cannot be brought back.
 problem-no-leader = Nobody writes yet
 problem-no-leader-detail = No node leads the journal yet; try again in a moment.
 problem-not-yet = This node has not come so far
@@ -289,6 +305,21 @@ problem-adjustment-impossible-detail = For the reason given it could not be post
 problem-adjustment-decided = It was decided before
 problem-adjustment-decided-detail = It was decided before: look at it, and propose another one if need be.
 
+## Passkeys and approvals
+
+problem-passkey-refused = The passkey was not accepted
+problem-passkey-refused-detail = Begin again and use a passkey that you registered here.
+problem-too-many-passkeys = There are too many passkeys
+problem-too-many-passkeys-detail = Remove one that is not used.
+problem-no-passkey = There is no passkey to approve with
+problem-no-passkey-detail = Register a passkey first.
+problem-approval-refused = The payment was not approved
+problem-approval-refused-detail = Nothing was paid. Look at the payment and approve it again.
+problem-approval-impossible = This payment cannot be approved
+problem-approval-impossible-detail = Nothing was put to the payer: see why, and make the payment otherwise.
+problem-device-needed = This payment needs a registered device
+problem-device-needed-detail = Approve it on a device that is registered as yours.
+
 ## Reports
 
 problem-value-terms = These terms give no value
@@ -344,3 +375,24 @@ report-col-points-share = points' share
 report-col-recognised = recognised
 report-col-revenue = revenue
 report-col-liability = liability
+
+## Mail and codes
+
+problem-mail-not-set = No mail leaves here
+problem-mail-not-set-detail = This needs mail, and the operator has set no mail server: --smtp-url and --mail-from.
+problem-mail-busy = Too much mail waits
+problem-mail-busy-detail = Try again in a moment.
+problem-mail-address-invalid = This is no mail address
+problem-mail-address-invalid-detail = Write it as name@example.org.
+problem-codes-too-many = Too many codes were asked for
+problem-codes-too-many-detail = Look for one that was sent already, or wait an hour and ask again.
+
+mail-code-subject = Your code for { $name }
+mail-code-body =
+    This is your code for { $name }:
+
+    { $code }
+
+    It can be used once, within { $minutes } minutes. We never ask for it by phone or in a message.
+
+    If you did not ask for it, you need not do anything: without it nothing happens.

@@ -46,6 +46,16 @@ problem-database-unreachable-detail = Ripeti la richiesta tra un momento; se mod
 
 ## Problemi di chiavi e aziende
 
+problem-people-only = È riservato alle persone
+problem-people-only-detail = Accedi come la persona a cui appartiene.
+problem-sign-in-again = Sei stato via troppo a lungo
+problem-sign-in-again-detail = Accedi di nuovo con la tua passkey: sono passati cinque minuti senza richieste.
+problem-scope-of-people = Nessuna chiave può avere questo ambito
+problem-scope-of-people-detail = Omettilo: le persone accedono di persona.
+problem-use-dpop-nonce = La prova non contiene il nostro nonce
+problem-use-dpop-nonce-detail = Rifai la prova con il nonce dell'intestazione DPoP-Nonce.
+problem-session-over = La sessione è terminata
+problem-session-over-detail = Accedi di nuovo.
 problem-unauthenticated = Non sappiamo chi sei
 problem-unauthenticated-detail = Invia una chiave valida: Authorization: Bearer tsk_...
 problem-scope-missing = La chiave non consente questa operazione
@@ -93,6 +103,12 @@ problem-link-refused = Non è per te
 problem-link-refused-detail = Qui rispondiamo solo ai nodi di questa installazione: controlla orologi e indirizzi.
 problem-not-leader = Scrive un altro nodo
 problem-not-leader-detail = Rivolgiti al nodo indicato in leader, oppure riprova tra un momento.
+problem-vault-closed = Questo nodo non può leggere né scrivere ciò che è sigillato
+problem-vault-closed-detail = Chi lo gestisce indica la cartella delle chiavi della cassaforte (TESSERA_VAULT_DIR) o le fornisce (TESSERA_VAULT_KEYS).
+problem-vault-behind = Questo nodo non sa ancora con certezza chi deve aver dimenticato
+problem-vault-behind-detail = Riprova tra un momento; se continua, chi gestisce il nodo ne legga il registro.
+problem-person-forgotten = Questa persona è stata dimenticata
+problem-person-forgotten-detail = Ciò che la riguardava di personale è stato distrutto e non può essere recuperato.
 problem-no-leader = Ancora nessuno scrive
 problem-no-leader-detail = Nessun nodo guida ancora il giornale; riprova tra un momento.
 problem-not-yet = Questo nodo non è ancora arrivato fin lì
@@ -287,6 +303,21 @@ problem-adjustment-impossible-detail = Per il motivo indicato non si è potuta r
 problem-adjustment-decided = È già stata decisa
 problem-adjustment-decided-detail = È già stata decisa: guardala e, se serve, proponine un'altra.
 
+## Passkey e conferme
+
+problem-passkey-refused = La passkey non è stata accettata
+problem-passkey-refused-detail = Ricomincia e usa una passkey che hai registrato qui.
+problem-too-many-passkeys = Le passkey sono troppe
+problem-too-many-passkeys-detail = Togline una che non usi.
+problem-no-passkey = Non c'è una passkey con cui confermare
+problem-no-passkey-detail = Prima registra una passkey.
+problem-approval-refused = Il pagamento non è stato confermato
+problem-approval-refused-detail = Non è stato pagato nulla. Guarda il pagamento e confermalo di nuovo.
+problem-approval-impossible = Questo pagamento non si può confermare
+problem-approval-impossible-detail = Al pagatore non è stato chiesto nulla: guarda il motivo e prepara il pagamento diversamente.
+problem-device-needed = Per questo pagamento serve un dispositivo registrato
+problem-device-needed-detail = Confermalo su un dispositivo registrato come tuo.
+
 ## Prospetti
 
 problem-value-terms = Con questi dati non c'è un valore
@@ -342,3 +373,24 @@ report-col-points-share = quota dei punti
 report-col-recognised = ricavo riconosciuto
 report-col-revenue = ricavo del periodo
 report-col-liability = passività
+
+## Posta e codici
+
+problem-mail-not-set = Da qui non parte posta
+problem-mail-not-set-detail = Serve la posta, e il gestore non ha impostato un server: --smtp-url e --mail-from.
+problem-mail-busy = Troppa posta in attesa
+problem-mail-busy-detail = Riprova tra un momento.
+problem-mail-address-invalid = Non è un indirizzo di posta
+problem-mail-address-invalid-detail = Scrivilo come nome@example.org.
+problem-codes-too-many = Troppi codici richiesti
+problem-codes-too-many-detail = Cerca quello già inviato, oppure aspetta un'ora e chiedi di nuovo.
+
+mail-code-subject = Il tuo codice per { $name }
+mail-code-body =
+    Ecco il tuo codice per { $name }:
+
+    { $code }
+
+    Si usa una volta sola, entro { $minutes } minuti. Non lo chiediamo mai per telefono o in un messaggio.
+
+    Se non l'hai chiesto tu, non devi fare nulla: senza il codice non succede niente.

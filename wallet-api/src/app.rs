@@ -14,20 +14,24 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use crate::billers::Merchants;
 use crate::books::{self, Books};
 use crate::engagement::hooks;
+use crate::identity::Doors;
 use crate::loyalty::Programmes;
 use crate::payments::{Payments, Refusals};
 use crate::platform::Platform;
+use crate::platform::audit;
 use crate::platform::http::reference::{self, Reference};
 use crate::platform::http::{Methods, ReadyCheck, common, contract};
-use crate::platform::keyring::{May, Scope};
+use crate::platform::keyring::{Kind, May, Scope};
 use crate::platform::limits::{Class, Classes, Limits, Look, Policy, Writer};
 use crate::platform::link::{self, LinkEnd};
 use crate::platform::metrics::{Exporter, get_metrics};
+use crate::platform::post::Post;
 use crate::platform::problem::{Problem, ProblemBody};
 use crate::platform::redis::{self, News};
+use crate::platform::vault::{TenantColumn, VaultError};
 use crate::profile::Customers;
 use crate::proofs::Proofs;
-use crate::{billers, loyalty, payments, profile, proofs, reports, requests, sandbox};
+use crate::{billers, identity, loyalty, payments, profile, proofs, reports, requests, sandbox};
 
 /// Everything the routes stand on.
 #[derive(Clone)]
@@ -54,6 +58,10 @@ pub struct Parts {
     pub redis: redis::State,
     /// What the log is proved with.
     pub proofs: Proofs,
+    /// What people come in by.
+    pub doors: Doors,
+    /// What sends mail.
+    pub post: Post,
 }
 
 /// Routes that are limited otherwise than their method says.
@@ -75,6 +83,9 @@ const CLASSES: Classes = &[
     ("GET", "/v1/hook-endpoints/{id}/deliveries", Class::Bulk),
     ("GET", "/v1/hook-endpoints/{id}/deliveries/{sequence}/attempts", Class::Bulk),
 ];
+
+/// Where tenants' own secrets are sealed: every column of cells that the tenant owns, so that rotations find them.
+pub const SEALED_COLUMNS: &[TenantColumn] = &[];
 
 /// What the limits see of the writer.
 fn look(journal: &Journal) -> Look {
@@ -111,7 +122,22 @@ impl Parts {
         let books = Books::new(platform.clone(), journal.clone());
         let limits = Limits::new(Policy::default(), CLASSES, look(&journal));
         let (hook_policy, redis, proofs) = (Arc::new(hook_policy), redis::State::default(), Proofs::default());
-        Self { platform, journal, payments, books, hook_policy, hook_wake, link, exporter, limits, redis, proofs }
+        let (doors, post) = (Doors::new(&platform.ids, Vec::new()), Post::none());
+        Self {
+            platform,
+            journal,
+            payments,
+            books,
+            hook_policy,
+            hook_wake,
+            link,
+            exporter,
+            limits,
+            redis,
+            proofs,
+            doors,
+            post,
+        }
     }
 }
 
@@ -124,7 +150,8 @@ impl Parts {
         let wake = self.hook_wake.clone();
         let heed = move |news: &News| match news {
             News::Hooks(_) => wake.wake_here(),
-            News::Key(prefix) => keyring.doubt(prefix),
+            News::Key(prefix) => keyring.doubt(Kind::Key, prefix),
+            News::Access(prefix) => keyring.doubt(Kind::Access, prefix),
             News::Config(tenant) => {
                 programmes.doubt(*tenant);
                 merchants.doubt(*tenant);
@@ -135,6 +162,12 @@ impl Parts {
         self.payments.programmes.tell_by(Box::new(move |tenant| tell(News::Config(tenant))));
         let tell = task.teller();
         self.payments.merchants.tell_by(Box::new(move |tenant| tell(News::Config(tenant))));
+        let tell = task.teller();
+        self.platform.keyring.tell_by(Box::new(move |kind, prefix| match kind {
+            Kind::Key => tell(News::Key(prefix.to_owned())),
+            Kind::Access => tell(News::Access(prefix.to_owned())),
+            Kind::Refresh => {} // nobody remembers one
+        }));
         let tell = task.teller();
         self.hook_wake.tell_by(Box::new(move |tenant| tell(News::Hooks(tenant))));
         task
@@ -147,8 +180,8 @@ pub fn configure(parts: &Parts) -> impl FnOnce(&mut web::ServiceConfig) + use<> 
     let parts = parts.clone();
     move |config| {
         let ready = ready_check(&parts);
-        let Parts { platform, journal, payments, books, hook_policy, hook_wake, link, exporter, limits, redis, proofs } =
-            parts;
+        let Parts { platform, journal, payments, books, hook_policy, hook_wake, .. } = parts;
+        let Parts { link, exporter, limits, redis, proofs, doors, post, .. } = parts;
         config
             .app_data(web::Data::new(platform))
             .app_data(web::Data::new(journal))
@@ -163,6 +196,8 @@ pub fn configure(parts: &Parts) -> impl FnOnce(&mut web::ServiceConfig) + use<> 
             .app_data(web::Data::new(limits))
             .app_data(web::Data::new(redis))
             .app_data(web::Data::new(proofs))
+            .app_data(web::Data::new(doors))
+            .app_data(web::Data::new(post))
             .app_data(methods().clone())
             .route("/metrics", web::get().to(get_metrics));
         routes(&mut ServiceConfig::new(config));
@@ -186,6 +221,8 @@ fn routes(config: &mut ServiceConfig) {
         .configure(reports::routes)
         .configure(requests::routes)
         .configure(sandbox::routes)
+        .configure(identity::routes)
+        .configure(audit::routes)
         .service(get_node);
 }
 
@@ -237,6 +274,8 @@ fn methods() -> &'static Methods {
         (name = "reports", description = "Unspent points, roll-forwards, closed days, files for accountants"),
         (name = "hooks", description = "Endpoints that are told what happened"),
         (name = "proofs", description = "The signed log of the journal, and receipts of it"),
+        (name = "me", description = "A person's own: sessions, devices"),
+        (name = "audit", description = "What was done that matters, by whom, to what"),
         (name = "sandbox", description = "What only sandboxes have"),
         (name = "node", description = "How this node fares"),
     ),
@@ -253,13 +292,16 @@ impl Modify for ApiKey {
     }
 }
 
-/// Ready: the database answers, and somebody leads the journal.
+/// Ready: the database answers, it lacks no erasure that we know of, and somebody leads the journal.
 fn ready_check(parts: &Parts) -> ReadyCheck {
     let (platform, journal) = (parts.platform.clone(), parts.journal.clone());
     Arc::new(move || {
         let (platform, journal) = (platform.clone(), journal.clone());
         Box::pin(async move {
             platform.db.answers().await?;
+            if !platform.vault.is_level() {
+                return Err(VaultError::Behind.into());
+            }
             if journal.status().is_led() {
                 return Ok(());
             }

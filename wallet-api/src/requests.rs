@@ -75,7 +75,7 @@ async fn get_request(
     key: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
     let (journal, key) = (journal_of(&caller.tenant), key_of(&caller, &key)?);
-    let record = platform.db.run(move |conn| ledger::read::answer_to(conn, journal, &key)).await?;
+    let record = platform.db.of(journal.0).read(move |conn| ledger::read::answer_to(conn, journal, &key)).await?;
     let record = record.ok_or_else(|| {
         let detail = "It has not happened so far. To make that certain for ever, resolve it.";
         Problem::new(404, "request-unknown", "No request has used this key", detail)

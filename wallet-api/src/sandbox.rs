@@ -5,7 +5,6 @@
 
 use actix_web::{HttpResponse, get, post, web};
 use chrono::{DateTime, Utc};
-use diesel::Connection;
 use ledger::{Body, Command, Journal};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -14,6 +13,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::loyalty::Programmes;
 use crate::platform::Platform;
+use crate::platform::audit::{self, Action, Entry, Fact, Object};
 use crate::platform::books::{Paper, ask, journal_of, request_key};
 use crate::platform::fields::field;
 use crate::platform::http::{IdempotencyKey, Json, not_found};
@@ -54,7 +54,8 @@ struct ClockBody {
 #[get("/v1/sandbox/clock", wrap = "May(Scope::SandboxWrite)")]
 async fn get_clock(caller: Caller, platform: web::Data<Platform>) -> Result<HttpResponse, Problem> {
     let journal = journal_of(&caller.tenant);
-    let head = platform.db.run(move |conn| ledger::read::head(conn, journal)).await?.ok_or_else(not_found)?;
+    let head =
+        platform.db.of(journal.0).read(move |conn| ledger::read::head(conn, journal)).await?.ok_or_else(not_found)?;
     Ok(HttpResponse::Ok().json(clock(&platform, head.clock_offset_us)))
 }
 
@@ -81,9 +82,16 @@ async fn advance_clock(
     let paper = Paper { meta: json!({"kind": "clock"}), ..Paper::default() };
     let answer = ask(&journal, &caller.tenant, key, command, paper).await?;
     let Body::ClockMoved { offset_us } = answer.record.body else { return Err(not_found()) };
-    let tenant = caller.tenant.id;
-    // Whoever decides by the tenant's time keeps it with its configuration.
-    platform.db.run(move |conn| conn.transaction(|conn| touch(conn, tenant))).await?;
+    let (tenant, now) = (caller.tenant.id, platform.clock.now());
+    let act = Entry::done(tenant, caller.actor, Action::ClockMoved, Object::Record(answer.record.seq))
+        .with("seconds", Fact::Number(seconds));
+    // Whoever decides by the tenant's time keeps it with its configuration. The move itself was committed by the journal:
+    // who repeats a request that died in between has it written down then, once.
+    let note = move |conn: &mut diesel::PgConnection| {
+        touch(conn, tenant)?;
+        audit::append_once(conn, &act, now)
+    };
+    platform.db.of(tenant).write(note).await?;
     programmes.forget(tenant);
     Ok(HttpResponse::Created().json(clock(&platform, offset_us)))
 }

@@ -186,10 +186,23 @@ pub fn keep_still(conn: &mut PgConnection) -> Result<(), DieselError> {
 /// # Errors
 /// [`ArchiveError`]. Whatever it is, the rows are in the database; done again, it goes on.
 pub fn archive(conn: &mut PgConnection, range: Archived, folder: &Path) -> Result<Written, ArchiveError> {
+    archive_and(conn, range, folder, |_, _| Ok(()))
+}
+
+/// The same, with something else that the caller writes in the transaction that takes the rows away.
+///
+/// # Errors
+/// [`ArchiveError`], also for what `also` refuses: then the rows stay.
+pub fn archive_and(
+    conn: &mut PgConnection,
+    range: Archived,
+    folder: &Path,
+    also: impl FnOnce(&mut PgConnection, &Written) -> Result<(), DieselError>,
+) -> Result<Written, ArchiveError> {
     if !store::take(conn, range.journal)? {
         return Err(ArchiveError::Twice(range.journal));
     }
-    let archived = write(conn, range, folder).and_then(|written| let_go(conn, &written).map(|()| written));
+    let archived = write(conn, range, folder).and_then(|written| let_go_and(conn, &written, also).map(|()| written));
     store::give(conn, range.journal);
     archived
 }
@@ -254,7 +267,21 @@ fn compare(conn: &mut PgConnection, header: &Header, path: &Path) -> Result<(), 
 /// # Errors
 /// [`ArchiveError::Busy`], [`ArchiveError::Store`].
 pub fn let_go(conn: &mut PgConnection, written: &Written) -> Result<(), ArchiveError> {
-    briefly(conn, |conn| Ok(store::let_go(conn, &written.header, &written.sha256)?))
+    let_go_and(conn, written, |_, _| Ok(()))
+}
+
+fn let_go_and(
+    conn: &mut PgConnection,
+    written: &Written,
+    also: impl FnOnce(&mut PgConnection, &Written) -> Result<(), DieselError>,
+) -> Result<(), ArchiveError> {
+    briefly(conn, |conn| {
+        let gone = store::let_go(conn, &written.header, &written.sha256)?;
+        if gone {
+            also(conn, written)?;
+        }
+        Ok(gone)
+    })
 }
 
 /// Brings a range back from its file: one transaction.
@@ -262,6 +289,18 @@ pub fn let_go(conn: &mut PgConnection, written: &Written) -> Result<(), ArchiveE
 /// # Errors
 /// [`ArchiveError`]: a file with other contents than were archived brings nothing back.
 pub fn bring_back(conn: &mut PgConnection, path: &Path) -> Result<Header, ArchiveError> {
+    bring_back_and(conn, path, |_, _| Ok(()))
+}
+
+/// The same, with something else that the caller writes in that transaction.
+///
+/// # Errors
+/// [`ArchiveError`], also for what `also` refuses: then nothing comes back.
+pub fn bring_back_and(
+    conn: &mut PgConnection,
+    path: &Path,
+    also: impl FnOnce(&mut PgConnection, &Header) -> Result<(), DieselError>,
+) -> Result<Header, ArchiveError> {
     let header = *FileReader::open(path)?.header();
     let range = header.range;
     let noted = store::noted(conn, range.journal)?.into_iter().find(|noted| noted.range.first_seq == range.first_seq);
@@ -289,7 +328,11 @@ pub fn bring_back(conn: &mut PgConnection, path: &Path) -> Result<Header, Archiv
         if (file.digest(), *file.header()) != (Some(noted.sha256), header) {
             return Err(other("its SHA-256 is not the one that was noted"));
         }
-        Ok(store::take_back(conn, range)?)
+        let back = store::take_back(conn, range)?;
+        if back {
+            also(conn, &header)?;
+        }
+        Ok(back)
     })?;
     Ok(header)
 }

@@ -91,6 +91,15 @@ impl From<StoreError> for CloseError {
     }
 }
 
+/// How a day stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// It was closed, so.
+    Closed(Closing),
+    /// It can be, so: [`write`] it.
+    Open(Closing),
+}
+
 /// Closes a day, or tells how it was closed.
 ///
 /// # Errors
@@ -102,22 +111,46 @@ pub fn close(
     day: Day,
     until: Until,
 ) -> Result<Closing, CloseError> {
+    loop {
+        match look(conn, history, journal, day, until)? {
+            Standing::Closed(closed) => return Ok(closed),
+            Standing::Open(closing) if write(conn, &closing)? => return Ok(closing),
+            Standing::Open(_somebody_closed_a_day) => {}
+        }
+    }
+}
+
+/// The first half of [`close`], which reads every account and writes nothing: for whoever reads in one transaction and
+/// writes in another.
+///
+/// # Errors
+/// [`CloseError`].
+pub fn look(
+    conn: &mut PgConnection,
+    history: &History,
+    journal: JournalId,
+    day: Day,
+    until: Until,
+) -> Result<Standing, CloseError> {
     if head(conn, journal)?.is_none() {
         return Err(ReadError::UnknownJournal(journal).into());
     }
-    loop {
-        // In this order: whoever closes the day between the two reads is found by the second.
-        let former = store::last(conn, journal)?;
-        if let Some(closed) = store::closing(conn, journal, day.day)? {
-            return Ok(closed);
-        }
-        may_close(&day, former.as_ref())?;
-        let closing = derive(conn, history, journal, (&day, until), former.as_ref())?;
-        // Somebody else may have closed a day meanwhile: then it is looked at again, and more is closed than was.
-        if store::insert(conn, &closing)? {
-            return Ok(closing);
-        }
+    // In this order: whoever closes the day between the two reads is found by the second.
+    let former = store::last(conn, journal)?;
+    if let Some(closed) = store::closing(conn, journal, day.day)? {
+        return Ok(Standing::Closed(closed));
     }
+    may_close(&day, former.as_ref())?;
+    Ok(Standing::Open(derive(conn, history, journal, (&day, until), former.as_ref())?))
+}
+
+/// The second half: writes a closing. False when somebody else has closed a day meanwhile: then it is looked at again, and
+/// more is closed than was.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn write(conn: &mut PgConnection, closing: &Closing) -> Result<bool, StoreError> {
+    store::insert(conn, closing)
 }
 
 fn may_close(day: &Day, former: Option<&Closing>) -> Result<(), CloseError> {

@@ -8,7 +8,8 @@
 use diesel::sql_types::{BigInt, Nullable};
 use diesel::{Connection, PgConnection, RunQueryDsl};
 
-use super::standing::{in_snapshot, standings};
+use super::snapshot::in_snapshot;
+use super::standing::standings;
 use super::{ReadError, seq_at};
 use crate::bind::{Arg, statement};
 use crate::history::History;

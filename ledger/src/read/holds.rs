@@ -5,7 +5,7 @@ use diesel::{PgConnection, RunQueryDsl};
 use uuid::Uuid;
 
 use super::dues::now_us;
-use super::standing::in_snapshot;
+use super::snapshot::in_snapshot;
 use crate::apply::{Map, Set};
 use crate::bind::{Arg, statement};
 use crate::store::{StoreError, accounts_by_public_id, found};

@@ -8,12 +8,13 @@ use diesel::{PgConnection, RunQueryDsl};
 use uuid::Uuid;
 
 use super::dues::now_us;
+use super::snapshot::in_snapshot;
 use super::standing::{Standing as AccountStanding, standings};
 use crate::apply::Standing;
 use crate::bind::{Arg, statement};
 use crate::history::History;
 use crate::store::{StoreError, accounts_by_public_id, ranges};
-use crate::{AssetId, JournalId, Lot, NEVER, archive, probe};
+use crate::{AssetId, JournalId, Lot, NEVER, probe};
 
 /// Which lots.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -64,10 +65,7 @@ pub fn lots(
     limit: usize,
 ) -> Result<Option<LotPage>, StoreError> {
     // One snapshot: rows and what is due on them belong together.
-    conn.build_transaction().repeatable_read().read_only().run(|conn| {
-        archive::keep_still(conn)?;
-        page(conn, history, journal, account, filter, after, limit)
-    })
+    in_snapshot(conn, |conn| page(conn, history, journal, account, filter, after, limit))
 }
 
 fn page(

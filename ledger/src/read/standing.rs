@@ -6,12 +6,13 @@ use diesel::sql_types::{BigInt, Bool, Integer, Nullable, Uuid as SqlUuid};
 use diesel::{PgConnection, RunQueryDsl};
 use uuid::Uuid;
 
+use super::snapshot::in_snapshot;
 use super::{ReadError, dated, dues, places};
 use crate::bind::{Arg, statement};
 use crate::history::{History, Place};
 use crate::store::StoreError;
-use crate::store::ranges::{self, EDGE, Edge, EdgeRow, EdgeValues};
-use crate::{AccountId, Archived, AssetId, JournalId, archive};
+use crate::store::ranges::{EDGE, Edge, EdgeRow, EdgeValues};
+use crate::{AccountId, Archived, AssetId, JournalId};
 
 /// An account as it truly stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -122,7 +123,9 @@ fn stand(
     journal: JournalId,
     accounts: &[Uuid],
 ) -> Result<Vec<Balance>, StoreError> {
-    let Some((edge, watermark, mut found)) = checkpoints_of(conn, journal, accounts)? else { return Ok(Vec::new()) };
+    let Some(Look { edge, watermark, accounts: mut found, .. }) = look(conn, journal, accounts, None)? else {
+        return Ok(Vec::new());
+    };
     let ids: Vec<i64> = found.iter().map(|balance| balance.account.0).collect();
     let newest = match places::newest_since(conn, history, journal, edge, &ids, watermark)? {
         Some(newest) => newest.into_iter().map(|place| place.filter(|place| place.seq > watermark)).collect(),
@@ -134,17 +137,6 @@ fn stand(
         }
     }
     Ok(found)
-}
-
-/// Runs reads that must all see one state.
-pub(super) fn in_snapshot<T, E: From<diesel::result::Error>>(
-    conn: &mut PgConnection,
-    work: impl FnOnce(&mut PgConnection) -> Result<T, E>,
-) -> Result<T, E> {
-    conn.build_transaction().read_only().repeatable_read().run(|conn| {
-        archive::keep_still(conn)?;
-        work(conn)
-    })
 }
 
 /// One account's balance at some time. What is not over yet is told as of the head, and may still change.
@@ -159,74 +151,82 @@ pub fn balance_at(
     at: At,
 ) -> Result<BalanceAt, ReadError> {
     let unknown = || ReadError::UnknownAccount(account);
-    let account = accounts_of(conn, journal, &[account])?.into_iter().next().ok_or_else(unknown)?;
-    let (seq, balances) = balances_at(conn, history, journal, &[account.account.0], at)?;
-    let balance = balances.first().copied().ok_or_else(unknown)?;
-    Ok(BalanceAt { asset: account.asset, balance, seq })
-}
-
-/// Balances of accounts at some time, in their order, and the seq that was looked up to.
-pub(super) fn balances_at(
-    conn: &mut PgConnection,
-    history: &History,
-    journal: JournalId,
-    ids: &[i64],
-    at: At,
-) -> Result<(i64, Vec<i64>), ReadError> {
-    let edge = ranges::edge(conn, journal)?.ok_or(ReadError::UnknownJournal(journal))?;
+    let moment = if let At::Recorded(us) = at { Some(us) } else { None };
+    let Look { edge, accounts, recorded, .. } = look(conn, journal, &[account], moment)?.ok_or_else(unknown)?;
+    let account = accounts.first().ok_or_else(unknown)?;
     let seq = match at {
+        At::Recorded(_) => recorded.min(edge.head),
         At::Now => edge.head,
         At::Seq(seq) => seq.clamp(0, edge.head),
-        At::Recorded(us) => seq_at(conn, journal, us)?.min(edge.head),
-        At::Effective(us) => return dated::balances_at(conn, history, journal, ids, us),
+        At::Effective(us) => {
+            let (seq, balances) = dated::balances_at(conn, history, journal, &[account.account.0], us)?;
+            let balance = balances.first().copied().ok_or_else(unknown)?;
+            return Ok(BalanceAt { asset: account.asset, balance, seq });
+        }
     };
-    let standings = standings(conn, history, journal, edge, ids, seq)?;
-    Ok((seq, standings.into_iter().map(|standing| standing.balance).collect()))
+    let standing = standings(conn, history, journal, edge, &[account.account.0], seq)?.into_iter().next();
+    Ok(BalanceAt { asset: account.asset, balance: standing.unwrap_or_default().balance, seq })
 }
+
+/// Of a journal and a moment.
+const SEQ_AT: &str = "SELECT last_seq FROM journal.batch WHERE journal = ? AND recorded_us <= ? \
+    ORDER BY recorded_us DESC, last_seq DESC LIMIT 1";
 
 /// The last seq recorded up to this moment, microseconds since 1970; zero before the first.
 ///
 /// # Errors
 /// [`StoreError`].
 pub fn seq_at(conn: &mut PgConnection, journal: JournalId, recorded_us: i64) -> Result<i64, StoreError> {
-    const TEXT: &str = "SELECT last_seq FROM journal.batch WHERE journal = ? AND recorded_us <= ? \
-        ORDER BY recorded_us DESC, last_seq DESC LIMIT 1";
     let args = [Arg::Int(journal.0), Arg::Int(recorded_us)];
-    let rows = statement::<(BigInt,)>(TEXT, &args).load::<(i64,)>(conn)?;
+    let rows = statement::<(BigInt,)>(SEQ_AT, &args).load::<(i64,)>(conn)?;
     Ok(rows.first().map_or(0, |(seq,)| *seq))
 }
 
-/// Where the books stand, up to where their checkpoints are exact, and accounts by public id as these say; none when none
-/// of them is there. One look: all of it is of one state.
-fn checkpoints_of(
+/// Where the books stand, and some accounts.
+struct Look {
+    edge: Edge,
+    /// Up to where checkpoints are exact.
+    watermark: i64,
+    /// The last seq recorded up to the moment that was asked for; zero before the first.
+    recorded: i64,
+    /// As their checkpoints say.
+    accounts: Vec<Balance>,
+}
+
+/// Looks at the books and at accounts by public id; none when none of them is there. One look: all of it is of one state.
+fn look(
     conn: &mut PgConnection,
     journal: JournalId,
     ids: &[Uuid],
-) -> Result<Option<(Edge, i64, Vec<Balance>)>, StoreError> {
+    recorded_us: Option<i64>,
+) -> Result<Option<Look>, StoreError> {
     static TEXT: LazyLock<String> = LazyLock::new(|| {
         let edge = format!(
-            "SELECT {EDGE}, (SELECT seq FROM journal.watermark w WHERE w.journal = h.journal) AS watermark \
-             FROM journal.head h WHERE h.journal = ?"
+            "SELECT {EDGE}, (SELECT seq FROM journal.watermark w WHERE w.journal = h.journal) AS watermark, ({SEQ_AT}) \
+             AS recorded FROM journal.head h WHERE h.journal = ?"
         );
         format!(
-            "SELECT e.fork, e.head, e.common, e.closed, e.watermark, a.id, a.public_id, a.asset, a.nature <> 0, a.floor, \
-             a.debits_frozen, a.checkpoint_balance, a.checkpoint_held, a.checkpoint_version \
+            "SELECT e.fork, e.head, e.common, e.closed, e.watermark, e.recorded, a.id, a.public_id, a.asset, a.nature <> 0, \
+             a.floor, a.debits_frozen, a.checkpoint_balance, a.checkpoint_held, a.checkpoint_version \
              FROM ({edge}) e CROSS JOIN unnest(?) AS q(public_id) CROSS JOIN LATERAL \
              (SELECT * FROM journal.account WHERE journal = ? AND public_id = q.public_id LIMIT 1) a"
         )
     });
-    type Row = (EdgeRow, BigInt, AccountRow, (BigInt, BigInt, BigInt));
-    type Values = (EdgeValues, i64, AccountValues, (i64, i64, i64));
-    let args = [Arg::Int(journal.0), Arg::Uuids(ids), Arg::Int(journal.0)];
+    type Row = (EdgeRow, BigInt, Nullable<BigInt>, AccountRow, (BigInt, BigInt, BigInt));
+    type Values = (EdgeValues, i64, Option<i64>, AccountValues, (i64, i64, i64));
+    let number = Arg::Int(journal.0);
+    // Nothing was recorded before all time: nobody who does not ask is told.
+    let args = [number, Arg::Int(recorded_us.unwrap_or(i64::MIN)), number, Arg::Uuids(ids), number];
     let rows = statement::<Row>(&TEXT, &args).load::<Values>(conn)?;
-    let Some((edge, watermark, ..)) = rows.first().copied() else { return Ok(None) };
-    let read = |(_, _, account, (balance, held, version)): Values| Balance {
+    let Some((edge, watermark, recorded, ..)) = rows.first().copied() else { return Ok(None) };
+    let read = |(_, _, _, account, (balance, held, version)): Values| Balance {
         balance,
         held,
         version,
         ..Balance::unmoved(account)
     };
-    Ok(Some((edge.into(), watermark, rows.into_iter().map(read).collect())))
+    let accounts = rows.into_iter().map(read).collect();
+    Ok(Some(Look { edge: edge.into(), watermark, recorded: recorded.unwrap_or(0), accounts }))
 }
 
 type AccountRow = (BigInt, SqlUuid, Integer, Bool, Nullable<BigInt>, Bool);

@@ -6,7 +6,8 @@ use diesel::sql_types::{BigInt, Integer};
 use diesel::{PgConnection, RunQueryDsl};
 
 use super::dated::balances_in_snapshot;
-use super::standing::{in_snapshot, standings};
+use super::snapshot::in_snapshot;
+use super::standing::standings;
 use super::{At, ReadError, Until, seq_at};
 use crate::bind::{Arg, statement};
 use crate::history::History;

@@ -12,7 +12,8 @@ use diesel::{PgConnection, RunQueryDsl};
 use uuid::Uuid;
 
 use super::records::{Size, cut};
-use super::standing::{Standing, in_snapshot, standings};
+use super::snapshot::in_snapshot;
+use super::standing::{Standing, standings};
 use super::{ReadError, Until, head};
 use crate::bind::{Arg, statement};
 use crate::history::History;

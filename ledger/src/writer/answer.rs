@@ -65,3 +65,27 @@ pub enum JournalError {
     #[error("the journal is not led: {0}")]
     Broken(String),
 }
+
+impl JournalError {
+    /// Whether the same request may fare differently in a moment, here or elsewhere: its key decided nothing yet, as far as
+    /// is known.
+    #[must_use]
+    pub const fn may_pass(&self) -> bool {
+        match self {
+            Self::QueueFull
+            | Self::NotLeader { .. }
+            | Self::DeadlinePassed
+            | Self::NoRoom
+            | Self::OutcomeUnknown
+            | Self::Unavailable => true,
+            // Of these the request decides, or what its key led to, or the books: each for ever, as far as a caller can wait.
+            Self::Invalid(_)
+            | Self::KeyReused
+            | Self::Abandoned { .. }
+            | Self::Archived(_)
+            | Self::Linked { .. }
+            | Self::NoSuchJournal
+            | Self::Broken(_) => false,
+        }
+    }
+}

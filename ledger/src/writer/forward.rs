@@ -140,25 +140,8 @@ enum Asked {
 impl Asked {
     /// What an error says about everything that was tried.
     fn judge(self, error: JournalError) -> JournalError {
-        let says_nothing_happened = match &error {
-            JournalError::QueueFull
-            | JournalError::NotLeader { .. }
-            | JournalError::DeadlinePassed
-            | JournalError::NoRoom
-            | JournalError::Unavailable => true,
-            // Of these nothing under way can be different, or it is unknown already.
-            JournalError::Invalid(_)
-            | JournalError::KeyReused
-            | JournalError::Abandoned { .. }
-            | JournalError::Archived(_)
-            // What stands in the way of the others does so for ever: its key led to a record, or it is no request.
-            | JournalError::Linked { .. }
-            | JournalError::OutcomeUnknown
-            | JournalError::NoSuchJournal
-            | JournalError::Broken(_) => false,
-        };
         match self {
-            Self::Somebody if says_nothing_happened => JournalError::OutcomeUnknown,
+            Self::Somebody if error.may_pass() => JournalError::OutcomeUnknown,
             Self::Nobody | Self::Somebody => error,
         }
     }

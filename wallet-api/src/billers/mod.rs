@@ -55,7 +55,7 @@ impl Merchants {
         let now = platform.clock.now();
         let id = derived("merchant", &[&tenant.to_be_bytes(), reference.as_bytes()]);
         let merchant = Merchant { id, reference, name };
-        let stored = platform.db.run(move |conn| add(conn, tenant, &merchant, now)).await?;
+        let stored = platform.db.of(tenant).write(move |conn| add(conn, tenant, &merchant, now)).await?;
         self.0.forget(tenant);
         Ok(stored)
     }

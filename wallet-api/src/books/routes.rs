@@ -76,7 +76,7 @@ async fn define_asset(caller: Caller, books: web::Data<Books>, body: Json<NewAss
         return Err(field("/scale", "0 to 6."));
     }
     let tenant = caller.tenant.id;
-    let asset = books.platform.db.run(move |conn| store::define(conn, tenant, &code, scale)).await?;
+    let asset = books.platform.db.of(tenant).write(move |conn| store::define(conn, tenant, &code, scale)).await?;
     books.assets.forget(tenant);
     if asset.scale != scale {
         let detail = "It has another scale, which never changes: use it as it is, or another code.";
@@ -212,7 +212,8 @@ async fn change_account(
 async fn get_account(caller: Caller, books: web::Data<Books>, id: web::Path<Uuid>) -> Result<HttpResponse, Problem> {
     let (journal, id) = (journal_of(&caller.tenant), id.into_inner());
     let history = books.platform.history.clone();
-    let found = books.platform.db.run(move |conn| accounts::accounts(conn, &history, journal, &[id])).await?;
+    let found =
+        books.platform.db.of(journal.0).read(move |conn| accounts::accounts(conn, &history, journal, &[id])).await?;
     let account = found.into_iter().next().ok_or_else(not_found)?;
     let assets = books.assets(caller.tenant.id).await?;
     Ok(HttpResponse::Ok().json(AccountBody::of(&account, &assets)))
@@ -260,7 +261,12 @@ async fn list_accounts(
     let (filter, after) = (Filter { owner, asset }, after.map_or(0, |Cursor([after])| after));
     let rows = i64::from(limit).saturating_add(1);
     let history = books.platform.history.clone();
-    let found = books.platform.db.run(move |conn| accounts::page(conn, &history, journal, filter, after, rows)).await?;
+    let found = books
+        .platform
+        .db
+        .of(journal.0)
+        .read(move |conn| accounts::page(conn, &history, journal, filter, after, rows))
+        .await?;
     let page = Page::cut(found, limit, |account| Cursor([account.id.0]).encode(&tenant.secret, &listing));
     let items = page.items.iter().map(|account| AccountBody::of(account, &assets)).collect();
     Ok(HttpResponse::Ok().json(Page { items, next_cursor: page.next_cursor, has_more: page.has_more }))
@@ -314,7 +320,8 @@ async fn list_entries(
     let (asset, ledger::read::Entries { entries, away }) = books
         .platform
         .db
-        .run(move |conn| -> Result<_, Problem> {
+        .of(journal.0)
+        .read(move |conn| -> Result<_, Problem> {
             let found = ledger::read::balances(conn, &history, journal, &[id])?;
             let account = found.into_iter().next().ok_or_else(not_found)?;
             let entries = ledger::read::statement_of(conn, &history, journal, account.account, before, rows)?;
@@ -384,7 +391,7 @@ struct TotalsBody {
 async fn get_totals(caller: Caller, books: web::Data<Books>) -> Result<HttpResponse, Problem> {
     let journal = journal_of(&caller.tenant);
     let assets = books.assets(caller.tenant.id).await?;
-    let totals = books.platform.db.run(move |conn| accounts::totals(conn, journal)).await?;
+    let totals = books.platform.db.of(journal.0).read(move |conn| accounts::totals(conn, journal)).await?;
     let body = |Total { asset, accounts, above_zero, below_zero, held }| TotalBody {
         asset: assets.code(asset).to_owned(),
         accounts,

@@ -93,7 +93,8 @@ impl Books {
         loop {
             // What is committed from here on is news again.
             news.borrow_and_update();
-            let page = self.platform.db.run(move |conn| records::after(conn, journal, after, size)).await?;
+            let page =
+                self.platform.db.of(journal.0).read(move |conn| records::after(conn, journal, after, size)).await?;
             let now = Instant::now();
             if !page.0.is_empty() || now >= until {
                 return Ok(page);

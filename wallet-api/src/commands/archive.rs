@@ -10,12 +10,14 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use data_encoding::HEXLOWER;
-use diesel::{Connection, PgConnection};
+use diesel::{Connection, PgConnection, QueryResult};
 use ledger::archive::{self, Header, Noted, Written};
 use ledger::{Archived, JournalId};
 use serde_json::json;
 
 use super::node::DatabaseArgs;
+use crate::platform::audit::{self, Action, Actor, Entry, Fact, Object};
+use crate::platform::clock::Clock;
 
 /// What to archive, or to bring back.
 #[derive(Debug, clap::Args)]
@@ -51,7 +53,7 @@ pub fn archive(args: &ArchiveArgs, out: &mut dyn Write) -> anyhow::Result<()> {
         database.owner_url.as_ref().context("set DATABASE_OWNER_URL: only the owner of the tables archives")?;
     let conn = &mut PgConnection::establish(owner_url)?;
     if let Some(file) = &args.back {
-        return back(&archive::bring_back(conn, file)?, args.json, out);
+        return back(&archive::bring_back_and(conn, file, note_back)?, args.json, out);
     }
     let tenant = args.tenant.as_deref().context("say whose books: --tenant")?;
     let journal = JournalId(crate::identity::tenant_by_slug(conn, tenant)?.id);
@@ -65,7 +67,7 @@ pub fn archive(args: &ArchiveArgs, out: &mut dyn Write) -> anyhow::Result<()> {
     };
     let mut done = Vec::new();
     for range in closed {
-        let written = archive::archive(conn, range, folder)?;
+        let written = archive::archive_and(conn, range, folder, note_archived)?;
         if !args.json {
             let Written { header, path, .. } = &written;
             let Archived { first_seq, last_seq, .. } = header.range;
@@ -79,6 +81,23 @@ pub fn archive(args: &ArchiveArgs, out: &mut dyn Write) -> anyhow::Result<()> {
         (false, _) => writeln!(out, "Keep the files twice, and elsewhere: the database has these transfers no more.")?,
     }
     Ok(())
+}
+
+/// Writes down that transfers leave, where they leave.
+fn note_archived(conn: &mut PgConnection, written: &Written) -> QueryResult<()> {
+    let entry = entry(Action::RangeArchived, &written.header).with("sha256", Fact::Digest(written.sha256));
+    audit::append(conn, &entry, Clock::System.now()).map(drop)
+}
+
+fn note_back(conn: &mut PgConnection, header: &Header) -> QueryResult<()> {
+    audit::append(conn, &entry(Action::RangeBroughtBack, header), Clock::System.now()).map(drop)
+}
+
+fn entry(action: Action, header: &Header) -> Entry {
+    let Archived { journal, first_seq, last_seq } = header.range;
+    Entry::done(journal.0, Actor::Operator, action, Object::Range(first_seq))
+        .with("last_seq", Fact::Number(last_seq))
+        .with("transfers", Fact::Number(header.rows))
 }
 
 fn of_file(written: &Written) -> serde_json::Value {

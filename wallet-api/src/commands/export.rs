@@ -103,11 +103,7 @@ pub fn export(what: ExportCommand, out: &mut dyn Write) -> anyhow::Result<()> {
     let file = File::create(&part).with_context(|| format!("cannot write {}", part.display()))?;
     let mut file = BufWriter::with_capacity(1 << 20, file);
     // One snapshot: keys are read by a cursor beside the records.
-    let mut told = conn.build_transaction().repeatable_read().read_only();
-    let (count, head) = told.run(|conn| {
-        ledger::archive::keep_still(conn)?;
-        write(conn, &tenant, &args, &mut file)
-    })?;
+    let (count, head) = ledger::read::in_snapshot(conn, |conn| write(conn, &tenant, &args, &mut file))?;
     file.into_inner().map_err(|error| error.into_error())?.sync_all()?;
     fs::rename(&part, &args.file).with_context(|| format!("cannot write {}", args.file.display()))?;
     if args.json {

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::node::{DatabaseArgs, RedisArgs};
 use crate::identity::{self, NewKey, NewTenant};
+use crate::platform::audit::Actor;
 use crate::platform::clock::Clock;
 use crate::platform::ids::Ids;
 use crate::platform::keyring::{Scope, Tenant};
@@ -99,7 +100,7 @@ fn lang(tag: &str) -> Result<Lang, String> {
 pub fn create_tenant(conn: &mut PgConnection, ids: &Ids, wish: &NewTenant) -> anyhow::Result<Tenant> {
     let now = Clock::System.now();
     conn.transaction(|conn| {
-        let tenant = identity::create_tenant(conn, ids, now, wish)?;
+        let tenant = identity::create_tenant(conn, ids, now, Actor::Operator, wish)?;
         let journal = ledger::JournalId(tenant.id);
         ledger::create_journal(conn, journal, ids.uuid_v7(now), tenant.sandbox)?;
         ledger::define_asset(conn, journal, EUR, 2)?;
@@ -151,7 +152,7 @@ pub fn keys(what: KeysCommand, out: &mut dyn Write) -> anyhow::Result<()> {
             let conn = &mut PgConnection::establish(&database.url)?;
             let tenant = identity::tenant_by_slug(conn, &tenant)?;
             let wish = NewKey { tenant: tenant.id, name, scopes, client };
-            let made = identity::create_key(conn, &Ids::system(), Clock::System.now(), &wish)?;
+            let made = identity::create_key(conn, &Ids::system(), Clock::System.now(), Actor::Operator, &wish)?;
             let key = made.key.reveal();
             if json {
                 writeln!(out, "{}", json!({"id": made.id, "client": made.client, "key": key}))?;
@@ -164,7 +165,7 @@ pub fn keys(what: KeysCommand, out: &mut dyn Write) -> anyhow::Result<()> {
             let database = database.join()?;
             let conn = &mut PgConnection::establish(&database.url)?;
             let tenant = identity::tenant_by_slug(conn, &tenant)?;
-            identity::revoke_key(conn, Clock::System.now(), tenant.id, &prefix)?;
+            identity::revoke_key(conn, Clock::System.now(), Actor::Operator, tenant.id, &prefix)?;
             // Only to be faster: nodes that hear nothing find out within that second.
             if let Some(Err(error)) = redis.map(|redis| redis.tell(&News::Key(prefix))) {
                 tracing::warn!(%error, "redis did not pass it on");

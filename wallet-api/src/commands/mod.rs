@@ -17,12 +17,15 @@ pub mod import;
 mod journal_file;
 mod keys;
 pub mod node;
+mod party;
+mod post;
 mod proof;
 mod ranges;
 mod report;
 mod serve;
 mod slots;
 mod systemd;
+mod vault;
 mod verify;
 
 use std::io::{self, Write};
@@ -118,6 +121,11 @@ enum Command {
     Proof {
         #[command(subcommand)]
         what: proof::ProofCommand,
+    },
+    /// The vault: how its keys stand, rotating them, receipts of erasure.
+    Vault {
+        #[command(subcommand)]
+        what: vault::VaultCommand,
     },
     /// Bring data in.
     Import {
@@ -231,6 +239,7 @@ fn run(command: Command, configured: &config::Configured) -> anyhow::Result<Exit
         Command::AcceptRestore(args) => backup::accept_restore(&args, out)?,
         Command::BeginFork(args) => backup::begin_fork(&args, out)?,
         Command::Proof { what } => return proof::proof(what, out),
+        Command::Vault { what } => return vault::vault(what, out),
         Command::Export { what } => export::export(what, out)?,
         Command::Report { what } => on_runtime(report::report(*what))?,
         Command::Import { what } => on_runtime(import::import(what))?,

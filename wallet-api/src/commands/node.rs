@@ -20,7 +20,7 @@ use crate::engagement::hooks::{self, Hooks};
 use crate::platform::Platform;
 use crate::platform::clock::Clock;
 use crate::platform::cluster::{Cluster, Endpoint, Role};
-use crate::platform::db::{self, Db};
+use crate::platform::db::{self, Db, HouseDb};
 use crate::platform::follow::Follower;
 use crate::platform::http::edge;
 use crate::platform::ids::Ids;
@@ -29,6 +29,7 @@ use crate::platform::link::{self, Link, LinkEnd, Seal};
 use crate::platform::metrics::{self, Exporter, HookView};
 use crate::platform::redis;
 use crate::platform::sealing::{self, Sealing};
+use crate::platform::vault;
 use crate::proofs::Proofs;
 use crate::{identity, payments, profile};
 
@@ -201,6 +202,8 @@ pub struct Settings {
     pub hook_policy: Policy,
     /// How to seal what this node leads; without it, another node does or nobody.
     pub sealing: Option<sealing::Settings>,
+    /// Where the vault's keys are; without any, what needs the vault is refused.
+    pub vault: vault::Settings,
 }
 
 /// A running node without its HTTP server: import needs no more.
@@ -210,6 +213,7 @@ pub struct Node {
     card: Follower,
     hooks: Arc<Hooks>,
     sealing: Option<Sealing>,
+    erasures: vault::Keeper,
 }
 
 impl Node {
@@ -218,7 +222,7 @@ impl Node {
     /// # Errors
     /// When the database cannot be reached, or holds books whose restore nobody has accepted.
     pub fn start(settings: Settings) -> anyhow::Result<Self> {
-        let Settings { url, address, memory, ids, hook_policy, sealing } = settings;
+        let Settings { url, address, memory, ids, hook_policy, sealing, vault } = settings;
         backup::must_be_accepted(&mut PgConnection::establish(&url)?)?;
         let db = Db::open(&url, REQUEST_CONNECTIONS)?;
         let clock = Clock::System;
@@ -230,31 +234,41 @@ impl Node {
         let journal =
             Journal::start(Config { memory, ..Config::new(url.clone(), holder, address.clone()).forwarding(link) })?;
         let history = journal.history().clone();
-        let platform = Platform { db, history, clock, ids, keyring };
-        let hook_db = Db::open(&url, HOOK_CONNECTIONS)?;
-        let hook_platform = Platform { db: hook_db.clone(), ..platform.clone() };
+        let sealer = SealerParts::open(&url, sealing)?;
+        let signers = sealer.as_ref().map(|sealer| Arc::clone(&sealer.keys));
+        let vault = vault.open(&mut PgConnection::establish(&url)?, signers, app::SEALED_COLUMNS)?;
+        let platform = Platform { db, history, clock, ids, keyring, vault };
+        let hook_db = HouseDb::open(&url, HOOK_CONNECTIONS)?;
         let wake = hooks::Wake::default();
         let hook_settings =
             hooks::Settings { policy: hook_policy.clone(), wake: wake.clone(), ..hooks::Settings::default() };
-        let hooks = Arc::new(Hooks::start(hook_platform, journal.clone(), payments::events, hook_settings)?);
+        let hooks = Arc::new(Hooks::start(
+            platform.clone(),
+            hook_db.clone(),
+            journal.clone(),
+            payments::events,
+            hook_settings,
+        )?);
         let end = LinkEnd { seal, address, journal: journal.clone() };
-        let followers = Db::open(&url, FOLLOWER_CONNECTIONS)?;
-        let pools = vec![("requests", platform.db.clone()), ("hooks", hook_db), ("followers", followers.clone())];
+        let followers = HouseDb::open(&url, FOLLOWER_CONNECTIONS)?;
+        let pools =
+            vec![("requests", platform.db.meter()), ("hooks", hook_db.meter()), ("followers", followers.meter())];
         let view = HookView { load: Arc::new(hooks.look()), backlog: hooks::backlog };
         let (asks, clock) = (followers.clone(), platform.clock.clone());
         let exporter = Exporter { journal: journal.clone(), pools, asks, hooks: view, clock };
-        let (sealer, clock) = (SealerParts::open(&url, sealing)?, platform.clock.clone());
+        let erasures = vault::Keeper::start(platform.vault.clone(), followers.clone())?;
+        let clock = platform.clock.clone();
         let proofs = Proofs { keys: sealer.as_ref().map(|sealer| Arc::clone(&sealer.keys)) };
         let parts = Parts { proofs, ..Parts::new(platform, journal.clone(), hook_policy, wake, end, exporter) };
         let sealing = sealer.map(|sealer| sealer.start(journal.clone(), clock));
         let card = Follower::start(profile::CARD, followers, journal, profile::follow_payments);
-        Ok(Self { parts, card, hooks, sealing })
+        Ok(Self { parts, card, hooks, sealing, erasures })
     }
 
     /// Stops in order: what was accepted is finished, then followers, then the journal gives its lease up. A database
     /// session that hangs holds up neither: what waits for it is left to its time-outs, and to the end of the process.
     pub async fn stop(self) {
-        let Self { parts, card, hooks, sealing } = self;
+        let Self { parts, card, hooks, sealing, erasures } = self;
         let sealed = async {
             if let Some(sealing) = sealing {
                 sealing.stop().await;
@@ -263,7 +277,8 @@ impl Node {
         tokio::join!(
             in_time("a follower", card.stop()),
             in_time("hooks", off_thread(move || hooks.stop())),
-            in_time("the sealer", sealed)
+            in_time("the sealer", sealed),
+            in_time("erasures", off_thread(move || drop(erasures)))
         );
         let journal = parts.journal;
         in_time("journal", off_thread(move || journal.stop())).await;
@@ -274,7 +289,7 @@ impl Node {
 struct SealerParts {
     keys: Arc<sealing::Keys>,
     publish: Option<sealing::Publish>,
-    db: Db,
+    db: HouseDb,
 }
 
 impl SealerParts {
@@ -284,7 +299,7 @@ impl SealerParts {
         if let Some(publish) = &publish {
             backup::must_hold_published(&mut PgConnection::establish(url)?, &keys.ring(), publish)?;
         }
-        Ok(Some(Self { keys, publish, db: Db::open(url, SEALER_CONNECTIONS)? }))
+        Ok(Some(Self { keys, publish, db: HouseDb::open(url, SEALER_CONNECTIONS)? }))
     }
 
     fn start(self, journal: Journal, clock: Clock) -> Sealing {

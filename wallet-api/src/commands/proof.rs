@@ -118,7 +118,11 @@ pub(super) fn trusted_keys(path: &Path) -> anyhow::Result<Vec<PublicKey>> {
     Ok(keys)
 }
 
-fn rotations(path: &Path) -> anyhow::Result<Vec<SignedHead>> {
+/// The rotations that a file tells, as the API answers them.
+///
+/// # Errors
+/// When it cannot be read, or tells none.
+pub(super) fn rotations(path: &Path) -> anyhow::Result<Vec<SignedHead>> {
     #[derive(Deserialize)]
     struct Told {
         rotations: Vec<HeadForm>,

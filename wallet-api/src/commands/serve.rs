@@ -2,16 +2,25 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context as _;
 
 use super::backup::{Keeper, beside};
 use super::node::{DatabaseArgs, MemoryArgs, Node, RedisArgs, Server, Settings, asked_to_stop};
+use super::party::PartyArgs;
+use super::post::PostArgs;
 use super::systemd;
+use super::vault::VaultArgs;
 use crate::engagement::hooks::guard::Policy;
+use crate::identity::Doors;
 use crate::platform::ids::Ids;
 use crate::platform::limits;
+use crate::platform::post::Post;
 use crate::platform::sealing::{self, Publish};
+
+/// How long mails that wait may take when the node stops.
+const LAST_MAILS: Duration = Duration::from_secs(5);
 
 /// How to serve.
 #[derive(Debug, clap::Args)]
@@ -38,6 +47,8 @@ pub struct ServeArgs {
     allow_private_hooks: bool,
     #[command(flatten)]
     memory: MemoryArgs,
+    #[command(flatten)]
+    party: PartyArgs,
     /// How much is too much: `off`, `default`, or what differs, as in `money=500:1000,tenant.read=200,at-once.bulk=4`.
     #[arg(long, env = "TESSERA_LIMITS", default_value = "default")]
     limits: limits::Policy,
@@ -52,12 +63,20 @@ pub struct ServeArgs {
     /// Where signed heads are published: a file, best on other storage than the database, or http://host/path for a POST.
     #[arg(long, env = "TESSERA_PROOF_PUBLISH")]
     proof_publish: Option<Publish>,
+    #[command(flatten)]
+    vault: VaultArgs,
+    #[command(flatten)]
+    post: PostArgs,
 }
 
 /// Serves until Ctrl-C or SIGTERM, then finishes what was accepted.
 pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     let data_dir = args.database.data_dir.clone();
+    // Before anything starts: a wrong one would be found by the first customer otherwise.
+    let party = args.party.party()?;
+    tracing::debug!(rp.id = party.id(), origins = ?party.origins(), "passkeys are bound to this relying party");
     let redis = args.redis.settings()?;
+    let mail = args.post.settings()?;
     let database = args.database.open()?;
     let listener = bind(args.listen)?;
     let metrics_listener = args.metrics_listen.map(bind).transpose()?;
@@ -77,9 +96,19 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     let allow = args.allow_private_hooks;
     let hook_policy = Policy { allow_private: allow, allow_http: allow, ..Policy::default() };
     let memory = args.memory.memory();
-    let settings = Settings { url: database.url.clone(), address, memory, ids: Ids::system(), hook_policy, sealing };
+    let vault = args.vault.settings(private.then_some(data_dir.as_path()));
+    if vault.folder.is_none() && vault.keys.is_none() {
+        tracing::warn!("no --vault-dir: what is sealed cannot be read or written here");
+    }
+    let ids = Ids::system();
+    let settings = Settings { url: database.url.clone(), address, memory, ids, hook_policy, sealing, vault };
     let mut node = Node::start(settings)?;
     node.parts.limits = node.parts.limits.with_policy(args.limits);
+    node.parts.doors = Doors::new(&Ids::system(), party.origins().to_vec());
+    if let Some(mail) = &mail {
+        node.parts.post = Post::start(mail, Ids::system())?;
+    }
+    let post = node.parts.post.clone();
     let sharing = redis.map(|settings| node.parts.join_redis(settings));
     let workers = args.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(2, Into::into));
     tracing::debug!(workers, allow_private_hooks = allow, "starting the server");
@@ -95,6 +124,7 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     tracing::info!("stopping: finishing what was accepted");
     node.parts.books.end_streams();
     server.stop().await;
+    post.drain(LAST_MAILS).await;
     drop(sharing);
     node.stop().await;
     // Last, so that a node which takes long to stop can be seen stopping.

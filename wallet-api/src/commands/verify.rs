@@ -1,4 +1,5 @@
 //! `tessera verify`: the books against themselves, their log against the books, and both against a head that is trusted.
+//! With `--audit`, the audit log instead.
 
 use std::fs;
 use std::io::{IsTerminal, Write};
@@ -21,6 +22,9 @@ use serde_json::json;
 use super::backup::beside;
 use super::node::DatabaseArgs;
 use super::proof::trusted_keys;
+use crate::platform::audit::head::SignedAuditHead;
+use crate::platform::audit::verify::{self as audit, AuditReport};
+use crate::platform::keyring::Tenant;
 use crate::platform::sealing::{Keys, Published};
 
 /// How the bytes begin that a report's signature is over.
@@ -34,6 +38,9 @@ pub struct VerifyArgs {
     /// Only this tenant's books.
     #[arg(long)]
     tenant: Option<String>,
+    /// Compute the audit log again instead of the books: every row, the heads, what was signed for.
+    #[arg(long, conflicts_with_all = ["report", "archive"])]
+    audit: bool,
     /// Heads that you trust, as published or as `proof head` printed them: the log must begin with each, and what came
     /// after it is derived again from the rows.
     #[arg(long, value_name = "HEADFILE")]
@@ -62,6 +69,7 @@ pub struct Trusted {
     ring: Option<Ring>,
     keys: Vec<PublicKey>,
     since: Vec<SignedHead>,
+    audit: Vec<SignedAuditHead>,
     files: Files,
 }
 
@@ -75,19 +83,23 @@ impl Trusted {
         if let Some(path) = &args.key {
             keys = trusted_keys(path)?;
         }
-        let since = args.since.as_deref().map(heads_of).transpose()?.unwrap_or_default();
+        let published = args.since.as_deref().map(heads_of).transpose()?.unwrap_or_else(Published::none);
+        let read = published.heads.iter().map(crate::platform::sealing::HeadForm::read);
+        let since: Vec<SignedHead> = read.collect::<Result<_, _>>()?;
+        let read = published.audit.iter().map(crate::platform::audit::head::AuditHeadForm::read);
+        let audit: Vec<SignedAuditHead> = read.collect::<Result<_, _>>()?;
         if !keys.is_empty() {
             let signed = since.iter().try_for_each(|head| head.check(&keys));
+            let signed = signed.and_then(|()| audit.iter().try_for_each(|head| head.check(&keys)));
             signed.context("the trusted head is not signed by a key that is trusted here")?;
         }
-        Ok(Self { ring, keys, since, files: Files::at(args.archive.clone()) })
+        Ok(Self { ring, keys, since, audit, files: Files::at(args.archive.clone()) })
     }
 }
 
-fn heads_of(path: &Path) -> anyhow::Result<Vec<SignedHead>> {
+fn heads_of(path: &Path) -> anyhow::Result<Published> {
     let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let heads = Published::parse(&text).map_err(|what| anyhow::anyhow!("{} holds no heads: {what}", path.display()))?;
-    Ok(heads.heads.iter().map(crate::platform::sealing::HeadForm::read).collect::<Result<_, _>>()?)
+    Published::parse(&text).map_err(|what| anyhow::anyhow!("{} holds no heads: {what}", path.display()))
 }
 
 /// All journals' reports together.
@@ -113,6 +125,15 @@ pub struct Verified {
 pub fn verify(args: &VerifyArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     let database = args.database.join()?;
     let trusted = Trusted::of(args)?;
+    if args.audit {
+        let verified = verify_audit(&database.url, args.tenant.as_deref(), &trusted)?;
+        if args.json {
+            writeln!(out, "{}", serde_json::to_string(&verified)?)?
+        } else {
+            verified.print(out)?
+        }
+        return Ok(if verified.ok { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+    }
     let verified = verify_database(&database.url, args.tenant.as_deref(), &trusted)?;
     if let Some(path) = &args.report {
         let ring = trusted
@@ -145,10 +166,7 @@ fn write_report(path: &Path, verified: &Verified, ring: &Ring) -> anyhow::Result
 /// When they cannot be read.
 pub fn verify_database(url: &str, tenant: Option<&str>, trusted: &Trusted) -> anyhow::Result<Verified> {
     let mut conn = PgConnection::establish(url)?;
-    let tenants = match tenant {
-        Some(slug) => vec![crate::identity::tenant_by_slug(&mut conn, slug)?],
-        None => crate::identity::tenants(&mut conn)?,
-    };
+    let tenants = tenants(&mut conn, tenant)?;
     let (mut journals, mut logs) = (Vec::new(), Vec::new());
     for tenant in tenants {
         let bar = progress(&tenant.slug);
@@ -176,6 +194,57 @@ pub fn verify_database(url: &str, tenant: Option<&str>, trusted: &Trusted) -> an
         journals,
         logs,
     })
+}
+
+fn tenants(conn: &mut PgConnection, only: Option<&str>) -> anyhow::Result<Vec<Tenant>> {
+    Ok(match only {
+        Some(slug) => vec![crate::identity::tenant_by_slug(conn, slug)?],
+        None => crate::identity::tenants(conn)?,
+    })
+}
+
+/// All tenants' audit logs together.
+#[derive(Debug, Serialize)]
+struct AuditVerified {
+    /// Nothing is broken.
+    ok: bool,
+    /// Entries in all.
+    entries: i64,
+    /// One report per tenant.
+    logs: Vec<AuditReport>,
+}
+
+fn verify_audit(url: &str, tenant: Option<&str>, trusted: &Trusted) -> anyhow::Result<AuditVerified> {
+    let mut conn = PgConnection::establish(url)?;
+    let mut logs = Vec::new();
+    for tenant in tenants(&mut conn, tenant)? {
+        let since = trusted.audit.iter().find(|since| since.head.tenant == tenant.id);
+        logs.push(audit::verify(&mut conn, tenant.id, audit::Against { keys: &trusted.keys, since })?);
+    }
+    let entries = logs.iter().map(|log| log.entries).fold(0, i64::saturating_add);
+    Ok(AuditVerified { ok: logs.iter().all(|log| log.ok), entries, logs })
+}
+
+impl AuditVerified {
+    fn print(&self, out: &mut dyn Write) -> std::io::Result<()> {
+        for log in &self.logs {
+            let AuditReport { tenant, entries, heads, signed_upto, .. } = log;
+            let signatures = if log.signatures { "" } else { ", whose signatures were not checked: no key is here" };
+            match &log.broken {
+                None => writeln!(
+                    out,
+                    "audit log of tenant {tenant}: whole. {entries} entries, signed for up to {signed_upto} by {heads} heads{signatures}"
+                )?,
+                Some(broken) => writeln!(out, "audit log of tenant {tenant}: BROKEN. {broken}")?,
+            }
+            if let Some(since) = log.since.filter(|_| log.ok) {
+                writeln!(out, "audit log of tenant {tenant}: has the trusted head of seq {since}")?;
+            }
+        }
+        let verdict =
+            if self.ok { "The audit logs are whole." } else { "They are NOT whole: keep everything as it is." };
+        writeln!(out, "{verdict}")
+    }
 }
 
 fn progress(slug: &str) -> ProgressBar {

@@ -1,22 +1,34 @@
-//! Identity: tenants, and the keys that machine clients come in with.
+//! Identity: tenants, the keys that machine clients come in with, people, their devices and sessions.
 //!
 //! A tenant's slug and sandbox flag never change. A key is shown once, kept as a hash, and revoked for good; several
 //! keys may belong to one client, so that a key is rotated without changing who acts (idempotency keys are the client's).
-//! Functions that take a connection join their caller's transaction. Not here: letting callers in
-//! ([`platform::keyring`](crate::platform::keyring), which asks our [`directory`]), and people.
+//! Functions that take a connection join their caller's transaction, and write to the audit log in it: `by` is who acts.
+//! Not here: letting callers in ([`platform::keyring`](crate::platform::keyring), which asks our [`directory`]). People,
+//! their [devices] and [sessions], their [passkeys] and what they approve with them ([sca]) stand beside, each in a folder,
+//! and so do [codes] that are sent to a contact.
 
+pub mod codes;
+pub mod devices;
 mod model;
+pub mod passkeys;
+pub mod people;
+mod routes;
+pub mod sca;
+pub mod sessions;
 mod store;
 
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use diesel::PgConnection;
+use diesel::{Connection, PgConnection};
+
+pub use routes::{Doors, routes};
 
 pub use model::{CreatedKey, IdentityError, NewKey, NewTenant};
 
+use crate::platform::audit::{self, Action, Actor, Entry, Fact, Object};
 use crate::platform::ids::Ids;
-use crate::platform::keyring::{ApiKey, Directory, Tenant};
+use crate::platform::keyring::{Directory, Kind, Tenant, Token};
 
 /// Adds a tenant with a secret of its own.
 ///
@@ -27,13 +39,30 @@ pub fn create_tenant(
     conn: &mut PgConnection,
     ids: &Ids,
     now: DateTime<Utc>,
+    by: Actor,
     wish: &NewTenant,
 ) -> Result<Tenant, IdentityError> {
     wish.check()?;
     let mut secret = [0; 32];
     ids.fill(&mut secret);
-    store::insert_tenant(conn, wish, &secret, now)?.ok_or(IdentityError::SlugTaken)?;
-    tenant_by_slug(conn, &wish.slug)
+    conn.transaction(|conn| {
+        store::insert_tenant(conn, wish, &secret, now)?.ok_or(IdentityError::SlugTaken)?;
+        let tenant = tenant_by_slug(conn, &wish.slug)?;
+        note_tenant(conn, Action::TenantCreated, by, &tenant, now)?;
+        Ok(tenant)
+    })
+}
+
+fn note_tenant(
+    conn: &mut PgConnection,
+    action: Action,
+    by: Actor,
+    tenant: &Tenant,
+    now: DateTime<Utc>,
+) -> Result<(), IdentityError> {
+    let entry = Entry::done(tenant.id, by, action, Object::Tenant(tenant.id));
+    audit::append(conn, &entry.with("sandbox", Fact::Flag(tenant.sandbox)), now)?;
+    Ok(())
 }
 
 /// Adds a tenant under the number it has elsewhere, with a secret of its own: the one its books were written under. Needs the
@@ -46,16 +75,21 @@ pub fn restore_tenant(
     conn: &mut PgConnection,
     ids: &Ids,
     now: DateTime<Utc>,
+    by: Actor,
     number: i64,
     wish: &NewTenant,
 ) -> Result<Tenant, IdentityError> {
     wish.check()?;
     let mut secret = [0; 32];
     ids.fill(&mut secret);
-    if !store::insert_numbered(conn, number, wish, &secret, now)? {
-        return Err(IdentityError::NumberTaken);
-    }
-    tenant_by_slug(conn, &wish.slug)
+    conn.transaction(|conn| {
+        if !store::insert_numbered(conn, number, wish, &secret, now)? {
+            return Err(IdentityError::NumberTaken);
+        }
+        let tenant = tenant_by_slug(conn, &wish.slug)?;
+        note_tenant(conn, Action::TenantRestored, by, &tenant, now)?;
+        Ok(tenant)
+    })
 }
 
 /// The tenant called `slug`.
@@ -84,6 +118,7 @@ pub fn create_key(
     conn: &mut PgConnection,
     ids: &Ids,
     now: DateTime<Utc>,
+    by: Actor,
     wish: &NewKey,
 ) -> Result<CreatedKey, IdentityError> {
     wish.check()?;
@@ -92,9 +127,15 @@ pub fn create_key(
     {
         return Err(IdentityError::UnknownClient);
     }
-    let key = ApiKey::generate(ids);
-    let (id, client) = store::insert_key(conn, wish, &key, now)?;
-    Ok(CreatedKey { id, client, key })
+    let key = Token::generate(Kind::Key, ids);
+    conn.transaction(|conn| {
+        let (id, client) = store::insert_key(conn, wish, &key, now)?;
+        let scopes = wish.scopes.iter().map(|scope| scope.word()).collect();
+        let entry = Entry::done(wish.tenant, by, Action::KeyCreated, Object::Key(key.prefix().to_owned()));
+        let entry = entry.with("client", Fact::Number(client)).with("scopes", Fact::Words(scopes));
+        audit::append(conn, &entry, now)?;
+        Ok(CreatedKey { id, client, key })
+    })
 }
 
 /// Ends a key; at the latest one second later no node takes it any more. Ending it again changes nothing.
@@ -102,8 +143,22 @@ pub fn create_key(
 /// # Errors
 /// [`IdentityError::UnknownKey`] when the tenant has no key with this prefix.
 #[tracing::instrument(name = "identity.revoke_key", skip_all, fields(tenant.id = tenant, key.prefix = prefix))]
-pub fn revoke_key(conn: &mut PgConnection, now: DateTime<Utc>, tenant: i64, prefix: &str) -> Result<(), IdentityError> {
-    if store::revoke_key(conn, tenant, prefix, now)? { Ok(()) } else { Err(IdentityError::UnknownKey) }
+pub fn revoke_key(
+    conn: &mut PgConnection,
+    now: DateTime<Utc>,
+    by: Actor,
+    tenant: i64,
+    prefix: &str,
+) -> Result<(), IdentityError> {
+    conn.transaction(|conn| {
+        if store::revoke_key(conn, tenant, prefix, now)? {
+            let entry = Entry::done(tenant, by, Action::KeyRevoked, Object::Key(prefix.to_owned()));
+            audit::append(conn, &entry, now)?;
+        } else if !store::key_exists(conn, tenant, prefix)? {
+            return Err(IdentityError::UnknownKey);
+        }
+        Ok(())
+    })
 }
 
 /// What the platform's keyring asks.

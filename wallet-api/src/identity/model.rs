@@ -3,7 +3,7 @@
 use chrono_tz::Tz;
 use diesel::result::{DatabaseErrorKind, Error as SqlError};
 
-use crate::platform::keyring::{ApiKey, Scope};
+use crate::platform::keyring::{Scope, Token};
 use crate::platform::problem::{Describe, Problem};
 use crate::platform::text::Lang;
 
@@ -43,7 +43,7 @@ pub struct CreatedKey {
     /// Whom it acts for.
     pub client: i64,
     /// The key itself.
-    pub key: ApiKey,
+    pub key: Token,
 }
 
 /// Why nothing was done.
@@ -64,6 +64,9 @@ pub enum IdentityError {
     /// A key that could do nothing.
     #[error("a key needs at least one scope")]
     NoScopes,
+    /// A key that would be a person.
+    #[error("{0} is a person's, in a session of theirs, and never a key's")]
+    PeoplesScope(Scope),
     /// No such tenant.
     #[error("no such tenant")]
     UnknownTenant,
@@ -105,6 +108,10 @@ impl Describe for IdentityError {
             Self::NoScopes => {
                 Problem::new(422, "scopes-missing", "The key could do nothing", "Name at least one scope.")
             }
+            Self::PeoplesScope(scope) => {
+                let remedy = "Leave it out: people sign in.";
+                Problem::new(422, "scope-of-people", "No key can have this scope", remedy).with("scope", scope.word())
+            }
             Self::UnknownTenant => Problem::new(404, "tenant-unknown", "There is no such tenant", "Check its slug."),
             Self::UnknownClient => {
                 Problem::new(404, "client-unknown", "There is no such client", "Leave it out to make a new one.")
@@ -134,6 +141,9 @@ impl NewKey {
         }
         if self.scopes.is_empty() {
             return Err(IdentityError::NoScopes);
+        }
+        if let Some(scope) = self.scopes.iter().find(|scope| scope.is_of_people()) {
+            return Err(IdentityError::PeoplesScope(*scope));
         }
         Ok(())
     }

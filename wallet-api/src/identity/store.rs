@@ -8,8 +8,8 @@ use diesel::prelude::*;
 use diesel::result::Error as SqlError;
 use diesel::sql_types::{BigInt, Binary, Bool, Text, Timestamptz};
 
-use super::{NewKey, NewTenant};
-use crate::platform::keyring::{Actor, ApiKey, Caller, Directory, KeyRecord, Scope, Tenant, TenantSecret};
+use super::{NewKey, NewTenant, sessions};
+use crate::platform::keyring::{Actor, Caller, Directory, Kind, Scope, Tenant, TenantSecret, Token, TokenRecord};
 use crate::platform::text::Lang;
 
 diesel::table! {
@@ -132,7 +132,7 @@ pub(super) fn client_exists(conn: &mut PgConnection, tenant: i64, client: i64) -
 pub(super) fn insert_key(
     conn: &mut PgConnection,
     wish: &NewKey,
-    key: &ApiKey,
+    key: &Token,
     now: DateTime<Utc>,
 ) -> QueryResult<(i64, i64)> {
     let scopes: Vec<_> = wish.scopes.iter().map(|scope| scope.word()).collect();
@@ -150,14 +150,15 @@ pub(super) fn insert_key(
         .get_result(conn)
 }
 
-/// False when the tenant has no key with this prefix. The first end stays on record.
+/// False when the tenant has no key with this prefix that is in force. The first end stays on record.
 pub(super) fn revoke_key(conn: &mut PgConnection, tenant: i64, prefix: &str, now: DateTime<Utc>) -> QueryResult<bool> {
     let key = api_key::table.filter(api_key::tenant.eq(tenant).and(api_key::prefix.eq(prefix)));
-    let ended =
-        diesel::update(key.filter(api_key::revoked_at.is_null())).set(api_key::revoked_at.eq(now)).execute(conn)?;
-    if ended > 0 {
-        return Ok(true);
-    }
+    let in_force = key.filter(api_key::revoked_at.is_null());
+    diesel::update(in_force).set(api_key::revoked_at.eq(now)).execute(conn).map(|ended| ended > 0)
+}
+
+pub(super) fn key_exists(conn: &mut PgConnection, tenant: i64, prefix: &str) -> QueryResult<bool> {
+    let key = api_key::table.filter(api_key::tenant.eq(tenant).and(api_key::prefix.eq(prefix)));
     diesel::select(diesel::dsl::exists(key)).get_result(conn)
 }
 
@@ -165,24 +166,53 @@ pub(super) fn revoke_key(conn: &mut PgConnection, tenant: i64, prefix: &str, now
 pub(super) struct Keys;
 
 impl Directory for Keys {
-    fn find(&self, conn: &mut PgConnection, prefix: &str) -> QueryResult<Option<KeyRecord>> {
-        let row: Option<(KeyRow, TenantRow)> = api_key::table
-            .inner_join(tenant::table.on(tenant::id.eq(api_key::tenant)))
-            .filter(api_key::prefix.eq(prefix).and(api_key::revoked_at.is_null()))
-            .select((KeyRow::as_select(), TenantRow::as_select()))
-            .first(conn)
-            .optional()?;
-        row.map(|(key, tenant)| key.into_record(tenant.into_tenant()?)).transpose()
+    fn find(
+        &self,
+        conn: &mut PgConnection,
+        kind: Kind,
+        prefix: &str,
+        now: DateTime<Utc>,
+    ) -> QueryResult<Option<TokenRecord>> {
+        match kind {
+            Kind::Key => find_key(conn, prefix),
+            Kind::Access => find_session(conn, prefix, now),
+            Kind::Refresh => Ok(None), // good for the next pair, and for nothing else
+        }
     }
 
-    fn touch(&self, conn: &mut PgConnection, key: &KeyRecord, now: DateTime<Utc>) -> QueryResult<()> {
-        let before = now - TimeDelta::minutes(1);
-        let row = api_key::table.find((key.caller.tenant.id, key.id));
-        diesel::update(row.filter(api_key::last_used_at.is_null().or(api_key::last_used_at.lt(before))))
-            .set(api_key::last_used_at.eq(now))
-            .execute(conn)
-            .map(drop)
+    fn touch(&self, conn: &mut PgConnection, token: &TokenRecord, now: DateTime<Utc>) -> QueryResult<()> {
+        let tenant = token.caller.tenant.id;
+        match token.caller.actor {
+            Actor::Client(_) => touch_key(conn, tenant, token.key, now),
+            Actor::Person(person) => sessions::touch(conn, tenant, person.session, now),
+        }
     }
+}
+
+fn find_key(conn: &mut PgConnection, prefix: &str) -> QueryResult<Option<TokenRecord>> {
+    let row: Option<(KeyRow, TenantRow)> = api_key::table
+        .inner_join(tenant::table.on(tenant::id.eq(api_key::tenant)))
+        .filter(api_key::prefix.eq(prefix).and(api_key::revoked_at.is_null()))
+        .select((KeyRow::as_select(), TenantRow::as_select()))
+        .first(conn)
+        .optional()?;
+    row.map(|(key, tenant)| key.into_record(tenant.into_tenant()?)).transpose()
+}
+
+fn find_session(conn: &mut PgConnection, prefix: &str, now: DateTime<Utc>) -> QueryResult<Option<TokenRecord>> {
+    let Some(access) = sessions::find_access(conn, prefix, now)? else { return Ok(None) };
+    let tenant: TenantRow = tenant::table.find(access.tenant).select(TenantRow::as_select()).first(conn)?;
+    let caller = Caller::new(Arc::new(tenant.into_tenant()?), access.actor, access.scopes);
+    Ok(Some(TokenRecord { hash: bytes32(access.hash)?, key: 0, caller }))
+}
+
+fn touch_key(conn: &mut PgConnection, tenant: i64, key: i64, now: DateTime<Utc>) -> QueryResult<()> {
+    let before = now - TimeDelta::minutes(1);
+    let row = api_key::table.find((tenant, key));
+    diesel::update(row.filter(api_key::last_used_at.is_null().or(api_key::last_used_at.lt(before))))
+        .set(api_key::last_used_at.eq(now))
+        .execute(conn)
+        .map(drop)
 }
 
 impl TenantRow {
@@ -200,15 +230,15 @@ impl TenantRow {
 }
 
 impl KeyRow {
-    fn into_record(self, tenant: Tenant) -> QueryResult<KeyRecord> {
+    fn into_record(self, tenant: Tenant) -> QueryResult<TokenRecord> {
         // A scope this binary does not know came with a newer one: the key does less here, not more.
         let scopes: Vec<Scope> = self.scopes.iter().filter_map(|word| word.parse().ok()).collect();
         let caller = Caller::new(Arc::new(tenant), Actor::Client(self.client), scopes);
-        Ok(KeyRecord { id: self.id, hash: bytes32(self.hash)?, caller })
+        Ok(TokenRecord { key: self.id, hash: bytes32(self.hash)?, caller })
     }
 }
 
-fn bytes32(bytes: Vec<u8>) -> QueryResult<[u8; 32]> {
+pub(super) fn bytes32(bytes: Vec<u8>) -> QueryResult<[u8; 32]> {
     <[u8; 32]>::try_from(bytes).map_err(|bytes| unreadable(format!("{} bytes instead of 32", bytes.len())))
 }
 

@@ -217,7 +217,8 @@ pub async fn ensure_campaign(
     let name = "All purchases".to_owned();
     let (eur, campaign) = platform
         .db
-        .run(move |conn| -> Result<_, Problem> {
+        .of(tenant_id)
+        .write(move |conn| -> Result<_, Problem> {
             let asset = ledger::define_asset(conn, ledger::JournalId(tenant_id), "PTS:club", 0)?;
             let points_code = asset.code;
             let club = Programme { id: programme, code: "club".into(), name: "Club".into(), points: asset.id };

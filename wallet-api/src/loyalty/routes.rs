@@ -172,7 +172,8 @@ async fn add_programme(
     let wanted = code.clone();
     platform
         .db
-        .run(move |conn| -> Result<(), Problem> {
+        .of(tenant)
+        .write(move |conn| -> Result<(), Problem> {
             let asset = ledger::define_asset(conn, journal_of(&caller.tenant), &format!("PTS:{code}"), 0)?;
             let programme = Programme { id, code, name, points: asset.id };
             if store::insert_programme(conn, tenant, &programme, now)? {
@@ -222,12 +223,10 @@ async fn add_campaign(
     open_budgets(&journal, &caller.tenant, config.eur, &campaign).await?;
     platform
         .db
-        .run(move |conn| {
-            use diesel::Connection;
-            conn.transaction(|conn| {
-                store::insert_campaign(conn, tenant, &campaign, now)?;
-                touch(conn, tenant)
-            })
+        .of(tenant)
+        .write(move |conn| {
+            store::insert_campaign(conn, tenant, &campaign, now)?;
+            touch(conn, tenant)
         })
         .await?;
     programmes.forget(tenant);
@@ -253,7 +252,8 @@ async fn publish_rule(
     let rule = body.into_inner().into_rule(campaign.rule.version.saturating_add(1))?;
     platform
         .db
-        .run(move |conn| -> Result<(), Problem> {
+        .of(tenant)
+        .write(move |conn| -> Result<(), Problem> {
             if !store::insert_rule(conn, tenant, id, &rule, now)? {
                 let detail = "Read the campaign again and decide whether yours is still wanted.";
                 return Err(Problem::new(409, "rule-superseded", "Somebody has just published a version", detail));
@@ -293,7 +293,8 @@ async fn view(
     let history = platform.history.clone();
     let (head, balances) = platform
         .db
-        .run(move |conn| -> Result<_, Problem> {
+        .of(tenant)
+        .read(move |conn| -> Result<_, Problem> {
             let head = ledger::read::head(conn, journal)?.map_or(0, |head| head.seq);
             Ok((head, ledger::read::balances(conn, &history, journal, &accounts)?))
         })

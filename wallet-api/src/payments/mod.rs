@@ -110,7 +110,7 @@ impl Payments {
         let journal = JournalId(tenant.id);
         let history = self.platform.history.clone();
         let read = move |conn: &mut diesel::PgConnection| ledger::read::balances(conn, &history, journal, &budgets);
-        let balances = self.platform.db.run(read).await?;
+        let balances = self.platform.db.of(tenant.id).read(read).await?;
         let bears = |grant: &Grant| {
             let budget = grant.budget().account(tenant.id);
             let balance = balances.iter().find(|balance| balance.public_id == budget);

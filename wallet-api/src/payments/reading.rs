@@ -53,7 +53,7 @@ pub(super) enum Refundable {
 
 /// The paper of a record, by its public id.
 pub(super) async fn paper<P: Sheet>(platform: &Platform, journal: JournalId, id: Uuid) -> Result<P, Problem> {
-    let found = platform.db.run(move |conn| read::companion(conn, journal, P::KIND, id)).await?;
+    let found = platform.db.of(journal.0).read(move |conn| read::companion(conn, journal, P::KIND, id)).await?;
     P::read(journal, &found.ok_or_else(not_found)?)
 }
 
@@ -63,13 +63,13 @@ pub(super) async fn payment(
     journal: JournalId,
     payment: Uuid,
 ) -> Result<(Record, PaymentPaper), Problem> {
-    let found = platform.db.run(move |conn| posted::<PaymentPaper>(conn, journal, payment)).await?;
+    let found = platform.db.of(journal.0).read(move |conn| posted::<PaymentPaper>(conn, journal, payment)).await?;
     found.ok_or_else(not_found)
 }
 
 /// A payment as it stands: cleared, or authorised.
 pub(super) async fn found(platform: &Platform, journal: JournalId, payment: Uuid) -> Result<Found, Problem> {
-    let found = platform.db.run(move |conn| at_once(conn, |conn| find(conn, journal, payment))).await?;
+    let found = platform.db.of(journal.0).read(move |conn| find(conn, journal, payment)).await?;
     found.ok_or_else(not_found)
 }
 
@@ -80,7 +80,8 @@ pub(super) async fn found(platform: &Platform, journal: JournalId, payment: Uuid
 pub(super) async fn authorised(platform: &Platform, journal: JournalId, payment: Uuid) -> Result<Authorised, Problem> {
     platform
         .db
-        .run(move |conn| -> Result<_, Problem> {
+        .of(journal.0)
+        .read(move |conn| -> Result<_, Problem> {
             if let Some((record, paper)) = posted::<AuthorisationPaper>(conn, journal, payment)? {
                 let left = hold_of(conn, journal, &record)?.remaining;
                 return Ok(Authorised { seq: record.seq, paper, left });
@@ -94,7 +95,7 @@ pub(super) async fn authorised(platform: &Platform, journal: JournalId, payment:
 
 /// What a refund of this payment would refund.
 pub(super) async fn refundable(platform: &Platform, journal: JournalId, payment: Uuid) -> Result<Refundable, Problem> {
-    platform.db.run(move |conn| at_once(conn, |conn| find_refundable(conn, journal, payment))).await
+    platform.db.of(journal.0).read(move |conn| find_refundable(conn, journal, payment)).await
 }
 
 fn find_refundable(conn: &mut PgConnection, journal: JournalId, payment: Uuid) -> Result<Refundable, Problem> {
@@ -110,17 +111,6 @@ fn find_refundable(conn: &mut PgConnection, journal: JournalId, payment: Uuid) -
         return Ok(Refundable::This(Box::new(cleared)));
     }
     Ok(Refundable::Unclear(Authorised { seq: record.seq, paper, left: hold.remaining }, captures))
-}
-
-/// Reads what belongs together as of one moment.
-fn at_once<T>(
-    conn: &mut PgConnection,
-    read: impl FnOnce(&mut PgConnection) -> Result<T, Problem>,
-) -> Result<T, Problem> {
-    conn.build_transaction().read_only().repeatable_read().run::<_, Problem, _>(|conn| {
-        ledger::archive::keep_still(conn)?;
-        read(conn)
-    })
 }
 
 fn find(conn: &mut PgConnection, journal: JournalId, payment: Uuid) -> Result<Option<Found>, Problem> {
@@ -160,8 +150,8 @@ pub(super) async fn balances(
     let history = platform.history.clone();
     platform
         .db
-        .run(move |conn| -> Result<_, Problem> {
-            // The head first: what is read after it may be newer than it says, never older.
+        .of(journal.0)
+        .read(move |conn| -> Result<_, Problem> {
             let head = reached(read::head(conn, journal)?, min_seq)?;
             Ok((head, read::balances(conn, &history, journal, &accounts)?))
         })
@@ -180,7 +170,8 @@ pub(super) async fn statement(
     let history = platform.history.clone();
     platform
         .db
-        .run(move |conn| -> Result<_, Problem> {
+        .of(journal.0)
+        .read(move |conn| -> Result<_, Problem> {
             let head = reached(read::head(conn, journal)?, min_seq)?;
             let Some(account) = read::balances(conn, &history, journal, &[account])?.into_iter().next() else {
                 return Ok((head, Entries { entries: Vec::new(), away: None }));

@@ -263,7 +263,7 @@ async fn explain_payment(
     let merchant = payments.merchants.get(platform, tenant, paper.merchant).await?;
     let config = payments.programmes.config(platform, tenant).await?;
     let decided: Vec<_> = paper.rewards.iter().map(|reward| (reward.campaign, reward.rule_version)).collect();
-    let rules = platform.db.run(move |conn| crate::loyalty::rules_of(conn, tenant, &decided)).await?;
+    let rules = platform.db.of(tenant).read(move |conn| crate::loyalty::rules_of(conn, tenant, &decided)).await?;
     let names = Names { lang, merchant: &merchant.name, config: &config, rules: &rules };
     let lines = explain::explain(&record, &paper, &names).into_iter();
     let lines = lines.map(|line| ExplanationLine { leg: line.leg, words: line.words }).collect();

@@ -16,7 +16,7 @@ use ledger::follow::{self, Page, Span};
 use ledger::{Journal, JournalId, StoreError};
 use tokio::time::Instant;
 
-use super::db::{Db, DbError};
+use super::db::{DbError, HouseDb};
 
 /// Records taken at a time.
 const PAGE: i64 = 4_000;
@@ -71,7 +71,7 @@ impl Follower {
     ///
     /// Needs a tokio runtime.
     #[must_use]
-    pub fn start(name: &'static str, db: Db, journal: Journal, effect: Effect) -> Self {
+    pub fn start(name: &'static str, db: HouseDb, journal: Journal, effect: Effect) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let stopping = Arc::clone(&stop);
         let task = tokio::spawn(async move {
@@ -122,7 +122,7 @@ enum Turn {
     Troubled,
 }
 
-async fn step(name: &'static str, db: &Db, journal: &Journal, effect: Effect) -> Turn {
+async fn step(name: &'static str, db: &HouseDb, journal: &Journal, effect: Effect) -> Turn {
     let (db, journal) = (db.clone(), journal.clone());
     let done = tokio::task::spawn_blocking(move || db.blocking(|conn| pages(conn, name, &journal, effect))).await;
     match done {
@@ -202,7 +202,7 @@ pub fn tell_parked(name: &str, journal: JournalId, unread: &[Unread]) {
 }
 
 /// Takes up what was parked, once for each time this node begins to lead; true when all of it was tried.
-async fn again(name: &'static str, db: &Db, journal: &Journal, effect: Effect) -> bool {
+async fn again(name: &'static str, db: &HouseDb, journal: &Journal, effect: Effect) -> bool {
     let (db, journal) = (db.clone(), journal.clone());
     let done = tokio::task::spawn_blocking(move || db.blocking(|conn| take_up(conn, name, &journal, effect))).await;
     match done {

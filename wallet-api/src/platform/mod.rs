@@ -4,6 +4,8 @@
 //! types and functions. No module of this folder imports a slice: what the platform must ask of one (whose key is this?)
 //! it asks through a trait that the slice implements.
 
+pub mod audit;
+pub mod authenticator;
 pub mod books;
 pub mod chart;
 pub mod clock;
@@ -21,6 +23,7 @@ pub mod link;
 pub mod metrics;
 pub mod money;
 pub mod patience;
+pub mod post;
 pub mod problem;
 pub mod redis;
 pub mod reply;
@@ -30,11 +33,14 @@ pub mod sealing;
 pub mod snapshot;
 pub mod telemetry;
 pub mod text;
+pub mod vault;
+pub mod webauthn;
 
 use clock::Clock;
 use db::Db;
 use ids::Ids;
 use keyring::Keyring;
+use vault::Vault;
 
 /// The ground under the slices; clones share it. Routes take it as `web::Data<Platform>`.
 #[derive(Clone)]
@@ -49,4 +55,6 @@ pub struct Platform {
     pub ids: Ids,
     /// Who may come in.
     pub keyring: Keyring,
+    /// What seals what is personal or secret.
+    pub vault: Vault,
 }

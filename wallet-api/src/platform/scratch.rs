@@ -78,7 +78,9 @@ impl Cluster {
             .unwrap();
         let cluster = Self { folder, server: Mutex::new(server), next: 0.into() };
         let mut admin = cluster.wait_until_ready();
-        admin.batch_execute("CREATE ROLE tessera_app NOLOGIN").unwrap();
+        admin
+            .batch_execute("CREATE ROLE tessera_app NOLOGIN; CREATE ROLE tessera_tenant NOLOGIN ROLE tessera_app")
+            .unwrap();
         cluster
     }
 

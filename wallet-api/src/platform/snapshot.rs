@@ -98,7 +98,7 @@ impl<T: Send + Sync + 'static> Snapshot<T> {
             return Ok(value);
         }
         let (load, held, asked) = (self.load, place.held(), Instant::now());
-        let held = db.run(move |conn| read(conn, tenant, held, load, asked)).await?;
+        let held = db.of(tenant).read(move |conn| read(conn, tenant, held, load, asked)).await?;
         let value = Arc::clone(&held.value);
         *lock(&place.held) = Some(held);
         drop(turn);
@@ -138,7 +138,6 @@ fn read<T>(
     load: Load<T>,
     asked: Instant,
 ) -> QueryResult<Held<T>> {
-    // The revision is read first: a change between the two reads is then seen once more, never missed.
     let revision = revision(conn, tenant)?;
     match held {
         Some(held) if held.revision == revision => Ok(Held { asked, ..held }),

@@ -46,7 +46,12 @@ impl Customers {
         if let Some(secret) = self.lock().get(&(tenant, customer)) {
             return Ok(secret.clone());
         }
-        let secret = platform.db.run(move |conn| store::secret(conn, tenant, customer)).await?.ok_or_else(unknown)?;
+        let secret = platform
+            .db
+            .of(tenant)
+            .read(move |conn| store::secret(conn, tenant, customer))
+            .await?
+            .ok_or_else(unknown)?;
         self.remember(tenant, customer, secret.clone());
         Ok(secret)
     }
@@ -57,7 +62,7 @@ impl Customers {
     /// The database's problems.
     pub async fn add(&self, platform: &Platform, tenant: i64, reference: String) -> Result<Customer, Problem> {
         let (ids, now) = (platform.ids.clone(), platform.clock.now());
-        let added = platform.db.run(move |conn| ensure(conn, &ids, now, tenant, &[reference])).await?;
+        let added = platform.db.of(tenant).write(move |conn| ensure(conn, &ids, now, tenant, &[reference])).await?;
         added.into_iter().next().ok_or_else(unknown)
     }
 
@@ -72,12 +77,12 @@ impl Customers {
             references.into_iter().filter(unknown).collect()
         };
         let (ids, now) = (platform.ids.clone(), platform.clock.now());
-        let read = move |conn: &mut PgConnection| {
+        let add = move |conn: &mut PgConnection| {
             let customers = ensure(conn, &ids, now, tenant, &missing)?;
             let all: Vec<Uuid> = customers.iter().map(|customer| customer.id).collect();
             store::secrets(conn, tenant, &all)
         };
-        for (customer, secret) in platform.db.run(read).await? {
+        for (customer, secret) in platform.db.of(tenant).write(add).await? {
             self.remember(tenant, customer, secret);
         }
         Ok(())

@@ -105,7 +105,8 @@ async fn get_card(caller: Caller, payments: web::Data<Payments>, id: web::Path<U
     let (customer, card) = payments
         .platform
         .db
-        .run(move |conn| -> Result<_, Problem> {
+        .of(tenant)
+        .read(move |conn| -> Result<_, Problem> {
             let customer = store::customer(conn, tenant, id)?.ok_or_else(unknown)?;
             Ok((customer, store::card(conn, tenant, id)?))
         })

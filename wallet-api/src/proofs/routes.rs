@@ -172,7 +172,7 @@ async fn get_head(
         None => sealing::last_head(conn, journal),
         Some(size) => sealing::head_at(conn, journal, size),
     };
-    let head = platform.db.run(ask).await?.ok_or_else(no_head)?;
+    let head = platform.db.of(journal.0).read(ask).await?.ok_or_else(no_head)?;
     Ok(HttpResponse::Ok().json(HeadForm::from(&head)))
 }
 
@@ -196,7 +196,7 @@ async fn get_inclusion(
         let Some(head) = head_for(conn, journal, seq, size)? else { return Ok(None) };
         Ok(Some(sealing::inclusion(conn, seq, head)?))
     };
-    let Some(proof) = platform.db.run(ask).await? else { return Ok(not_sealed_yet(&platform)) };
+    let Some(proof) = platform.db.of(journal.0).read(ask).await? else { return Ok(not_sealed_yet(&platform)) };
     Ok(HttpResponse::Ok().json(InclusionBody {
         seq,
         leaf_index: seq.saturating_sub(1),
@@ -227,7 +227,7 @@ async fn get_consistency(
         }
         Ok((to, sealing::consistency(conn, journal, from, to)?))
     };
-    let (to, path) = platform.db.run(ask).await?;
+    let (to, path) = platform.db.of(journal.0).read(ask).await?;
     Ok(HttpResponse::Ok().json(ConsistencyBody { from, to, path: hex(&path) }))
 }
 
@@ -260,7 +260,7 @@ async fn get_receipt(
         receipt.map(Some).ok_or_else(no_secret)
     };
     let platform = &payments.platform;
-    let Some(receipt) = platform.db.run(ask).await? else { return Ok(not_sealed_yet(platform)) };
+    let Some(receipt) = platform.db.of(journal.0).read(ask).await? else { return Ok(not_sealed_yet(platform)) };
     let mut answer = HttpResponse::Ok();
     answer.insert_header((header::VARY, "accept"));
     if wants_json(&req) {
@@ -282,7 +282,7 @@ async fn get_keys(caller: Caller, platform: web::Data<Platform>) -> Result<HttpR
         let (keys, rotations) = (sealing::public_keys(conn, journal)?, sealing::rotations(conn, journal)?);
         Ok::<_, ledger::StoreError>((keys, rotations, sealing::last_head(conn, journal)?))
     };
-    let (keys, rotations, last) = platform.db.run(ask).await?;
+    let (keys, rotations, last) = platform.db.of(journal.0).read(ask).await?;
     let current = last.map(|last| last.head.signs_on());
     let body = |key: &PublicKey| KeyBody {
         id: key.id().to_string(),

@@ -6,7 +6,9 @@
 
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, SecondsFormat, TimeZone};
 use chrono_tz::Tz;
-use ledger::closing::{self, CloseError, Closing, Day, Late};
+use diesel::PgConnection;
+use ledger::StoreError;
+use ledger::closing::{self, CloseError, Closing, Day, Late, Standing};
 use ledger::read::{self, ReadError};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -129,13 +131,23 @@ impl Source {
         let ends_us = end_of(day, zone).ok_or_else(|| field("/day", "A day of the calendar, as in 2026-11-21."))?;
         let (history, journal) = (self.history.clone(), self.journal);
         let number = day.to_epoch_days();
-        self.db
-            .run_long(move |conn, until| {
+        loop {
+            let history = history.clone();
+            let look = move |conn: &mut PgConnection, until| {
                 let head = read::head(conn, journal)?.ok_or(ReadError::UnknownJournal(journal))?;
                 let now_us = closing::clock_us(conn)?.saturating_add(head.clock_offset_us);
-                closing::close(conn, &history, journal, Day { day: number, ends_us, now_us, by, skip }, until)
-            })
-            .await
+                closing::look(conn, &history, journal, Day { day: number, ends_us, now_us, by, skip }, until)
+            };
+            let derived = match self.db.of(journal.0).read_long(look).await? {
+                Standing::Closed(closing) => return Ok(closing),
+                Standing::Open(closing) => closing,
+            };
+            let write = move |conn: &mut PgConnection| Ok::<_, StoreError>((closing::write(conn, &derived)?, derived));
+            // Somebody else may have closed a day meanwhile: then it is looked at again, and more is closed than was.
+            if let (true, closed) = self.db.of(journal.0).write(write).await? {
+                return Ok(closed);
+            }
+        }
     }
 
     /// Closings before a day, or all up to the last, latest first.
@@ -144,7 +156,7 @@ impl Source {
     /// What the database refuses.
     pub async fn closings(&self, before: Option<NaiveDate>, limit: i64) -> Result<Vec<Closing>, Problem> {
         let (journal, before) = (self.journal, before.map(|day| day.to_epoch_days()));
-        self.db.run(move |conn| closing::closings(conn, journal, before, limit)).await
+        self.db.of(journal.0).read(move |conn| closing::closings(conn, journal, before, limit)).await
     }
 
     /// The late transactions that a day's closing counts, or the last one's, those after a seq, in order.
@@ -161,7 +173,8 @@ impl Source {
         let (Some(closed), Some(former)) = (closed, up_to_it.get(1)) else { return Ok(Vec::new()) };
         let (journal, ends_us) = (self.journal, former.ends_us);
         let (after, upto) = (after.max(closed.after_seq), closed.seq);
-        let found = self.db.run(move |conn| closing::late(conn, journal, after, upto, ends_us, limit)).await?;
+        let found =
+            self.db.of(journal.0).read(move |conn| closing::late(conn, journal, after, upto, ends_us, limit)).await?;
         Ok(found.iter().map(LateBody::of).collect())
     }
 }

@@ -41,7 +41,7 @@ impl StatementFile {
         (form, lang): (Form, Lang),
     ) -> Result<Self, Problem> {
         let journal = source.journal;
-        let window = source.db.run(move |conn| read::window(conn, journal, from_us, until_us)).await?;
+        let window = source.db.of(journal.0).read(move |conn| read::window(conn, journal, from_us, until_us)).await?;
         let assets = source.assets().await?;
         let file = Some(File::new(form, &STATEMENT, lang)?);
         Ok(Self { source, assets, account, window, file, before: None })
@@ -58,7 +58,8 @@ impl StatementFile {
         let page = self
             .source
             .db
-            .run(move |conn| -> Result<_, ReadError> {
+            .of(journal.0)
+            .read(move |conn| -> Result<_, ReadError> {
                 read::statement(conn, &history, journal, account, window, before, PAGE)
             })
             .await?;

@@ -1,5 +1,5 @@
 //! Reading what reports are made of, a page at a time: no call holds a connection for longer than a page takes, but those
-//! that read all lots or all accounts. They take turns ([`Db::run_long`]) and end with the request they are for.
+//! that read all lots or all accounts. They take turns ([`read_long`](crate::platform::db::OfTenant::read_long)) and end with the request they are for.
 //!
 //! A standing of the past is reached from the nearer end: from the beginning forwards, or from today's lots backwards.
 //! Records do not change, so pages need no common snapshot; only today's lots are read in one.
@@ -54,7 +54,8 @@ impl Source {
     pub async fn seq(&self, when: When) -> Result<i64, Problem> {
         let journal = self.journal;
         self.db
-            .run(move |conn| {
+            .of(journal.0)
+            .read(move |conn| {
                 let head = read::head(conn, journal)?.ok_or(ReadError::UnknownJournal(journal))?.seq;
                 Ok::<_, ReadError>(match when {
                     When::Now => head,
@@ -77,7 +78,7 @@ impl Source {
         let journal = self.journal;
         let from_us = from.map_or(i64::MIN, |at| at.timestamp_micros());
         let until_us = until.map(|at| at.timestamp_micros());
-        let window = self.db.run(move |conn| read::window(conn, journal, from_us, until_us)).await?;
+        let window = self.db.of(journal.0).read(move |conn| read::window(conn, journal, from_us, until_us)).await?;
         Ok((window.after, window.upto))
     }
 
@@ -87,7 +88,7 @@ impl Source {
     /// What the database refuses.
     pub async fn assets(&self) -> Result<Assets, Problem> {
         let journal = self.journal;
-        Ok(Assets::new(self.db.run(move |conn| read::assets_of(conn, journal)).await?))
+        Ok(Assets::new(self.db.of(journal.0).read(move |conn| read::assets_of(conn, journal)).await?))
     }
 
     /// All accounts at some time, by asset.
@@ -101,7 +102,10 @@ impl Source {
             When::Seq(seq) => At::Seq(seq),
             When::Recorded(us) => At::Recorded(us),
         };
-        self.db.run_long(move |conn, until| read::trial_balance(conn, &history, journal, at, until)).await
+        self.db
+            .of(journal.0)
+            .read_long(move |conn, until| read::trial_balance(conn, &history, journal, at, until))
+            .await
     }
 
     /// Unspent units after the record of a seq.
@@ -149,7 +153,8 @@ impl Source {
     async fn movements(&self, after: i64, upto: i64) -> Result<Movements, Problem> {
         let (mut sums, mut at, journal) = (Movements::default(), after, self.journal);
         while at < upto {
-            let (page, looked) = self.db.run(move |conn| unspent::touching(conn, journal, at, upto, PAGE)).await?;
+            let (page, looked) =
+                self.db.of(journal.0).read(move |conn| unspent::touching(conn, journal, at, upto, PAGE)).await?;
             page.iter().for_each(|touched| sums.take(touched));
             at = looked;
         }
@@ -161,7 +166,8 @@ impl Source {
         let journal = self.journal;
         let (groups, head) = self
             .db
-            .run_long(move |conn, until| {
+            .of(journal.0)
+            .read_long(move |conn, until| {
                 let mut groups = Groups::default();
                 let head = unspent::left(conn, journal, until, &mut |asset, piece| groups.put(asset, &piece))?;
                 Ok::<_, ReadError>((groups, head))
@@ -172,7 +178,7 @@ impl Source {
 
     async fn standing(&self, seq: i64) -> Result<BTreeMap<AssetId, LotAccounts>, Problem> {
         let (history, journal) = (self.history.clone(), self.journal);
-        self.db.run_long(move |conn, until| unspent::standing(conn, &history, journal, seq, until)).await
+        self.db.of(journal.0).read_long(move |conn, until| unspent::standing(conn, &history, journal, seq, until)).await
     }
 }
 

@@ -12,6 +12,7 @@ mod store;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use diesel::{Connection, QueryResult};
 use ledger::{Body, Command, JournalError, Record};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -20,6 +21,7 @@ pub(super) use model::{Adjustment, AdjustmentError, Reason, Status, Transfer, Wi
 pub(super) use store::Filter;
 
 use super::Books;
+use crate::platform::audit::{self, Action, Entry, Fact, Object};
 use crate::platform::books::{Paper, ask, describe_refusal, give_up, journal_of, refusal_code};
 use crate::platform::http::IdempotencyKey;
 use crate::platform::ids::derived;
@@ -50,17 +52,25 @@ impl Books {
         let (journal, command) = (journal_of(tenant), proposed.command(&assets)?);
         let request = proposed.request(tenant, command.clone());
         request.check().map_err(|invalid| ledger::JournalError::Invalid(invalid).describe())?;
-        let tenant = tenant.id;
-        let store = move |conn: &mut _| -> Result<_, Problem> {
+        let (tenant, by) = (tenant.id, caller.actor);
+        let store = move |conn: &mut diesel::PgConnection| -> Result<_, Problem> {
             model::check_accounts(conn, journal, &command)?;
-            let new = store::insert(conn, tenant, &proposed, fingerprint)?;
+            let new = conn.transaction(|conn| {
+                let new = store::insert(conn, tenant, &proposed, fingerprint)?;
+                if new {
+                    let act = Entry::done(tenant, by, Action::AdjustmentProposed, Object::Adjustment(id));
+                    let act = act.with("reason", Fact::Word(proposed.reason.word()));
+                    audit::append(conn, &act, now)?;
+                }
+                Ok::<_, diesel::result::Error>(new)
+            })?;
             let (found, print) = store::find(conn, tenant, id)?.ok_or_else(|| AdjustmentError::Unknown.describe())?;
             if print != fingerprint {
                 return Err(ledger::JournalError::KeyReused.describe());
             }
             Ok((found, !new))
         };
-        self.platform.db.run(store).await
+        self.platform.db.of(tenant).write(store).await
     }
 
     /// Approves a proposal and posts it. Again, by whoever may: the same posting, and the same answer.
@@ -69,15 +79,20 @@ impl Books {
     /// [`AdjustmentError`]; the refusal, when the books refused; what the journal says when it is not known to be done,
     /// and then approving it again tells.
     pub(super) async fn approve(&self, caller: &Caller, id: Uuid) -> Result<Adjustment, Problem> {
-        let (tenant, client, now) = (caller.tenant.id, caller.client(), self.platform.clock.now());
-        let approved = self.platform.db.run(move |conn| decide(conn, tenant, id, (client, now), None)).await?;
+        let (tenant, by, now) = (caller.tenant.id, caller.clone(), self.platform.clock.now());
+        let approved = self.platform.db.of(tenant).write(move |conn| decide(conn, &by, now, id, None)).await??;
         if approved.status == Status::Posted {
             return Ok(approved);
         }
         let record = self.post_adjustment(&caller.tenant, &approved).await?;
         let (seq, refused) = (record.seq, refused(&record));
         let code = refused.as_ref().map(|(code, _)| code.clone());
-        let settled = self.platform.db.run(move |conn| store::settle(conn, tenant, id, seq, code.as_deref())).await?;
+        let settled = self
+            .platform
+            .db
+            .of(tenant)
+            .write(move |conn| store::settle(conn, tenant, id, seq, code.as_deref()))
+            .await?;
         match refused {
             Some((_, why)) => Err(why),
             None => settled.ok_or_else(|| AdjustmentError::Unknown.describe()),
@@ -104,14 +119,14 @@ impl Books {
     /// # Errors
     /// [`AdjustmentError`].
     pub(super) async fn reject(&self, caller: &Caller, id: Uuid, words: String) -> Result<Adjustment, Problem> {
-        let (tenant, client, now) = (caller.tenant.id, caller.client(), self.platform.clock.now());
-        self.platform.db.run(move |conn| decide(conn, tenant, id, (client, now), Some(&words))).await
+        let (tenant, by, now) = (caller.tenant.id, caller.clone(), self.platform.clock.now());
+        Ok(self.platform.db.of(tenant).write(move |conn| decide(conn, &by, now, id, Some(&words))).await??)
     }
 
     /// One adjustment.
     pub(super) async fn adjustment(&self, caller: &Caller, id: Uuid) -> Result<Option<Adjustment>, Problem> {
         let tenant = caller.tenant.id;
-        let found = self.platform.db.run(move |conn| store::find(conn, tenant, id)).await?;
+        let found = self.platform.db.of(tenant).read(move |conn| store::find(conn, tenant, id)).await?;
         Ok(found.map(|(adjustment, _)| adjustment))
     }
 
@@ -124,7 +139,7 @@ impl Books {
         limit: i64,
     ) -> Result<Vec<Adjustment>, Problem> {
         let tenant = caller.tenant.id;
-        self.platform.db.run(move |conn| store::page(conn, tenant, filter, before, limit)).await
+        self.platform.db.of(tenant).read(move |conn| store::page(conn, tenant, filter, before, limit)).await
     }
 }
 
@@ -148,29 +163,37 @@ fn refused(record: &Record) -> Option<(String, Problem)> {
 }
 
 /// Decides a proposal, with words to reject it and none to approve it; one that was decided the same way before is found.
+/// A decision is in the audit log with itself, and so is the try of whoever proposed it: a refusal is a value, so that this is
+/// committed.
 fn decide(
     conn: &mut diesel::PgConnection,
-    tenant: i64,
+    by: &Caller,
+    now: DateTime<Utc>,
     id: Uuid,
-    (client, now): (i64, DateTime<Utc>),
     reject: Option<&str>,
-) -> Result<Adjustment, Problem> {
-    let decided = if reject.is_some() { Status::Rejected } else { Status::Approved };
+) -> QueryResult<Result<Adjustment, AdjustmentError>> {
+    let (tenant, client) = (by.tenant.id, by.client());
+    let (decided, action) = match reject {
+        Some(_) => (Status::Rejected, Action::AdjustmentRejected),
+        None => (Status::Approved, Action::AdjustmentApproved),
+    };
     // The update matches an open proposal of another only: of two at once, the second finds what the first decided.
-    store::decide(conn, tenant, id, decided, reject, (client, now))?;
-    let found = store::find(conn, tenant, id)?;
-    let (found, _) = found.ok_or_else(|| AdjustmentError::Unknown.describe())?;
+    let is_new = store::decide(conn, tenant, id, decided, reject, (client, now))?;
+    let Some((found, _)) = store::find(conn, tenant, id)? else { return Ok(Err(AdjustmentError::Unknown)) };
+    let act = Entry::done(tenant, by.actor, action, Object::Adjustment(id));
     if found.proposed_by == client {
-        return Err(AdjustmentError::SameEyes.describe());
+        audit::append(conn, &act.refused(), now)?;
+        return Ok(Err(AdjustmentError::SameEyes));
     }
-    match (found.status, decided) {
+    if is_new {
+        audit::append(conn, &act, now)?;
+    }
+    Ok(match (found.status, decided) {
         (Status::Rejected, Status::Rejected)
         | (Status::Approved | Status::Posted | Status::Refused, Status::Approved) => Ok(found),
-        (Status::Proposed, _) => Err(AdjustmentError::Expired.describe()),
-        (Status::Rejected | Status::Approved | Status::Posted | Status::Refused, _) => {
-            Err(AdjustmentError::Decided.describe())
-        }
-    }
+        (Status::Proposed, _) => Err(AdjustmentError::Expired),
+        (Status::Rejected | Status::Approved | Status::Posted | Status::Refused, _) => Err(AdjustmentError::Decided),
+    })
 }
 
 impl Adjustment {

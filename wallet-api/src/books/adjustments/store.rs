@@ -91,7 +91,7 @@ pub(super) fn find(conn: &mut PgConnection, tenant: i64, id: Uuid) -> QueryResul
     row.map(|row| Ok((row.fingerprint, row.read()?))).transpose().map(|found| found.map(|(print, it)| (it, print)))
 }
 
-/// Decides a proposal of somebody else whose time is not over; nothing else is touched.
+/// Decides a proposal of somebody else whose time is not over; nothing else is touched. Tells whether it was decided.
 pub(super) fn decide(
     conn: &mut PgConnection,
     tenant: i64,
@@ -99,7 +99,7 @@ pub(super) fn decide(
     decided: Status,
     words: Option<&str>,
     (client, now): (i64, DateTime<Utc>),
-) -> QueryResult<()> {
+) -> QueryResult<bool> {
     let open = adjustment::table
         .find((tenant, id))
         .filter(adjustment::status.eq(Status::Proposed.word()))
@@ -112,7 +112,7 @@ pub(super) fn decide(
             adjustment::decision.eq(words),
         ))
         .execute(conn)
-        .map(drop)
+        .map(|decided| decided == 1)
 }
 
 /// Notes the record that an approved one came to, and why it was refused, if it was. Again changes nothing.

@@ -85,7 +85,12 @@ async fn get_balance(
 ) -> Result<HttpResponse, Problem> {
     let (journal, account, at) = (journal_of(&caller.tenant), id.into_inner(), moment.at()?);
     let history = books.platform.history.clone();
-    let found = books.platform.db.run(move |conn| read::balance_at(conn, &history, journal, account, at)).await?;
+    let found = books
+        .platform
+        .db
+        .of(journal.0)
+        .read(move |conn| read::balance_at(conn, &history, journal, account, at))
+        .await?;
     let assets = books.assets(caller.tenant.id).await?;
     let balance = Money::new(found.balance, assets.code(found.asset));
     Ok(HttpResponse::Ok().json(BalanceAtBody { account, balance, seq: found.seq }))
@@ -127,8 +132,12 @@ async fn get_trial_balance(
     moment: web::Query<Moment>,
 ) -> Result<HttpResponse, Problem> {
     let (journal, at, history) = (journal_of(&caller.tenant), moment.at()?, books.platform.history.clone());
-    let found =
-        books.platform.db.run_long(move |conn, until| read::trial_balance(conn, &history, journal, at, until)).await?;
+    let found = books
+        .platform
+        .db
+        .of(journal.0)
+        .read_long(move |conn, until| read::trial_balance(conn, &history, journal, at, until))
+        .await?;
     let assets = books.assets(caller.tenant.id).await?;
     let total = |(asset, total): &(ledger::AssetId, read::AssetTotal)| AssetTotalBody {
         asset: assets.code(*asset).to_owned(),
@@ -194,7 +203,8 @@ async fn get_account_statement(
     let (window, page) = books
         .platform
         .db
-        .run(move |conn| -> Result<_, ReadError> {
+        .of(journal.0)
+        .read(move |conn| -> Result<_, ReadError> {
             let (window, before) = match cursor {
                 Some(Cursor([after, upto, seq, leg])) => {
                     (read::Window { after, upto }, Some(place_of(Cursor([seq, leg]))))

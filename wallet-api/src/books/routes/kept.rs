@@ -139,7 +139,8 @@ async fn list_holds(
     let after = after.map(|Cursor([expires_us, seq, leg])| (expires_us, place(seq, leg)));
     let rows = i64::from(limit).saturating_add(1);
     let assets = books.assets(tenant.id).await?;
-    let found = books.platform.db.run(move |conn| read::holds(conn, journal, id, filter, after, rows)).await?;
+    let found =
+        books.platform.db.of(journal.0).read(move |conn| read::holds(conn, journal, id, filter, after, rows)).await?;
     let page = Page::cut(found.ok_or_else(not_found)?, limit, |hold| {
         let (expires_us, place) = hold.key();
         Cursor([expires_us, place.seq, place.leg.into()]).encode(&tenant.secret, &listing)
@@ -163,7 +164,7 @@ async fn get_hold(
     let (journal, (seq, leg)) = (journal_of(&caller.tenant), place.into_inner());
     let assets = books.assets(caller.tenant.id).await?;
     let place = LegRef { seq, leg };
-    let found = books.platform.db.run(move |conn| read::hold_standing(conn, journal, place)).await?;
+    let found = books.platform.db.of(journal.0).read(move |conn| read::hold_standing(conn, journal, place)).await?;
     Ok(HttpResponse::Ok().json(HoldBody::of(&found.ok_or_else(not_found)?, &assets)))
 }
 
@@ -269,7 +270,7 @@ async fn list_lots(
     let assets = books.assets(tenant.id).await?;
     let (history, rows) = (books.platform.history.clone(), usize::from(limit));
     let read = move |conn: &mut _| read::lots(conn, &history, journal, id, filter, after, rows);
-    let page = books.platform.db.run(read).await?.ok_or_else(not_found)?;
+    let page = books.platform.db.of(journal.0).read(read).await?.ok_or_else(not_found)?;
     let code = assets.code(page.asset);
     let next_cursor = page.next.map(|lot| Cursor(numbers(&lot)).encode(&tenant.secret, &listing));
     let items: Vec<LotTold> = page.lots.iter().map(|lot| LotTold::of(lot, code)).collect();

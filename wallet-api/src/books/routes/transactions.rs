@@ -64,7 +64,13 @@ async fn get_transaction(
     seq: web::Path<i64>,
 ) -> Result<HttpResponse, Problem> {
     let (journal, seq) = (journal_of(&caller.tenant), seq.into_inner());
-    let record = books.platform.db.run(move |conn| read::record(conn, journal, seq)).await?.ok_or_else(not_found)?;
+    let record = books
+        .platform
+        .db
+        .of(journal.0)
+        .read(move |conn| read::record(conn, journal, seq))
+        .await?
+        .ok_or_else(not_found)?;
     let assets = books.assets(caller.tenant.id).await?;
     Ok(HttpResponse::Ok().json(TransactionBody::of(&record, &assets).ok_or_else(not_found)?))
 }
@@ -121,7 +127,7 @@ async fn list_transactions(
         let (found, next) = records::before(conn, journal, window, before, kind, limit)?;
         Ok((found, next.map(|seq| [seq, seq])))
     };
-    let (found, next) = books.platform.db.run(work).await?;
+    let (found, next) = books.platform.db.of(journal.0).read(work).await?;
     let assets = books.assets(tenant.id).await?;
     let items: Vec<RecordBody<'_>> = found.iter().map(|record| RecordBody::of(record, &assets)).collect();
     let next_cursor = next.map(|next| Cursor(next).encode(&tenant.secret, &listing));

@@ -28,6 +28,7 @@ use super::reference::{Reference, Stage};
 use super::{open_files, rss, wire};
 use crate::commands::client::Client;
 use crate::identity::{self, NewKey};
+use crate::platform::audit::Actor;
 use crate::platform::clock::Clock;
 use crate::platform::ids::{Ids, derived};
 use crate::platform::keyring::Scope;
@@ -181,7 +182,8 @@ pub async fn payments(seconds: u32, open_seconds: u32) -> anyhow::Result<Payment
 pub(super) fn admin_key(url: &str, tenant: i64) -> anyhow::Result<String> {
     let conn = &mut PgConnection::establish(url)?;
     let wish = NewKey { tenant, name: "bench".into(), scopes: vec![Scope::Admin], client: None };
-    Ok(identity::create_key(conn, &Ids::system(), Clock::System.now(), &wish)?.key.reveal().to_owned())
+    let made = identity::create_key(conn, &Ids::system(), Clock::System.now(), Actor::Operator, &wish)?;
+    Ok(made.key.reveal().to_owned())
 }
 
 pub(super) fn ms(histogram: &Histogram, per_mille: u32) -> Decimal {

@@ -15,7 +15,8 @@ use std::{
     time::Duration,
 };
 
-use diesel::{PgConnection, RunQueryDsl, sql_query, sql_types::Text};
+use diesel::sql_types::{BigInt, Text};
+use diesel::{PgConnection, QueryableByName, RunQueryDsl, sql_query};
 use rust_decimal::Decimal;
 use serde::Serialize;
 
@@ -233,6 +234,20 @@ pub fn ratio(ours_per_s: u64, reference_tps: Decimal) -> Option<Decimal> {
 /// What the database reports; it lets only a superuser or a member of `pg_checkpoint` do it.
 pub fn checkpoint(conn: &mut PgConnection) -> diesel::QueryResult<()> {
     sql_query("CHECKPOINT").execute(conn).map(drop)
+}
+
+/// How many tables of the cluster are vacuumed or analysed now, by the database's own doing.
+///
+/// # Errors
+/// What the database reports.
+pub fn vacuums(conn: &mut PgConnection) -> diesel::QueryResult<i64> {
+    #[derive(QueryableByName)]
+    struct Workers {
+        #[diesel(sql_type = BigInt)]
+        workers: i64,
+    }
+    let workers = "SELECT count(*) AS workers FROM pg_stat_activity WHERE backend_type = 'autovacuum worker'";
+    Ok(sql_query(workers).get_result::<Workers>(conn)?.workers)
 }
 
 /// The cluster's settings, as this connection has them.

@@ -1,5 +1,7 @@
 //! The stage of a bench: a cluster of its own with everything durable, our database and the reference's side by side.
 
+use std::time::{Duration, Instant};
+
 use anyhow::Context as _;
 use diesel::connection::SimpleConnection;
 use diesel::{Connection, PgConnection};
@@ -20,6 +22,11 @@ const REFERENCE: &str = "reference";
 /// Files of the database's log that are there before the first contender, 16 MB each, and kept.
 const LOG_FILES: u32 = 256;
 const LOG_KEPT: (&str, &str) = ("min_wal_size", "4GB");
+
+/// How often it is looked whether a table is vacuumed, how often none may be before that counts, and for how long at most.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+const QUIET_LOOKS: u8 = 3;
+const REST_AT_MOST: Duration = Duration::from_secs(300);
 
 /// A cluster for one bench, gone with it.
 pub struct Stage {
@@ -137,6 +144,22 @@ impl Stage {
     /// What the database refuses.
     pub fn checkpoint(&self) -> anyhow::Result<()> {
         Ok(pgbench::checkpoint(&mut PgConnection::establish(&self.cluster.url(Role::Super, OURS))?)?)
+    }
+
+    /// The same, and waits until no table is vacuumed any more, so that what is timed next is timed by itself.
+    ///
+    /// # Errors
+    /// What the database refuses, and a vacuum that does not come to its end.
+    pub async fn rest(&self) -> anyhow::Result<()> {
+        self.checkpoint()?;
+        let conn = &mut PgConnection::establish(&self.cluster.url(Role::Super, OURS))?;
+        let (mut quiet, until) = (0_u8, Instant::now().checked_add(REST_AT_MOST).context("no deadline")?);
+        while quiet < QUIET_LOOKS {
+            anyhow::ensure!(Instant::now() < until, "tables are vacuumed without end: the figures are void");
+            tokio::time::sleep(LOOK_EVERY).await;
+            quiet = if pgbench::vacuums(conn)? == 0 { quiet.saturating_add(1) } else { 0 };
+        }
+        Ok(())
     }
 
     /// Runs the reference's single-row insert with so many clients.

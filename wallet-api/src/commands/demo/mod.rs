@@ -32,11 +32,13 @@ use super::keys::create_tenant;
 use super::node::{DatabaseArgs, Node, Server, Settings, asked_to_stop};
 use crate::engagement::hooks::guard::Policy;
 use crate::identity::{self, IdentityError, NewKey, NewTenant};
+use crate::platform::audit::Actor;
 use crate::platform::clock::Clock;
 use crate::platform::ids::Ids;
 use crate::platform::keyring::{Scope, Tenant};
 use crate::platform::sealing;
 use crate::platform::text::Lang;
+use crate::platform::vault;
 
 /// Where the demo listens unless told otherwise.
 const PORT: u16 = 8080;
@@ -74,8 +76,10 @@ pub async fn demo(args: DemoArgs) -> anyhow::Result<()> {
     let database = database.open()?;
     let hook_policy = Policy { allow_private: true, allow_http: true, ..Policy::default() };
     let sealing = beside(&data_dir, "proof").map(|folder| sealing::Settings { folder, publish: None });
+    let vault = vault::Settings { folder: beside(&data_dir, "vault"), keys: None };
     let (memory, ids) = (Memory::default(), Ids::system());
-    let settings = Settings { url: database.url.clone(), address: url.clone(), memory, ids, hook_policy, sealing };
+    let settings =
+        Settings { url: database.url.clone(), address: url.clone(), memory, ids, hook_policy, sealing, vault };
     let node = Node::start(settings)?;
     let server = Server::start(socket, &node.parts, WORKERS)?;
     let stage = Stage { url, database_url: database.url, data_dir, seed, once };
@@ -137,7 +141,7 @@ impl Stage {
         let tenant = (0..SLUGS).find_map(|_| self.try_tenant(conn, ids).transpose());
         let tenant = tenant.context("every name for a demo's tenant is taken: use another --data-dir")??;
         let wish = NewKey { tenant: tenant.id, name: "demo".into(), scopes: vec![Scope::Admin], client: None };
-        let made = identity::create_key(conn, &Ids::system(), Clock::System.now(), &wish)?;
+        let made = identity::create_key(conn, &Ids::system(), Clock::System.now(), Actor::Operator, &wish)?;
         Ok((tenant, made.key.reveal().to_owned()))
     }
 

@@ -34,6 +34,7 @@ use crate::platform::ids::{Ids, derived};
 use crate::platform::keyring::Tenant;
 use crate::platform::problem::Problem;
 use crate::platform::text::Lang;
+use crate::platform::vault;
 use crate::profile;
 
 /// Idempotency scope of imported rows.
@@ -99,6 +100,7 @@ pub async fn purchases(args: PurchasesArgs) -> anyhow::Result<()> {
         ids: Ids::system(),
         hook_policy: Policy::default(),
         sealing: None,
+        vault: vault::Settings::default(),
     };
     let node = Node::start(settings)?;
     let done = import(&node, &tenant, &args, &ahead).await;
@@ -300,7 +302,13 @@ struct Shop<'a> {
 impl<'a> Shop<'a> {
     async fn prepare(node: &'a Node, tenant: &'a Tenant, reference: &str, ahead: &Ahead) -> anyhow::Result<Self> {
         let (payments, journal) = (&node.parts.payments, journal_of(tenant));
-        let head = payments.platform.db.run(move |conn| ledger::read::head(conn, journal)).await.map_err(in_words)?;
+        let head = payments
+            .platform
+            .db
+            .of(tenant.id)
+            .read(move |conn| ledger::read::head(conn, journal))
+            .await
+            .map_err(in_words)?;
         let before = head.map_or(0, |head| head.seq);
         let reference = reference.to_owned();
         let merchant = payments.merchants.add(&payments.platform, tenant.id, reference.clone(), reference).await;

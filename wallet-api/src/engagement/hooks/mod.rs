@@ -49,6 +49,7 @@ use notice::Notice;
 use send::{FailReason, Limits, Sender, ShakeError};
 use sign::Secret;
 
+use crate::platform::audit::{self, Action, Actor, Entry, Fact, Object};
 use crate::platform::metrics::HookBacklog;
 
 /// How long a host's addresses may take to be found when an endpoint is registered.
@@ -88,6 +89,7 @@ pub fn add(
     conn: &mut PgConnection,
     tenant: i64,
     now: DateTime<Utc>,
+    by: Actor,
     wish: &NewEndpoint,
 ) -> Result<Endpoint, HookError> {
     conn.transaction(|conn| {
@@ -96,8 +98,22 @@ pub fn add(
             return Err(HookError::TooMany);
         }
         let since_seq = ledger::read::head(conn, JournalId(tenant))?.map_or(0, |head| head.seq);
-        Ok(store::insert_endpoint(conn, tenant, wish, since_seq, now)?)
+        let added = store::insert_endpoint(conn, tenant, wish, since_seq, now)?;
+        note(conn, now, &act(tenant, by, Action::HookEndpointAdded, wish.id))?;
+        note(conn, now, &act(tenant, by, Action::HookSecretShown, wish.id))?;
+        Ok(added)
     })
+}
+
+/// What was done with an endpoint.
+fn act(tenant: i64, by: Actor, action: Action, endpoint: Uuid) -> Entry {
+    Entry::done(tenant, by, action, Object::HookEndpoint(endpoint))
+}
+
+/// Writes an act down, as the last thing of its transaction.
+fn note(conn: &mut PgConnection, now: DateTime<Utc>, act: &Entry) -> Result<(), HookError> {
+    audit::append(conn, act, now)?;
+    Ok(())
 }
 
 /// An endpoint of the tenant.
@@ -116,25 +132,31 @@ pub fn endpoint(conn: &mut PgConnection, tenant: i64, id: Uuid) -> Result<Endpoi
 /// # Errors
 /// [`HookError::Unknown`].
 #[tracing::instrument(name = "hooks.disable", skip_all, fields(tenant.id = tenant, endpoint.id = %id))]
-pub fn disable(conn: &mut PgConnection, tenant: i64, now: DateTime<Utc>, id: Uuid) -> Result<(), HookError> {
+pub fn disable(conn: &mut PgConnection, tenant: i64, now: DateTime<Utc>, by: Actor, id: Uuid) -> Result<(), HookError> {
     conn.transaction(|conn| {
         endpoint(conn, tenant, id)?;
-        switch_off(conn, tenant, now, id, DisableReason::Requested)
+        match switch_off(conn, tenant, now, id, DisableReason::Requested)? {
+            Some((act, now)) => note(conn, now, &Entry { actor: by, ..act }),
+            None => Ok(()),
+        }
     })
 }
 
-/// Disables an endpoint and tells the others, inside the caller's transaction; once.
+/// Disables an endpoint and tells the others, inside the caller's transaction; once. What is to be in the audit log, as
+/// an act of ours, and when it was, is left to the caller, who may have more to write before.
 fn switch_off(
     conn: &mut PgConnection,
     tenant: i64,
     now: DateTime<Utc>,
     id: Uuid,
     reason: DisableReason,
-) -> Result<(), HookError> {
-    if store::disable(conn, tenant, id, now, reason)? {
-        notice::tell(conn, now, &Notice::disabled(tenant, id, reason.word()))?;
+) -> Result<Option<(Entry, DateTime<Utc>)>, HookError> {
+    if !store::disable(conn, tenant, id, now, reason)? {
+        return Ok(None);
     }
-    Ok(())
+    notice::tell(conn, now, &Notice::disabled(tenant, id, reason.word()))?;
+    let act = act(tenant, Actor::System, Action::HookEndpointDisabled, id);
+    Ok(Some((act.with("reason", Fact::Word(reason.word())), now)))
 }
 
 /// Enables a disabled endpoint: it is told what the journal records from now on, and what ended as gone can be replayed.
@@ -144,7 +166,13 @@ fn switch_off(
 /// # Errors
 /// [`HookError::Unknown`]; [`HookError::TooMany`] past [`MAX_ENDPOINTS`] enabled ones.
 #[tracing::instrument(name = "hooks.enable", skip_all, fields(tenant.id = tenant, endpoint.id = %id))]
-pub fn enable(conn: &mut PgConnection, tenant: i64, now: DateTime<Utc>, id: Uuid) -> Result<Endpoint, HookError> {
+pub fn enable(
+    conn: &mut PgConnection,
+    tenant: i64,
+    now: DateTime<Utc>,
+    by: Actor,
+    id: Uuid,
+) -> Result<Endpoint, HookError> {
     conn.transaction(|conn| {
         if endpoint(conn, tenant, id)?.disabled.is_some() {
             if store::count_enabled(conn, tenant)? >= MAX_ENDPOINTS {
@@ -154,6 +182,7 @@ pub fn enable(conn: &mut PgConnection, tenant: i64, now: DateTime<Utc>, id: Uuid
             store::enable(conn, tenant, id, since_seq)?;
             // The sweep may have ended the first of a turn and left those behind it.
             store::tend::line_up_all(conn, tenant, id, now)?;
+            note(conn, now, &act(tenant, by, Action::HookEndpointEnabled, id))?;
         }
         endpoint(conn, tenant, id)
     })
@@ -168,9 +197,9 @@ pub fn rotate_secret(
     conn: &mut PgConnection,
     tenant: i64,
     now: DateTime<Utc>,
+    by: Actor,
     id: Uuid,
-    secret: &Secret,
-    overlap: TimeDelta,
+    (secret, overlap): (&Secret, TimeDelta),
 ) -> Result<Endpoint, HookError> {
     conn.transaction(|conn| {
         let (current, mut old) = store::secrets(conn, tenant, id, now)?.ok_or(HookError::Unknown)?;
@@ -183,7 +212,12 @@ pub fn rotate_secret(
             let until = now.checked_add_signed(overlap).unwrap_or(DateTime::<Utc>::MAX_UTC);
             old.insert(0, (current, until));
         }
-        Ok(store::set_secrets(conn, tenant, id, secret.bytes(), old)?)
+        let rotated = store::set_secrets(conn, tenant, id, secret.bytes(), old)?;
+        let act = |action| act(tenant, by, action, id);
+        let overlap_s = Fact::Number(overlap.num_seconds());
+        note(conn, now, &act(Action::HookSecretRotated).with("overlap_s", overlap_s))?;
+        note(conn, now, &act(Action::HookSecretShown))?;
+        Ok(rotated)
     })
 }
 

@@ -19,6 +19,7 @@ use super::message::webhook_id;
 use super::model::{DeliveryStatus, EventTypes, HookError, MAX_DEPTH, MAX_REPLAYS};
 use super::store::bulk::Place;
 use super::store::{self, notices, replays, replays::hook_replay, turns};
+use crate::platform::audit::{self, Action, Actor, Entry, Fact, Object};
 
 /// Deliveries looked at in one transaction.
 const PAGE: i64 = 1_000;
@@ -131,6 +132,7 @@ pub fn order(
     conn: &mut PgConnection,
     tenant: i64,
     now: DateTime<Utc>,
+    by: Actor,
     endpoint: Uuid,
     id: Uuid,
     wish: Wish,
@@ -142,6 +144,8 @@ pub fn order(
         }
         let replay = plan(conn, tenant, now, endpoint, id, wish)?;
         replays::insert(conn, &replay)?;
+        let act = Entry::done(tenant, by, Action::HookReplayOrdered, Object::HookReplay(id));
+        audit::append(conn, &act.with("endpoint", Fact::Id(endpoint)), now)?;
         Ok(replay)
     })
 }
@@ -212,6 +216,7 @@ pub fn one(
     conn: &mut PgConnection,
     tenant: i64,
     now: DateTime<Utc>,
+    by: Actor,
     endpoint: Uuid,
     (seq, ordinal): At,
     depth: i16,
@@ -225,7 +230,13 @@ pub fn one(
             notices::deepen(conn, tenant, (seq, ordinal), depth)?;
         }
         let told = again(conn, &[Place { tenant, endpoint, seq, ordinal }], now)?;
-        if told == 0 { Err(HookError::Unknown) } else { Ok(()) }
+        if told == 0 {
+            return Err(HookError::Unknown);
+        }
+        let act = Entry::done(tenant, by, Action::HookReplayed, Object::HookEndpoint(endpoint));
+        let act = act.with("seq", Fact::Number(seq)).with("ordinal", Fact::Number(ordinal.into()));
+        audit::append(conn, &act, now)?;
+        Ok(())
     })
 }
 
@@ -257,11 +268,16 @@ pub fn find(conn: &mut PgConnection, tenant: i64, id: Uuid) -> Result<Replay, Ho
 ///
 /// # Errors
 /// [`HookError::Unknown`].
-pub fn cancel(conn: &mut PgConnection, tenant: i64, now: DateTime<Utc>, id: Uuid) -> Result<(), HookError> {
-    if !replays::cancel(conn, tenant, id, now)? {
-        find(conn, tenant, id)?;
-    }
-    Ok(())
+pub fn cancel(conn: &mut PgConnection, tenant: i64, now: DateTime<Utc>, by: Actor, id: Uuid) -> Result<(), HookError> {
+    conn.transaction(|conn| {
+        if replays::cancel(conn, tenant, id, now)? {
+            let act = Entry::done(tenant, by, Action::HookReplayCancelled, Object::HookReplay(id));
+            audit::append(conn, &act, now)?;
+        } else {
+            find(conn, tenant, id)?;
+        }
+        Ok(())
+    })
 }
 
 /// What a turn of an order came to.

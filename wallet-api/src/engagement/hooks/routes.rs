@@ -197,11 +197,11 @@ async fn add_hook_endpoint(
     if handshake {
         super::shake(&policy, &url).await?;
     }
-    let (tenant, now) = (caller.tenant.id, platform.clock.now());
+    let (tenant, now, by) = (caller.tenant.id, platform.clock.now(), caller.actor.into());
     let secret = Secret::generate(&|bytes| platform.ids.fill(bytes));
     let shown = secret.reveal();
     let wish = NewEndpoint { id: platform.ids.uuid_v7(now), url, event_types, secret, ordered };
-    let endpoint = platform.db.run(move |conn| super::add(conn, tenant, now, &wish)).await?;
+    let endpoint = platform.db.of(tenant).write(move |conn| super::add(conn, tenant, now, by, &wish)).await?;
     Ok(HttpResponse::Created().json(AddedHookEndpoint { endpoint: HookEndpoint::of(endpoint, now), secret: shown }))
 }
 
@@ -231,7 +231,7 @@ async fn list_hook_endpoints(
     let (tenant, limit) = (&caller.tenant, query.limit()?);
     let after = query.cursor.as_deref().map(|text| Cursor::decode(&tenant.secret, LISTING, text)).transpose()?;
     let (id, after, rows) = (tenant.id, after.map(uuid_of), i64::from(limit).saturating_add(1));
-    let found = platform.db.run(move |conn| store::endpoints(conn, id, after, rows)).await?;
+    let found = platform.db.of(id).read(move |conn| store::endpoints(conn, id, after, rows)).await?;
     let now = platform.clock.now();
     let found: Vec<_> = found.into_iter().map(|endpoint| HookEndpoint::of(endpoint, now)).collect();
     let page = Page::cut(found, limit, |last| cursor_of(last.id).encode(&tenant.secret, LISTING));
@@ -259,7 +259,7 @@ async fn get_hook_endpoint(
     id: web::Path<Uuid>,
 ) -> Result<HttpResponse, Problem> {
     let (tenant, id) = (caller.tenant.id, id.into_inner());
-    let endpoint = platform.db.run(move |conn| super::endpoint(conn, tenant, id)).await?;
+    let endpoint = platform.db.of(tenant).read(move |conn| super::endpoint(conn, tenant, id)).await?;
     Ok(HttpResponse::Ok().json(HookEndpoint::of(endpoint, platform.clock.now())))
 }
 
@@ -273,8 +273,8 @@ async fn disable_hook_endpoint(
     platform: web::Data<Platform>,
     id: web::Path<Uuid>,
 ) -> Result<HttpResponse, Problem> {
-    let (tenant, now, id) = (caller.tenant.id, platform.clock.now(), id.into_inner());
-    platform.db.run(move |conn| super::disable(conn, tenant, now, id)).await?;
+    let (tenant, now, by, id) = (caller.tenant.id, platform.clock.now(), caller.actor.into(), id.into_inner());
+    platform.db.of(tenant).write(move |conn| super::disable(conn, tenant, now, by, id)).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -316,7 +316,7 @@ async fn list_hook_deliveries(
         super::endpoint(conn, id, endpoint)?;
         Ok::<_, HookError>(store::deliveries(conn, id, endpoint, status, before, rows)?)
     };
-    let found = platform.db.run(find).await?;
+    let found = platform.db.of(id).read(find).await?;
     let page =
         Page::cut(found, limit, |last| Cursor([last.seq, i64::from(last.ordinal)]).encode(&tenant.secret, &listing));
     let Page { items, next_cursor, has_more } = page;
@@ -347,7 +347,7 @@ async fn list_hook_attempts(
 ) -> Result<HttpResponse, Problem> {
     let (tenant, (endpoint, sequence)) = (caller.tenant.id, path.into_inner());
     let place = parse_sequence(&sequence).ok_or(HookError::Unknown)?;
-    let made = platform.db.run(move |conn| super::attempts(conn, tenant, endpoint, place)).await?;
+    let made = platform.db.of(tenant).read(move |conn| super::attempts(conn, tenant, endpoint, place)).await?;
     Ok(HttpResponse::Ok().json(HookAttempts { items: made.into_iter().map(Into::into).collect() }))
 }
 

@@ -38,13 +38,17 @@ pub use copies::{Copy, Source, verify_backup};
 pub use error::ClusterError;
 pub use tools::{OLDEST_MAJOR, Tools, Version};
 
-/// Makes the roles that are missing. The application's role can neither change tables nor see past row security.
+/// Makes the roles that are missing. The application's role can neither change tables nor see past row security; for one
+/// tenant it works as `tessera_tenant`.
 const ROLES: &str = "DO $$ BEGIN \
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'tessera_owner') THEN \
         CREATE ROLE tessera_owner LOGIN CREATEDB; \
     END IF; \
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'tessera_app') THEN \
         CREATE ROLE tessera_app LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS; \
+    END IF; \
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'tessera_tenant') THEN \
+        CREATE ROLE tessera_tenant NOLOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS ROLE tessera_app; \
     END IF; \
 END $$";
 

@@ -7,7 +7,7 @@ use super::file;
 /// Longest secret, in bytes.
 const MOST_BYTES: u64 = 64 * 1024;
 /// Addresses whose host and path are no secret; elsewhere a path may be one.
-const SHOWN: [&str; 4] = ["postgres", "postgresql", "redis", "rediss"];
+const SHOWN: [&str; 6] = ["postgres", "postgresql", "redis", "rediss", "smtp", "smtps"];
 /// What is printed instead of a secret.
 const HIDDEN: &str = "<secret>";
 
@@ -21,7 +21,7 @@ pub(super) fn read(path: &Path) -> Result<String, String> {
     Ok(secret.to_owned())
 }
 
-/// What may be shown of a secret: of a database's or Redis's address all but the password and the parameters, else nothing.
+/// What may be shown of a secret: of a database's, Redis's or mail server's address all but the password and the parameters, else nothing.
 #[must_use]
 pub fn redact(secret: &str) -> String {
     let Ok(url) = url::Url::parse(secret) else { return HIDDEN.to_owned() };

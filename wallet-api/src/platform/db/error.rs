@@ -19,6 +19,9 @@ pub enum DbError {
     /// The work panicked, or the process is ending.
     #[error("database work was cut short")]
     CutShort,
+    /// The work left a transaction open, or ended the one it was given: nothing of it counts as done.
+    #[error("database work did not end its transactions as it began them")]
+    LeftOpen,
 }
 
 impl Describe for DbError {
@@ -30,7 +33,7 @@ impl Describe for DbError {
                 tracing::error!(error = %Chain(error), "database cannot be reached");
                 unreachable()
             }
-            Self::CutShort => Problem::internal(self),
+            Self::CutShort | Self::LeftOpen => Problem::internal(self),
         }
     }
 }

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{DbError, millis};
+use super::DbError;
+use super::pool::millis;
 use crate::platform::limits::may_wait_behind_money;
 
 /// Longest wait for a place in the pool; past it the house is full and says so at once.

@@ -18,12 +18,25 @@ const TCP: [(&str, &str); 5] = [
     ("tcp_user_timeout", "5000"),
 ];
 
+/// For whom the sessions of a pool work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Who {
+    /// For the tenant that each transaction names, and for nobody before it does.
+    Tenants,
+    /// For all tenants.
+    House,
+}
+
 #[derive(Debug)]
-pub(super) struct Session;
+pub(super) struct Session(pub(super) Who);
 
 impl CustomizeConnection<PgConnection, Error> for Session {
     fn on_acquire(&self, conn: &mut PgConnection) -> Result<(), Error> {
-        conn.batch_execute(SESSION).map_err(Error::QueryError)
+        conn.batch_execute(SESSION).map_err(Error::QueryError)?;
+        match self.0 {
+            Who::Tenants => conn.batch_execute("SET ROLE tessera_tenant").map_err(Error::QueryError),
+            Who::House => Ok(()),
+        }
     }
 }
 

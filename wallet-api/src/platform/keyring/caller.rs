@@ -6,8 +6,9 @@ use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpMessage, HttpRequest, http::header, web};
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
+use uuid::Uuid;
 
-use super::{ApiKey, Scope, Tenant, unauthenticated};
+use super::{Scope, Tenant, Token, unauthenticated};
 use crate::platform::problem::Problem;
 use crate::platform::{Platform, limits};
 
@@ -16,6 +17,19 @@ use crate::platform::{Platform, limits};
 pub enum Actor {
     /// A machine client, by its number, which its keys share.
     Client(i64),
+    /// A person, in a session of theirs.
+    Person(Person),
+}
+
+/// A person who was let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Person {
+    /// Who: the customer of the same id.
+    pub id: Uuid,
+    /// Their number, of the same sequence as the clients'.
+    pub number: i64,
+    /// In which session.
+    pub session: Uuid,
 }
 
 /// Somebody who was let in: an extractor, so a route that takes one refuses everybody else with 401.
@@ -35,12 +49,25 @@ impl Caller {
         Self { tenant, actor, scopes: scopes.into() }
     }
 
-    /// The scope of idempotency keys: two clients may use the same key for different things.
+    /// The scope of idempotency keys: two clients may use the same key for different things, and so may two people.
     #[must_use]
     pub fn client(&self) -> i64 {
         match self.actor {
             Actor::Client(client) => client,
+            Actor::Person(person) => person.number,
         }
+    }
+
+    /// The person, where one asks.
+    ///
+    /// # Errors
+    /// 403 `people-only` to a machine.
+    pub fn person(&self) -> Result<Person, Problem> {
+        let Actor::Person(person) = self.actor else {
+            let remedy = "Sign in as the person whose it is.";
+            return Err(Problem::new(403, "people-only", "This is for people", remedy));
+        };
+        Ok(person)
     }
 
     /// Lets the caller go on if it may do `scope`.
@@ -48,8 +75,12 @@ impl Caller {
     /// # Errors
     /// 403 `scope-missing`, naming the scope.
     pub fn require(&self, scope: Scope) -> Result<(), Problem> {
-        if self.scopes.contains(&scope) || self.scopes.contains(&Scope::Admin) {
+        if self.scopes.contains(&scope) || (self.scopes.contains(&Scope::Admin) && !scope.is_of_people()) {
             return Ok(());
+        }
+        if matches!(self.actor, Actor::Person(_)) && scope == Scope::MeMoney {
+            let remedy = "Sign in again with your passkey: five minutes went by without anything being asked.";
+            return Err(Problem::new(401, "sign-in-again", "You were away for too long", remedy));
         }
         let detail = format!("It lacks the scope {scope}: use a key that has it.");
         Err(Problem::new(403, "scope-missing", "The key may not do this", detail).with("scope", scope.word()))
@@ -68,7 +99,7 @@ impl FromRequest for Caller {
             return std::future::ready(known).boxed_local();
         }
         let platform = req.app_data::<web::Data<Platform>>().cloned();
-        let key = bearer(req).and_then(ApiKey::parse);
+        let key = bearer(req).and_then(Token::parse);
         let req = req.clone();
         async move {
             let platform = platform.ok_or_else(|| Problem::internal(&NotConfigured))?;
@@ -83,7 +114,7 @@ impl Caller {
     /// Who asks, when that is known already and nobody has to be waited for: nearly always.
     pub(super) fn known(req: &HttpRequest) -> Option<Result<Self, Problem>> {
         let platform = req.app_data::<web::Data<Platform>>()?;
-        let known = platform.keyring.known(&bearer(req).and_then(ApiKey::parse)?)?;
+        let known = platform.keyring.known(&bearer(req).and_then(Token::parse)?)?;
         Some(known.and_then(|caller| caller.enter(req)))
     }
 

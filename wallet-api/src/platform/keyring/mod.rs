@@ -1,34 +1,34 @@
-//! Who may come in: machine clients by their API key.
+//! Who may come in: machine clients by their API key, people by their session's token.
 //!
-//! `Authorization: Bearer tsk_<prefix>_<secret>`: the prefix finds the key, the SHA-256 of the whole proves it (the
-//! secret has 256 random bits, so no slow hash is needed). What the directory said is kept for [`FRESH`], counted from
-//! before it was asked: a revoked key is refused after at most that long, on every node. Prefixes nobody has are kept as
-//! long, so that a flood of them asks the database once each. Whatever is wrong with a key, the answer is the same 401.
-//! Not here: how keys are made and stored (`identity`), how much they may ask (`limits`), and people, who will be another [`Actor`].
+//! `Authorization: Bearer tsk_<prefix>_<secret>` or `tsa_…` ([`Token`]). What the directory said is kept for [`FRESH`],
+//! counted from before it was asked: a revoked token is refused after at most that long, on every node. Prefixes nobody has
+//! are kept as long, so that a flood of them asks the database once each. Whatever is wrong with a token, the answer is the
+//! same 401. Not here: how tokens are made and stored (`identity`), and how much their holders may ask (`limits`).
 
 mod caller;
-mod key;
 mod may;
 mod scope;
 mod tenant;
+mod token;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use diesel::{PgConnection, QueryResult};
+use diesel::{Connection, PgConnection, QueryResult};
 use subtle::ConstantTimeEq;
 
-pub use caller::{Actor, Caller};
-pub use key::ApiKey;
+pub use caller::{Actor, Caller, Person};
 pub use may::May;
 pub use scope::{Scope, UnknownScope};
 pub use tenant::{Tenant, TenantSecret};
+pub use token::{Kind, Token};
 
 use super::clock::Clock;
 use super::db::Db;
 use super::problem::Problem;
+use token::Name;
 
 /// How long an answer of the directory is believed; so, how long a revoked key may still work.
 pub const FRESH: Duration = Duration::from_secs(1);
@@ -40,30 +40,36 @@ pub const DOUBTED: Duration = Duration::from_millis(50);
 /// How many prefixes are remembered; past it unknown ones go first.
 const REMEMBERED: usize = 10_000;
 
-/// A live key as the directory knows it.
+/// A live token as the directory knows it.
 #[derive(Debug)]
-pub struct KeyRecord {
-    /// Its number within the tenant.
-    pub id: i64,
-    /// [`ApiKey::hash`] of the key that fits.
+pub struct TokenRecord {
+    /// [`Token::hash`] of the one that fits.
     pub hash: [u8; 32],
+    /// The number of a key within its tenant; zero of a session's, which its caller knows.
+    pub key: i64,
     /// Whom it lets in.
     pub caller: Caller,
 }
 
-/// Who keeps the keys.
+/// Who keeps the tokens.
 pub trait Directory: Send + Sync + 'static {
-    /// The key with this prefix, unless it is revoked.
+    /// The token of this kind and prefix, unless it is revoked or over. It lets in only who may come in with such a one.
     ///
     /// # Errors
     /// What the database says.
-    fn find(&self, conn: &mut PgConnection, prefix: &str) -> QueryResult<Option<KeyRecord>>;
+    fn find(
+        &self,
+        conn: &mut PgConnection,
+        kind: Kind,
+        prefix: &str,
+        now: DateTime<Utc>,
+    ) -> QueryResult<Option<TokenRecord>>;
 
-    /// Notes that the key was used; once a minute is enough.
+    /// Notes that it was used; now and then is enough.
     ///
     /// # Errors
     /// What the database says.
-    fn touch(&self, conn: &mut PgConnection, key: &KeyRecord, now: DateTime<Utc>) -> QueryResult<()>;
+    fn touch(&self, conn: &mut PgConnection, token: &TokenRecord, now: DateTime<Utc>) -> QueryResult<()>;
 }
 
 /// Tells callers from strangers; clones share what they remember.
@@ -72,10 +78,14 @@ pub struct Keyring {
     db: Db,
     clock: Clock,
     directory: Arc<dyn Directory>,
-    memory: Arc<Mutex<HashMap<String, Arc<Entry>>>>,
+    memory: Arc<Mutex<HashMap<Name, Arc<Entry>>>>,
+    elsewhere: Arc<OnceLock<Tell>>,
 }
 
-/// What is known about one prefix. Whoever holds the gate asks the directory; the others wait for the answer.
+/// How other nodes are told that a token may have changed.
+pub type Tell = Box<dyn Fn(Kind, &str) + Send + Sync>;
+
+/// What is known about one name. Whoever holds the gate asks the directory; the others wait for the answer.
 #[derive(Default)]
 struct Entry {
     gate: tokio::sync::Mutex<()>,
@@ -96,20 +106,20 @@ struct Memory {
 struct Known {
     asked_at: Instant,
     answered_at: Instant,
-    key: Result<Option<Arc<KeyRecord>>, Problem>,
+    key: Result<Option<Arc<TokenRecord>>, Problem>,
 }
 
 impl Keyring {
     /// A keyring that asks `directory` through `db`.
     #[must_use]
     pub fn new(db: Db, clock: Clock, directory: Arc<dyn Directory>) -> Self {
-        Self { db, clock, directory, memory: Arc::default() }
+        Self { db, clock, directory, memory: Arc::default(), elsewhere: Arc::default() }
     }
 
     /// The same without asking anybody, when the directory's last answer still counts; none when it has to be asked.
-    pub fn known(&self, key: &ApiKey) -> Option<Result<Caller, Problem>> {
+    pub fn known(&self, key: &Token) -> Option<Result<Caller, Problem>> {
         let memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
-        let entry = Arc::clone(memory.get(key.prefix())?);
+        let entry = Arc::clone(memory.get(key.name())?);
         drop(memory);
         Some(entry.known_since(Instant::now())?.judge(key))
     }
@@ -118,8 +128,8 @@ impl Keyring {
     ///
     /// # Errors
     /// 401 `unauthenticated` if nobody; 503 when the database cannot say.
-    pub async fn admit(&self, key: &ApiKey) -> Result<Caller, Problem> {
-        let (entry, arrived_at) = (self.entry(key.prefix()), Instant::now());
+    pub async fn admit(&self, key: &Token) -> Result<Caller, Problem> {
+        let (entry, arrived_at) = (self.entry(key.name()), Instant::now());
         if let Some(known) = entry.known_since(arrived_at) {
             return known.judge(key);
         }
@@ -133,35 +143,51 @@ impl Keyring {
         known.judge(key)
     }
 
-    /// Says that the key with this prefix may have changed: what is known of it is believed for [`DOUBTED`] at the most.
-    pub fn doubt(&self, prefix: &str) {
+    /// Tells other nodes too, by this; the first one told stays.
+    pub fn tell_by(&self, tell: Tell) {
+        _ = self.elsewhere.set(tell);
+    }
+
+    /// Says here and elsewhere that these access tokens have ended.
+    pub fn ended<'a>(&self, prefixes: impl IntoIterator<Item = &'a String>) {
+        for prefix in prefixes {
+            self.doubt(Kind::Access, prefix);
+            if let Some(tell) = self.elsewhere.get() {
+                tell(Kind::Access, prefix);
+            }
+        }
+    }
+
+    /// Says that the token of this kind and prefix may have changed: what is known of it is believed for [`DOUBTED`] at the most.
+    pub fn doubt(&self, kind: Kind, prefix: &str) {
         let memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(entry) = memory.get(prefix) {
+        if let Some(entry) = memory.get(&(kind, prefix.to_owned())) {
             entry.memory().doubted_at = Some(Instant::now());
         }
     }
 
-    async fn ask(&self, key: &ApiKey, is_known: bool) -> Known {
-        let (directory, prefix, hash) = (Arc::clone(&self.directory), key.prefix().to_owned(), key.hash());
+    async fn ask(&self, key: &Token, is_known: bool) -> Known {
+        let (directory, (kind, prefix), hash) = (Arc::clone(&self.directory), key.name().clone(), key.hash());
         let (asked_at, now) = (Instant::now(), self.clock.now());
         let find = move |conn: &mut PgConnection| -> QueryResult<_> {
-            let found = directory.find(conn, &prefix)?;
+            let found = directory.find(conn, kind, &prefix, now)?;
             if let Some(record) = found.as_ref().filter(|record| record.fits(&hash))
-                && let Err(error) = directory.touch(conn, record, now)
+                && let Err(error) = conn.transaction(|conn| directory.touch(conn, record, now))
             {
-                tracing::warn!(%error, "use of a key was not noted"); // no reason to refuse its holder
+                tracing::warn!(%error, "use of a token was not noted"); // no reason to refuse its holder
             }
             Ok(found.map(Arc::new))
         };
         // Holders of keys do not wait behind a flood of made-up ones, nor behind whoever happened to ask for them first.
         let db = if is_known { self.db.kept_share() } else { self.db.common_share() };
-        let key = db.run(find).await;
+        // Whose key it is, is what is asked.
+        let key = db.house().run(find).await;
         Known { asked_at, answered_at: Instant::now(), key }
     }
 
-    fn entry(&self, prefix: &str) -> Arc<Entry> {
+    fn entry(&self, name: &Name) -> Arc<Entry> {
         let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(entry) = memory.get(prefix) {
+        if let Some(entry) = memory.get(name) {
             return Arc::clone(entry);
         }
         if memory.len() >= REMEMBERED {
@@ -169,7 +195,7 @@ impl Keyring {
         }
         let entry = Arc::new(Entry::default());
         if memory.len() < REMEMBERED {
-            memory.insert(prefix.to_owned(), Arc::clone(&entry));
+            memory.insert(name.clone(), Arc::clone(&entry));
         }
         entry
     }
@@ -211,14 +237,14 @@ impl Entry {
     }
 }
 
-impl KeyRecord {
+impl TokenRecord {
     fn fits(&self, hash: &[u8; 32]) -> bool {
         self.hash.ct_eq(hash).into()
     }
 }
 
 impl Known {
-    fn judge(self, key: &ApiKey) -> Result<Caller, Problem> {
+    fn judge(self, key: &Token) -> Result<Caller, Problem> {
         let record = self.key?.filter(|record| record.fits(&key.hash()));
         record.map(|record| record.caller.clone()).ok_or_else(unauthenticated)
     }

@@ -31,13 +31,17 @@ pub enum Scope {
     LedgerApprove,
     /// Move a sandbox's clock.
     SandboxWrite,
-    /// Everything.
+    /// Everything that machines may.
     Admin,
+    /// Of a person: what is their own and moves no money.
+    Me,
+    /// Of a person: their money, while they are there.
+    MeMoney,
 }
 
 impl Scope {
     /// Every scope.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::PaymentsWrite,
         Self::PaymentsRead,
         Self::CustomersWrite,
@@ -52,7 +56,15 @@ impl Scope {
         Self::LedgerApprove,
         Self::SandboxWrite,
         Self::Admin,
+        Self::Me,
+        Self::MeMoney,
     ];
+
+    /// Nobody's key has it: only a person's session does.
+    #[must_use]
+    pub const fn is_of_people(self) -> bool {
+        matches!(self, Self::Me | Self::MeMoney)
+    }
 
     /// Its word in the API, in commands and in the database.
     #[must_use]
@@ -72,6 +84,8 @@ impl Scope {
             Self::LedgerApprove => "ledger:approve",
             Self::SandboxWrite => "sandbox:write",
             Self::Admin => "admin",
+            Self::Me => "me",
+            Self::MeMoney => "me:money",
         }
     }
 }

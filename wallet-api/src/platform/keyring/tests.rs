@@ -10,6 +10,7 @@ use crate::platform::Platform;
 use crate::platform::ids::Ids;
 use crate::platform::scratch::Scratch;
 use crate::platform::text::Lang;
+use crate::platform::vault::Vault;
 
 /// One key, a count of how often it was asked for, and a database that may fail.
 struct Desk {
@@ -20,23 +21,23 @@ struct Desk {
 }
 
 impl Desk {
-    fn with(key: &ApiKey, fails: bool) -> Arc<Self> {
+    fn with(key: &Token, fails: bool) -> Arc<Self> {
         Arc::new(Self { hash: key.hash(), prefix: key.prefix().to_owned(), asked: AtomicU32::new(0), fails })
     }
 }
 
 impl Directory for Desk {
-    fn find(&self, _: &mut PgConnection, prefix: &str) -> QueryResult<Option<KeyRecord>> {
+    fn find(&self, _: &mut PgConnection, _: Kind, prefix: &str, _: DateTime<Utc>) -> QueryResult<Option<TokenRecord>> {
         self.asked.fetch_add(1, Ordering::SeqCst);
         std::thread::sleep(Duration::from_millis(50));
         if self.fails {
             return Err(diesel::result::Error::RollbackTransaction);
         }
         let caller = Caller::new(tenant(), Actor::Client(7), [Scope::PaymentsRead]);
-        Ok((prefix == self.prefix).then_some(KeyRecord { id: 1, hash: self.hash, caller }))
+        Ok((prefix == self.prefix).then_some(TokenRecord { key: 1, hash: self.hash, caller }))
     }
 
-    fn touch(&self, _: &mut PgConnection, _: &KeyRecord, _: DateTime<Utc>) -> QueryResult<()> {
+    fn touch(&self, _: &mut PgConnection, _: &TokenRecord, _: DateTime<Utc>) -> QueryResult<()> {
         Err(diesel::result::Error::NotFound)
     }
 }
@@ -53,13 +54,14 @@ fn tenant() -> Arc<Tenant> {
     })
 }
 
-async fn crowd(keyring: &Keyring, key: &ApiKey) -> Vec<Result<Caller, Problem>> {
+async fn crowd(keyring: &Keyring, key: &Token) -> Vec<Result<Caller, Problem>> {
     futures_util::future::join_all((0..50).map(|_| keyring.admit(key))).await
 }
 
 #[tokio::test]
 async fn a_crowd_with_one_key_asks_the_directory_once_known_or_unknown() {
-    let (scratch, key, stranger) = (Scratch::new(), ApiKey::generate(&Ids::system()), ApiKey::generate(&Ids::system()));
+    let (scratch, key, stranger) =
+        (Scratch::new(), Token::generate(Kind::Key, &Ids::system()), Token::generate(Kind::Key, &Ids::system()));
     let desk = Desk::with(&key, false);
     let keyring = Keyring::new(Db::open(&scratch.url, 4).unwrap(), Clock::System, desk.clone());
     assert!(crowd(&keyring, &key).await.iter().all(Result::is_ok), "also when its use cannot be noted");
@@ -70,7 +72,7 @@ async fn a_crowd_with_one_key_asks_the_directory_once_known_or_unknown() {
 
 #[tokio::test]
 async fn a_crowd_before_a_broken_database_is_refused_at_once_and_not_in_turn() {
-    let (scratch, key) = (Scratch::new(), ApiKey::generate(&Ids::system()));
+    let (scratch, key) = (Scratch::new(), Token::generate(Kind::Key, &Ids::system()));
     let desk = Desk::with(&key, true);
     let keyring = Keyring::new(Db::open(&scratch.url, 4).unwrap(), Clock::System, desk.clone());
     assert!(crowd(&keyring, &key).await.into_iter().all(|answer| answer.unwrap_err().code() == "internal"));
@@ -81,15 +83,15 @@ async fn a_crowd_before_a_broken_database_is_refused_at_once_and_not_in_turn() {
 
 #[tokio::test]
 async fn a_key_in_doubt_is_asked_for_again_soon_and_once() {
-    let (scratch, key) = (Scratch::new(), ApiKey::generate(&Ids::system()));
+    let (scratch, key) = (Scratch::new(), Token::generate(Kind::Key, &Ids::system()));
     let desk = Desk::with(&key, false);
     let keyring = Keyring::new(Db::open(&scratch.url, 4).unwrap(), Clock::System, desk.clone());
     keyring.admit(&key).await.unwrap();
-    keyring.doubt("000000000000");
+    keyring.doubt(Kind::Key, "000000000000");
     tokio::time::sleep(DOUBTED).await;
     keyring.admit(&key).await.unwrap();
     assert_eq!(desk.asked.load(Ordering::SeqCst), 1, "nobody doubted this one");
-    keyring.doubt(key.prefix());
+    keyring.doubt(Kind::Key, key.prefix());
     assert!(crowd(&keyring, &key).await.iter().all(Result::is_ok));
     assert_eq!(desk.asked.load(Ordering::SeqCst), 2);
     tokio::time::sleep(DOUBTED).await;
@@ -99,15 +101,15 @@ async fn a_key_in_doubt_is_asked_for_again_soon_and_once() {
 
 #[tokio::test]
 async fn a_flood_of_made_up_prefixes_never_outgrows_the_memory_and_known_keys_stay() {
-    let (scratch, key) = (Scratch::new(), ApiKey::generate(&Ids::system()));
+    let (scratch, key) = (Scratch::new(), Token::generate(Kind::Key, &Ids::system()));
     let keyring = Keyring::new(Db::open(&scratch.url, 1).unwrap(), Clock::System, Desk::with(&key, false));
     keyring.admit(&key).await.unwrap();
     for n in 0..REMEMBERED * 2 {
-        keyring.entry(&format!("{n:012x}"));
+        keyring.entry(&(Kind::Key, format!("{n:012x}")));
     }
     let memory = keyring.memory.lock().unwrap();
     assert!(memory.len() <= REMEMBERED);
-    assert!(memory.contains_key(key.prefix()));
+    assert!(memory.contains_key(key.name()));
 }
 
 #[get("/me")]
@@ -118,11 +120,17 @@ async fn me(caller: Caller) -> Result<HttpResponse, Problem> {
 
 #[actix_web::test]
 async fn every_stranger_gets_the_same_401_and_the_holder_comes_in() {
-    let (scratch, key) = (Scratch::new(), ApiKey::generate(&Ids::system()));
+    let (scratch, key) = (Scratch::new(), Token::generate(Kind::Key, &Ids::system()));
     let (db, clock) = (Db::open(&scratch.url, 2).unwrap(), Clock::System);
     let keyring = Keyring::new(db.clone(), clock.clone(), Desk::with(&key, false));
-    let platform =
-        web::Data::new(Platform { db, history: ledger::History::default(), clock, ids: Ids::system(), keyring });
+    let platform = web::Data::new(Platform {
+        db,
+        history: ledger::History::default(),
+        clock,
+        ids: Ids::system(),
+        keyring,
+        vault: Vault::closed(),
+    });
     let app = App::new().wrap(from_fn(crate::platform::http::edge)).app_data(platform).service(me);
     let app = http::init_service(app).await;
     let ask = async |headers: &[&str]| {
@@ -137,7 +145,7 @@ async fn every_stranger_gets_the_same_401_and_the_holder_comes_in() {
     let good = format!("Bearer {}", key.reveal());
     assert_eq!(ask(&[&good]).await.2, "7");
     assert_eq!(ask(&[&good.replace("Bearer", "bearer")]).await.0, 200);
-    let stranger = format!("Bearer {}", ApiKey::generate(&Ids::system()).reveal());
+    let stranger = format!("Bearer {}", Token::generate(Kind::Key, &Ids::system()).reveal());
     let wrong = format!("Bearer tsk_{}_{}", key.prefix(), "0".repeat(64));
     let nobody = ask(&[]).await;
     assert_eq!((nobody.0, nobody.1.as_ref().unwrap().to_str().unwrap()), (401, "Bearer"));
@@ -150,23 +158,23 @@ async fn every_stranger_gets_the_same_401_and_the_holder_comes_in() {
 
 #[test]
 fn a_key_is_read_as_it_was_written_and_never_shown_by_accident() {
-    let key = ApiKey::generate(&Ids::seeded(b"seed"));
-    assert_eq!(ApiKey::parse(key.reveal()).unwrap().hash(), key.hash());
+    let key = Token::generate(Kind::Key, &Ids::seeded(b"seed"));
+    assert_eq!(Token::parse(key.reveal()).unwrap().hash(), key.hash());
     assert!(!format!("{key:?} {:?}", tenant()).contains(&key.reveal()[20..]));
     assert!(format!("{:?}", tenant()).contains("TenantSecret(..)"));
     let upper = key.reveal().to_uppercase();
     for bad in ["", "tsk_", "tsk__", &upper, &key.reveal()[1..], &format!("{}0", key.reveal())] {
-        assert!(ApiKey::parse(bad).is_none(), "{bad}");
+        assert!(Token::parse(bad).is_none(), "{bad}");
     }
 }
 
 #[test]
-fn every_scope_has_a_word_of_its_own_and_admin_may_do_all() {
+fn every_scope_has_a_word_of_its_own_and_admin_may_do_all_that_machines_may() {
     let admin = Caller::new(tenant(), Actor::Client(1), [Scope::Admin]);
     let nobody = Caller::new(tenant(), Actor::Client(1), []);
     for scope in Scope::ALL {
         assert_eq!(scope.word().parse::<Scope>().unwrap(), scope);
-        admin.require(scope).unwrap();
+        assert_eq!(admin.require(scope).is_ok(), !scope.is_of_people(), "{scope}");
         assert_eq!(nobody.require(scope).unwrap_err().status(), 403);
     }
     assert!("payments".parse::<Scope>().is_err());

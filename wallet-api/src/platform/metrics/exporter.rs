@@ -12,7 +12,7 @@ use super::hooks::{self, HookBacklog, HookView};
 use super::text::{Seconds, Text};
 use super::{HTTP, process, seals};
 use crate::platform::clock::Clock;
-use crate::platform::db::Db;
+use crate::platform::db::{HouseDb, Meter};
 
 /// How long the database may take to answer.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -30,9 +30,9 @@ pub struct Exporter {
     /// The books.
     pub journal: Journal,
     /// The pools, by what they are for.
-    pub pools: Vec<(&'static str, Db)>,
+    pub pools: Vec<(&'static str, Meter)>,
     /// Which of them to ask the database through: one that neither requests nor hooks wait for.
-    pub asks: Db,
+    pub asks: HouseDb,
     /// How hooks fare.
     pub hooks: HookView,
     /// To compare with the database's.
@@ -80,7 +80,7 @@ impl Exporter {
             Ok::<_, StoreError>(Sample { clock_us, leases, lags, parked, hooks })
         };
         // No word to the log: whoever looks sees it, and looks again.
-        self.asks.with_deadline(PATIENCE).try_run(ask).await.ok()?.ok()
+        self.asks.with_deadline(PATIENCE).run(ask).await.ok()?.ok()
     }
 
     fn write_journal(&self, text: &mut Text) {
@@ -117,7 +117,7 @@ impl Exporter {
     }
 
     fn write_pools(&self, text: &mut Text) {
-        let usages: Vec<_> = self.pools.iter().map(|(name, db)| (*name, db, db.usage())).collect();
+        let usages: Vec<_> = self.pools.iter().map(|(name, pool)| (*name, pool, pool.usage())).collect();
         text.family("tessera_pool_size", "gauge", "Database connections that a pool may have.");
         for (name, _, usage) in &usages {
             text.sample("tessera_pool_size", &[("pool", name)], usage.size);
@@ -133,8 +133,8 @@ impl Exporter {
         }
         let name = "tessera_pool_wait_seconds";
         text.family(name, "histogram", "How long calls waited for a place in the pool.");
-        for (pool, db, _) in &usages {
-            text.times(name, &[("pool", pool)], db.waits());
+        for (name_of, pool, _) in &usages {
+            text.times(name, &[("pool", name_of)], pool.waits());
         }
     }
 }

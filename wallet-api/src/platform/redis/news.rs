@@ -1,7 +1,7 @@
 //! What nodes tell each other: that something they may hold in memory has changed.
 //!
 //! News says only what to look up again, never what it is now: whoever lies to us makes us ask the database, no more.
-//! As text: `1 key <prefix>`, `1 config <tenant>` or `1 hooks <tenant>`; all else is not for us and is passed over.
+//! As text: `1 key <prefix>`, `1 access <prefix>`, `1 config <tenant>` or `1 hooks <tenant>`; all else is not for us and is passed over.
 
 use std::fmt;
 
@@ -13,6 +13,8 @@ const LONGEST: usize = 64;
 pub enum News {
     /// The API key with this prefix.
     Key(String),
+    /// The access token with this prefix.
+    Access(String),
     /// The configuration of this tenant: programmes, campaigns, merchants.
     Config(i64),
     /// This tenant has hooks to send that no journal tells of: a test, a replay.
@@ -26,6 +28,7 @@ impl News {
         let text = std::str::from_utf8(bytes).ok().filter(|text| text.len() <= LONGEST)?;
         match text.strip_prefix("1 ")?.split_once(' ')? {
             ("key", prefix) if is_prefix(prefix) => Some(Self::Key(prefix.to_owned())),
+            ("access", prefix) if is_prefix(prefix) => Some(Self::Access(prefix.to_owned())),
             ("config", tenant) => tenant.parse().ok().map(Self::Config),
             ("hooks", tenant) => tenant.parse().ok().map(Self::Hooks),
             _ => None,
@@ -41,6 +44,7 @@ impl fmt::Display for News {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Key(prefix) => write!(f, "1 key {prefix}"),
+            Self::Access(prefix) => write!(f, "1 access {prefix}"),
             Self::Config(tenant) => write!(f, "1 config {tenant}"),
             Self::Hooks(tenant) => write!(f, "1 hooks {tenant}"),
         }
@@ -53,7 +57,8 @@ mod tests {
 
     #[test]
     fn news_is_read_as_it_was_written_and_nothing_else_is_news() {
-        for news in [News::Key("0123456789ab".to_owned()), News::Config(7), News::Config(-7), News::Hooks(7)] {
+        let prefix = || "0123456789ab".to_owned();
+        for news in [News::Key(prefix()), News::Access(prefix()), News::Config(7), News::Config(-7), News::Hooks(7)] {
             assert_eq!(News::parse(news.to_string().as_bytes()), Some(news));
         }
         let long = format!("1 key {}", "a".repeat(LONGEST));

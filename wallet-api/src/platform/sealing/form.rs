@@ -1,4 +1,5 @@
-//! Heads as JSON: in the API, in the published file, and in the file that `tessera verify --since` trusts.
+//! Heads as JSON: in the API, in the published file, and in the file that `tessera verify --since` trusts. The published
+//! file has the audit log's heads beside the journal's.
 //!
 //! Hashes and ids of keys are hexadecimal, keys and signatures base64, times RFC 3339. What is signed is the binary form
 //! ([`ledger::proof::head`]), made again from these fields: nothing of this text is believed for itself.
@@ -12,6 +13,8 @@ use ledger::proof::{Hash, Head, KeyId, PublicKey, SignedHead};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
+
+use crate::platform::audit::head::AuditHeadForm;
 
 /// Of the published file.
 const FORMAT: u32 = 1;
@@ -102,20 +105,23 @@ fn array<const N: usize>(text: &str) -> Result<[u8; N], FormError> {
     bytes.try_into().map_err(|_length| FormError("length"))
 }
 
-/// The last head of each journal, as they are published.
+/// The last head of each journal and of each audit log, as they are published.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Published {
     format: u32,
     /// By journal, in order.
     pub heads: Vec<HeadForm>,
+    /// By tenant, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub audit: Vec<AuditHeadForm>,
 }
 
 impl Published {
     /// Nothing yet.
     #[must_use]
     pub fn none() -> Self {
-        Self { format: FORMAT, heads: Vec::new() }
+        Self { format: FORMAT, heads: Vec::new(), audit: Vec::new() }
     }
 
     /// Reads a file's text: what was published, or one head alone.
@@ -126,8 +132,22 @@ impl Published {
         if let Ok(one) = serde_json::from_str::<HeadForm>(text) {
             return Ok(Self { heads: vec![one], ..Self::none() });
         }
+        if let Ok(one) = serde_json::from_str::<AuditHeadForm>(text) {
+            return Ok(Self { audit: vec![one], ..Self::none() });
+        }
         let read: Self = serde_json::from_str(text).map_err(|error| error.to_string())?;
         if read.format == FORMAT { Ok(read) } else { Err(format!("format {} is not known here", read.format)) }
+    }
+
+    /// Takes an audit log's head in the place of its former one. One that covers more stays: of a database that lost rows,
+    /// it is what tells.
+    pub fn put_audit(&mut self, head: AuditHeadForm) {
+        if self.audit.iter().any(|known| known.tenant == head.tenant && known.audit_seq > head.audit_seq) {
+            return;
+        }
+        self.audit.retain(|known| known.tenant != head.tenant);
+        self.audit.push(head);
+        self.audit.sort_by_key(|head| head.tenant);
     }
 
     /// Takes a head in the place of that journal's former one.
@@ -164,6 +184,19 @@ mod tests {
         SignedHead::sign(&ring.unwrap(), Some(first), head).unwrap()
     }
 
+    fn audit_head() -> AuditHeadForm {
+        AuditHeadForm {
+            tenant: 1,
+            audit_seq: 1,
+            hash: "00".repeat(32),
+            signed_at: DateTime::UNIX_EPOCH,
+            key: "00".repeat(8),
+            next_key: None,
+            signature: String::new(),
+            next_signature: None,
+        }
+    }
+
     #[test]
     fn a_head_is_the_same_after_json_to_the_last_microsecond() {
         let signed = signed(7);
@@ -179,6 +212,13 @@ mod tests {
         [5, 4, 8].into_iter().for_each(|size| published.put(HeadForm::from(&signed(size))));
         let sizes: Vec<i64> = published.heads.iter().map(|head| head.size).collect();
         assert_eq!(sizes, [4, 8]);
+        for (tenant, audit_seq) in [(2, 1), (1, 7), (2, 3), (2, 2)] {
+            published.put_audit(AuditHeadForm { tenant, audit_seq, ..audit_head() });
+        }
+        let seqs: Vec<i64> = published.audit.iter().map(|head| head.audit_seq).collect();
+        assert_eq!(seqs, [7, 3], "one for each tenant too, the one that covers most");
+        let alone = serde_json::to_string(&audit_head()).unwrap();
+        assert_eq!(Published::parse(&alone).unwrap().audit, [audit_head()]);
         let text = serde_json::to_string(&published).unwrap();
         assert_eq!(Published::parse(&text).unwrap(), published);
         for wrong in ["", "{}", r#"{"format":2,"heads":[]}"#, r#"{"format":1,"heads":[{}]}"#] {

@@ -29,8 +29,8 @@ const SECRET: &str = ".key";
 /// How a line of a public key begins.
 const PUBLIC: &str = "tessera-proof-key-1";
 /// Bits that would let others than the owner at a secret.
-const OTHERS: u32 = 0o077;
-const OTHERS_WRITE: u32 = 0o022;
+pub(in crate::platform) const OTHERS: u32 = 0o077;
+pub(in crate::platform) const OTHERS_WRITE: u32 = 0o022;
 
 /// Why the keys cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -61,7 +61,7 @@ pub enum KeyError {
     Half(PathBuf),
 }
 
-fn file(path: &Path) -> impl FnOnce(io::Error) -> KeyError {
+pub(in crate::platform) fn file(path: &Path) -> impl FnOnce(io::Error) -> KeyError {
     let path = path.to_path_buf();
     move |source| KeyError::File { path, source }
 }
@@ -162,11 +162,11 @@ fn stamp(folder: &Path) -> Option<SystemTime> {
     fs::metadata(folder).and_then(|metadata| metadata.modified()).ok()
 }
 
-fn name(prefix: &str, number: i32) -> String {
+pub(in crate::platform) fn name(prefix: &str, number: i32) -> String {
     format!("{prefix}{number}{SECRET}")
 }
 
-fn make_folder(folder: &Path) -> Result<(), KeyError> {
+pub(in crate::platform) fn make_folder(folder: &Path) -> Result<(), KeyError> {
     if !folder.is_dir() {
         DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(file(folder))?;
     }
@@ -174,7 +174,7 @@ fn make_folder(folder: &Path) -> Result<(), KeyError> {
 }
 
 /// The numbers of a folder's keys of one sort, in order.
-fn numbers(folder: &Path, prefix: &str) -> Result<Vec<i32>, KeyError> {
+pub(in crate::platform) fn numbers(folder: &Path, prefix: &str) -> Result<Vec<i32>, KeyError> {
     let mut numbers = Vec::new();
     for entry in fs::read_dir(folder).map_err(file(folder))? {
         let name = entry.map_err(file(folder))?.file_name();
@@ -200,7 +200,7 @@ fn read(folder: &Path) -> Result<Ring, KeyError> {
     Ring::new(signers, salts).ok_or_else(|| KeyError::Half(folder.to_path_buf()))
 }
 
-fn must_be_closed(path: &Path, bits: u32, wanted: u32) -> Result<(), KeyError> {
+pub(in crate::platform) fn must_be_closed(path: &Path, bits: u32, wanted: u32) -> Result<(), KeyError> {
     let mode = fs::metadata(path).map_err(file(path))?.mode() & 0o7777;
     if mode & bits == 0 { Ok(()) } else { Err(KeyError::Loose { path: path.to_path_buf(), mode, wanted }) }
 }
@@ -236,7 +236,7 @@ fn write_public(folder: &Path, number: i32, seed: &[u8; 32]) -> Result<(), KeyEr
     place(&path, &public_key_line(&signer.public()), 0o644)
 }
 
-fn place(path: &Path, line: &str, mode: u32) -> Result<(), KeyError> {
+pub(in crate::platform) fn place(path: &Path, line: &str, mode: u32) -> Result<(), KeyError> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let written = || {
         let mut temporary = tempfile::NamedTempFile::new_in(folder)?;

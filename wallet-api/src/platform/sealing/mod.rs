@@ -14,3 +14,10 @@ pub use form::{FormError, HeadForm, Published};
 pub use keys::{KeyError, Keys, public_key_line, read_public_keys};
 pub use publish::{Publish, PublishError};
 pub use task::{Sealing, Settings};
+
+/// Files of secrets, for other folders of the platform's that hold some.
+pub(super) mod files {
+    pub(in crate::platform) use super::keys::{
+        OTHERS, OTHERS_WRITE, file, make_folder, must_be_closed, name, numbers, place,
+    };
+}

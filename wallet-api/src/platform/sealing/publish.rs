@@ -1,7 +1,7 @@
 //! Publishing heads where the database's owner cannot take them back: a file, or an address that takes a POST.
 //!
 //! A file is replaced whole, never written in place, and keeps the heads of journals that other nodes lead. An address gets
-//! each head by itself as JSON; one that does not take it is told again with the next head, since the last head stands
+//! each head by itself as JSON, one of the audit log with the members `tenant` and `audit_seq`; one that does not take it is told again with the next head, since the last head stands
 //! for all before it. Only `http://`: TLS is the proxy's, as everywhere in this house.
 
 use std::fs::{self, File};
@@ -14,10 +14,12 @@ use hyper::Request;
 use hyper::body::Bytes;
 use hyper::header::{CONTENT_TYPE, HOST};
 use hyper_util::rt::TokioIo;
+use serde::Serialize;
 use tokio::net::TcpStream;
 use url::Url;
 
 use super::form::{HeadForm, Published};
+use crate::platform::audit::head::AuditHeadForm;
 
 /// How long an address may take.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -89,29 +91,37 @@ impl Publish {
         }
     }
 
-    /// Publishes heads, the last of each journal.
+    /// Publishes heads, the last of each journal and of each audit log.
     ///
     /// # Errors
     /// [`PublishError`]; nothing, or some of them, went out.
-    pub async fn put(&self, heads: Vec<HeadForm>) -> Result<(), PublishError> {
+    pub async fn put(&self, heads: Vec<HeadForm>, audit: Vec<AuditHeadForm>) -> Result<(), PublishError> {
         match self {
             Self::File(path) => {
                 let mut all = self.known()?;
                 heads.into_iter().for_each(|head| all.put(head));
+                audit.into_iter().for_each(|head| all.put_audit(head));
                 let text = serde_json::to_vec_pretty(&all).map_err(io::Error::from);
                 let written = text.and_then(|text| replace(path, &text));
                 written.map_err(|source| PublishError::File { path: path.clone(), source })
             }
             Self::Address(url) => {
-                for head in heads {
-                    let sent = tokio::time::timeout(PATIENCE, post(url, &head)).await;
-                    let sent = sent.unwrap_or_else(|_elapsed| Err("it took too long".into()));
-                    sent.map_err(|what| PublishError::Address { url: url.clone(), what })?;
+                for head in &heads {
+                    tell(url, head).await?;
+                }
+                for head in &audit {
+                    tell(url, head).await?;
                 }
                 Ok(())
             }
         }
     }
+}
+
+async fn tell(url: &Url, head: &impl Serialize) -> Result<(), PublishError> {
+    let sent = tokio::time::timeout(PATIENCE, post(url, head)).await;
+    let sent = sent.unwrap_or_else(|_elapsed| Err("it took too long".into()));
+    sent.map_err(|what| PublishError::Address { url: url.clone(), what })
 }
 
 /// Replaces a file by a whole one that is on disk.
@@ -128,7 +138,7 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-async fn post(url: &Url, head: &HeadForm) -> Result<(), String> {
+async fn post(url: &Url, head: &impl Serialize) -> Result<(), String> {
     let words = |error: &dyn std::fmt::Display| error.to_string();
     let (host, port) = (url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or(80));
     let stream = TcpStream::connect((host, port)).await.map_err(|error| words(&error))?;
@@ -181,8 +191,8 @@ mod tests {
             })
         });
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(publish.put(vec![head.clone()])).unwrap();
-        let refused = runtime.block_on(publish.put(vec![head.clone()])).unwrap_err().to_string();
+        runtime.block_on(publish.put(vec![head.clone()], Vec::new())).unwrap();
+        let refused = runtime.block_on(publish.put(vec![head.clone()], Vec::new())).unwrap_err().to_string();
         assert!(refused.contains("503"), "{refused}");
         let [request, _] = receiver.join().unwrap();
         assert!(request.starts_with("POST /heads?from=here HTTP/1.1"), "{request}");
@@ -198,7 +208,7 @@ mod tests {
         let publish = Publish::File(path.clone());
         assert!(publish.known().unwrap_err().to_string().contains("notes.txt"));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        assert!(runtime.block_on(publish.put(Vec::new())).is_err());
+        assert!(runtime.block_on(publish.put(Vec::new(), Vec::new())).is_err());
         assert_eq!(fs::read_to_string(path).unwrap(), "dear diary");
     }
 }

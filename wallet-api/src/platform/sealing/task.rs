@@ -1,4 +1,5 @@
-//! The task that seals: one turn after another over the journals that this node leads.
+//! The task that seals: one turn after another over the journals that this node leads, and each minute over the audit
+//! log, whose heads any node signs. What is to be published goes out from here, so that one hand writes the file.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -15,8 +16,10 @@ use tokio::time::Instant;
 use super::form::HeadForm;
 use super::keys::Keys;
 use super::publish::Publish;
+use crate::platform::audit;
+use crate::platform::audit::head::AuditHeadForm;
 use crate::platform::clock::Clock;
-use crate::platform::db::{Db, DbError};
+use crate::platform::db::{DbError, HouseDb};
 use crate::platform::metrics::SEALS;
 
 /// From one turn to the next: a commit each, and commits are what the journal waits for. Two of them make the second that is promised.
@@ -25,6 +28,8 @@ const PACE: Duration = Duration::from_millis(400);
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// The pace after a journal could not be sealed.
 const TROUBLED: Duration = Duration::from_secs(1);
+/// How often heads of the audit log are signed, where something came.
+const AUDIT_EVERY: Duration = Duration::from_secs(60);
 /// Pages of one journal in a turn: no tenant's flood makes the others wait.
 const PAGES: usize = 8;
 
@@ -46,16 +51,17 @@ pub struct Sealing {
 impl Sealing {
     /// Seals what this node leads, with the keys of a folder. Needs a tokio runtime.
     #[must_use]
-    pub fn start(keys: Arc<Keys>, publish: Option<Publish>, db: Db, journal: Journal, clock: Clock) -> Self {
+    pub fn start(keys: Arc<Keys>, publish: Option<Publish>, db: HouseDb, journal: Journal, clock: Clock) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let ring = keys.ring();
         let sealer = Sealer::told(journal.fresh());
-        let worker = Worker { sealer, keys, ring, db, journal, clock, whole: HashMap::new() };
+        let (whole, audit_due) = (HashMap::new(), Instant::now());
+        let worker = Worker { sealer, keys, ring, db, journal, clock, whole, audit_due };
         let task = tokio::spawn(run(worker, publish, Arc::clone(&stop)));
         Self { stop, task }
     }
 
-    /// Lets the turn at hand be finished and ends.
+    /// Lets the turn at hand be finished, signs what the audit log has, and ends.
     pub async fn stop(self) {
         self.stop.store(true, Ordering::SeqCst);
         if self.task.await.is_err() {
@@ -66,8 +72,7 @@ impl Sealing {
 
 async fn run(mut worker: Worker, publish: Option<Publish>, stopping: Arc<AtomicBool>) {
     let mut changes = worker.journal.changes();
-    // Heads that wait to be published, one of each journal: the last stands for all before it.
-    let mut waiting: HashMap<JournalId, HeadForm> = HashMap::new();
+    let mut waiting = Waiting::default();
     while !stopping.load(Ordering::SeqCst) {
         changes.mark_unchanged();
         let began = Instant::now();
@@ -77,10 +82,8 @@ async fn run(mut worker: Worker, publish: Option<Publish>, stopping: Arc<AtomicB
         });
         let Ok((back, turn)) = turned.await else { return };
         worker = back;
-        if let Some(publish) = &publish {
-            waiting.extend(turn.heads.into_iter().map(|head| (JournalId(head.journal), head)));
-            publish_all(publish, &mut waiting).await;
-        }
+        waiting.take(&turn);
+        publish_all(publish.as_ref(), &mut waiting).await;
         if turn.troubled {
             tokio::time::sleep_until(began + TROUBLED).await;
         } else if !turn.more {
@@ -88,14 +91,36 @@ async fn run(mut worker: Worker, publish: Option<Publish>, stopping: Arc<AtomicB
             _ = tokio::time::timeout(LOOK_EVERY, changes.changed()).await;
         }
     }
+    worker.audit_due = Instant::now();
+    let last = tokio::task::spawn_blocking(move || worker.audit_turn()).await;
+    waiting.take(&last.unwrap_or_default());
+    publish_all(publish.as_ref(), &mut waiting).await;
 }
 
-async fn publish_all(publish: &Publish, waiting: &mut HashMap<JournalId, HeadForm>) {
-    if waiting.is_empty() {
+/// Heads that wait to be published, one of each journal and of each audit log: the last stands for all before it.
+#[derive(Default)]
+struct Waiting {
+    heads: HashMap<JournalId, HeadForm>,
+    audit: HashMap<i64, AuditHeadForm>,
+}
+
+impl Waiting {
+    fn take(&mut self, turn: &Turn) {
+        self.heads.extend(turn.heads.iter().map(|head| (JournalId(head.journal), head.clone())));
+        self.audit.extend(turn.audit.iter().map(|head| (head.tenant, head.clone())));
+    }
+}
+
+async fn publish_all(publish: Option<&Publish>, waiting: &mut Waiting) {
+    let Some(publish) = publish else {
+        *waiting = Waiting::default();
+        return;
+    };
+    if waiting.heads.is_empty() && waiting.audit.is_empty() {
         return;
     }
-    match publish.put(waiting.values().cloned().collect()).await {
-        Ok(()) => waiting.clear(),
+    match publish.put(waiting.heads.values().cloned().collect(), waiting.audit.values().cloned().collect()).await {
+        Ok(()) => *waiting = Waiting::default(),
         Err(error) => {
             SEALS.not_published();
             tracing::warn!(%error, "heads were signed and not published; trying again");
@@ -107,17 +132,20 @@ struct Worker {
     sealer: Sealer,
     keys: Arc<Keys>,
     ring: Arc<Ring>,
-    db: Db,
+    db: HouseDb,
     journal: Journal,
     clock: Clock,
     /// Up to which seq each journal was last seen wholly under a signed head, and when.
     whole: HashMap<JournalId, (i64, Instant)>,
+    /// When to look at the audit log next.
+    audit_due: Instant,
 }
 
 /// What a turn came to.
 #[derive(Default)]
 struct Turn {
     heads: Vec<HeadForm>,
+    audit: Vec<AuditHeadForm>,
     more: bool,
     troubled: bool,
 }
@@ -126,6 +154,8 @@ struct Turn {
 enum TurnError {
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error(transparent)]
+    Sql(#[from] diesel::result::Error),
     #[error(transparent)]
     Pool(#[from] DbError),
 }
@@ -139,10 +169,30 @@ impl Worker {
             self.whole.clear();
         }
         let db = self.db.clone();
-        db.blocking(|conn| self.journals(conn)).unwrap_or_else(|error: TurnError| {
+        let mut turn = db.blocking(|conn| self.journals(conn)).unwrap_or_else(|error: TurnError| {
             tracing::warn!(%error, "the sealer could not go on; it tries again");
             Turn { troubled: true, ..Turn::default() }
-        })
+        });
+        let Turn { audit, more, .. } = self.audit_turn();
+        (turn.audit, turn.more) = (audit, turn.more || more);
+        turn
+    }
+
+    /// Signs the heads of the audit log, if it is time.
+    fn audit_turn(&mut self) -> Turn {
+        if self.audit_due > Instant::now() {
+            return Turn::default();
+        }
+        let (now, ring) = (self.clock.now(), Arc::clone(&self.ring));
+        let signed = self.db.blocking(|conn| Ok::<_, TurnError>(audit::sign::turn(conn, &ring, now)?));
+        let audit::sign::Signed { heads, more } = signed.unwrap_or_else(|error| {
+            tracing::warn!(%error, "the audit log could not be signed; it is tried again in a minute");
+            audit::sign::Signed::default()
+        });
+        if !more {
+            self.audit_due = Instant::now() + AUDIT_EVERY;
+        }
+        Turn { audit: heads.iter().map(AuditHeadForm::from).collect(), more, ..Turn::default() }
     }
 
     fn journals(&mut self, conn: &mut PgConnection) -> Result<Turn, TurnError> {

@@ -56,7 +56,7 @@ pub async fn big(stage: &Stage, time: Duration) -> anyhow::Result<Big> {
     let cold_per_s = large.run(cold).await?.per_s;
     let cold_accounts_in_memory = large.journal.status().accounts;
     small.stop().await?;
-    stage.checkpoint()?;
+    stage.rest().await?;
     // Nobody else wants this thread: the journals have threads of their own.
     let reads = reads(&large, began_us)?;
     let verified = verified(&large);

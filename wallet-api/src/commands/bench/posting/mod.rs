@@ -32,8 +32,8 @@ use sizes::{Sizes, transfer_bytes};
 /// How often every contender runs.
 const ROUNDS: usize = 3;
 /// Callers of the spread load: one and 32 wait for each answer, the others fill the queue.
-const CALLERS: [usize; 6] = [1, 32, 128, 512, 1_024, 4_096];
-/// Callers of the other loads.
+const FEW: [usize; 4] = [1, 32, 128, 512];
+/// Callers of all loads.
 const MANY: [usize; 2] = [1_024, 4_096];
 
 /// What came out.
@@ -119,8 +119,8 @@ pub async fn posting(seconds: u32, quick: bool) -> anyhow::Result<Posting> {
     points.seal(&ring)?;
     stage.settle()?;
     let (mut runs, mut inserts) = (Vec::new(), Vec::new());
-    for _ in 0..ROUNDS {
-        runs.extend(round(&mut stage, [&one, &four, &points], time, &mut inserts).await?);
+    for number in 0..ROUNDS {
+        runs.extend(round(number, &mut stage, [&one, &four, &points], time, &mut inserts).await?);
     }
     let single = bytes(&stage, &one, runs.iter().filter(|run| matches!(run.kind, Kind::Spread | Kind::Hot)))?;
     let fourfold = bytes(&stage, &four, runs.iter().filter(|run| run.kind == Kind::FourLegs))?;
@@ -165,8 +165,10 @@ pub async fn posting(seconds: u32, quick: bool) -> anyhow::Result<Posting> {
     })
 }
 
-/// Every contender once, the reference's runs among them.
+/// Every contender once, the reference's runs among them. What is held against each other runs one after the other, and
+/// takes turns in being first.
 async fn round(
+    number: usize,
     stage: &mut Stage,
     [one, four, points]: [&Bank; 3],
     time: Duration,
@@ -175,7 +177,7 @@ async fn round(
     let keys = Keys::Ordered;
     let mut runs = Vec::new();
     let mut references = CLIENTS.iter();
-    for callers in CALLERS {
+    for callers in FEW {
         if let Ok(clients @ (1 | 32)) = u32::try_from(callers) {
             inserts.push(stage.run_insert(clients)?);
         }
@@ -184,8 +186,11 @@ async fn round(
             stage.run_reference(*clients)?;
         }
     }
+    let pair = if number.is_multiple_of(2) { [Kind::Spread, Kind::Hot] } else { [Kind::Hot, Kind::Spread] };
     for callers in MANY {
-        runs.push(one.run(Load { kind: Kind::Hot, keys, callers, time }).await?);
+        for kind in pair {
+            runs.push(one.run(Load { kind, keys, callers, time }).await?);
+        }
         runs.push(four.run(Load { kind: Kind::FourLegs, keys, callers, time }).await?);
         runs.push(points.run(Load { kind: Kind::Points, keys, callers, time }).await?);
         runs.push(points.run(Load { kind: Kind::Refused, keys, callers, time }).await?);
@@ -219,7 +224,8 @@ fn unsealed(runs: &[Run]) -> u64 {
 }
 
 fn least_step(runs: &[Run]) -> anyhow::Result<Decimal> {
-    let rates: Vec<u64> = CALLERS.iter().skip(1).map(|callers| rate(runs, Kind::Spread, *callers)).collect();
+    let counts = FEW.iter().skip(1).chain(&MANY);
+    let rates: Vec<u64> = counts.map(|callers| rate(runs, Kind::Spread, *callers)).collect();
     let steps = rates.iter().zip(rates.iter().skip(1)).filter_map(|(from, to)| ratio(*to, (*from).into()));
     steps.min().context("nothing was posted")
 }

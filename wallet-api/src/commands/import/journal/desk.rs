@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
-use diesel::{Connection, PgConnection};
+use diesel::PgConnection;
 use ledger::{Answer, Asset, AssetId, Body, JournalError, JournalId, NewAccount, Request};
 
 use super::Imported;
@@ -62,7 +62,7 @@ impl<'a> Desk<'a> {
         let read = move |conn: &mut PgConnection| -> Result<_, ledger::StoreError> {
             Ok((ledger::read::assets_of(conn, journal)?, ledger::read::head(conn, journal)?))
         };
-        let (assets, head) = db.run(read).await.map_err(in_words)?;
+        let (assets, head) = db.of(journal.0).read(read).await.map_err(in_words)?;
         Ok(Self {
             node,
             journal,
@@ -209,13 +209,11 @@ impl<'a> Desk<'a> {
         }
         let (journal, wanted) = (self.journal, code.to_owned());
         let define = move |conn: &mut PgConnection| {
-            conn.transaction(|conn| {
-                let asset = ledger::define_asset(conn, journal, &wanted, scale)?;
-                crate::platform::snapshot::touch(conn, journal.0)?;
-                Ok::<_, ledger::StoreError>(asset)
-            })
+            let asset = ledger::define_asset(conn, journal, &wanted, scale)?;
+            crate::platform::snapshot::touch(conn, journal.0)?;
+            Ok::<_, ledger::StoreError>(asset)
         };
-        let asset = self.node.parts.platform.db.run(define).await.map_err(in_words)?;
+        let asset = self.node.parts.platform.db.of(journal.0).write(define).await.map_err(in_words)?;
         let same = line::same_scale(&asset, scale);
         self.assets.insert(asset.code.clone(), asset);
         Ok(same)
@@ -233,7 +231,7 @@ impl<'a> Desk<'a> {
             let mut why = None;
             for (answer, waiting) in answers.into_iter().zip(waiting.iter().skip(done)) {
                 if let Err(error) = &answer
-                    && is_passing(error)
+                    && error.may_pass()
                 {
                     why = Some(error.clone());
                     break;
@@ -273,25 +271,6 @@ impl<'a> Desk<'a> {
             Err(error) => Wrong("not_done", error.to_string().into()),
         };
         self.set_aside(waiting.line, &wrong, waiting.raw.as_bytes())
-    }
-}
-
-/// What may be different in a moment.
-fn is_passing(error: &JournalError) -> bool {
-    match error {
-        JournalError::QueueFull
-        | JournalError::NotLeader { .. }
-        | JournalError::DeadlinePassed
-        | JournalError::NoRoom
-        | JournalError::OutcomeUnknown
-        | JournalError::Unavailable => true,
-        JournalError::Invalid(_)
-        | JournalError::KeyReused
-        | JournalError::Abandoned { .. }
-        | JournalError::Archived(_)
-        | JournalError::Linked { .. }
-        | JournalError::NoSuchJournal
-        | JournalError::Broken(_) => false,
     }
 }
 

@@ -27,6 +27,7 @@ use crate::commands::node::{DatabaseArgs, Node, Settings};
 use crate::engagement::hooks::guard::Policy;
 use crate::platform::ids::Ids;
 use crate::platform::keyring::Tenant;
+use crate::platform::vault;
 use desk::Desk;
 use line::LONGEST;
 
@@ -86,6 +87,7 @@ pub async fn journal(args: JournalArgs) -> anyhow::Result<()> {
         ids: Ids::system(),
         hook_policy: Policy::default(),
         sealing: None,
+        vault: vault::Settings::default(),
     };
     let node = Node::start(settings)?;
     let done = import(&node, &tenant, &args, file).await;

@@ -26,6 +26,7 @@ use super::line::LONGEST;
 use super::{JournalArgs, progress};
 use crate::commands::journal_file::{BatchLine, BooksLine, EndLine, ExactPart, FORMAT, Frame, Kind, hex, unhex};
 use crate::identity::{self, IdentityError, NewTenant};
+use crate::platform::audit::Actor;
 use crate::platform::clock::Clock;
 use crate::platform::ids::Ids;
 use crate::platform::text::Lang;
@@ -255,7 +256,7 @@ impl Reading<'_> {
             let tenant = match identity::tenant_by_slug(conn, slug) {
                 Err(IdentityError::UnknownTenant) => {
                     let wish = wish(books, slug).map_err(|what| self.refused("not-json", what))?;
-                    identity::restore_tenant(conn, &ids, now, books.number, &wish)?
+                    identity::restore_tenant(conn, &ids, now, Actor::Operator, books.number, &wish)?
                 }
                 found => found?,
             };

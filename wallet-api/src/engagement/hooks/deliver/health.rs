@@ -18,6 +18,7 @@ use crate::engagement::hooks::notice::{self, Notice};
 use crate::engagement::hooks::store::bulk::Outcome;
 use crate::engagement::hooks::store::tend;
 use crate::engagement::hooks::switch_off;
+use crate::platform::audit::Entry;
 
 /// Attempts at one hook that give the first notice.
 const ATTEMPTS: i32 = 4;
@@ -97,11 +98,12 @@ fn of_one(key: Key, seen: &Seen, (since, told): (Option<DateTime<Utc>>, i16)) ->
     changes
 }
 
-/// Writes a change down and tells of it, inside the caller's transaction.
+/// Writes a change down and tells of it, inside the caller's transaction; what is to be in the audit log, and when it was,
+/// is left to the caller.
 ///
 /// # Errors
 /// [`HookError`] of the database.
-pub(super) fn apply(conn: &mut PgConnection, change: &Change) -> Result<(), HookError> {
+pub(super) fn apply(conn: &mut PgConnection, change: &Change) -> Result<Option<(Entry, DateTime<Utc>)>, HookError> {
     match change {
         Change::Recovered(key) => tend::recovered(conn, *key)?,
         Change::Failed(key, at) => tend::failed(conn, *key, *at)?,
@@ -111,10 +113,10 @@ pub(super) fn apply(conn: &mut PgConnection, change: &Change) -> Result<(), Hook
             }
         }
         Change::Ended((tenant, endpoint), at) => {
-            switch_off(conn, *tenant, *at, *endpoint, DisableReason::Failing)?;
+            return switch_off(conn, *tenant, *at, *endpoint, DisableReason::Failing);
         }
     }
-    Ok(())
+    Ok(None)
 }
 
 /// Memory may not know yet that a notice was given: the table does.

@@ -52,7 +52,7 @@ use super::send::{Limits, Sender};
 use super::store::bulk;
 use super::wake::Wake;
 use crate::platform::Platform;
-use crate::platform::db::DbError;
+use crate::platform::db::{DbError, HouseDb};
 use crate::platform::events::Event;
 use crate::platform::follow::Reading;
 use crate::platform::ids::Ids;
@@ -127,6 +127,7 @@ pub struct Hooks {
 /// What the engine's tasks share.
 struct Engine {
     platform: Platform,
+    db: HouseDb,
     journal: Journal,
     events: EventSource,
     settings: Settings,
@@ -163,14 +164,14 @@ enum EngineError {
 impl Hooks {
     /// Starts the engine; it works whenever this node leads.
     ///
-    /// `platform.db` should be a pool of the engine's own, of 4 connections: it keeps at it, and must not hold places
-    /// that requests count on. `platform.clock` dates attempts and signatures, so receivers must agree with it: a clock
+    /// `db` should be of 4 connections. `platform.clock` dates attempts and signatures, so receivers must agree with it: a clock
     /// that stands still also stops retries.
     ///
     /// # Errors
     /// [`StartError`] when the machine or the build lacks something.
     pub fn start(
         platform: Platform,
+        db: HouseDb,
         journal: Journal,
         events: EventSource,
         mut settings: Settings,
@@ -182,6 +183,7 @@ impl Hooks {
         let lanes = Arc::<Mutex<Lanes>>::default();
         let engine = Engine {
             platform,
+            db,
             journal,
             events,
             hungry: settings.wake.clone(),
@@ -293,7 +295,7 @@ impl Engine {
         &self,
         work: impl FnOnce(&mut diesel::PgConnection) -> Result<T, EngineError> + Send + 'static,
     ) -> Result<T, EngineError> {
-        self.platform.db.try_run(work).await?
+        self.db.run(work).await?
     }
 
     /// Makes what is in memory and not done due again.

@@ -22,6 +22,7 @@ use crate::engagement::hooks::notice::{self, Notice};
 use crate::engagement::hooks::store::bulk::{self, NewDelivery, NewEvent, Outcome};
 use crate::engagement::hooks::store::turns::{self, Waits};
 use crate::engagement::hooks::switch_off;
+use crate::platform::audit;
 use crate::platform::follow::tell_parked;
 use crate::platform::problem::Chain;
 
@@ -262,10 +263,13 @@ async fn settle(engine: &Engine, late: Vec<Done>, drained: &watch::Receiver<bool
 
 /// Tells what these outcomes mean for their endpoints: disabled, failing, passed over.
 fn tell(conn: &mut PgConnection, outcomes: &[&Outcome], changes: &[Change]) -> Result<(), EngineError> {
+    let mut acts = Vec::new();
     for outcome in outcomes {
         let (tenant, endpoint) = (outcome.place.tenant, outcome.place.endpoint);
         match outcome.status {
-            DeliveryStatus::Gone => switch_off(conn, tenant, outcome.at, endpoint, DisableReason::Gone)?,
+            DeliveryStatus::Gone => {
+                acts.extend(switch_off(conn, tenant, outcome.at, endpoint, DisableReason::Gone)?);
+            }
             DeliveryStatus::Failed if outcome.turn.is_some() => {
                 let place = (outcome.place.seq, outcome.place.ordinal);
                 notice::tell(conn, outcome.at, &Notice::skipped(tenant, endpoint, place, outcome.attempt))?;
@@ -273,7 +277,15 @@ fn tell(conn: &mut PgConnection, outcomes: &[&Outcome], changes: &[Change]) -> R
             DeliveryStatus::Failed | DeliveryStatus::Pending | DeliveryStatus::Delivered => {}
         }
     }
-    changes.iter().try_for_each(|change| Ok(health::apply(conn, change)?))
+    for change in changes {
+        acts.extend(health::apply(conn, change)?);
+    }
+    // Last, and one tenant after the other: whoever appends to several logs does it in this order.
+    acts.sort_by_key(|(act, _)| act.tenant);
+    for (act, at) in acts {
+        audit::append(conn, &act, at)?;
+    }
+    Ok(())
 }
 
 /// Tries until it is done or given up; a stop waits for one try only.

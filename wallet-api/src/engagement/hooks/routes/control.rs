@@ -60,8 +60,8 @@ async fn enable_hook_endpoint(
     wake: web::Data<Wake>,
     id: web::Path<Uuid>,
 ) -> Result<HttpResponse, Problem> {
-    let (tenant, now, id) = (caller.tenant.id, platform.clock.now(), id.into_inner());
-    let endpoint = platform.db.run(move |conn| hooks::enable(conn, tenant, now, id)).await?;
+    let (tenant, now, by, id) = (caller.tenant.id, platform.clock.now(), caller.actor.into(), id.into_inner());
+    let endpoint = platform.db.of(tenant).write(move |conn| hooks::enable(conn, tenant, now, by, id)).await?;
     wake.wake(tenant);
     Ok(HttpResponse::Ok().json(HookEndpoint::of(endpoint, now)))
 }
@@ -94,11 +94,11 @@ async fn rotate_hook_secret(
     if !(0..=LONGEST_OVERLAP_S).contains(&overlap_s) {
         return Err(HookError::Invalid { pointer: "/overlap_s", words: "0 to 604800 seconds" }.into());
     }
-    let (tenant, now, id) = (caller.tenant.id, platform.clock.now(), id.into_inner());
+    let (tenant, now, by, id) = (caller.tenant.id, platform.clock.now(), caller.actor.into(), id.into_inner());
     let secret = Secret::generate(&|bytes| platform.ids.fill(bytes));
     let (shown, overlap) = (secret.reveal(), TimeDelta::seconds(overlap_s));
-    let rotate = move |conn: &mut _| hooks::rotate_secret(conn, tenant, now, id, &secret, overlap);
-    let endpoint = platform.db.run(rotate).await?;
+    let rotate = move |conn: &mut _| hooks::rotate_secret(conn, tenant, now, by, id, (&secret, overlap));
+    let endpoint = platform.db.of(tenant).write(rotate).await?;
     Ok(HttpResponse::Ok().json(AddedHookEndpoint { endpoint: HookEndpoint::of(endpoint, now), secret: shown }))
 }
 
@@ -128,7 +128,7 @@ async fn test_hook_endpoint(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let (tenant, now, id, depth) = (caller.tenant.id, platform.clock.now(), id.into_inner(), depth(&request));
-    let placed = platform.db.run(move |conn| hooks::test(conn, tenant, now, id, depth)).await?;
+    let placed = platform.db.of(tenant).write(move |conn| hooks::test(conn, tenant, now, id, depth)).await?;
     wake.wake(tenant);
     let Placed { seq, ordinal, event } = placed;
     let body = HookTest { sequence: sequence(seq, ordinal), event_id: event, webhook_id: webhook_id(event, id) };

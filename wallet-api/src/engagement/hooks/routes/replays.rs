@@ -160,8 +160,8 @@ async fn replay_hook_delivery(
 ) -> Result<HttpResponse, Problem> {
     let (tenant, (endpoint, sequence)) = (caller.tenant.id, path.into_inner());
     let at = parse_sequence(&sequence).ok_or(HookError::Unknown)?;
-    let (now, depth) = (platform.clock.now(), depth(&request));
-    platform.db.run(move |conn| replay::one(conn, tenant, now, endpoint, at, depth)).await?;
+    let (now, by, depth) = (platform.clock.now(), caller.actor.into(), depth(&request));
+    platform.db.of(tenant).write(move |conn| replay::one(conn, tenant, now, by, endpoint, at, depth)).await?;
     wake.wake(tenant);
     Ok(HttpResponse::Accepted().finish())
 }
@@ -184,9 +184,11 @@ async fn replay_hooks(
         return Err(HookError::Loop.into());
     }
     let wish = optional::<NewHookReplay>(&request, payload).await?.into_wish()?;
-    let (tenant, now, endpoint) = (caller.tenant.id, platform.clock.now(), endpoint.into_inner());
+    let (tenant, now, by) = (caller.tenant.id, platform.clock.now(), caller.actor.into());
+    let endpoint = endpoint.into_inner();
     let id = platform.ids.uuid_v7(now);
-    let replay = platform.db.run(move |conn| replay::order(conn, tenant, now, endpoint, id, wish)).await?;
+    let replay =
+        platform.db.of(tenant).write(move |conn| replay::order(conn, tenant, now, by, endpoint, id, wish)).await?;
     Ok(HttpResponse::Accepted().json(HookReplay::from(replay)))
 }
 
@@ -209,7 +211,7 @@ async fn list_hook_replays(
         hooks::endpoint(conn, id, endpoint)?;
         Ok::<_, HookError>(store::replays::replays(conn, id, endpoint, before, rows)?)
     };
-    let found: Vec<HookReplay> = platform.db.run(find).await?.into_iter().map(Into::into).collect();
+    let found: Vec<HookReplay> = platform.db.of(id).read(find).await?.into_iter().map(Into::into).collect();
     let page = Page::cut(found, limit, |last| cursor_of(last.id).encode(&tenant.secret, &listing));
     Ok(HttpResponse::Ok().json(page))
 }
@@ -225,7 +227,7 @@ async fn get_hook_replay(
     id: web::Path<Uuid>,
 ) -> Result<HttpResponse, Problem> {
     let (tenant, id) = (caller.tenant.id, id.into_inner());
-    let replay = platform.db.run(move |conn| replay::find(conn, tenant, id)).await?;
+    let replay = platform.db.of(tenant).read(move |conn| replay::find(conn, tenant, id)).await?;
     Ok(HttpResponse::Ok().json(HookReplay::from(replay)))
 }
 
@@ -239,7 +241,7 @@ async fn cancel_hook_replay(
     platform: web::Data<Platform>,
     id: web::Path<Uuid>,
 ) -> Result<HttpResponse, Problem> {
-    let (tenant, now, id) = (caller.tenant.id, platform.clock.now(), id.into_inner());
-    platform.db.run(move |conn| replay::cancel(conn, tenant, now, id)).await?;
+    let (tenant, now, by, id) = (caller.tenant.id, platform.clock.now(), caller.actor.into(), id.into_inner());
+    platform.db.of(tenant).write(move |conn| replay::cancel(conn, tenant, now, by, id)).await?;
     Ok(HttpResponse::NoContent().finish())
 }

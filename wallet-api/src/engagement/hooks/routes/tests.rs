@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::identity;
+use crate::platform::audit::Actor;
 use crate::platform::clock::Clock;
 use crate::platform::db::Db;
 use crate::platform::http::edge;
@@ -12,6 +13,7 @@ use crate::platform::ids::Ids;
 use crate::platform::keyring::Keyring;
 use crate::platform::scratch::Scratch;
 use crate::platform::text::Lang;
+use crate::platform::vault::Vault;
 
 /// Two tenants, each with keys.
 struct World {
@@ -25,7 +27,14 @@ impl World {
         let scratch = Scratch::migrated();
         let (db, clock) = (Db::open(&scratch.url, 4).unwrap(), Clock::System);
         let keyring = Keyring::new(db.clone(), clock.clone(), identity::directory());
-        let platform = Platform { db, history: ledger::History::default(), clock, ids: Ids::system(), keyring };
+        let platform = Platform {
+            db,
+            history: ledger::History::default(),
+            clock,
+            ids: Ids::system(),
+            keyring,
+            vault: Vault::closed(),
+        };
         let policy = Policy { allow_private: true, allow_http: true, own: Vec::new() };
         Self { platform, policy, scratch }
     }
@@ -34,11 +43,11 @@ impl World {
         let (mut conn, now) = (self.scratch.connect(), self.platform.clock.now());
         let (slug, name, zone) = (slug.to_owned(), "A company".to_owned(), chrono_tz::Europe::Rome);
         let wish = identity::NewTenant { slug: slug.clone(), name, sandbox: true, zone, locale: Lang::En };
-        let tenant = identity::create_tenant(&mut conn, &self.platform.ids, now, &wish)
+        let tenant = identity::create_tenant(&mut conn, &self.platform.ids, now, Actor::Operator, &wish)
             .or_else(|_taken| identity::tenant_by_slug(&mut conn, &slug))
             .unwrap();
         let wish = identity::NewKey { tenant: tenant.id, name: "k".to_owned(), scopes: scopes.to_vec(), client: None };
-        let made = identity::create_key(&mut conn, &self.platform.ids, now, &wish).unwrap();
+        let made = identity::create_key(&mut conn, &self.platform.ids, now, Actor::Operator, &wish).unwrap();
         made.key.reveal().to_owned()
     }
 

@@ -7,10 +7,11 @@ use super::support::{Answer, Inbox, World, eventually, quick};
 use crate::engagement::hooks::model::DeliveryStatus;
 use crate::engagement::hooks::replay::{self, Bound, Wish};
 use crate::engagement::hooks::{self, message, sign};
+use crate::platform::audit::Actor;
 
 fn order(world: &World, endpoint: uuid::Uuid, wish: Wish) -> replay::Replay {
     let (now, ids) = (world.platform.clock.now(), &world.platform.ids);
-    replay::order(&mut world.connect(), world.tenant, now, endpoint, ids.uuid_v7(now), wish).unwrap()
+    replay::order(&mut world.connect(), world.tenant, now, Actor::Client(1), endpoint, ids.uuid_v7(now), wish).unwrap()
 }
 
 fn ended(world: &World, order: &replay::Replay) -> bool {
@@ -29,11 +30,11 @@ async fn e63_what_a_receiver_took_and_lost_is_told_again_under_the_same_id() {
     let (before, lost) = (inbox.ids(), message::parse_sequence(committed.first().unwrap()).unwrap());
     inbox.clear();
     let (conn, now) = (&mut world.connect(), world.platform.clock.now());
-    replay::one(conn, world.tenant, now, endpoint, lost, 0).unwrap();
+    replay::one(conn, world.tenant, now, Actor::Client(1), endpoint, lost, 0).unwrap();
     eventually(|| inbox.len() == 1 && world.count(endpoint, DeliveryStatus::Delivered) == 3).await;
     assert!(inbox.ids().is_subset(&before));
     assert_eq!(world.attempts(endpoint), 4, "and its attempts go on counting");
-    let nowhere = replay::one(conn, world.tenant, now, endpoint, (1_000_000, 0), 0);
+    let nowhere = replay::one(conn, world.tenant, now, Actor::Client(1), endpoint, (1_000_000, 0), 0);
     assert!(matches!(nowhere, Err(HookError::Unknown)));
     hooks.stop();
 }
@@ -54,7 +55,8 @@ async fn e64_a_secret_that_rotates_between_two_attempts_signs_both_ways() {
     let new = sign::Secret::generate(&|bytes| world.platform.ids.fill(bytes));
     let now = world.platform.clock.now();
     let rotate = |secret, overlap| {
-        hooks::rotate_secret(&mut world.connect(), world.tenant, now, endpoint, secret, overlap).unwrap()
+        hooks::rotate_secret(&mut world.connect(), world.tenant, now, Actor::Client(1), endpoint, (secret, overlap))
+            .unwrap()
     };
     assert_eq!(rotate(&new, TimeDelta::hours(24)).old_until, [now + TimeDelta::hours(24)]);
     fails.store(false, Ordering::SeqCst);
@@ -93,9 +95,10 @@ async fn e67_what_was_queued_at_a_disabled_endpoint_is_kept_and_replayed() {
     let hooks = world.hooks(quick()); // sweeps as it starts
     eventually(|| world.count(endpoint, DeliveryStatus::Gone) == 30).await;
     let (now, id) = (world.platform.clock.now(), uuid::Uuid::from_u128(8));
-    let refused = replay::order(&mut world.connect(), world.tenant, now, endpoint, id, Wish::default());
+    let refused =
+        replay::order(&mut world.connect(), world.tenant, now, Actor::Client(1), endpoint, id, Wish::default());
     assert!(matches!(refused, Err(HookError::Disabled)));
-    let enabled = hooks::enable(&mut world.connect(), world.tenant, now, endpoint).unwrap();
+    let enabled = hooks::enable(&mut world.connect(), world.tenant, now, Actor::Client(1), endpoint).unwrap();
     assert_eq!(enabled.disabled, None);
     inbox.clear();
     let order = order(&world, endpoint, Wish { statuses: Some(vec![DeliveryStatus::Gone]), ..Wish::default() });

@@ -22,12 +22,14 @@ use crate::engagement::hooks::model::{AttemptMade, DeliveryStatus, Endpoint, Eve
 use crate::engagement::hooks::sign::Secret;
 use crate::engagement::hooks::{self, message};
 use crate::identity;
+use crate::platform::audit::Actor;
 use crate::platform::clock::Clock;
-use crate::platform::db::Db;
+use crate::platform::db::{Db, HouseDb};
 use crate::platform::ids::Ids;
 use crate::platform::keyring::Keyring;
 use crate::platform::scratch::Scratch;
 use crate::platform::text::Lang;
+use crate::platform::vault::Vault;
 
 /// Four attempts, 50 ms apart.
 fn soon(made: u32, last_at: DateTime<Utc>, _: Option<Duration>, _: u64) -> Option<DateTime<Utc>> {
@@ -123,11 +125,12 @@ impl World {
             zone: chrono_tz::Europe::Rome,
             locale: Lang::It,
         };
-        let tenant = identity::create_tenant(&mut conn, &ids, clock.now(), &wish).unwrap().id;
+        let tenant = identity::create_tenant(&mut conn, &ids, clock.now(), Actor::Operator, &wish).unwrap().id;
         ledger::create_journal(&mut conn, JournalId(tenant), Uuid::from_u128(77), false).unwrap();
         let asset = ledger::define_asset(&mut conn, JournalId(tenant), "EUR", 2).unwrap().id;
         let keyring = Keyring::new(db.clone(), clock.clone(), identity::directory());
-        let platform = Platform { db, history: ledger::History::default(), clock, ids, keyring };
+        let platform =
+            Platform { db, history: ledger::History::default(), clock, ids, keyring, vault: Vault::closed() };
         let holder = platform.ids.uuid_v7(platform.clock.now());
         let journal = Journal::start(Config::new(as_uri(&scratch.url), holder, "here".to_owned())).unwrap();
         assert!(journal.wait_until_leading(Duration::from_secs(10)).await);
@@ -136,9 +139,8 @@ impl World {
 
     /// An engine with a pool of its own.
     pub(super) fn hooks(&self, settings: Settings) -> Hooks {
-        let db = Db::open(&self.scratch.url, 4).unwrap();
-        let platform = Platform { db, ..self.platform.clone() };
-        Hooks::start(platform, self.journal.clone(), self.events, settings).unwrap()
+        let db = HouseDb::open(&self.scratch.url, 4).unwrap();
+        Hooks::start(self.platform.clone(), db, self.journal.clone(), self.events, settings).unwrap()
     }
 
     pub(super) fn connect(&self) -> PgConnection {
@@ -156,12 +158,13 @@ impl World {
         let event_types = EventTypes::parse(types.iter().map(|name| (*name).to_owned()).collect()).unwrap();
         let id = self.platform.ids.uuid_v7(now);
         let wish = NewEndpoint { id, url: url.to_owned(), event_types, secret: secret.clone(), ordered };
-        hooks::add(&mut self.connect(), self.tenant, now, &wish).unwrap();
+        hooks::add(&mut self.connect(), self.tenant, now, Actor::Client(1), &wish).unwrap();
         (id, secret)
     }
 
     pub(super) fn disable(&self, endpoint: Uuid) {
-        hooks::disable(&mut self.connect(), self.tenant, self.platform.clock.now(), endpoint).unwrap();
+        hooks::disable(&mut self.connect(), self.tenant, self.platform.clock.now(), Actor::Client(1), endpoint)
+            .unwrap();
     }
 
     pub(super) fn endpoint(&self, endpoint: Uuid) -> Endpoint {

@@ -1,0 +1,1 @@
+DROP TABLE audit_signed, audit_head, audit_entry;

@@ -1,0 +1,1 @@
+DROP TABLE contact_code_asked, contact_code;

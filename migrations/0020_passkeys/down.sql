@@ -1,0 +1,2 @@
+DROP TABLE challenge;
+DROP TABLE passkey;

@@ -1,0 +1,95 @@
+//! People: customers who can sign in.
+//!
+//! A person has the id of the customer they are, a number of the clients' sequence (so their idempotency keys are no
+//! client's) and a level: how well we know who it is. Functions join their caller's transaction. Not here: what tells who
+//! they are, which is sealed, how they prove it (`passkeys`), and what a level allows.
+
+mod store;
+
+use chrono::{DateTime, Utc};
+use diesel::{PgConnection, QueryResult};
+use uuid::Uuid;
+
+pub(in crate::identity) use store::person;
+
+use crate::platform::text::Lang;
+
+/// How well we know who a person is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Nobody has told us.
+    T0,
+    /// What they say of themselves.
+    T1,
+    /// Proved by an identity provider at its second level, or by identity data of a wallet.
+    T2,
+    /// Checked by hand, under a contract.
+    T3,
+}
+
+impl Level {
+    const ALL: [Self; 4] = [Self::T0, Self::T1, Self::T2, Self::T3];
+
+    /// Its number in the database.
+    #[must_use]
+    pub const fn number(self) -> i16 {
+        match self {
+            Self::T0 => 0,
+            Self::T1 => 1,
+            Self::T2 => 2,
+            Self::T3 => 3,
+        }
+    }
+
+    /// Of its number; one this release does not know is the least.
+    #[must_use]
+    pub fn of(number: i16) -> Self {
+        Self::ALL.into_iter().find(|level| level.number() == number).unwrap_or(Self::T0)
+    }
+}
+
+/// A person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Person {
+    /// The customer of the same id.
+    pub id: Uuid,
+    /// Their number.
+    pub number: i64,
+    /// How well we know them.
+    pub level: Level,
+    /// The language we write to them in.
+    pub locale: Lang,
+    /// True when they closed their account: nobody signs in as them any more.
+    pub is_closed: bool,
+}
+
+/// Makes a person of a customer; one that is there stays as it is.
+///
+/// # Errors
+/// What the database says; a customer who is not there is one of it.
+pub fn ensure(
+    conn: &mut PgConnection,
+    now: DateTime<Utc>,
+    tenant: i64,
+    customer: Uuid,
+    locale: Lang,
+) -> QueryResult<Person> {
+    store::insert(conn, now, tenant, customer, locale)?;
+    find(conn, tenant, customer)?.ok_or(diesel::result::Error::NotFound)
+}
+
+/// The person of this id.
+///
+/// # Errors
+/// What the database says.
+pub fn find(conn: &mut PgConnection, tenant: i64, id: Uuid) -> QueryResult<Option<Person>> {
+    store::find(conn, tenant, id)
+}
+
+/// Notes how well we know a person now.
+///
+/// # Errors
+/// What the database says.
+pub fn set_level(conn: &mut PgConnection, tenant: i64, id: Uuid, level: Level) -> QueryResult<()> {
+    store::set_level(conn, tenant, id, level)
+}

@@ -1,0 +1,51 @@
+//! SQL of the table `person`.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use uuid::Uuid;
+
+use super::{Level, Person};
+use crate::platform::text::Lang;
+
+diesel::table! {
+    /// Customers who can sign in.
+    person (tenant, id) {
+        tenant -> BigInt,
+        id -> Uuid,
+        number -> BigInt,
+        level -> SmallInt,
+        locale -> Text,
+        created_at -> Timestamptz,
+        closed_at -> Nullable<Timestamptz>,
+    }
+}
+
+pub(super) fn insert(
+    conn: &mut PgConnection,
+    now: DateTime<Utc>,
+    tenant: i64,
+    id: Uuid,
+    locale: Lang,
+) -> QueryResult<()> {
+    let values =
+        (person::tenant.eq(tenant), person::id.eq(id), person::locale.eq(locale.tag()), person::created_at.eq(now));
+    diesel::insert_into(person::table).values(values).on_conflict_do_nothing().execute(conn).map(drop)
+}
+
+type Row = (Uuid, i64, i16, String, Option<DateTime<Utc>>);
+
+pub(super) fn find(conn: &mut PgConnection, tenant: i64, id: Uuid) -> QueryResult<Option<Person>> {
+    let columns = (person::id, person::number, person::level, person::locale, person::closed_at);
+    let row: Option<Row> = person::table.find((tenant, id)).select(columns).first(conn).optional()?;
+    Ok(row.map(|(id, number, level, locale, closed_at)| Person {
+        id,
+        number,
+        level: Level::of(level),
+        locale: Lang::from_tag(&locale).unwrap_or_default(), // the table's check allows ours only
+        is_closed: closed_at.is_some(),
+    }))
+}
+
+pub(super) fn set_level(conn: &mut PgConnection, tenant: i64, id: Uuid, level: Level) -> QueryResult<()> {
+    diesel::update(person::table.find((tenant, id))).set(person::level.eq(level.number())).execute(conn).map(drop)
+}

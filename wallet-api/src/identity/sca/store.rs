@@ -1,0 +1,370 @@
+//! SQL of the tables `sca_…`.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel::result::Error as SqlError;
+use uuid::Uuid;
+
+use super::evidence::Evidence;
+use super::exemption::{Article, Candidate, Counter, Rule, Used};
+use super::failure::Standing;
+use super::policy::SyncedRule;
+
+diesel::table! {
+    sca_evidence (tenant, payment_id) {
+        tenant -> BigInt,
+        payment_id -> Uuid,
+        person -> Uuid,
+        file -> Binary,
+        digest -> Binary,
+        approved_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    sca_failure (tenant, person) {
+        tenant -> BigInt,
+        person -> Uuid,
+        consecutive -> Integer,
+        blocks -> Integer,
+        blocked_until -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    sca_policy (tenant, currency, valid_from) {
+        tenant -> BigInt,
+        currency -> Text,
+        valid_from -> Timestamptz,
+        synced_max_minor -> BigInt,
+    }
+}
+
+diesel::table! {
+    sca_exemption_rule (tenant, article, currency, valid_from) {
+        tenant -> BigInt,
+        article -> Text,
+        currency -> Text,
+        valid_from -> Timestamptz,
+        enabled -> Bool,
+        most_minor -> BigInt,
+        most_uses -> Nullable<Integer>,
+        most_total_minor -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    sca_exemption_counter (tenant, payer_account, article, currency) {
+        tenant -> BigInt,
+        payer_account -> Uuid,
+        article -> Text,
+        currency -> Text,
+        round -> BigInt,
+        uses -> Integer,
+        total_minor -> BigInt,
+    }
+}
+
+diesel::table! {
+    sca_exemption_use (tenant, payment_id) {
+        tenant -> BigInt,
+        payment_id -> Uuid,
+        payer_account -> Uuid,
+        article -> Text,
+        currency -> Text,
+        amount_minor -> BigInt,
+        rule_from -> Timestamptz,
+        round -> BigInt,
+        status -> Text,
+        taken_at -> Timestamptz,
+        settled_at -> Nullable<Timestamptz>,
+    }
+}
+
+/// Person, file, digest, when.
+type EvidenceRow = (Uuid, Vec<u8>, Vec<u8>, DateTime<Utc>);
+/// Since when, whether it is on, the most of one payment, the most payments, the most in all.
+type RuleRow = (DateTime<Utc>, bool, i64, Option<i32>, Option<i64>);
+
+/// A use's words in the table.
+const EXECUTED: &str = "executed";
+const RELEASED: &str = "released";
+const TAKEN: &str = "taken";
+
+/// Keeps evidence, its file as it was sealed. False when the payment has some.
+pub(super) fn insert_evidence(
+    conn: &mut PgConnection,
+    tenant: i64,
+    evidence: &Evidence,
+    sealed: &[u8],
+) -> QueryResult<bool> {
+    let added = diesel::insert_into(sca_evidence::table)
+        .values((
+            sca_evidence::tenant.eq(tenant),
+            sca_evidence::payment_id.eq(evidence.payment_id),
+            sca_evidence::person.eq(evidence.person),
+            sca_evidence::file.eq(sealed),
+            sca_evidence::digest.eq(evidence.digest.as_slice()),
+            sca_evidence::approved_at.eq(evidence.approved_at),
+        ))
+        .on_conflict_do_nothing()
+        .execute(conn)?;
+    Ok(added == 1)
+}
+
+/// Evidence whose file is still sealed.
+pub(super) fn evidence(conn: &mut PgConnection, tenant: i64, payment_id: Uuid) -> QueryResult<Option<Evidence>> {
+    let row: Option<EvidenceRow> = sca_evidence::table
+        .find((tenant, payment_id))
+        .select((sca_evidence::person, sca_evidence::file, sca_evidence::digest, sca_evidence::approved_at))
+        .first(conn)
+        .optional()?;
+    row.map(|(person, file, digest, approved_at)| {
+        let digest = <[u8; 32]>::try_from(digest).map_err(|_length| unreadable("a digest"))?;
+        Ok(Evidence { payment_id, person, approved_at, file, digest })
+    })
+    .transpose()
+}
+
+/// How somebody stands, kept from others until the transaction ends.
+pub(super) fn lock_standing(conn: &mut PgConnection, tenant: i64, person: Uuid) -> QueryResult<Standing> {
+    if let Some(found) = find_standing(conn, tenant, person)? {
+        return Ok(found);
+    }
+    diesel::insert_into(sca_failure::table)
+        .values((sca_failure::tenant.eq(tenant), sca_failure::person.eq(person)))
+        .on_conflict_do_nothing()
+        .execute(conn)?;
+    find_standing(conn, tenant, person).map(Option::unwrap_or_default)
+}
+
+fn find_standing(conn: &mut PgConnection, tenant: i64, person: Uuid) -> QueryResult<Option<Standing>> {
+    let row: Option<(i32, i32, Option<DateTime<Utc>>)> = sca_failure::table
+        .find((tenant, person))
+        .select((sca_failure::consecutive, sca_failure::blocks, sca_failure::blocked_until))
+        .for_update()
+        .first(conn)
+        .optional()?;
+    Ok(row.map(|(consecutive, blocks, blocked_until)| Standing { consecutive, blocks, blocked_until }))
+}
+
+pub(super) fn set_standing(conn: &mut PgConnection, tenant: i64, person: Uuid, standing: Standing) -> QueryResult<()> {
+    diesel::update(sca_failure::table.find((tenant, person)))
+        .set((
+            sca_failure::consecutive.eq(standing.consecutive),
+            sca_failure::blocks.eq(standing.blocks),
+            sca_failure::blocked_until.eq(standing.blocked_until),
+        ))
+        .execute(conn)
+        .map(drop)
+}
+
+pub(super) fn insert_synced_rule(
+    conn: &mut PgConnection,
+    tenant: i64,
+    currency: &str,
+    rule: SyncedRule,
+) -> QueryResult<()> {
+    diesel::insert_into(sca_policy::table)
+        .values((
+            sca_policy::tenant.eq(tenant),
+            sca_policy::currency.eq(currency),
+            sca_policy::valid_from.eq(rule.valid_from),
+            sca_policy::synced_max_minor.eq(rule.most_minor),
+        ))
+        .execute(conn)
+        .map(drop)
+}
+
+pub(super) fn synced_rule(
+    conn: &mut PgConnection,
+    tenant: i64,
+    currency: &str,
+    now: DateTime<Utc>,
+) -> QueryResult<Option<SyncedRule>> {
+    let row: Option<(DateTime<Utc>, i64)> = sca_policy::table
+        .filter(sca_policy::tenant.eq(tenant).and(sca_policy::currency.eq(currency)))
+        .filter(sca_policy::valid_from.le(now))
+        .order(sca_policy::valid_from.desc())
+        .select((sca_policy::valid_from, sca_policy::synced_max_minor))
+        .first(conn)
+        .optional()?;
+    Ok(row.map(|(valid_from, most_minor)| SyncedRule { valid_from, most_minor }))
+}
+
+pub(super) fn insert_rule(
+    conn: &mut PgConnection,
+    tenant: i64,
+    article: Article,
+    currency: &str,
+    rule: Rule,
+) -> QueryResult<()> {
+    let (uses, total) = match rule.counter {
+        Counter::Uses(most) => (Some(most), None),
+        Counter::Total(most) => (None, Some(most)),
+    };
+    diesel::insert_into(sca_exemption_rule::table)
+        .values((
+            sca_exemption_rule::tenant.eq(tenant),
+            sca_exemption_rule::article.eq(article.word()),
+            sca_exemption_rule::currency.eq(currency),
+            sca_exemption_rule::valid_from.eq(rule.valid_from),
+            sca_exemption_rule::enabled.eq(rule.enabled),
+            sca_exemption_rule::most_minor.eq(rule.most_minor),
+            sca_exemption_rule::most_uses.eq(uses),
+            sca_exemption_rule::most_total_minor.eq(total),
+        ))
+        .execute(conn)
+        .map(drop)
+}
+
+/// The rule in force, on or off.
+pub(super) fn rule(
+    conn: &mut PgConnection,
+    tenant: i64,
+    article: Article,
+    currency: &str,
+    now: DateTime<Utc>,
+) -> QueryResult<Option<Rule>> {
+    use sca_exemption_rule::dsl;
+    let row: Option<RuleRow> = dsl::sca_exemption_rule
+        .filter(dsl::tenant.eq(tenant).and(dsl::article.eq(article.word())).and(dsl::currency.eq(currency)))
+        .filter(dsl::valid_from.le(now))
+        .order(dsl::valid_from.desc())
+        .select((dsl::valid_from, dsl::enabled, dsl::most_minor, dsl::most_uses, dsl::most_total_minor))
+        .first(conn)
+        .optional()?;
+    row.map(|(valid_from, enabled, most_minor, uses, total)| {
+        let counter = uses.map(Counter::Uses).or(total.map(Counter::Total)).ok_or_else(|| unreadable("a counter"))?;
+        Ok(Rule { valid_from, enabled, most_minor, counter })
+    })
+    .transpose()
+}
+
+/// The counter of an account, made when it is the first time, and kept from others until the transaction ends; with its
+/// round.
+pub(super) fn lock_counter(
+    conn: &mut PgConnection,
+    tenant: i64,
+    article: Article,
+    candidate: &Candidate<'_>,
+) -> QueryResult<(i64, Used)> {
+    use sca_exemption_counter::dsl;
+    diesel::insert_into(dsl::sca_exemption_counter)
+        .values((
+            dsl::tenant.eq(tenant),
+            dsl::payer_account.eq(candidate.payer_account),
+            dsl::article.eq(article.word()),
+            dsl::currency.eq(candidate.currency),
+        ))
+        .on_conflict_do_nothing()
+        .execute(conn)?;
+    let (round, uses, total_minor) = dsl::sca_exemption_counter
+        .find((tenant, candidate.payer_account, article.word(), candidate.currency))
+        .select((dsl::round, dsl::uses, dsl::total_minor))
+        .for_update()
+        .first(conn)?;
+    Ok((round, Used { uses, total_minor }))
+}
+
+/// Whether the use that a payment has was released; none when it has none.
+pub(super) fn use_of(conn: &mut PgConnection, tenant: i64, candidate: &Candidate<'_>) -> QueryResult<Option<bool>> {
+    let status: Option<String> = sca_exemption_use::table
+        .find((tenant, candidate.payment_id))
+        .select(sca_exemption_use::status)
+        .first(conn)
+        .optional()?;
+    Ok(status.map(|status| status == RELEASED))
+}
+
+/// Adds a use to the counter, whose row is locked, and to the record.
+pub(super) fn add_use(
+    conn: &mut PgConnection,
+    tenant: i64,
+    article: Article,
+    candidate: &Candidate<'_>,
+    (rule_from, round): (DateTime<Utc>, i64),
+    now: DateTime<Utc>,
+) -> QueryResult<()> {
+    use sca_exemption_counter::dsl as counter;
+    use sca_exemption_use::dsl;
+    let counted =
+        counter::sca_exemption_counter.find((tenant, candidate.payer_account, article.word(), candidate.currency));
+    diesel::update(counted)
+        .set((
+            counter::uses.eq(counter::uses + 1),
+            counter::total_minor.eq(counter::total_minor + candidate.amount_minor),
+        ))
+        .execute(conn)?;
+    diesel::insert_into(dsl::sca_exemption_use)
+        .values((
+            dsl::tenant.eq(tenant),
+            dsl::payment_id.eq(candidate.payment_id),
+            dsl::payer_account.eq(candidate.payer_account),
+            dsl::article.eq(article.word()),
+            dsl::currency.eq(candidate.currency),
+            dsl::amount_minor.eq(candidate.amount_minor),
+            dsl::rule_from.eq(rule_from),
+            dsl::round.eq(round),
+            dsl::taken_at.eq(now),
+        ))
+        .execute(conn)
+        .map(drop)
+}
+
+/// Settles a use that is taken; one that is released is taken off the counter of its round.
+pub(super) fn settle_use(
+    conn: &mut PgConnection,
+    tenant: i64,
+    payment_id: Uuid,
+    is_released: bool,
+    now: DateTime<Utc>,
+) -> QueryResult<()> {
+    use sca_exemption_counter::dsl as counter;
+    use sca_exemption_use::dsl;
+    let taken = dsl::sca_exemption_use.find((tenant, payment_id)).filter(dsl::status.eq(TAKEN));
+    let settled: Option<(Uuid, String, String, i64, i64)> = diesel::update(taken)
+        .set((dsl::status.eq(if is_released { RELEASED } else { EXECUTED }), dsl::settled_at.eq(now)))
+        .returning((dsl::payer_account, dsl::article, dsl::currency, dsl::amount_minor, dsl::round))
+        .get_result(conn)
+        .optional()?;
+    let Some((payer_account, article, currency, amount_minor, round)) = settled.filter(|_| is_released) else {
+        return Ok(());
+    };
+    let counted = counter::sca_exemption_counter.find((tenant, payer_account, article, currency));
+    diesel::update(counted.filter(counter::round.eq(round)))
+        .set((counter::uses.eq(counter::uses - 1), counter::total_minor.eq(counter::total_minor - amount_minor)))
+        .execute(conn)
+        .map(drop)
+}
+
+/// Sets an account's counters to zero: it authenticated strongly.
+pub(super) fn reset_counters(conn: &mut PgConnection, tenant: i64, payer_account: Uuid) -> QueryResult<()> {
+    use sca_exemption_counter::dsl;
+    let used = dsl::sca_exemption_counter
+        .filter(dsl::tenant.eq(tenant).and(dsl::payer_account.eq(payer_account)).and(dsl::uses.gt(0)));
+    diesel::update(used)
+        .set((dsl::round.eq(dsl::round + 1), dsl::uses.eq(0), dsl::total_minor.eq(0)))
+        .execute(conn)
+        .map(drop)
+}
+
+pub(super) fn used(
+    conn: &mut PgConnection,
+    tenant: i64,
+    payer_account: Uuid,
+    article: Article,
+    currency: &str,
+) -> QueryResult<Used> {
+    let counter: Option<(i32, i64)> = sca_exemption_counter::table
+        .find((tenant, payer_account, article.word(), currency))
+        .select((sca_exemption_counter::uses, sca_exemption_counter::total_minor))
+        .first(conn)
+        .optional()?;
+    Ok(counter.map(|(uses, total_minor)| Used { uses, total_minor }).unwrap_or_default())
+}
+
+/// A column that holds what its table's checks do not allow.
+fn unreadable(what: &'static str) -> SqlError {
+    SqlError::DeserializationError(what.into())
+}

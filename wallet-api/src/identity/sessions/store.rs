@@ -1,0 +1,310 @@
+//! SQL of the tables `session` and `refresh_token`.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use diesel::prelude::*;
+use uuid::Uuid;
+
+use super::{End, IDLE, Issued, Session, THERE};
+use crate::identity::devices::device;
+use crate::identity::people::person;
+use crate::platform::keyring::{Actor, Person, Scope};
+
+diesel::table! {
+    session (tenant, id) {
+        tenant -> BigInt,
+        id -> Uuid,
+        person -> Uuid,
+        device -> Uuid,
+        access_prefix -> Text,
+        access_hash -> Binary,
+        access_until -> Timestamptz,
+        created_at -> Timestamptz,
+        authenticated_at -> Timestamptz,
+        seen_at -> Timestamptz,
+        until -> Timestamptz,
+        revoked_at -> Nullable<Timestamptz>,
+        revoked_for -> Nullable<SmallInt>,
+    }
+}
+
+diesel::table! {
+    refresh_token (tenant, session, number) {
+        tenant -> BigInt,
+        session -> Uuid,
+        number -> Integer,
+        prefix -> Text,
+        hash -> Binary,
+        until -> Timestamptz,
+        used_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(session, refresh_token, device, person);
+
+/// How often it is noted that a session is used.
+const NOTED_EVERY: TimeDelta = TimeDelta::seconds(30);
+
+pub(super) struct NewSession {
+    pub(super) id: Uuid,
+    pub(super) person: Uuid,
+    pub(super) device: Uuid,
+    pub(super) until: DateTime<Utc>,
+}
+
+pub(super) fn insert(
+    conn: &mut PgConnection,
+    now: DateTime<Utc>,
+    tenant: i64,
+    new: &NewSession,
+    access: &Issued,
+) -> QueryResult<()> {
+    let theirs = device::table.find((tenant, new.device)).filter(device::person.eq(new.person));
+    let is_theirs = diesel::select(diesel::dsl::exists(theirs.filter(device::revoked_at.is_null())));
+    if !is_theirs.get_result::<bool>(conn)? {
+        return Err(diesel::result::Error::NotFound);
+    }
+    let values = (
+        session::tenant.eq(tenant),
+        session::id.eq(new.id),
+        session::person.eq(new.person),
+        session::device.eq(new.device),
+        session::access_prefix.eq(access.token.prefix()),
+        session::access_hash.eq(access.token.hash().to_vec()),
+        session::access_until.eq(access.until),
+        session::created_at.eq(now),
+        session::authenticated_at.eq(now),
+        session::seen_at.eq(now),
+        session::until.eq(new.until),
+    );
+    diesel::insert_into(session::table).values(values).execute(conn).map(drop)
+}
+
+pub(super) fn insert_refresh(
+    conn: &mut PgConnection,
+    tenant: i64,
+    session: Uuid,
+    number: i32,
+    refresh: &Issued,
+) -> QueryResult<()> {
+    let values = (
+        refresh_token::tenant.eq(tenant),
+        refresh_token::session.eq(session),
+        refresh_token::number.eq(number),
+        refresh_token::prefix.eq(refresh.token.prefix()),
+        refresh_token::hash.eq(refresh.token.hash().to_vec()),
+        refresh_token::until.eq(refresh.until),
+    );
+    diesel::insert_into(refresh_token::table).values(values).execute(conn).map(drop)
+}
+
+/// A session whose access token lives, as whoever lets people in needs it.
+pub(in crate::identity) struct Access {
+    pub(in crate::identity) tenant: i64,
+    pub(in crate::identity) hash: Vec<u8>,
+    pub(in crate::identity) actor: Actor,
+    pub(in crate::identity) scopes: &'static [Scope],
+}
+
+type AccessRow = (i64, Uuid, Uuid, i64, Vec<u8>, DateTime<Utc>, DateTime<Utc>);
+
+/// The session of an access token, unless one of them, its device or its person has ended.
+pub(in crate::identity) fn find_access(
+    conn: &mut PgConnection,
+    prefix: &str,
+    now: DateTime<Utc>,
+) -> QueryResult<Option<Access>> {
+    let of_device = device::tenant.eq(session::tenant).and(device::id.eq(session::device));
+    let of_person = person::tenant.eq(session::tenant).and(person::id.eq(session::person));
+    let row: Option<AccessRow> = session::table
+        .inner_join(device::table.on(of_device))
+        .inner_join(person::table.on(of_person))
+        .filter(session::access_prefix.eq(prefix).and(session::access_until.gt(now)).and(session::until.gt(now)))
+        .filter(session::revoked_at.is_null().and(device::revoked_at.is_null()).and(person::closed_at.is_null()))
+        .select((
+            session::tenant,
+            session::id,
+            session::person,
+            person::number,
+            session::access_hash,
+            session::seen_at,
+            session::authenticated_at,
+        ))
+        .first(conn)
+        .optional()?;
+    Ok(row.map(|(tenant, session, id, number, hash, seen_at, authenticated_at)| {
+        let is_there = now - seen_at <= IDLE && now - authenticated_at <= THERE;
+        let scopes: &[Scope] = if is_there { &[Scope::Me, Scope::MeMoney] } else { &[Scope::Me] };
+        Access { tenant, hash, actor: Actor::Person(Person { id, number, session }), scopes }
+    }))
+}
+
+/// Notes that a session is used, while its person is there: who was away for too long is not there for asking again.
+pub(in crate::identity) fn touch(
+    conn: &mut PgConnection,
+    tenant: i64,
+    session: Uuid,
+    now: DateTime<Utc>,
+) -> QueryResult<()> {
+    let row = session::table.find((tenant, session)).filter(session::seen_at.lt(now - NOTED_EVERY));
+    let there = row.filter(session::seen_at.ge(now - IDLE));
+    let device: Option<Uuid> =
+        diesel::update(there).set(session::seen_at.eq(now)).returning(session::device).get_result(conn).optional()?;
+    let Some(device) = device else { return Ok(()) };
+    diesel::update(device::table.find((tenant, device))).set(device::last_seen_at.eq(now)).execute(conn).map(drop)
+}
+
+/// A refresh token with its session, which is locked.
+pub(super) struct Found {
+    pub(super) tenant: i64,
+    pub(super) session: Uuid,
+    pub(super) person: Uuid,
+    pub(super) access_prefix: String,
+    pub(super) until: DateTime<Utc>,
+    pub(super) hash: [u8; 32],
+    pub(super) used_at: Option<DateTime<Utc>>,
+    /// Of the session's device, if it has a key.
+    pub(super) thumbprint: Option<[u8; 32]>,
+    /// The number of the session's newest token.
+    pub(super) last: i32,
+    number: i32,
+    token_until: DateTime<Utc>,
+    is_ended: bool,
+}
+
+impl Found {
+    pub(super) fn lives_at(&self, now: DateTime<Utc>) -> bool {
+        !self.is_ended && now < self.until && now < self.token_until
+    }
+
+    pub(super) fn is_last_but_one(&self) -> bool {
+        self.number.checked_add(1) == Some(self.last)
+    }
+}
+
+pub(super) fn lock_refresh(conn: &mut PgConnection, prefix: &str) -> QueryResult<Option<Found>> {
+    let key = refresh_token::table.filter(refresh_token::prefix.eq(prefix));
+    let Some((tenant, id)) =
+        key.select((refresh_token::tenant, refresh_token::session)).first::<(i64, Uuid)>(conn).optional()?
+    else {
+        return Ok(None);
+    };
+    // First the session, so that two uses of one token come one after the other; then how the token is by then.
+    type SessionRow = (Uuid, Uuid, String, DateTime<Utc>, Option<DateTime<Utc>>);
+    let columns = (session::person, session::device, session::access_prefix, session::until, session::revoked_at);
+    let (person, device, access_prefix, until, revoked_at): SessionRow =
+        session::table.find((tenant, id)).select(columns).for_update().first(conn)?;
+    let columns = (refresh_token::number, refresh_token::hash, refresh_token::until, refresh_token::used_at);
+    type TokenRow = (i32, Vec<u8>, DateTime<Utc>, Option<DateTime<Utc>>);
+    let (number, hash, token_until, used_at): TokenRow = key.select(columns).first(conn)?;
+    let all = refresh_token::table.filter(refresh_token::tenant.eq(tenant).and(refresh_token::session.eq(id)));
+    let last: Option<i32> = all.select(diesel::dsl::max(refresh_token::number)).first(conn)?;
+    type DeviceRow = (Option<Vec<u8>>, Option<DateTime<Utc>>);
+    let (thumbprint, device_revoked_at): DeviceRow =
+        device::table.find((tenant, device)).select((device::thumbprint, device::revoked_at)).first(conn)?;
+    Ok(Some(Found {
+        tenant,
+        session: id,
+        person,
+        access_prefix,
+        until,
+        hash: crate::identity::store::bytes32(hash)?,
+        used_at,
+        thumbprint: thumbprint.map(crate::identity::store::bytes32).transpose()?,
+        last: last.unwrap_or(number),
+        number,
+        token_until,
+        is_ended: revoked_at.is_some() || device_revoked_at.is_some(),
+    }))
+}
+
+/// Whatever refresh token of the session is not used counts as used from now on.
+pub(super) fn use_up(conn: &mut PgConnection, now: DateTime<Utc>, tenant: i64, session: Uuid) -> QueryResult<()> {
+    let theirs = refresh_token::table.filter(refresh_token::tenant.eq(tenant).and(refresh_token::session.eq(session)));
+    let unused = theirs.filter(refresh_token::used_at.is_null());
+    diesel::update(unused).set(refresh_token::used_at.eq(now)).execute(conn).map(drop)
+}
+
+pub(super) fn set_access(conn: &mut PgConnection, tenant: i64, id: Uuid, access: &Issued) -> QueryResult<()> {
+    let values = (
+        session::access_prefix.eq(access.token.prefix()),
+        session::access_hash.eq(access.token.hash().to_vec()),
+        session::access_until.eq(access.until),
+    );
+    diesel::update(session::table.find((tenant, id))).set(values).execute(conn).map(drop)
+}
+
+pub(super) fn confirm(conn: &mut PgConnection, now: DateTime<Utc>, tenant: i64, id: Uuid) -> QueryResult<()> {
+    let row = session::table.find((tenant, id)).filter(session::revoked_at.is_null());
+    diesel::update(row).set((session::authenticated_at.eq(now), session::seen_at.eq(now))).execute(conn).map(drop)
+}
+
+pub(super) fn end(conn: &mut PgConnection, now: DateTime<Utc>, tenant: i64, id: Uuid, why: End) -> QueryResult<()> {
+    let row = session::table.find((tenant, id)).filter(session::revoked_at.is_null());
+    diesel::update(row).set(ended(now, why)).execute(conn).map(drop)
+}
+
+pub(super) fn end_of(
+    conn: &mut PgConnection,
+    now: DateTime<Utc>,
+    tenant: i64,
+    person: Uuid,
+    id: Uuid,
+    why: End,
+) -> QueryResult<Option<String>> {
+    let row = session::table.find((tenant, id)).filter(session::person.eq(person).and(session::revoked_at.is_null()));
+    diesel::update(row).set(ended(now, why)).returning(session::access_prefix).get_result(conn).optional()
+}
+
+pub(super) fn end_of_device(
+    conn: &mut PgConnection,
+    now: DateTime<Utc>,
+    tenant: i64,
+    device: Uuid,
+    why: End,
+) -> QueryResult<Vec<String>> {
+    let there = session::table.filter(session::tenant.eq(tenant).and(session::device.eq(device)));
+    let rows = there.filter(session::revoked_at.is_null());
+    diesel::update(rows).set(ended(now, why)).returning(session::access_prefix).get_results(conn)
+}
+
+pub(super) fn end_others(
+    conn: &mut PgConnection,
+    now: DateTime<Utc>,
+    tenant: i64,
+    person: Uuid,
+    keep: Option<Uuid>,
+    why: End,
+) -> QueryResult<Vec<String>> {
+    let theirs = session::table.filter(session::tenant.eq(tenant).and(session::person.eq(person)));
+    let rows = theirs.filter(session::revoked_at.is_null().and(session::id.ne(keep.unwrap_or(Uuid::nil()))));
+    diesel::update(rows).set(ended(now, why)).returning(session::access_prefix).get_results(conn)
+}
+
+#[derive(AsChangeset)]
+#[diesel(table_name = session)]
+struct Ended {
+    revoked_at: DateTime<Utc>,
+    revoked_for: i16,
+}
+
+const fn ended(now: DateTime<Utc>, why: End) -> Ended {
+    Ended { revoked_at: now, revoked_for: why.number() }
+}
+
+type Row = (Uuid, Uuid, DateTime<Utc>, DateTime<Utc>, DateTime<Utc>);
+
+pub(super) fn living(
+    conn: &mut PgConnection,
+    now: DateTime<Utc>,
+    tenant: i64,
+    person: Uuid,
+) -> QueryResult<Vec<Session>> {
+    let rows: Vec<Row> = session::table
+        .filter(session::tenant.eq(tenant).and(session::person.eq(person)))
+        .filter(session::revoked_at.is_null().and(session::until.gt(now)))
+        .order((session::created_at.desc(), session::id))
+        .select((session::id, session::device, session::created_at, session::seen_at, session::until))
+        .load(conn)?;
+    let read = |(id, device, created_at, seen_at, until): Row| Session { id, device, created_at, seen_at, until };
+    Ok(rows.into_iter().map(read).collect())
+}
