@@ -38,6 +38,7 @@ mod openapi;
 mod plans;
 mod post;
 mod proof;
+mod recovery;
 mod reference;
 mod reports;
 mod restore;
