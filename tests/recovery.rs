@@ -6,7 +6,9 @@ use diesel::{Connection as _, PgConnection};
 use hyper::Method;
 use rustix::process::Signal;
 use serde_json::{Value, json};
-use tessera_tests::{Guest, NodeProcess, World, create, eventually_async, mails_for, run_sql, vault_dir};
+use tessera_tests::{
+    Guest, NodeProcess, Reply, code_in, create, eventually_async, mails_for, nth_mail, run_sql, vault_dir,
+};
 use uuid::Uuid;
 use wallet_api::identity::people;
 use wallet_api::platform::authenticator::Make;
@@ -19,7 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Whether somebody was told something, in words of the catalogue, so many times.
 async fn told(house: &House, email: &str, words: &str, times: usize) {
     // Long lines are folded on their way.
-    let told = || mails_for(&house.mails, email).iter().filter(|mail| mail.replace("=\r\n", "").contains(words)).count();
+    let told =
+        || mails_for(&house.mails, email).iter().filter(|mail| mail.replace("=\r\n", "").contains(words)).count();
     eventually_async(words, PATIENCE, async || (told() == times).then_some(())).await;
 }
 
@@ -28,7 +31,7 @@ async fn ids(guest: &Guest, path: &str) -> Vec<String> {
     all.as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap().to_owned()).collect()
 }
 
-async fn delete(guest: &Guest, path: &str) -> tessera_tests::Reply {
+async fn delete(guest: &Guest, path: &str) -> Reply {
     guest.ask(Method::DELETE, path, &Value::Null).await
 }
 
@@ -91,7 +94,7 @@ async fn t19_a_recovery_is_told_to_every_contact_and_brings_a_day_of_caution() {
     let Some(house) = House::start(&[]) else { return };
     let (phone, mut synced) = house.anna("anna@example.com", Make::SYNCED).await;
     let begun = phone.post("/v1/me/contacts", &json!({"email": "other@example.com"})).await.expect(202);
-    let code = tessera_tests::code_in(&tessera_tests::nth_mail(&house.mails, "other@example.com", 0).await);
+    let code = code_in(&nth_mail(&house.mails, "other@example.com", 0).await);
     let path = format!("/v1/me/contacts/{}/code", begun["id"].as_str().unwrap());
     assert_eq!(phone.post(&path, &json!({"code": code})).await.status, 204);
     told(&house, "anna@example.com", "stato aggiunto un contatto", 1).await;
@@ -177,5 +180,4 @@ async fn a_notice_outlives_the_node_that_owes_it() {
     told(&house, "anna@example.com", "stata aggiunta una passkey", 1).await;
     let left = async || (house.count("notice") == 0).then_some(());
     eventually_async("what was told is owed no more", PATIENCE, left).await;
-    let _: &World = &house.world;
 }

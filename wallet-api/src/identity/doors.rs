@@ -9,8 +9,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use actix_web::http::header::{AUTHORIZATION, HeaderName};
 use actix_web::HttpRequest;
+use actix_web::http::header::{AUTHORIZATION, HeaderName};
 use chrono::{DateTime, Utc};
 use diesel::PgConnection;
 use uuid::Uuid;
@@ -72,18 +72,11 @@ impl Doors {
     /// 503 `passkeys-not-set`.
     pub fn party(&self) -> Result<&RelyingParty, Problem> {
         let remedy = "Whoever runs it names the domain and the pages of its passkeys: --rp-id and --origin.";
-        self.party
-            .as_ref()
-            .ok_or_else(|| Problem::new(503, "passkeys-not-set", "This node knows no passkeys", remedy))
+        self.party.as_ref().ok_or_else(|| Problem::new(503, "passkeys-not-set", "This node knows no passkeys", remedy))
     }
 
     /// A request of somebody, for a tenant.
-    pub(super) fn visit(
-        &self,
-        req: &HttpRequest,
-        platform: &Platform,
-        tenant: Arc<Tenant>,
-    ) -> Result<Visit, Problem> {
+    pub(super) fn visit(&self, req: &HttpRequest, platform: &Platform, tenant: Arc<Tenant>) -> Result<Visit, Problem> {
         tracing::Span::current().record("tenant", tenant.id);
         let address = address_of(&tenant, self.address(req));
         let (ids, vault, now) = (platform.ids.clone(), platform.vault.clone(), platform.clock.now());
@@ -116,11 +109,7 @@ impl Doors {
     }
 
     /// The same for a request with an access token, which the proof must be over too.
-    pub(super) fn shown_with_token(
-        &self,
-        req: &HttpRequest,
-        now: DateTime<Utc>,
-    ) -> Result<Option<DeviceKey>, Problem> {
+    pub(super) fn shown_with_token(&self, req: &HttpRequest, now: DateTime<Utc>) -> Result<Option<DeviceKey>, Problem> {
         let given = req.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok()?.split_once(' '));
         let token = given.and_then(|(_scheme, token)| Token::parse(token));
         self.shown(req, token.as_ref(), now)

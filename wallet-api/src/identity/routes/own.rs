@@ -41,11 +41,7 @@ pub(super) fn routes(config: &mut ServiceConfig) {
 }
 
 /// The caller in a session of theirs, with their device's proof if it brings one.
-fn me(
-    req: &HttpRequest,
-    (platform, doors): (&Platform, &Doors),
-    caller: &Caller,
-) -> Result<(Visit, Me), Problem> {
+fn me(req: &HttpRequest, (platform, doors): (&Platform, &Doors), caller: &Caller) -> Result<(Visit, Me), Problem> {
     let person = caller.person()?;
     let visit = doors.visit(req, platform, caller.tenant.clone())?;
     let shown = doors.shown_with_token(req, visit.now)?;
