@@ -380,6 +380,10 @@ report-col-liability = liability
 
 problem-mail-not-set = No mail leaves here
 problem-mail-not-set-detail = This needs mail, and the operator has set no mail server: --smtp-url and --mail-from.
+problem-password-weak = The password is too weak
+problem-password-weak-detail = Choose at least fifteen characters; a few words in a row will do.
+problem-password-too-long = The password is too long
+problem-password-too-long-detail = Choose at most 128 characters.
 problem-mail-busy = Too much mail waits
 problem-mail-busy-detail = Try again in a moment.
 problem-mail-address-invalid = This is no mail address

@@ -378,6 +378,10 @@ report-col-liability = passività
 
 problem-mail-not-set = Da qui non parte posta
 problem-mail-not-set-detail = Serve la posta, e il gestore non ha impostato un server: --smtp-url e --mail-from.
+problem-password-weak = La password è troppo debole
+problem-password-weak-detail = Scegli almeno quindici caratteri: bastano alcune parole di seguito.
+problem-password-too-long = La password è troppo lunga
+problem-password-too-long-detail = Scegli al massimo 128 caratteri.
 problem-mail-busy = Troppa posta in attesa
 problem-mail-busy-detail = Riprova tra un momento.
 problem-mail-address-invalid = Non è un indirizzo di posta
