@@ -19,6 +19,9 @@ const REFUSED: &[(&str, u16)] = &[
     ("list_devices", 403),
     ("revoke_device", 403),
     ("refresh_session", 401),
+    ("my_limits", 403),
+    // The collection's customer has not signed up.
+    ("set_level", 404),
     ("get_request", 404),
     ("get_event_type", 404),
     ("get_hook_replay", 404),

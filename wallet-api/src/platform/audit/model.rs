@@ -71,6 +71,10 @@ words! {
         RangeBroughtBack = "range.brought_back",
         /// A sandbox's clock was moved.
         ClockMoved = "clock.moved",
+        /// A table of what levels may do was published.
+        LimitsPublished = "limits.published",
+        /// A person's level was changed.
+        LevelChanged = "person.level_changed",
     }
 }
 
