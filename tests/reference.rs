@@ -38,6 +38,9 @@ const REFUSED: &[(&str, u16)] = &[
     ("begin_recovery", 404),
     ("prove_recovery", 404),
     ("finish_recovery", 404),
+    ("my_limits", 403),
+    // The collection's customer has not signed up.
+    ("set_level", 404),
     ("get_request", 404),
     ("get_event_type", 404),
     ("get_hook_replay", 404),

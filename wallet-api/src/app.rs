@@ -15,6 +15,7 @@ use crate::billers::Merchants;
 use crate::books::{self, Books};
 use crate::engagement::hooks;
 use crate::identity::Doors;
+use crate::levels::Levels;
 use crate::loyalty::Programmes;
 use crate::payments::{Payments, Refusals};
 use crate::platform::Platform;
@@ -31,7 +32,7 @@ use crate::platform::redis::{self, News};
 use crate::platform::vault::{TenantColumn, VaultError};
 use crate::profile::Customers;
 use crate::proofs::Proofs;
-use crate::{billers, identity, loyalty, payments, profile, proofs, reports, requests, sandbox};
+use crate::{billers, identity, levels, loyalty, payments, profile, proofs, reports, requests, sandbox};
 
 /// Everything the routes stand on.
 #[derive(Clone)]
@@ -117,6 +118,7 @@ impl Parts {
             customers: Arc::new(Customers::default()),
             merchants: Arc::new(Merchants::default()),
             programmes: Arc::new(Programmes::default()),
+            levels: Arc::new(Levels::default()),
             refusals: Arc::new(Refusals::default()),
         };
         let books = Books::new(platform.clone(), journal.clone());
@@ -147,6 +149,7 @@ impl Parts {
     pub fn join_redis(&self, settings: redis::Settings) -> redis::Task {
         let keyring = self.platform.keyring.clone();
         let (programmes, merchants) = (Arc::clone(&self.payments.programmes), Arc::clone(&self.payments.merchants));
+        let levels = Arc::clone(&self.payments.levels);
         let wake = self.hook_wake.clone();
         let heed = move |news: &News| match news {
             News::Hooks(_) => wake.wake_here(),
@@ -155,6 +158,7 @@ impl Parts {
             News::Config(tenant) => {
                 programmes.doubt(*tenant);
                 merchants.doubt(*tenant);
+                levels.doubt(*tenant);
             }
         };
         let task = redis::Task::start(settings, self.redis.clone(), self.limits.clone(), Arc::new(heed));
@@ -162,6 +166,8 @@ impl Parts {
         self.payments.programmes.tell_by(Box::new(move |tenant| tell(News::Config(tenant))));
         let tell = task.teller();
         self.payments.merchants.tell_by(Box::new(move |tenant| tell(News::Config(tenant))));
+        let tell = task.teller();
+        self.payments.levels.tell_by(Box::new(move |tenant| tell(News::Config(tenant))));
         let tell = task.teller();
         self.platform.keyring.tell_by(Box::new(move |kind, prefix| match kind {
             Kind::Key => tell(News::Key(prefix.to_owned())),
@@ -188,6 +194,7 @@ pub fn configure(parts: &Parts) -> impl FnOnce(&mut web::ServiceConfig) + use<> 
             .app_data(web::Data::from(Arc::clone(&payments.customers)))
             .app_data(web::Data::from(Arc::clone(&payments.merchants)))
             .app_data(web::Data::from(Arc::clone(&payments.programmes)))
+            .app_data(web::Data::from(Arc::clone(&payments.levels)))
             .app_data(web::Data::new(payments))
             .app_data(web::Data::new(books))
             .app_data(web::Data::from(hook_policy))
@@ -222,6 +229,7 @@ fn routes(config: &mut ServiceConfig) {
         .configure(requests::routes)
         .configure(sandbox::routes)
         .configure(identity::routes)
+        .configure(levels::routes)
         .configure(audit::routes)
         .service(get_node);
 }
@@ -276,6 +284,7 @@ fn methods() -> &'static Methods {
         (name = "proofs", description = "The signed log of the journal, and receipts of it"),
         (name = "doors", description = "Where people come in: sign-up, sign-in, recovery"),
         (name = "me", description = "A person's own: sessions, devices, passkeys"),
+        (name = "limits", description = "What people may hold and pay, by how well they are known"),
         (name = "audit", description = "What was done that matters, by whom, to what"),
         (name = "sandbox", description = "What only sandboxes have"),
         (name = "node", description = "How this node fares"),

@@ -91,6 +91,10 @@ words! {
         ContactAdded = "contact.added",
         /// A contact was ended.
         ContactEnded = "contact.ended",
+        /// A table of what levels may do was published.
+        LimitsPublished = "limits.published",
+        /// A person's level was changed.
+        LevelChanged = "person.level_changed",
     }
 }
 
