@@ -68,6 +68,8 @@ pub struct Parts {
 const CLASSES: Classes = &[
     ("POST", "/v1/payments", Class::Money),
     ("POST", "/v1/top-ups", Class::Money),
+    ("POST", "/v1/me/payments", Class::Money),
+    ("POST", "/v1/me/payments/{id}/approval", Class::Money),
     ("POST", "/v1/campaigns/{id}/fund", Class::Money),
     ("POST", "/v1/ledger/transactions", Class::Money),
     ("GET", "/v1/ledger/records", Class::Bulk),
@@ -274,7 +276,7 @@ fn methods() -> &'static Methods {
         (name = "reports", description = "Unspent points, roll-forwards, closed days, files for accountants"),
         (name = "hooks", description = "Endpoints that are told what happened"),
         (name = "proofs", description = "The signed log of the journal, and receipts of it"),
-        (name = "me", description = "A person's own: sessions, devices"),
+        (name = "me", description = "A person's own: payments, sessions, devices"),
         (name = "audit", description = "What was done that matters, by whom, to what"),
         (name = "sandbox", description = "What only sandboxes have"),
         (name = "node", description = "How this node fares"),

@@ -71,6 +71,10 @@ words! {
         RangeBroughtBack = "range.brought_back",
         /// A sandbox's clock was moved.
         ClockMoved = "clock.moved",
+        /// What was about to be paid was not what its payer approved: somebody changed it.
+        ApprovalOfAnother = "approval.of_another",
+        /// Approvals of a person were blocked, after failures in a row.
+        ApprovalsBlocked = "approvals.blocked",
     }
 }
 
@@ -167,6 +171,8 @@ pub enum Object {
     Record(i64),
     /// A customer.
     Person(Uuid),
+    /// A payment.
+    Payment(Uuid),
 }
 
 impl Object {
@@ -182,6 +188,7 @@ impl Object {
             Self::Range(_) => "range",
             Self::Record(_) => "record",
             Self::Person(_) => "person",
+            Self::Payment(_) => "payment",
         }
     }
 
@@ -191,7 +198,11 @@ impl Object {
         match self {
             Self::Tenant(number) | Self::Range(number) | Self::Record(number) => number.to_string(),
             Self::Key(prefix) => prefix.clone(),
-            Self::Adjustment(id) | Self::HookEndpoint(id) | Self::HookReplay(id) | Self::Person(id) => id.to_string(),
+            Self::Adjustment(id)
+            | Self::HookEndpoint(id)
+            | Self::HookReplay(id)
+            | Self::Person(id)
+            | Self::Payment(id) => id.to_string(),
         }
     }
 }
