@@ -9,10 +9,11 @@ use ledger::{Journal, Memory};
 use tokio::sync::oneshot;
 use wallet_api::commands::node::{Node, Server, Settings};
 use wallet_api::engagement::hooks::guard::Policy;
+use wallet_api::identity::Doors;
 use wallet_api::platform::ids::Ids;
 use wallet_api::platform::{sealing, vault};
 
-use crate::{Api, Ground, TestDb, World, proof_dir, vault_dir};
+use crate::{Api, Ground, TestDb, World, payer, proof_dir, vault_dir};
 
 /// A node that leads a database of its own; both end with the value.
 pub struct TestApp {
@@ -119,7 +120,8 @@ async fn serve(url: String, started: &mpsc::Sender<(SocketAddr, Journal)>, stopp
     let vault = vault::Settings { folder: Some(vault_dir(&url)), keys: None };
     let (memory, ids, sealing) = (Memory::default(), Ids::system(), Some(sealing));
     let settings = Settings { url, address, memory, ids, hook_policy, sealing, vault };
-    let node = Node::start(settings).unwrap();
+    let mut node = Node::start(settings).unwrap();
+    node.parts.doors = Doors::new(&Ids::system(), Vec::new()).of(payer::party());
     let server = Server::start(listener, &node.parts, 2).unwrap();
     assert!(node.parts.journal.wait_until_leading(Duration::from_secs(20)).await);
     started.send((server.address, node.parts.journal.clone())).unwrap();

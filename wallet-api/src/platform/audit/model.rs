@@ -95,6 +95,10 @@ words! {
         LimitsPublished = "limits.published",
         /// A person's level was changed.
         LevelChanged = "person.level_changed",
+        /// What was about to be paid was not what its payer approved: somebody changed it.
+        ApprovalOfAnother = "approval.of_another",
+        /// Approvals of a person were blocked, after failures in a row.
+        ApprovalsBlocked = "approvals.blocked",
     }
 }
 
@@ -199,6 +203,8 @@ pub enum Object {
     Contact(Uuid),
     /// A recovery.
     Recovery(Uuid),
+    /// A payment.
+    Payment(Uuid),
 }
 
 impl Object {
@@ -218,6 +224,7 @@ impl Object {
             Self::Passkey(_) => "passkey",
             Self::Contact(_) => "contact",
             Self::Recovery(_) => "recovery",
+            Self::Payment(_) => "payment",
         }
     }
 
@@ -234,7 +241,8 @@ impl Object {
             | Self::Device(id)
             | Self::Passkey(id)
             | Self::Contact(id)
-            | Self::Recovery(id) => id.to_string(),
+            | Self::Recovery(id)
+            | Self::Payment(id) => id.to_string(),
         }
     }
 }
