@@ -9,6 +9,8 @@ use ledger::{Journal, Memory};
 use tokio::sync::oneshot;
 use wallet_api::commands::node::{Node, Server, Settings};
 use wallet_api::engagement::hooks::guard::Policy;
+use wallet_api::identity::Doors;
+use wallet_api::identity::passkeys::RelyingParty;
 use wallet_api::platform::ids::Ids;
 use wallet_api::platform::{sealing, vault};
 
@@ -60,6 +62,12 @@ impl TestApp {
     /// Where it listens, as `host:port`.
     pub fn authority(&self) -> String {
         self.node.as_ref().map(|node| node.address.to_string()).unwrap_or_default()
+    }
+
+    /// Where its pages are, as a browser has to ask for them.
+    pub fn origin(&self) -> String {
+        let address = self.node.as_ref().map(|node| node.address).expect("the node runs");
+        format!("http://localhost:{}", address.port())
     }
 
     /// Stops the node in order and starts another over the same books, elsewhere.
@@ -119,7 +127,11 @@ async fn serve(url: String, started: &mpsc::Sender<(SocketAddr, Journal)>, stopp
     let vault = vault::Settings { folder: Some(vault_dir(&url)), keys: None };
     let (memory, ids, sealing) = (Memory::default(), Ids::system(), Some(sealing));
     let settings = Settings { url, address, memory, ids, hook_policy, sealing, vault };
-    let node = Node::start(settings).unwrap();
+    let mut node = Node::start(settings).unwrap();
+    // Passkeys want a domain, and browsers take plain http from this one only.
+    let origin = format!("http://localhost:{}", listener.local_addr().unwrap().port());
+    let party = RelyingParty::new("localhost", &[origin]).unwrap();
+    node.parts.doors = Doors::new(&Ids::system(), Vec::new()).of(party);
     let server = Server::start(listener, &node.parts, 2).unwrap();
     assert!(node.parts.journal.wait_until_leading(Duration::from_secs(20)).await);
     started.send((server.address, node.parts.journal.clone())).unwrap();

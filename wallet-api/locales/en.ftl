@@ -384,6 +384,8 @@ problem-mail-busy = Too much mail waits
 problem-mail-busy-detail = Try again in a moment.
 problem-mail-address-invalid = This is no mail address
 problem-mail-address-invalid-detail = Write it as name@example.org.
+problem-passkeys-not-set = This node knows no passkeys
+problem-passkeys-not-set-detail = Whoever runs it names the domain and the pages of its passkeys: --rp-id and --origin.
 problem-codes-too-many = Too many codes were asked for
 problem-codes-too-many-detail = Look for one that was sent already, or wait an hour and ask again.
 
@@ -396,3 +398,156 @@ mail-code-body =
     It can be used once, within { $minutes } minutes. We never ask for it by phone or in a message.
 
     If you did not ask for it, you need not do anything: without it nothing happens.
+
+## Pages
+
+page-skip = Skip to the content
+page-nav = Your wallet
+page-footer = We never ask for codes by phone, and never for a password: you have none here.
+page-error = Error
+page-when = { $day } { $month } { $year }, { $time }
+page-month-1 = January
+page-month-2 = February
+page-month-3 = March
+page-month-4 = April
+page-month-5 = May
+page-month-6 = June
+page-month-7 = July
+page-month-8 = August
+page-month-9 = September
+page-month-10 = October
+page-month-11 = November
+page-month-12 = December
+
+page-through = On to your wallet
+page-through-on = Continue
+page-no-script = Passkeys need JavaScript. Switch it on for this page, or open it in another browser.
+page-passkey-waiting = Your device asks for your passkey.
+page-passkey-failed = No passkey was shown. Try again; if you have none on this device, use one from another.
+page-passkey-unsupported = This browser knows no passkeys. Use a newer one.
+
+page-home = Overview
+page-home-title = Your wallet at { $tenant }
+page-home-lead = Everything that is yours, in one place.
+page-sign-out = Sign out
+
+page-sign-in = Sign in
+page-sign-in-title = Sign in to { $tenant }
+page-sign-in-lead = With your passkey: your fingerprint, your face, or this device's PIN. There is no password.
+page-sign-in-button = Sign in with a passkey
+page-sign-in-out = You are signed out.
+page-sign-in-removed = The device was removed, and you are signed out.
+page-sign-in-refused = You are not signed in
+page-sign-in-refused-detail = Try again with a passkey of this wallet. After five failures, wait a quarter of an hour.
+
+page-step = Step { $step } of { $of }
+page-sign-up = Open a wallet
+page-sign-up-title = Open your wallet at { $tenant }
+page-sign-up-lead = You need a mail address, and a device that knows you by fingerprint, face or PIN. There is no password.
+page-sign-up-email = Mail address
+page-sign-up-button = Send me a code
+page-sign-up-there = Have one already?
+page-sign-up-not = That did not work
+page-sign-up-wrong-email = Write the address as name@example.org.
+page-sign-up-too-many = Too many codes were asked for. Look for the last one that came, or wait an hour.
+page-sign-up-refused = The passkey was not accepted, and the code is used up. Begin again.
+page-sign-up-taken = There is a wallet with this address. Sign in instead.
+page-sign-up-code-title = Look at your mail
+page-sign-up-code-lead = If the address is right, a code of eight digits is there. It is good for ten minutes, once.
+page-sign-up-code = Code
+page-sign-up-code-hint = Eight digits; spaces do not matter.
+page-sign-up-wrong-code = This is not the code. Look at the last one that came; after five wrong ones, ask for another.
+page-sign-up-code-button = Continue
+page-sign-up-code-none = No mail? Ask for another code
+page-sign-up-passkey-title = Make a passkey
+page-sign-up-passkey-lead = It takes the place of a password: your device keeps it, and asks for your fingerprint, face or PIN.
+page-sign-up-passkey-name = Name of this passkey
+page-sign-up-passkey-hint = So that you know it again in your list.
+page-sign-up-passkey-button = Make the passkey
+page-passkey-not-made = No passkey was made. Try again, or use another device.
+page-sign-in-new = New here?
+
+page-devices = Devices and passkeys
+page-devices-about = Where you are signed in, and what with. Remove what is not yours.
+page-devices-list = Devices
+page-devices-lead = Is there one you do not know? Remove it, and then the passkey it came in with.
+page-devices-others = Sign out everywhere else
+page-devices-done-removed = It was removed.
+page-devices-done-renamed = It has its new name.
+page-devices-done-others = You are signed out everywhere else.
+page-device-unnamed = Browser
+page-device-this = this device
+page-device-seen = Last used
+page-device-since = Since
+page-device-by-sign-up = when you signed up
+page-device-by-older-device = after a passkey of yours
+page-device-by-recovery = after a recovery
+page-device-state = Now
+page-device-in = { $count ->
+    [one] signed in
+   *[other] signed in { $count } times
+}
+page-device-out = signed out
+page-device-remove = Remove
+page-device-remove-what = It is signed out at once, on all of our computers within a second.
+page-device-remove-this = It is the one you are using: you will have to sign in again.
+page-device-remove-button = Remove this device
+page-passkeys = Passkeys
+page-passkeys-lead = Whoever has one of them can sign in as you.
+page-passkey-used = Last used
+page-passkey-never = not yet
+page-passkey-where = Where
+page-passkey-synced = may be on several of your devices
+page-passkey-bound = on one device only
+page-passkey-name = Name
+page-passkey-rename = Rename
+page-passkey-rename-button = Save the name
+page-passkey-remove = Remove
+page-passkey-remove-what = Nobody can sign in with it again. It stays listed on your device until you delete it there too.
+page-passkey-remove-button = Remove this passkey
+page-passkey-last = This is your last passkey
+page-passkey-last-detail = Without it you could not sign in. Nothing was changed.
+
+page-looks = Who looked
+page-looks-about = Who looked at your data or changed it, and when.
+page-looks-lead = Every time somebody looked at your data at { $tenant } or changed it, newest first.
+page-looks-none = Nobody has so far.
+page-looks-older = Older
+page-look-refused = refused
+page-look-by-me = You
+page-look-by-client = A system of { $tenant }
+page-look-by-person = Another customer
+page-look-by-staff = Somebody who works for { $tenant }
+page-look-by-operator = Whoever runs the service
+page-look-by-system = The service itself
+page-look-by-other = Somebody else
+page-act-other = Something was done with your data
+page-act-person-signed-up = Wallet opened
+page-act-person-signed-in = Signed in
+page-act-recovery-begun = Recovery begun
+page-act-recovery-done = Wallet recovered with a new passkey
+page-act-device-bound = Device added
+page-act-device-revoked = Device removed
+page-act-passkey-added = Passkey added
+page-act-passkey-revoked = Passkey removed
+page-act-contact-added = Contact added
+page-act-contact-ended = Contact removed
+
+page-problem-refused = This cannot be done
+page-problem-refused-detail = You may not do this, or not from here.
+page-problem-origin-refused = This does not come from our pages
+page-problem-origin-refused-detail = Nothing was done. Open the page yourself, and send it from there.
+page-problem-not-found = There is nothing here
+page-problem-not-found-detail = Check the address. What was here may have been removed.
+page-problem-too-many = Too much at once
+page-problem-too-many-detail = Nothing was done. Wait a minute, then try again.
+page-problem-unreadable = This cannot be read
+page-problem-unreadable-detail = Nothing was done. Go back, load the page again, and try once more.
+page-problem-busy = It takes a moment
+page-problem-busy-detail = We have too much to do just now. Wait a moment, then load the page again.
+page-problem-broken = Something went wrong on our side
+page-problem-broken-detail = It is not your fault. Try again in a while.
+problem-origin-refused = This does not come from one of our pages
+problem-origin-refused-detail = Go to the page itself, load it again and send it from there.
+problem-form-unreadable = What was sent cannot be read
+problem-form-unreadable-detail = Go back to the page, load it again and send it once more.

@@ -382,6 +382,8 @@ problem-mail-busy = Troppa posta in attesa
 problem-mail-busy-detail = Riprova tra un momento.
 problem-mail-address-invalid = Non è un indirizzo di posta
 problem-mail-address-invalid-detail = Scrivilo come nome@example.org.
+problem-passkeys-not-set = Questo nodo non conosce passkey
+problem-passkeys-not-set-detail = Chi lo gestisce indica il dominio e le pagine delle sue passkey: --rp-id e --origin.
 problem-codes-too-many = Troppi codici richiesti
 problem-codes-too-many-detail = Cerca quello già inviato, oppure aspetta un'ora e chiedi di nuovo.
 
@@ -394,3 +396,156 @@ mail-code-body =
     Si usa una volta sola, entro { $minutes } minuti. Non lo chiediamo mai per telefono o in un messaggio.
 
     Se non l'hai chiesto tu, non devi fare nulla: senza il codice non succede niente.
+
+## Pagine
+
+page-skip = Vai al contenuto
+page-nav = Il tuo wallet
+page-footer = Non chiediamo mai codici per telefono, e mai una password: qui non ne hai.
+page-error = Errore
+page-when = { $day } { $month } { $year }, { $time }
+page-month-1 = gennaio
+page-month-2 = febbraio
+page-month-3 = marzo
+page-month-4 = aprile
+page-month-5 = maggio
+page-month-6 = giugno
+page-month-7 = luglio
+page-month-8 = agosto
+page-month-9 = settembre
+page-month-10 = ottobre
+page-month-11 = novembre
+page-month-12 = dicembre
+
+page-through = Vai al tuo wallet
+page-through-on = Continua
+page-no-script = Le passkey richiedono JavaScript. Attivalo per questa pagina, oppure aprila con un altro browser.
+page-passkey-waiting = Il tuo dispositivo ti chiede la passkey.
+page-passkey-failed = Non è stata mostrata nessuna passkey. Riprova; se su questo dispositivo non ne hai, usane una di un altro.
+page-passkey-unsupported = Questo browser non conosce le passkey. Usane uno più recente.
+
+page-home = Panoramica
+page-home-title = Il tuo wallet su { $tenant }
+page-home-lead = Tutto ciò che è tuo, in un solo posto.
+page-sign-out = Esci
+
+page-sign-in = Accedi
+page-sign-in-title = Accedi a { $tenant }
+page-sign-in-lead = Con la tua passkey: l'impronta, il volto o il PIN di questo dispositivo. Non c'è nessuna password.
+page-sign-in-button = Accedi con una passkey
+page-sign-in-out = Sei uscito.
+page-sign-in-removed = Il dispositivo è stato rimosso e l'accesso è chiuso.
+page-sign-in-refused = Accesso non riuscito
+page-sign-in-refused-detail = Riprova con una passkey di questo wallet. Dopo cinque tentativi falliti, aspetta un quarto d'ora.
+
+page-step = Passo { $step } di { $of }
+page-sign-up = Apri un wallet
+page-sign-up-title = Apri il tuo wallet su { $tenant }
+page-sign-up-lead = Ti servono un indirizzo di posta e un dispositivo che ti riconosce con impronta, volto o PIN. Non c'è nessuna password.
+page-sign-up-email = Indirizzo di posta
+page-sign-up-button = Inviami un codice
+page-sign-up-there = Ne hai già uno?
+page-sign-up-not = Non ha funzionato
+page-sign-up-wrong-email = Scrivi l'indirizzo come nome@example.org.
+page-sign-up-too-many = Troppi codici richiesti. Cerca l'ultimo arrivato, oppure aspetta un'ora.
+page-sign-up-refused = La passkey non è stata accettata e il codice è usato. Ricomincia.
+page-sign-up-taken = Con questo indirizzo c'è già un wallet. Accedi a quello.
+page-sign-up-code-title = Guarda la tua posta
+page-sign-up-code-lead = Se l'indirizzo è giusto, lì c'è un codice di otto cifre. Vale dieci minuti, una volta sola.
+page-sign-up-code = Codice
+page-sign-up-code-hint = Otto cifre; gli spazi non contano.
+page-sign-up-wrong-code = Non è il codice. Guarda l'ultimo arrivato; dopo cinque errori chiedine un altro.
+page-sign-up-code-button = Continua
+page-sign-up-code-none = Nessun messaggio? Chiedi un altro codice
+page-sign-up-passkey-title = Crea una passkey
+page-sign-up-passkey-lead = Prende il posto della password: la conserva il tuo dispositivo, che ti chiede impronta, volto o PIN.
+page-sign-up-passkey-name = Nome di questa passkey
+page-sign-up-passkey-hint = Per riconoscerla nel tuo elenco.
+page-sign-up-passkey-button = Crea la passkey
+page-passkey-not-made = Non è stata creata nessuna passkey. Riprova, o usa un altro dispositivo.
+page-sign-in-new = Prima volta qui?
+
+page-devices = Dispositivi e passkey
+page-devices-about = Dove hai effettuato l'accesso, e con che cosa. Rimuovi ciò che non è tuo.
+page-devices-list = Dispositivi
+page-devices-lead = Ce n'è uno che non conosci? Rimuovilo, poi rimuovi la passkey con cui è entrato.
+page-devices-others = Esci da tutti gli altri
+page-devices-done-removed = Rimosso.
+page-devices-done-renamed = Il nuovo nome è salvato.
+page-devices-done-others = L'accesso è chiuso su tutti gli altri dispositivi.
+page-device-unnamed = Browser
+page-device-this = questo dispositivo
+page-device-seen = Ultimo uso
+page-device-since = Dal
+page-device-by-sign-up = alla registrazione
+page-device-by-older-device = con una tua passkey
+page-device-by-recovery = con un recupero
+page-device-state = Adesso
+page-device-in = { $count ->
+    [one] accesso aperto
+   *[other] { $count } accessi aperti
+}
+page-device-out = accesso chiuso
+page-device-remove = Rimuovi
+page-device-remove-what = L'accesso si chiude subito, su tutti i nostri sistemi entro un secondo.
+page-device-remove-this = È quello che stai usando: dovrai accedere di nuovo.
+page-device-remove-button = Rimuovi questo dispositivo
+page-passkeys = Passkey
+page-passkeys-lead = Chi ne ha una può accedere al posto tuo.
+page-passkey-used = Ultimo uso
+page-passkey-never = mai
+page-passkey-where = Dove
+page-passkey-synced = può trovarsi su più dispositivi tuoi
+page-passkey-bound = su un solo dispositivo
+page-passkey-name = Nome
+page-passkey-rename = Rinomina
+page-passkey-rename-button = Salva il nome
+page-passkey-remove = Rimuovi
+page-passkey-remove-what = Nessuno potrà più usarla per accedere. Sul tuo dispositivo resta elencata finché non la elimini anche lì.
+page-passkey-remove-button = Rimuovi questa passkey
+page-passkey-last = È la tua ultima passkey
+page-passkey-last-detail = Senza non potresti più accedere. Non è cambiato nulla.
+
+page-looks = Chi ha guardato
+page-looks-about = Chi ha guardato o modificato i tuoi dati, e quando.
+page-looks-lead = Ogni volta che qualcuno ha guardato o modificato i tuoi dati su { $tenant }, dalla più recente.
+page-looks-none = Finora nessuno.
+page-looks-older = Precedenti
+page-look-refused = rifiutato
+page-look-by-me = Tu
+page-look-by-client = Un sistema di { $tenant }
+page-look-by-person = Un altro cliente
+page-look-by-staff = Una persona che lavora per { $tenant }
+page-look-by-operator = Chi gestisce il servizio
+page-look-by-system = Il servizio stesso
+page-look-by-other = Qualcun altro
+page-act-other = È stato fatto qualcosa con i tuoi dati
+page-act-person-signed-up = Wallet aperto
+page-act-person-signed-in = Accesso
+page-act-recovery-begun = Recupero iniziato
+page-act-recovery-done = Wallet recuperato con una nuova passkey
+page-act-device-bound = Dispositivo aggiunto
+page-act-device-revoked = Dispositivo rimosso
+page-act-passkey-added = Passkey aggiunta
+page-act-passkey-revoked = Passkey rimossa
+page-act-contact-added = Contatto aggiunto
+page-act-contact-ended = Contatto rimosso
+
+page-problem-refused = Non si può fare
+page-problem-refused-detail = Non puoi farlo, o non da qui.
+page-problem-origin-refused = Non viene dalle nostre pagine
+page-problem-origin-refused-detail = Non è stato fatto nulla. Apri tu la pagina e invia da lì.
+page-problem-not-found = Qui non c'è nulla
+page-problem-not-found-detail = Controlla l'indirizzo. Ciò che c'era potrebbe essere stato rimosso.
+page-problem-too-many = Troppo in una volta
+page-problem-too-many-detail = Non è stato fatto nulla. Aspetta un minuto, poi riprova.
+page-problem-unreadable = Non si riesce a leggere
+page-problem-unreadable-detail = Non è stato fatto nulla. Torna indietro, ricarica la pagina e riprova.
+page-problem-busy = Serve un momento
+page-problem-busy-detail = Adesso abbiamo troppo da fare. Aspetta un momento, poi ricarica la pagina.
+page-problem-broken = Qualcosa non ha funzionato da parte nostra
+page-problem-broken-detail = Non dipende da te. Riprova tra un po'.
+problem-origin-refused = Non viene da una delle nostre pagine
+problem-origin-refused-detail = Vai sulla pagina, ricaricala e invia da lì.
+problem-form-unreadable = Ciò che è stato inviato non si legge
+problem-form-unreadable-detail = Torna sulla pagina, ricaricala e invia di nuovo.

@@ -10,6 +10,7 @@ pub mod commands;
 pub mod engagement;
 pub mod identity;
 pub mod loyalty;
+pub mod pages;
 pub mod payments;
 pub mod platform;
 pub mod profile;
