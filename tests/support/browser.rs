@@ -133,6 +133,16 @@ impl Browser {
         .await;
     }
 
+    /// Waits until there is what this selector finds.
+    pub async fn wait_for(&self, css: &str) {
+        eventually_async(&format!("the page has {css}"), PATIENCE, async || {
+            let script = "return document.readyState === 'complete' && !!document.querySelector(arguments[0])";
+            let there = self.try_ask("execute/sync", &json!({"script": script, "args": [css]})).await;
+            there.is_ok_and(|there| there == true).then_some(())
+        })
+        .await;
+    }
+
     /// Waits until something shows what is looked for.
     pub async fn wait_for_text(&self, part: &str) {
         eventually_async(&format!("the page says {part:?}"), PATIENCE, async || {
@@ -168,8 +178,10 @@ impl Browser {
         found[ELEMENT].as_str().unwrap().to_owned()
     }
 
-    /// Presses what this selector finds first.
+    /// Presses what this selector finds first, having opened what it is folded into.
     pub async fn press(&self, css: &str) {
+        let open = "const folded = document.querySelector(arguments[0])?.closest('details'); if (folded) folded.open = true";
+        self.run_with(open, &json!(css)).await;
         let element = self.find(css).await;
         self.ask(&format!("element/{element}/click"), &json!({})).await;
     }

@@ -13,9 +13,9 @@ use futures_util::future::LocalBoxFuture;
 use header::{HeaderMap, HeaderName, LOCATION, ORIGIN, SET_COOKIE};
 use url::form_urlencoded;
 
-use super::entry::Visit;
 use super::{cookies, frame};
-use crate::identity::Doors;
+use crate::identity::doors::{Doors, Visit};
+use crate::identity::own;
 use crate::identity::tenant_by_slug;
 use crate::platform::Platform;
 use crate::platform::http::not_found;
@@ -26,7 +26,7 @@ use crate::platform::text::Lang;
 
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// Longest address to go on to.
-const NEXT_BYTES: usize = 200;
+const NEXT_BYTES: usize = 500;
 
 /// Around every page: whoever changes something comes from a page of ours, and a language that is chosen is kept.
 ///
@@ -117,6 +117,11 @@ pub(super) fn elsewhere(address: &str) -> HttpResponse {
     HttpResponse::SeeOther().insert_header((LOCATION, address)).finish()
 }
 
+/// A value of an address.
+fn encoded(value: &str) -> String {
+    form_urlencoded::byte_serialize(value.as_bytes()).collect()
+}
+
 /// A request for a page: an extractor.
 pub(super) struct Ask {
     /// The request itself.
@@ -167,11 +172,15 @@ impl Ask {
         found.map(Arc::new).map_err(|problem| if problem.code() == "tenant-unknown" { not_found() } else { problem })
     }
 
+    /// What people come in by.
+    pub(super) fn doors(&self) -> Result<&Doors, Problem> {
+        self.req.app_data::<web::Data<Doors>>().map(|doors| doors.as_ref()).ok_or_else(not_found)
+    }
+
     /// The request as the doors take it, for whoever is nobody yet.
     pub(super) async fn visit(&self) -> Result<Visit, Problem> {
-        let doors = self.req.app_data::<web::Data<Doors>>().ok_or_else(not_found)?;
-        let (ids, now, party) = (self.platform.ids.clone(), self.platform.clock.now(), doors.party()?.clone());
-        Ok(Visit { tenant: self.tenant().await?, now, ids, party })
+        let tenant = self.tenant().await?;
+        self.doors()?.visit(&self.req, &self.platform, tenant)
     }
 
     /// Who is signed in here; none when nobody is.
@@ -192,16 +201,22 @@ impl Ask {
         if is_read && from == Some("cross-site") {
             return Halt::Through(self.lang);
         }
-        let mut address = self.address("/sign-in");
-        if is_read && self.req.path() != self.address("") {
-            address = format!("{address}?next={}", self.req.path());
+        let address = self.address("/sign-in");
+        if !is_read || self.req.path() == self.address("") {
+            return Halt::Elsewhere(address);
         }
-        Halt::Elsewhere(address)
+        let there = self.req.uri().path_and_query().map_or_else(|| self.req.path().to_owned(), ToString::to_string);
+        Halt::Elsewhere(format!("{address}?next={}", encoded(&there)))
+    }
+
+    /// To show the passkey again, and then on to this page.
+    pub(super) fn again(&self, page: &str) -> Halt {
+        Halt::Elsewhere(format!("{}?next={}", self.address("/sign-in"), encoded(&self.address(page))))
     }
 
     /// An address of this tenant's pages to go on to after the sign-in, if it is one; else the first page (T27).
     pub(super) fn next(&self, wish: Option<&str>) -> String {
-        let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'/' | b'-');
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-?=&.%_~+".contains(&byte);
         let below = self.address("/");
         let is_ours = |wish: &&str| {
             wish.starts_with(&below) && wish.len() <= NEXT_BYTES && wish.bytes().all(is_plain) && !wish.contains("//")
@@ -242,6 +257,17 @@ impl Visitor {
     /// The tenant's number, and the person's id.
     pub(super) fn who(&self) -> (i64, uuid::Uuid) {
         (self.caller.tenant.id, self.me.id)
+    }
+
+    /// The same as the doors and their owner take it. A page's session is bound to no key, so none is shown.
+    pub(super) fn own(&self) -> Result<(Visit, own::Me), Problem> {
+        let visit = self.ask.doors()?.visit(&self.ask.req, &self.ask.platform, self.caller.tenant.clone())?;
+        Ok((visit, own::Me { person: self.me, shown: None }))
+    }
+
+    /// Goes on if they are there, so that money may be shown and moved; else by the sign-in, and on to this page.
+    pub(super) fn is_there(&self, page: &str) -> Result<(), Halt> {
+        self.caller.require(Scope::MeMoney).map_err(|_away| self.ask.again(page))
     }
 
     /// On to a page of this tenant.

@@ -2,7 +2,7 @@
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
-use diesel::{PgConnection, QueryResult};
+use diesel::PgConnection;
 use minijinja::context;
 use serde::Deserialize;
 use uuid::Uuid;
@@ -11,7 +11,8 @@ use super::ask::{Halt, Visitor};
 use super::frame::Frame;
 use super::sign_in::out;
 use super::words::When;
-use crate::identity::devices::{self, BoundBy, Device};
+use crate::identity::devices::{self, Device};
+use crate::identity::own;
 use crate::identity::passkeys::{self, Holder, Passkey};
 use crate::identity::sessions::{self, End, Session};
 use crate::platform::http::not_found;
@@ -49,18 +50,11 @@ async fn page(visitor: &Visitor, status: StatusCode, news: &str) -> Result<HttpR
     let (tenant, person) = visitor.who();
     let (now, vault) = (ask.platform.clock.now(), ask.platform.vault.clone());
     let find = move |conn: &mut PgConnection| -> Result<Found, Problem> {
-        let mut named = Vec::new();
-        for device in devices::list(conn, tenant, person)?.into_iter().filter(|device| device.revoked_at.is_none()) {
-            let cell = name_cell(tenant, person, device.id);
-            let name = match &device.sealed_name {
-                Some(sealed) => Some(vault.open_text(conn, &cell, sealed)?.to_string()),
-                None => None,
-            };
-            named.push((device, name));
-        }
+        let mut devices = devices::named_list(conn, &vault, tenant, person)?;
+        devices.retain(|(device, _)| device.revoked_at.is_none());
         let sessions = sessions::living(conn, now, tenant, person)?;
         let passkeys = passkeys::live(conn, tenant, Holder::person(person))?;
-        Ok(Found { devices: named, sessions, passkeys })
+        Ok(Found { devices, sessions, passkeys })
     };
     let found = ask.platform.db.of(tenant).read(find).await?;
     let here = found.sessions.iter().find(|session| session.id == me.session).map(|session| session.device);
@@ -70,7 +64,7 @@ async fn page(visitor: &Visitor, status: StatusCode, news: &str) -> Result<HttpR
             id => device.id.to_string(),
             name => name.clone(),
             is_this => here == Some(device.id),
-            bound_by => bound_by(device.bound_by),
+            bound_by => device.bound_by.word(),
             sessions => found.sessions.iter().filter(|session| session.device == device.id).count(),
             since => when(device.created_at),
             seen => when(device.last_seen_at),
@@ -94,14 +88,6 @@ async fn page(visitor: &Visitor, status: StatusCode, news: &str) -> Result<HttpR
     Ok(Frame { ask, tenant: &caller.tenant, is_in: true, status }.page("devices.html", values)?)
 }
 
-const fn bound_by(by: BoundBy) -> &'static str {
-    match by {
-        BoundBy::SignUp => "sign-up",
-        BoundBy::OlderDevice => "older-device",
-        BoundBy::Recovery => "recovery",
-    }
-}
-
 /// Ends all sessions but this one.
 pub(super) async fn sign_out_others(visitor: Visitor) -> Result<HttpResponse, Halt> {
     let ((tenant, person), platform) = (visitor.who(), &visitor.ask.platform);
@@ -114,22 +100,30 @@ pub(super) async fn sign_out_others(visitor: Visitor) -> Result<HttpResponse, Ha
 
 /// Revokes a device and ends its sessions; whoever does it to the one they sit at is signed out.
 pub(super) async fn remove(visitor: Visitor, path: web::Path<(String, Uuid)>) -> Result<HttpResponse, Halt> {
-    let ((tenant, person), platform, (_, id)) = (visitor.who(), &visitor.ask.platform, path.into_inner());
-    let now = platform.clock.now();
-    let revoke = move |conn: &mut PgConnection| -> QueryResult<Option<Vec<String>>> {
-        if !devices::revoke(conn, now, tenant, person, id)? {
-            return Ok(None);
-        }
-        sessions::end_of_device(conn, now, tenant, id, End::DeviceRevoked).map(Some)
-    };
-    let ended = platform.db.of(tenant).write(revoke).await?.ok_or_else(not_found)?;
+    let ((visit, me), platform, id) = (visitor.own()?, &visitor.ask.platform, path.1);
+    let (tenant, person, now) = (visit.tenant.id, me.person, visit.now);
+    let ended = platform.db.of(tenant).write(move |conn| own::revoke_device(conn, &visit, &me, id)).await?;
     platform.keyring.ended(&ended);
-    let (session, at) = (visitor.me.session, platform.clock.now());
-    let still = platform.db.of(tenant).read(move |conn| sessions::living(conn, at, tenant, person)).await?;
-    if still.iter().any(|one| one.id == session) {
+    let still = platform.db.of(tenant).read(move |conn| sessions::living(conn, now, tenant, person.id)).await?;
+    if still.iter().any(|session| session.id == person.session) {
         return Ok(visitor.on_to("/devices?done=removed"));
     }
     Ok(out(&visitor.ask, "removed"))
+}
+
+/// Gives a device another name.
+pub(super) async fn rename(
+    visitor: Visitor,
+    path: web::Path<(String, Uuid)>,
+    form: web::Form<Named>,
+) -> Result<HttpResponse, Halt> {
+    let ((tenant, person), platform, id) = (visitor.who(), &visitor.ask.platform, path.1);
+    let (vault, now, name) = (platform.vault.clone(), platform.clock.now(), form.into_inner().name);
+    let call = move |conn: &mut _| devices::call(conn, &vault, now, (tenant, person, id), &name);
+    if !platform.db.of(tenant).write(call).await? {
+        return Err(not_found().into());
+    }
+    Ok(visitor.on_to("/devices?done=renamed"))
 }
 
 /// Gives a passkey another name.
@@ -147,26 +141,17 @@ pub(super) async fn rename_passkey(
     Ok(visitor.on_to("/devices?done=renamed"))
 }
 
-/// Ends a passkey, unless it is the last: its holder would be locked out.
+/// Ends a passkey, once one was shown again. The last one stays: its holder would be locked out.
 pub(super) async fn remove_passkey(visitor: Visitor, path: web::Path<(String, Uuid)>) -> Result<HttpResponse, Halt> {
-    let ((tenant, person), platform, (_, id)) = (visitor.who(), &visitor.ask.platform, path.into_inner());
-    let now = platform.clock.now();
-    let whose = Holder::person(person);
-    let revoke = move |conn: &mut PgConnection| -> QueryResult<Option<bool>> {
-        let live = passkeys::live(conn, tenant, whose)?;
-        if live.iter().any(|passkey| passkey.id == id) && live.len() == 1 {
-            return Ok(None);
-        }
-        passkeys::revoke(conn, tenant, whose, id, now).map(Some)
-    };
-    match platform.db.of(tenant).write(revoke).await? {
-        None => page(&visitor, StatusCode::CONFLICT, "last-passkey").await,
-        Some(false) => Err(not_found().into()),
-        Some(true) => Ok(visitor.on_to("/devices?done=removed")),
+    visitor.is_there("/devices")?;
+    let ((visit, me), platform, id) = (visitor.own()?, &visitor.ask.platform, path.1);
+    let of = platform.db.of(visit.tenant.id);
+    match of.write(move |conn| own::revoke_passkey(conn, &visit, &me, id)).await {
+        Ok(()) => Ok(visitor.on_to("/devices?done=removed")),
+        Err(problem) => match problem.code() {
+            "last-passkey" => page(&visitor, StatusCode::CONFLICT, "last-passkey").await,
+            "passkey-needed" => Err(visitor.ask.again("/devices")),
+            _ => Err(problem.into()),
+        },
     }
-}
-
-fn name_cell(tenant: i64, person: Uuid, id: Uuid) -> crate::platform::vault::Cell {
-    use crate::platform::vault::{Cell, Column};
-    Cell::of_person(tenant, person, Column { table: "device", column: "name" }, id)
 }

@@ -29,6 +29,9 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("through.html", include_str!("templates/through.html")),
     ("home.html", include_str!("templates/home.html")),
     ("sign_in.html", include_str!("templates/sign_in.html")),
+    ("sign_up.html", include_str!("templates/sign_up.html")),
+    ("sign_up_code.html", include_str!("templates/sign_up_code.html")),
+    ("sign_up_passkey.html", include_str!("templates/sign_up_passkey.html")),
     ("devices.html", include_str!("templates/devices.html")),
     ("looks.html", include_str!("templates/looks.html")),
 ];

@@ -10,12 +10,12 @@
 mod ask;
 mod cookies;
 mod devices;
-mod entry;
 mod files;
 mod frame;
 mod home;
 mod looks;
 mod sign_in;
+mod sign_up;
 mod words;
 
 use actix_web::middleware::from_fn;
@@ -42,9 +42,15 @@ pub const PAGES: &[(&str, &str, For)] = &[
     ("GET", "/my/{tenant}", For::Me),
     ("GET", "/my/{tenant}/sign-in", For::All),
     ("POST", "/my/{tenant}/sign-in", For::All),
+    ("GET", "/my/{tenant}/sign-up", For::All),
+    ("POST", "/my/{tenant}/sign-up", For::All),
+    ("GET", "/my/{tenant}/sign-up/{id}", For::All),
+    ("POST", "/my/{tenant}/sign-up/{id}", For::All),
+    ("POST", "/my/{tenant}/sign-up/{id}/passkey", For::All),
     ("POST", "/my/{tenant}/sign-out", For::Me),
     ("GET", "/my/{tenant}/devices", For::Me),
     ("POST", "/my/{tenant}/devices/others", For::Me),
+    ("POST", "/my/{tenant}/devices/{id}/rename", For::Me),
     ("POST", "/my/{tenant}/devices/{id}/remove", For::Me),
     ("POST", "/my/{tenant}/passkeys/{id}/rename", For::Me),
     ("POST", "/my/{tenant}/passkeys/{id}/remove", For::Me),
@@ -66,9 +72,19 @@ pub fn routes(config: &mut web::ServiceConfig) {
             .service(
                 web::resource("/sign-in").route(web::get().to(sign_in::show)).route(web::post().to(sign_in::enter)),
             )
+            .service(
+                web::resource("/sign-up").route(web::get().to(sign_up::show)).route(web::post().to(sign_up::begin)),
+            )
+            .service(
+                web::resource("/sign-up/{id}")
+                    .route(web::get().to(sign_up::show_code))
+                    .route(web::post().to(sign_up::prove)),
+            )
+            .route("/sign-up/{id}/passkey", web::post().to(sign_up::finish))
             .route("/sign-out", web::post().to(sign_in::leave))
             .route("/devices", web::get().to(devices::show))
             .route("/devices/others", web::post().to(devices::sign_out_others))
+            .route("/devices/{id}/rename", web::post().to(devices::rename))
             .route("/devices/{id}/remove", web::post().to(devices::remove))
             .route("/passkeys/{id}/rename", web::post().to(devices::rename_passkey))
             .route("/passkeys/{id}/remove", web::post().to(devices::remove_passkey))

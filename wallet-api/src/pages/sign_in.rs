@@ -12,9 +12,11 @@ use uuid::Uuid;
 
 use super::ask::{Ask, Halt, Visitor, elsewhere};
 use super::cookies;
-use super::entry::{self as sign_in, Answer, Entered, Visit};
 use super::frame::Frame;
+use super::words::machine;
+use crate::identity::doors::{Answer, Entered, Visit};
 use crate::identity::sessions::{self, End, Held};
+use crate::identity::sign_in;
 use crate::platform::keyring::Person;
 
 /// Where to go on to, and what has just happened.
@@ -52,7 +54,7 @@ async fn page(
     news: &str,
 ) -> Result<HttpResponse, Halt> {
     let (tenant, of) = (visit.tenant.clone(), ask.platform.db.of(visit.tenant.id));
-    let opened = of.write(move |conn| sign_in::begin(conn, &visit)).await?;
+    let opened = of.write(move |conn| sign_in::begin(conn, &visit, None)).await?;
     let values = context! {
         challenge => opened.challenge.to_string(),
         options => opened.options.to_string(),
@@ -71,7 +73,8 @@ pub(super) async fn enter(ask: Ask, form: web::Form<Shown>) -> Result<HttpRespon
         return page(&ask, visit, next.as_deref(), StatusCode::UNPROCESSABLE_ENTITY, "no-script").await;
     }
     let before = ask.known().await?.map(|(_, me)| me);
-    let answer = Answer { challenge, response: response.into_bytes(), held: Held::Page };
+    let device_name = machine(&ask.req);
+    let answer = Answer { challenge, response: response.into_bytes(), device: None, device_name, held: Held::Page };
     let (again, of) = (visit.clone(), ask.platform.db.of(visit.tenant.id));
     let entered = of.write(move |conn| sign_in::finish(conn, &visit, &answer)).await?;
     match entered {

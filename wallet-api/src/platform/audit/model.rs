@@ -71,6 +71,26 @@ words! {
         RangeBroughtBack = "range.brought_back",
         /// A sandbox's clock was moved.
         ClockMoved = "clock.moved",
+        /// Somebody became a customer who can sign in.
+        PersonSignedUp = "person.signed_up",
+        /// Somebody signed in.
+        PersonSignedIn = "person.signed_in",
+        /// Somebody who lost their passkeys proved a contact.
+        RecoveryBegun = "recovery.begun",
+        /// They registered a new passkey, and their sessions ended.
+        RecoveryDone = "recovery.done",
+        /// A device was bound to a person.
+        DeviceBound = "device.bound",
+        /// A device was revoked, and its sessions ended.
+        DeviceRevoked = "device.revoked",
+        /// A further passkey was registered.
+        PasskeyAdded = "passkey.added",
+        /// A passkey was ended.
+        PasskeyRevoked = "passkey.revoked",
+        /// A further contact was proved.
+        ContactAdded = "contact.added",
+        /// A contact was ended.
+        ContactEnded = "contact.ended",
     }
 }
 
@@ -167,6 +187,14 @@ pub enum Object {
     Record(i64),
     /// A customer.
     Person(Uuid),
+    /// A device of a person.
+    Device(Uuid),
+    /// A passkey.
+    Passkey(Uuid),
+    /// A contact of a person.
+    Contact(Uuid),
+    /// A recovery.
+    Recovery(Uuid),
 }
 
 impl Object {
@@ -182,6 +210,10 @@ impl Object {
             Self::Range(_) => "range",
             Self::Record(_) => "record",
             Self::Person(_) => "person",
+            Self::Device(_) => "device",
+            Self::Passkey(_) => "passkey",
+            Self::Contact(_) => "contact",
+            Self::Recovery(_) => "recovery",
         }
     }
 
@@ -191,7 +223,14 @@ impl Object {
         match self {
             Self::Tenant(number) | Self::Range(number) | Self::Record(number) => number.to_string(),
             Self::Key(prefix) => prefix.clone(),
-            Self::Adjustment(id) | Self::HookEndpoint(id) | Self::HookReplay(id) | Self::Person(id) => id.to_string(),
+            Self::Adjustment(id)
+            | Self::HookEndpoint(id)
+            | Self::HookReplay(id)
+            | Self::Person(id)
+            | Self::Device(id)
+            | Self::Passkey(id)
+            | Self::Contact(id)
+            | Self::Recovery(id) => id.to_string(),
         }
     }
 }
