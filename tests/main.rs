@@ -6,6 +6,7 @@ mod audit;
 mod authorise;
 mod backup;
 mod books;
+mod browser;
 mod checker;
 mod config;
 mod consumers;

@@ -138,11 +138,16 @@ pub fn root() -> &'static Path {
 }
 
 /// Clears up once its standard input ends, which is when this process does, however it does: ends processes that run a
-/// binary of the folder, then servers whose data is in it, then removes the folder and the servers' socket folders.
+/// binary of the folder, browsers whose profile is in it, then servers whose data is in it, then removes the folder and the servers' socket folders.
 const WATCHER: &str = r#"
 cat >/dev/null
 for exe in /proc/[0-9]*/exe; do
     case "$(readlink "$exe" 2>/dev/null)" in "$1"/*) pid=${exe#/proc/}; kill -9 "${pid%/exe}" ;; esac
+done
+for line in /proc/[0-9]*/cmdline; do
+    if tr '\0' ' ' <"$line" 2>/dev/null | grep -qF -e "-data-dir=$1/" -e "--log-path=$1/"; then
+        pid=${line#/proc/}; kill -9 "${pid%/cmdline}"
+    fi
 done
 find "$1" -name postmaster.pid -type f | while read -r file; do
     { read -r pid; read -r data; read -r started; read -r port; read -r socket; } <"$file"

@@ -9,6 +9,7 @@
 mod api;
 mod app;
 pub mod books;
+mod browser;
 mod dice;
 mod ground;
 mod guest;
@@ -28,6 +29,7 @@ mod world;
 
 pub use api::{Api, Reply, fresh_key};
 pub use app::TestApp;
+pub use browser::Browser;
 pub use dice::Dice;
 pub use ground::{Ground, TestDb, proof_dir, root, vault_dir};
 pub use guest::{Guest, code_in, create, mails_for, nth_mail};

@@ -32,7 +32,7 @@ use crate::platform::redis::{self, News};
 use crate::platform::vault::{TenantColumn, VaultError};
 use crate::profile::Customers;
 use crate::proofs::Proofs;
-use crate::{billers, identity, levels, loyalty, payments, profile, proofs, reports, requests, sandbox};
+use crate::{billers, identity, levels, loyalty, pages, payments, profile, proofs, reports, requests, sandbox};
 
 /// Everything the routes stand on.
 #[derive(Clone)]
@@ -208,11 +208,13 @@ pub fn configure(parts: &Parts) -> impl FnOnce(&mut web::ServiceConfig) + use<> 
             .app_data(web::Data::new(doors))
             .app_data(web::Data::new(post))
             .app_data(methods().clone())
+            .app_data(pages::FACE)
             .route("/metrics", web::get().to(get_metrics));
         routes(&mut ServiceConfig::new(config));
         common(ready)(config);
         link::routes(link)(config);
         reference::routes(written_reference)(config);
+        pages::routes(config);
     }
 }
 
@@ -260,7 +262,8 @@ fn methods() -> &'static Methods {
             .paths
             .iter()
             .flat_map(|(path, item)| contract::methods(item).map(move |method| (path.as_str(), method)));
-        Methods::of(all.chain([(link::PATH, "POST")]))
+        let pages = pages::PAGES.iter().map(|(method, path, _)| (*path, *method));
+        Methods::of(all.chain([(link::PATH, "POST")]).chain(pages))
     });
     &METHODS
 }

@@ -11,6 +11,7 @@ pub mod engagement;
 pub mod identity;
 pub mod levels;
 pub mod loyalty;
+pub mod pages;
 pub mod payments;
 pub mod platform;
 pub mod profile;

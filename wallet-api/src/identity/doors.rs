@@ -77,8 +77,17 @@ impl Doors {
             .ok_or_else(|| Problem::new(503, "passkeys-not-set", "This node knows no passkeys", remedy))
     }
 
+    /// Where our pages are, to the letter.
+    #[must_use]
+    pub fn origins(&self) -> &[String] {
+        &self.origins
+    }
+
     /// A request of somebody, for a tenant.
-    pub(super) fn visit(
+    ///
+    /// # Errors
+    /// 503 `passkeys-not-set`.
+    pub fn visit(
         &self,
         req: &HttpRequest,
         platform: &Platform,
