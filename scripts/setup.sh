@@ -1,6 +1,6 @@
 #!/bin/sh
-# Finds what a build and a run of Tessera need (a Rust toolchain, a C compiler, PostgreSQL >= 15), and a redis-server and a
-# mail server (python3 with aiosmtpd) for the tests (running needs neither), and installs what is missing where it may: on Debian and Ubuntu as root or with a sudo that asks nothing, on macOS with Homebrew (not
+# Finds what a build and a run of Tessera need (a Rust toolchain, a C compiler, PostgreSQL >= 15), and a redis-server, a
+# mail server (python3 with aiosmtpd) and a browser (Chromium) for the tests (running needs none of them), and installs what is missing where it may: on Debian and Ubuntu as root or with a sudo that asks nothing, on macOS with Homebrew (not
 # verified). Where it may not, the last line says what to install. It starts no service and changes no setting.
 set -eu
 
@@ -50,6 +50,11 @@ has_smtp() {
     return 1
 }
 
+# The same places as tests/support/browser.rs. Without it the tests of pages say that they were skipped.
+has_browser() {
+    { have chromedriver || [ -x /usr/bin/chromedriver ]; } && { have chromium || have chromium-browser || have google-chrome; }
+}
+
 # Runs a command as root, or fails without asking anything.
 as_root() {
     if [ "$(id -u)" -eq 0 ]; then "$@"; elif have sudo; then sudo -n "$@"; else return 1; fi
@@ -74,6 +79,7 @@ install_on_debian() {
     [ -z "$packages" ] || apt_install $packages
     # Not worth stopping for: without it some tests are skipped, and say so.
     has_smtp || (apt_install python3-aiosmtpd) || say "going on without a mail server: the tests of mail are skipped"
+    has_browser || (apt_install chromium chromium-driver) || say "going on without a browser: the tests of pages are skipped"
     has_postgres || stop "this release packs a PostgreSQL older than $OLDEST: add apt.postgresql.org and install postgresql-17"
 }
 
@@ -92,7 +98,7 @@ install_on_mac() {
 
 main() {
     have cargo || stop "install a Rust toolchain: https://rustup.rs"
-    if have cc && has_postgres && has_redis && has_smtp; then return 0; fi
+    if have cc && has_postgres && has_redis && has_smtp && has_browser; then return 0; fi
     if have apt-get; then
         install_on_debian
     elif [ "$(uname -s)" = Darwin ]; then

@@ -28,6 +28,11 @@ const REFUSED: &[(&str, u16)] = &[
     ("begin_contact", 403),
     ("add_contact", 403),
     ("end_contact", 403),
+    ("ask_own_payment", 403),
+    ("approve_own_payment", 403),
+    ("list_own_payments", 403),
+    ("get_own_payment", 403),
+    ("get_own_evidence", 403),
     ("refresh_session", 401),
     // There is no such tenant where the collection is sent.
     ("begin_sign_up", 404),
@@ -38,6 +43,9 @@ const REFUSED: &[(&str, u16)] = &[
     ("begin_recovery", 404),
     ("prove_recovery", 404),
     ("finish_recovery", 422),
+    ("my_limits", 403),
+    // The collection's customer has not signed up.
+    ("set_level", 404),
     ("get_request", 404),
     ("get_event_type", 404),
     ("get_hook_replay", 404),

@@ -9,10 +9,13 @@ use ledger::{Journal, Memory};
 use tokio::sync::oneshot;
 use wallet_api::commands::node::{Node, Server, Settings};
 use wallet_api::engagement::hooks::guard::Policy;
+use wallet_api::identity::Doors;
+use wallet_api::identity::passkeys::RelyingParty;
 use wallet_api::platform::ids::Ids;
+use wallet_api::platform::post::{self, Post};
 use wallet_api::platform::{sealing, vault};
 
-use crate::{Api, Ground, TestDb, World, proof_dir, vault_dir};
+use crate::{Api, Ground, MailServer, TestDb, World, payer, proof_dir, vault_dir};
 
 /// A node that leads a database of its own; both end with the value.
 pub struct TestApp {
@@ -35,9 +38,20 @@ impl TestApp {
         Self::over(Ground::fast().database())
     }
 
+    /// The same with a mail server.
+    pub fn with_mail(mails: &MailServer) -> Self {
+        let url = format!("smtp://127.0.0.1:{}", mails.port);
+        let settings = post::Settings::new(&url, "Club <wallet@example.org>", None).unwrap();
+        Self::started(Ground::fast().database(), Some(settings))
+    }
+
     /// Starts a node on this database, adding a tenant of a new name.
     pub fn over(db: TestDb<'static>) -> Self {
-        let node = Running::start(&db.url());
+        Self::started(db, None)
+    }
+
+    fn started(db: TestDb<'static>, mail: Option<post::Settings>) -> Self {
+        let node = Running::start(&db.url(), mail);
         let world = World::new(&db.url(), &node.address.to_string(), "acme");
         Self { world, node: Some(node), db }
     }
@@ -62,10 +76,16 @@ impl TestApp {
         self.node.as_ref().map(|node| node.address.to_string()).unwrap_or_default()
     }
 
+    /// Where its pages are, as a browser has to ask for them.
+    pub fn origin(&self) -> String {
+        let address = self.node.as_ref().map(|node| node.address).expect("the node runs");
+        format!("http://localhost:{}", address.port())
+    }
+
     /// Stops the node in order and starts another over the same books, elsewhere.
     pub fn restart(&mut self) {
         self.node = None;
-        let node = Running::start(&self.db.url());
+        let node = Running::start(&self.db.url(), None);
         self.world.api.authority = node.address.to_string();
         self.node = Some(node);
     }
@@ -86,14 +106,14 @@ impl TestApp {
 }
 
 impl Running {
-    fn start(url: &str) -> Self {
+    fn start(url: &str, mail: Option<post::Settings>) -> Self {
         log_if_asked();
         let (started, address) = mpsc::channel();
         let (stop, stopped) = oneshot::channel();
         let url = url.to_owned();
         let body = move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(serve(url, &started, stopped));
+            runtime.block_on(serve(url, mail, &started, stopped));
         };
         let thread = std::thread::Builder::new().name("node".into()).spawn(body).unwrap();
         let (address, journal) = address.recv_timeout(Duration::from_secs(30)).expect("the node starts and leads");
@@ -111,7 +131,12 @@ fn log_if_asked() {
     });
 }
 
-async fn serve(url: String, started: &mpsc::Sender<(SocketAddr, Journal)>, stopped: oneshot::Receiver<()>) {
+async fn serve(
+    url: String,
+    mail: Option<post::Settings>,
+    started: &mpsc::Sender<(SocketAddr, Journal)>,
+    stopped: oneshot::Receiver<()>,
+) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     let hook_policy = Policy { allow_private: true, allow_http: true, ..Policy::default() };
@@ -119,7 +144,14 @@ async fn serve(url: String, started: &mpsc::Sender<(SocketAddr, Journal)>, stopp
     let vault = vault::Settings { folder: Some(vault_dir(&url)), keys: None };
     let (memory, ids, sealing) = (Memory::default(), Ids::system(), Some(sealing));
     let settings = Settings { url, address, memory, ids, hook_policy, sealing, vault };
-    let node = Node::start(settings).unwrap();
+    let mut node = Node::start(settings).unwrap();
+    // Passkeys want a domain, and browsers take plain http from this one only. Clients that are no browser know the other name.
+    let origin = format!("http://localhost:{}", listener.local_addr().unwrap().port());
+    let party = RelyingParty::new(payer::RP_ID, &[origin, payer::ORIGIN.to_owned()]).unwrap();
+    node.parts.doors = Doors::new(&Ids::system(), Vec::new()).of(party);
+    if let Some(mail) = mail {
+        node.parts.post = Post::start(&mail, Ids::system()).unwrap();
+    }
     let server = Server::start(listener, &node.parts, 2).unwrap();
     assert!(node.parts.journal.wait_until_leading(Duration::from_secs(20)).await);
     started.send((server.address, node.parts.journal.clone())).unwrap();

@@ -15,8 +15,13 @@ use wallet_api::platform::ids::derived;
 /// The migrated database that all others are cloned from.
 const TEMPLATE: &str = "tessera_template";
 
+/// How much of its log a server keeps when many rows are written at once: the usual 4 GB, times the servers of all tests,
+/// is more than some disks have.
+const LOG_SIZE: (&str, &str) = ("max_wal_size", "256MB");
+
 /// What makes a server fast and forgetful: for tests that kill nothing.
-const FAST: [(&str, &str); 5] = [
+const FAST: [(&str, &str); 6] = [
+    LOG_SIZE,
     ("fsync", "off"),
     ("synchronous_commit", "off"),
     ("full_page_writes", "off"),
@@ -40,13 +45,13 @@ impl Ground {
 
     /// The durable server that tests of faults share: as in production.
     pub fn durable() -> &'static Self {
-        static DURABLE_GROUND: LazyLock<Ground> = LazyLock::new(|| Ground::start("durable", &[]));
+        static DURABLE_GROUND: LazyLock<Ground> = LazyLock::new(|| Ground::start("durable", &[LOG_SIZE]));
         &DURABLE_GROUND
     }
 
     /// A durable server of one's own, to kill.
     pub fn own(name: &str) -> Self {
-        Self::start(name, &[])
+        Self::start(name, &[LOG_SIZE])
     }
 
     fn start(name: &str, settings: &[(&str, &str)]) -> Self {
@@ -133,11 +138,16 @@ pub fn root() -> &'static Path {
 }
 
 /// Clears up once its standard input ends, which is when this process does, however it does: ends processes that run a
-/// binary of the folder, then servers whose data is in it, then removes the folder and the servers' socket folders.
+/// binary of the folder, browsers whose profile is in it, then servers whose data is in it, then removes the folder and the servers' socket folders.
 const WATCHER: &str = r#"
 cat >/dev/null
 for exe in /proc/[0-9]*/exe; do
     case "$(readlink "$exe" 2>/dev/null)" in "$1"/*) pid=${exe#/proc/}; kill -9 "${pid%/exe}" ;; esac
+done
+for line in /proc/[0-9]*/cmdline; do
+    if tr '\0' ' ' <"$line" 2>/dev/null | grep -qF -e "-data-dir=$1/" -e "--log-path=$1/"; then
+        pid=${line#/proc/}; kill -9 "${pid%/cmdline}"
+    fi
 done
 find "$1" -name postmaster.pid -type f | while read -r file; do
     { read -r pid; read -r data; read -r started; read -r port; read -r socket; } <"$file"

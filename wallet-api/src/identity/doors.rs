@@ -75,8 +75,17 @@ impl Doors {
         self.party.as_ref().ok_or_else(|| Problem::new(503, "passkeys-not-set", "This node knows no passkeys", remedy))
     }
 
+    /// Where our pages are, to the letter.
+    #[must_use]
+    pub fn origins(&self) -> &[String] {
+        &self.origins
+    }
+
     /// A request of somebody, for a tenant.
-    pub(super) fn visit(&self, req: &HttpRequest, platform: &Platform, tenant: Arc<Tenant>) -> Result<Visit, Problem> {
+    ///
+    /// # Errors
+    /// 503 `passkeys-not-set`.
+    pub fn visit(&self, req: &HttpRequest, platform: &Platform, tenant: Arc<Tenant>) -> Result<Visit, Problem> {
         tracing::Span::current().record("tenant", tenant.id);
         let address = address_of(&tenant, self.address(req));
         let (ids, vault, now) = (platform.ids.clone(), platform.vault.clone(), platform.clock.now());

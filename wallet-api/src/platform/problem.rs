@@ -167,6 +167,12 @@ impl Problem {
         self.0.status
     }
 
+    /// When trying again makes sense, in seconds.
+    #[must_use]
+    pub fn retry_after_s(&self) -> Option<u32> {
+        self.0.retry_after_s
+    }
+
     /// The stable code.
     #[must_use]
     pub fn code(&self) -> &'static str {

@@ -91,6 +91,14 @@ words! {
         ContactAdded = "contact.added",
         /// A contact was ended.
         ContactEnded = "contact.ended",
+        /// A table of what levels may do was published.
+        LimitsPublished = "limits.published",
+        /// A person's level was changed.
+        LevelChanged = "person.level_changed",
+        /// What was about to be paid was not what its payer approved: somebody changed it.
+        ApprovalOfAnother = "approval.of_another",
+        /// Approvals of a person were blocked, after failures in a row.
+        ApprovalsBlocked = "approvals.blocked",
     }
 }
 
@@ -195,6 +203,8 @@ pub enum Object {
     Contact(Uuid),
     /// A recovery.
     Recovery(Uuid),
+    /// A payment.
+    Payment(Uuid),
 }
 
 impl Object {
@@ -214,6 +224,7 @@ impl Object {
             Self::Passkey(_) => "passkey",
             Self::Contact(_) => "contact",
             Self::Recovery(_) => "recovery",
+            Self::Payment(_) => "payment",
         }
     }
 
@@ -230,7 +241,8 @@ impl Object {
             | Self::Device(id)
             | Self::Passkey(id)
             | Self::Contact(id)
-            | Self::Recovery(id) => id.to_string(),
+            | Self::Recovery(id)
+            | Self::Payment(id) => id.to_string(),
         }
     }
 }

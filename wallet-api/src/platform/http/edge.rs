@@ -16,7 +16,7 @@ use header::{HeaderMap, HeaderName, HeaderValue};
 use tracing::Instrument;
 use uuid::Uuid;
 
-use super::{HEADER_BYTES, RequestDeadline, allow, language, method_not_allowed, not_found};
+use super::{Face, HEADER_BYTES, RequestDeadline, allow, language, method_not_allowed, not_found};
 use crate::platform::clock::Clock;
 use crate::platform::ids::Ids;
 use crate::platform::limits::{self, Pass};
@@ -44,7 +44,9 @@ pub async fn edge(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let started = Instant::now();
-    let (id, lang) = (request_id(req.headers()), language(req.headers()));
+    let face = req.app_data::<Face>().copied().filter(|face| req.path().starts_with(face.below));
+    let lang = face.map_or_else(|| language(req.headers()), |face| (face.language)(req.headers()));
+    let id = request_id(req.headers());
     let method = metrics::method_name(req.method());
     let route = req.match_pattern().unwrap_or_else(|| "-".to_owned());
     let span = tracing::info_span!(
@@ -72,7 +74,7 @@ pub async fn edge(
     match answer {
         Ok(response) => {
             let (req, response) = response.into_parts();
-            let mut response = finish(response, lang, &id);
+            let mut response = finish(response, (lang, face), &id);
             limits::tell(&req, response.headers_mut());
             if status == StatusCode::METHOD_NOT_ALLOWED {
                 allow::tell(&req, response.headers_mut());
@@ -80,7 +82,7 @@ pub async fn edge(
             Ok(ServiceResponse::new(req, response))
         }
         // The request went down with its handler, so the answer travels as an error that carries it.
-        Err(response) => Err(InternalError::from_response("refused", finish(response, lang, &id)).into()),
+        Err(response) => Err(InternalError::from_response("refused", finish(response, (lang, face), &id)).into()),
     }
 }
 
@@ -115,12 +117,12 @@ fn too_slow() -> Problem {
     Problem::new(503, "deadline", "This took too long", remedy).retry_after(2)
 }
 
-/// Every refusal a problem in `lang`, every answer with its id and the security headers.
-fn finish(mut response: HttpResponse, lang: Lang, id: &str) -> HttpResponse {
+/// Every refusal a problem in `lang`, or a page where people read it; every answer with its id and the security headers.
+fn finish(mut response: HttpResponse, (lang, face): (Lang, Option<Face>), id: &str) -> HttpResponse {
     let problem = response.extensions_mut().remove::<Problem>();
     if let Some(problem) = problem.or_else(|| stand_in(&response)) {
         metrics::HTTP.refused(problem.code());
-        response = problem.response(lang);
+        response = face.map_or_else(|| problem.response(lang), |face| (face.write)(&problem, lang));
     }
     let headers = response.headers_mut();
     for (name, value) in SECURITY {

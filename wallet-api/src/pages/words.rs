@@ -1,0 +1,71 @@
+//! Times, amounts and machines as people read them.
+
+use actix_web::HttpRequest;
+use actix_web::http::header::USER_AGENT;
+use chrono::{DateTime, Datelike, SecondsFormat, Utc};
+use chrono_tz::Tz;
+use minijinja::{Value, context};
+
+use crate::platform::text::{Arg, Lang, text};
+
+/// A moment, for machines and for people.
+#[derive(Debug)]
+pub(super) struct When {
+    /// As HTML has it.
+    iso: String,
+    /// As people read it.
+    text: String,
+}
+
+impl When {
+    /// A moment in a language: `23 November 2026, 07:55`.
+    pub(super) fn of(at: DateTime<Utc>, zone: Tz, lang: Lang) -> Self {
+        let there = at.with_timezone(&zone);
+        let month = text(lang, &format!("page-month-{}", there.month()), &[]);
+        let (day, year, time) = (there.day().to_string(), there.year().to_string(), there.format("%H:%M").to_string());
+        let values = [
+            ("day", Arg::Text(&day)),
+            ("month", Arg::Text(&month)),
+            ("year", Arg::Text(&year)),
+            ("time", Arg::Text(&time)),
+        ];
+        Self { iso: at.to_rfc3339_opts(SecondsFormat::Secs, true), text: text(lang, "page-when", &values) }
+    }
+}
+
+/// What somebody sits at, as far as their browser says: a first name for a device, which its person may change.
+pub(super) fn machine(req: &HttpRequest) -> Option<String> {
+    let agent = req.headers().get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    // In this order: what stands later is also in what stands before.
+    let known = [
+        ("iPhone", "iPhone"),
+        ("iPad", "iPad"),
+        ("Android", "Android"),
+        ("CrOS", "Chromebook"),
+        ("Windows", "Windows"),
+        ("Mac OS X", "Mac"),
+        ("Linux", "Linux"),
+    ];
+    known.iter().find(|(part, _)| agent.contains(part)).map(|(_, name)| (*name).to_owned())
+}
+
+impl From<When> for Value {
+    fn from(when: When) -> Self {
+        let When { iso, text } = when;
+        context! { iso, text }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_told_in_the_tenants_zone_and_the_readers_language() {
+        let at = DateTime::from_timestamp(1_795_417_200, 0).unwrap(); // 2026-11-23 07:00 UTC
+        let rome = chrono_tz::Europe::Rome;
+        assert_eq!(When::of(at, rome, Lang::En).text, "23 November 2026, 08:00");
+        assert_eq!(When::of(at, rome, Lang::It).text, "23 novembre 2026, 08:00");
+        assert_eq!(When::of(at, rome, Lang::It).iso, "2026-11-23T07:00:00Z");
+    }
+}
