@@ -13,6 +13,7 @@ mod contract;
 mod crash;
 mod database;
 mod dates;
+mod doors;
 mod edge;
 mod export;
 mod faults;

@@ -317,6 +317,8 @@ problem-passkeys-not-set = This node knows no passkeys
 problem-passkeys-not-set-detail = Whoever runs it names the domain and the pages of its passkeys: --rp-id and --origin.
 problem-payment-lapsed = The payment was not made in time
 problem-payment-lapsed-detail = It was approved, was not posted in time, and never will be: ask for it anew.
+problem-caution = Only little can be paid for now
+problem-caution-detail = A new device or a recovery was a short while ago: pay less, or wait until the time named.
 problem-payment-not-posted = The payment is not in the books
 problem-payment-not-posted-detail = There is evidence of what was paid or refused: approve the payment first.
 problem-approval-refused = The payment was not approved
@@ -392,6 +394,32 @@ problem-mail-address-invalid = This is no mail address
 problem-mail-address-invalid-detail = Write it as name@example.org.
 problem-codes-too-many = Too many codes were asked for
 problem-codes-too-many-detail = Look for one that was sent already, or wait an hour and ask again.
+problem-phone-invalid = This is no phone number
+problem-phone-invalid-detail = Write it with its country's code, as in +390612345678.
+problem-phone-not-set = No text message leaves here
+problem-phone-not-set-detail = Use a mail address: nothing sends text messages here yet.
+problem-contact-taken = The contact is in use
+problem-contact-taken-detail = There is a wallet with this contact: sign in to it, or recover it.
+problem-code-refused = The code was not accepted
+problem-code-refused-detail = Look at the last one that came. After five wrong ones, or ten minutes, begin again.
+problem-entry-refused = You were not let in
+problem-entry-refused-detail = Begin again, with a passkey that you registered here. After five failures wait for a quarter of an hour.
+problem-device-key-taken = The device's key cannot be bound
+problem-device-key-taken-detail = Make a new key for this device and begin again: a key is one device, for good.
+problem-sign-ins-too-many = Too many sign-ins were begun
+problem-sign-ins-too-many-detail = Wait a minute and begin again.
+problem-passkey-needed = Show your passkey again
+problem-passkey-needed-detail = This needs a sign-in with a passkey of at most five minutes ago: sign in again.
+problem-proof-needed = The device must prove itself
+problem-proof-needed-detail = This session is bound to a device: send its proof over this request, with the access token, in the DPoP header.
+problem-cooling-off = Not for a day after a recovery
+problem-cooling-off-detail = For a day after a recovery a device that came with it or after it ends nothing that was there before: use an older device, or wait.
+problem-last-passkey = This is the last passkey
+problem-last-passkey-detail = Add another one first: without any, nobody could sign in.
+problem-last-contact = This is the last contact
+problem-last-contact-detail = Add another one first: without any, nobody could recover the wallet.
+problem-passkey-not-registered = The passkey was not registered
+problem-passkey-not-registered-detail = Begin again and make it on a device that checks who you are, by a PIN, finger or face.
 
 mail-code-subject = Your code for { $name }
 mail-code-body =
@@ -402,3 +430,95 @@ mail-code-body =
     It can be used once, within { $minutes } minutes. We never ask for it by phone or in a message.
 
     If you did not ask for it, you need not do anything: without it nothing happens.
+
+mail-wallet-there-subject = You have a wallet at { $name }
+mail-wallet-there-body =
+    Somebody, perhaps you, asked for a wallet at { $name } with this address. You have one already.
+
+    Sign in with your passkey. If you have lost it, choose to recover your wallet.
+
+    If you did not ask, you need not do anything: nothing has changed.
+
+mail-recovery-code-subject = Your code to recover your wallet at { $name }
+mail-recovery-code-body =
+    This is your code to recover your wallet at { $name }:
+
+    { $code }
+
+    It can be used once, within { $minutes } minutes. Whoever has it can register a new passkey: we never ask for it by phone or in a message.
+
+    If you did not ask for it, you need not do anything: without it nothing happens.
+
+mail-no-wallet-subject = There is no wallet at { $name } with this address
+mail-no-wallet-body =
+    Somebody, perhaps you, wanted to recover a wallet at { $name } with this address. There is none.
+
+    If you have one, it is with another address of yours.
+
+    If you did not ask, you need not do anything.
+
+mail-notice-passkey-added-subject = A passkey was added to your wallet at { $name }
+mail-notice-passkey-added-body =
+    A passkey was added to your wallet at { $name }: { $at }.
+
+    If it was you, you need not do anything. If not, sign in with a passkey of yours and look at your devices and passkeys: what is not yours can be ended there.
+
+mail-notice-passkey-revoked-subject = A passkey of your wallet at { $name } was ended
+mail-notice-passkey-revoked-body =
+    A passkey of your wallet at { $name } was ended: { $at }.
+
+    If it was you, you need not do anything. If not, sign in with a passkey of yours and look at your devices and passkeys: what is not yours can be ended there.
+
+mail-notice-device-bound-subject = A new device at your wallet at { $name }
+mail-notice-device-bound-body =
+    A device signed in to your wallet at { $name } for the first time: { $at }. For a day only small amounts can be paid.
+
+    If it was you, you need not do anything. If not, sign in with a passkey of yours and look at your devices and passkeys: what is not yours can be ended there.
+
+mail-notice-device-revoked-subject = A device of your wallet at { $name } was revoked
+mail-notice-device-revoked-body =
+    A device of your wallet at { $name } was revoked, and its sessions ended: { $at }.
+
+    If it was you, you need not do anything. If not, sign in with a passkey of yours and look at your devices and passkeys: what is not yours can be ended there.
+
+mail-notice-recovery-begun-subject = Somebody is recovering your wallet at { $name }
+mail-notice-recovery-begun-body =
+    Somebody who reads the mail of an address of yours is recovering your wallet at { $name }: { $at }.
+
+    If it was you, you need not do anything. If not, sign in with a passkey of yours and look at your devices and passkeys: what is not yours can be ended there.
+
+mail-notice-recovery-done-subject = Your wallet at { $name } was recovered
+mail-notice-recovery-done-body =
+    A new passkey was registered for your wallet at { $name } with a code that came by mail, and all sessions ended: { $at }. For a day only small amounts can be paid, and your older passkeys still open the wallet.
+
+    If it was you, you need not do anything. If not, sign in with a passkey of yours and look at your devices and passkeys: what is not yours can be ended there.
+
+mail-notice-contact-added-subject = A contact was added to your wallet at { $name }
+mail-notice-contact-added-body =
+    A contact was added to your wallet at { $name }: { $at }.
+
+    If it was you, you need not do anything. If not, sign in with a passkey of yours and look at your devices and passkeys: what is not yours can be ended there.
+
+mail-notice-contact-ended-subject = A contact was taken from your wallet at { $name }
+mail-notice-contact-ended-body =
+    A contact was taken from your wallet at { $name }: { $at }.
+
+    If it was you, you need not do anything. If not, sign in with a passkey of yours and look at your devices and passkeys: what is not yours can be ended there.
+
+mail-notice-approvals-blocked-subject = Payments of your wallet at { $name } are blocked for now
+mail-notice-approvals-blocked-body =
+    Five approvals of payments failed in a row at your wallet at { $name }: { $at }. None can be approved until { $until }.
+
+    If it was you, you need not do anything. If not, sign in with a passkey of yours and look at your devices and passkeys: what is not yours can be ended there.
+
+mail-notice-approvals-last-subject = Payments of your wallet at { $name } are blocked for the last time
+mail-notice-approvals-last-body =
+    Five more approvals of payments failed in a row at your wallet at { $name }: { $at }. None can be approved until { $until }. If it happens once more they stay blocked until you have proved anew who you are.
+
+    If it was you, you need not do anything. If not, sign in with a passkey of yours and look at your devices and passkeys: what is not yours can be ended there.
+
+mail-notice-approvals-barred-subject = Payments of your wallet at { $name } are blocked
+mail-notice-approvals-barred-body =
+    Too many approvals of payments failed at your wallet at { $name }: { $at }. None can be approved until you have proved anew who you are.
+
+    If it was you, you need not do anything. If not, sign in with a passkey of yours and look at your devices and passkeys: what is not yours can be ended there.

@@ -315,6 +315,8 @@ problem-passkeys-not-set = Questo nodo non conosce passkey
 problem-passkeys-not-set-detail = Chi lo gestisce indica il dominio e le pagine delle sue passkey: --rp-id e --origin.
 problem-payment-lapsed = Il pagamento non è stato eseguito in tempo
 problem-payment-lapsed-detail = Era approvato, non è stato registrato in tempo e non lo sarà mai: chiedilo di nuovo.
+problem-caution = Per ora si può pagare solo poco
+problem-caution-detail = C'è stato da poco un nuovo dispositivo o un recupero: paga meno, o attendi fino all'ora indicata.
 problem-payment-not-posted = Il pagamento non è nei libri
 problem-payment-not-posted-detail = La prova esiste di ciò che è stato pagato o rifiutato: prima approva il pagamento.
 problem-approval-refused = Il pagamento non è stato confermato
@@ -390,6 +392,32 @@ problem-mail-address-invalid = Non è un indirizzo di posta
 problem-mail-address-invalid-detail = Scrivilo come nome@example.org.
 problem-codes-too-many = Troppi codici richiesti
 problem-codes-too-many-detail = Cerca quello già inviato, oppure aspetta un'ora e chiedi di nuovo.
+problem-phone-invalid = Non è un numero di telefono
+problem-phone-invalid-detail = Scrivilo con il prefisso del paese, come in +390612345678.
+problem-phone-not-set = Da qui non partono SMS
+problem-phone-not-set-detail = Usa un indirizzo di posta: qui ancora nulla invia SMS.
+problem-contact-taken = Il contatto è già in uso
+problem-contact-taken-detail = Esiste un wallet con questo contatto: accedi, oppure recuperalo.
+problem-code-refused = Il codice non è stato accettato
+problem-code-refused-detail = Guarda l'ultimo che è arrivato. Dopo cinque errori, o dieci minuti, ricomincia.
+problem-entry-refused = Accesso non riuscito
+problem-entry-refused-detail = Ricomincia, con una passkey che hai registrato qui. Dopo cinque errori aspetta un quarto d'ora.
+problem-device-key-taken = La chiave del dispositivo non si può associare
+problem-device-key-taken-detail = Crea una chiave nuova per questo dispositivo e ricomincia: una chiave è un solo dispositivo, per sempre.
+problem-sign-ins-too-many = Troppi accessi iniziati
+problem-sign-ins-too-many-detail = Aspetta un minuto e ricomincia.
+problem-passkey-needed = Mostra di nuovo la passkey
+problem-passkey-needed-detail = Serve un accesso con passkey di al massimo cinque minuti fa: accedi di nuovo.
+problem-proof-needed = Il dispositivo deve dare prova di sé
+problem-proof-needed-detail = Questa sessione è legata a un dispositivo: invia la sua prova su questa richiesta, con il token d'accesso, nell'intestazione DPoP.
+problem-cooling-off = Non per un giorno dopo un recupero
+problem-cooling-off-detail = Per un giorno dopo un recupero un dispositivo arrivato con esso o dopo non toglie nulla di ciò che c'era prima: usa un dispositivo precedente, o aspetta.
+problem-last-passkey = È l'ultima passkey
+problem-last-passkey-detail = Prima aggiungine un'altra: senza, nessuno potrebbe accedere.
+problem-last-contact = È l'ultimo contatto
+problem-last-contact-detail = Prima aggiungine un altro: senza, nessuno potrebbe recuperare il wallet.
+problem-passkey-not-registered = La passkey non è stata registrata
+problem-passkey-not-registered-detail = Ricomincia e creala su un dispositivo che verifica chi sei, con PIN, impronta o volto.
 
 mail-code-subject = Il tuo codice per { $name }
 mail-code-body =
@@ -400,3 +428,95 @@ mail-code-body =
     Si usa una volta sola, entro { $minutes } minuti. Non lo chiediamo mai per telefono o in un messaggio.
 
     Se non l'hai chiesto tu, non devi fare nulla: senza il codice non succede niente.
+
+mail-wallet-there-subject = Hai già un wallet con { $name }
+mail-wallet-there-body =
+    Qualcuno, forse tu, ha chiesto un wallet con { $name } usando questo indirizzo. Ne hai già uno.
+
+    Accedi con la tua passkey. Se l'hai persa, scegli di recuperare il wallet.
+
+    Se non l'hai chiesto tu, non devi fare nulla: non è cambiato niente.
+
+mail-recovery-code-subject = Il tuo codice per recuperare il wallet con { $name }
+mail-recovery-code-body =
+    Ecco il tuo codice per recuperare il wallet con { $name }:
+
+    { $code }
+
+    Si può usare una volta, entro { $minutes } minuti. Chi lo ha può registrare una nuova passkey: non lo chiediamo mai per telefono o con un messaggio.
+
+    Se non l'hai chiesto tu, non devi fare nulla: senza il codice non succede niente.
+
+mail-no-wallet-subject = Nessun wallet con { $name } per questo indirizzo
+mail-no-wallet-body =
+    Qualcuno, forse tu, voleva recuperare un wallet con { $name } usando questo indirizzo. Non ce n'è nessuno.
+
+    Se ne hai uno, è con un altro tuo indirizzo.
+
+    Se non l'hai chiesto tu, non devi fare nulla.
+
+mail-notice-passkey-added-subject = Aggiunta una passkey al tuo wallet con { $name }
+mail-notice-passkey-added-body =
+    È stata aggiunta una passkey al tuo wallet con { $name }: { $at }.
+
+    Se sei stato tu, non devi fare nulla. Altrimenti accedi con una tua passkey e guarda dispositivi e passkey: quello che non è tuo si può togliere lì.
+
+mail-notice-passkey-revoked-subject = Tolta una passkey dal tuo wallet con { $name }
+mail-notice-passkey-revoked-body =
+    È stata tolta una passkey dal tuo wallet con { $name }: { $at }.
+
+    Se sei stato tu, non devi fare nulla. Altrimenti accedi con una tua passkey e guarda dispositivi e passkey: quello che non è tuo si può togliere lì.
+
+mail-notice-device-bound-subject = Un nuovo dispositivo nel tuo wallet con { $name }
+mail-notice-device-bound-body =
+    Un dispositivo è entrato per la prima volta nel tuo wallet con { $name }: { $at }. Per un giorno si possono pagare solo piccoli importi.
+
+    Se sei stato tu, non devi fare nulla. Altrimenti accedi con una tua passkey e guarda dispositivi e passkey: quello che non è tuo si può togliere lì.
+
+mail-notice-device-revoked-subject = Tolto un dispositivo dal tuo wallet con { $name }
+mail-notice-device-revoked-body =
+    Un dispositivo del tuo wallet con { $name } è stato tolto e le sue sessioni sono terminate: { $at }.
+
+    Se sei stato tu, non devi fare nulla. Altrimenti accedi con una tua passkey e guarda dispositivi e passkey: quello che non è tuo si può togliere lì.
+
+mail-notice-recovery-begun-subject = Qualcuno sta recuperando il tuo wallet con { $name }
+mail-notice-recovery-begun-body =
+    Qualcuno che legge la posta di un tuo indirizzo sta recuperando il tuo wallet con { $name }: { $at }.
+
+    Se sei stato tu, non devi fare nulla. Altrimenti accedi con una tua passkey e guarda dispositivi e passkey: quello che non è tuo si può togliere lì.
+
+mail-notice-recovery-done-subject = Il tuo wallet con { $name } è stato recuperato
+mail-notice-recovery-done-body =
+    Con un codice arrivato per posta è stata registrata una nuova passkey per il tuo wallet con { $name }, e tutte le sessioni sono terminate: { $at }. Per un giorno si possono pagare solo piccoli importi, e le tue passkey precedenti aprono ancora il wallet.
+
+    Se sei stato tu, non devi fare nulla. Altrimenti accedi con una tua passkey e guarda dispositivi e passkey: quello che non è tuo si può togliere lì.
+
+mail-notice-contact-added-subject = Aggiunto un contatto al tuo wallet con { $name }
+mail-notice-contact-added-body =
+    È stato aggiunto un contatto al tuo wallet con { $name }: { $at }.
+
+    Se sei stato tu, non devi fare nulla. Altrimenti accedi con una tua passkey e guarda dispositivi e passkey: quello che non è tuo si può togliere lì.
+
+mail-notice-contact-ended-subject = Tolto un contatto dal tuo wallet con { $name }
+mail-notice-contact-ended-body =
+    È stato tolto un contatto dal tuo wallet con { $name }: { $at }.
+
+    Se sei stato tu, non devi fare nulla. Altrimenti accedi con una tua passkey e guarda dispositivi e passkey: quello che non è tuo si può togliere lì.
+
+mail-notice-approvals-blocked-subject = Pagamenti del tuo wallet con { $name } bloccati per ora
+mail-notice-approvals-blocked-body =
+    Cinque conferme di pagamento di seguito non sono riuscite nel tuo wallet con { $name }: { $at }. Nessun pagamento si può confermare fino al { $until }.
+
+    Se sei stato tu, non devi fare nulla. Altrimenti accedi con una tua passkey e guarda dispositivi e passkey: quello che non è tuo si può togliere lì.
+
+mail-notice-approvals-last-subject = Pagamenti del tuo wallet con { $name } bloccati per l'ultima volta
+mail-notice-approvals-last-body =
+    Altre cinque conferme di pagamento di seguito non sono riuscite nel tuo wallet con { $name }: { $at }. Nessun pagamento si può confermare fino al { $until }. Se succede ancora una volta, restano bloccati finché non dimostri di nuovo chi sei.
+
+    Se sei stato tu, non devi fare nulla. Altrimenti accedi con una tua passkey e guarda dispositivi e passkey: quello che non è tuo si può togliere lì.
+
+mail-notice-approvals-barred-subject = Pagamenti del tuo wallet con { $name } bloccati
+mail-notice-approvals-barred-body =
+    Troppe conferme di pagamento non sono riuscite nel tuo wallet con { $name }: { $at }. Nessun pagamento si può confermare finché non dimostri di nuovo chi sei.
+
+    Se sei stato tu, non devi fare nulla. Altrimenti accedi con una tua passkey e guarda dispositivi e passkey: quello che non è tuo si può togliere lì.

@@ -87,7 +87,7 @@ const CLASSES: Classes = &[
 ];
 
 /// Where tenants' own secrets are sealed: every column of cells that the tenant owns, so that rotations find them.
-pub const SEALED_COLUMNS: &[TenantColumn] = &[];
+pub const SEALED_COLUMNS: &[TenantColumn] = &[identity::claims::SEALED];
 
 /// What the limits see of the writer.
 fn look(journal: &Journal) -> Look {
@@ -276,7 +276,8 @@ fn methods() -> &'static Methods {
         (name = "reports", description = "Unspent points, roll-forwards, closed days, files for accountants"),
         (name = "hooks", description = "Endpoints that are told what happened"),
         (name = "proofs", description = "The signed log of the journal, and receipts of it"),
-        (name = "me", description = "A person's own: payments, sessions, devices"),
+        (name = "doors", description = "Where people come in: sign-up, sign-in, recovery"),
+        (name = "me", description = "A person's own: payments, sessions, devices, passkeys"),
         (name = "audit", description = "What was done that matters, by whom, to what"),
         (name = "sandbox", description = "What only sandboxes have"),
         (name = "node", description = "How this node fares"),

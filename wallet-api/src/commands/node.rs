@@ -210,6 +210,8 @@ pub struct Settings {
 pub struct Node {
     /// What the routes stand on.
     pub parts: Parts,
+    /// The sessions of what works over all tenants now and then.
+    pub house: HouseDb,
     card: Follower,
     hooks: Arc<Hooks>,
     sealing: Option<Sealing>,
@@ -261,14 +263,15 @@ impl Node {
         let proofs = Proofs { keys: sealer.as_ref().map(|sealer| Arc::clone(&sealer.keys)) };
         let parts = Parts { proofs, ..Parts::new(platform, journal.clone(), hook_policy, wake, end, exporter) };
         let sealing = sealer.map(|sealer| sealer.start(journal.clone(), clock));
+        let house = followers.clone();
         let card = Follower::start(profile::CARD, followers, journal, profile::follow_payments);
-        Ok(Self { parts, card, hooks, sealing, erasures })
+        Ok(Self { parts, house, card, hooks, sealing, erasures })
     }
 
     /// Stops in order: what was accepted is finished, then followers, then the journal gives its lease up. A database
     /// session that hangs holds up neither: what waits for it is left to its time-outs, and to the end of the process.
     pub async fn stop(self) {
-        let Self { parts, card, hooks, sealing, erasures } = self;
+        let Self { parts, house: _, card, hooks, sealing, erasures } = self;
         let sealed = async {
             if let Some(sealing) = sealing {
                 sealing.stop().await;

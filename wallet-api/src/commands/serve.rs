@@ -1,6 +1,6 @@
 //! `tessera serve`: a node until it is asked to stop.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use super::post::PostArgs;
 use super::systemd;
 use super::vault::VaultArgs;
 use crate::engagement::hooks::guard::Policy;
-use crate::identity::Doors;
+use crate::identity::{Doors, Housekeeper};
 use crate::platform::ids::Ids;
 use crate::platform::limits;
 use crate::platform::post::Post;
@@ -45,6 +45,10 @@ pub struct ServeArgs {
     /// Let hooks go to private addresses and over plain HTTP: for development only.
     #[arg(long, env = "TESSERA_ALLOW_PRIVATE_HOOKS")]
     allow_private_hooks: bool,
+    /// Addresses of proxies in front of this node: what they say of whom they got a request from (X-Forwarded-For) is believed.
+    /// Without them, all who come through a proxy count as one address where sign-ups and sign-ins are limited.
+    #[arg(long = "trusted-proxy", env = "TESSERA_TRUSTED_PROXIES", value_delimiter = ',')]
+    trusted_proxies: Vec<IpAddr>,
     #[command(flatten)]
     memory: MemoryArgs,
     #[command(flatten)]
@@ -104,11 +108,12 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     let settings = Settings { url: database.url.clone(), address, memory, ids, hook_policy, sealing, vault };
     let mut node = Node::start(settings)?;
     node.parts.limits = node.parts.limits.with_policy(args.limits);
-    node.parts.doors = Doors::new(&Ids::system(), Vec::new()).of(party);
+    node.parts.doors = Doors::new(&Ids::system(), Vec::new()).of(party).behind(args.trusted_proxies);
     if let Some(mail) = &mail {
         node.parts.post = Post::start(mail, Ids::system())?;
     }
     let post = node.parts.post.clone();
+    let housekeeper = Housekeeper::start(node.parts.platform.clone(), node.house.clone(), post.clone());
     let sharing = redis.map(|settings| node.parts.join_redis(settings));
     let workers = args.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(2, Into::into));
     tracing::debug!(workers, allow_private_hooks = allow, "starting the server");
@@ -124,6 +129,7 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     tracing::info!("stopping: finishing what was accepted");
     node.parts.books.end_streams();
     server.stop().await;
+    housekeeper.stop().await;
     post.drain(LAST_MAILS).await;
     drop(sharing);
     node.stop().await;

@@ -4,17 +4,26 @@
 //! keys may belong to one client, so that a key is rotated without changing who acts (idempotency keys are the client's).
 //! Functions that take a connection join their caller's transaction, and write to the audit log in it: `by` is who acts.
 //! Not here: letting callers in ([`platform::keyring`](crate::platform::keyring), which asks our [`directory`]). People,
-//! their [devices] and [sessions], their [passkeys] and what they approve with them ([sca]) stand beside, each in a folder,
-//! and so do [codes] that are sent to a contact.
+//! their [devices] and [sessions], their [passkeys] and what they approve with them ([sca]) stand beside, each in a folder, and
+//! so do their [contacts], the [codes] that are sent there, and the [doors] they come in by.
 
+pub mod claims;
 pub mod codes;
+pub mod contacts;
 pub mod devices;
+pub mod doors;
+mod housekeeping;
 mod model;
+pub mod notices;
+pub mod own;
 pub mod passkeys;
 pub mod people;
+pub mod recovery;
 mod routes;
 pub mod sca;
 pub mod sessions;
+pub mod sign_in;
+pub mod sign_up;
 mod store;
 
 use std::sync::Arc;
@@ -22,7 +31,9 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use diesel::{Connection, PgConnection};
 
-pub use routes::{Doors, routes};
+pub use doors::Doors;
+pub use housekeeping::Housekeeper;
+pub use routes::routes;
 
 pub use model::{CreatedKey, IdentityError, NewKey, NewTenant};
 

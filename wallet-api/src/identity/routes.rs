@@ -1,119 +1,42 @@
-//! Routes of people: their sessions and devices.
-//!
-//! Not here yet: sign-up, sign-in, approvals.
+//! Routes of people: their sessions and devices; the doors they come in by are below.
 
-use actix_web::http::header::HeaderName;
+mod bodies;
+mod own;
+mod recovery;
+mod sign_in;
+mod sign_up;
+
 use actix_web::{HttpRequest, HttpResponse, delete, get, post, web};
 use chrono::{DateTime, Utc};
-use diesel::{PgConnection, QueryResult};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 use uuid::Uuid;
 
-use super::devices::proof::{Asked, Judge, ProofError};
-use super::devices::{self, BoundBy, Device};
-use super::passkeys::RelyingParty;
-use super::sessions::{self, End, Issued, Pair, Refreshed, Session};
+use super::devices::{self, Device, DeviceKey};
+use super::doors::Doors;
+use super::sessions::{self, End, Refreshed, Session};
 use crate::platform::Platform;
 use crate::platform::http::{Json, not_found};
-use crate::platform::ids::Ids;
 use crate::platform::keyring::{Caller, May, Scope, Token};
 use crate::platform::problem::Problem;
-
-/// The header a device's proof comes in, and the one its nonce goes out in (RFC 9449, sections 4.1 and 8).
-const DPOP: HeaderName = HeaderName::from_static("dpop");
-const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
+use bodies::PairBody;
 
 /// Adds this slice's routes.
 pub fn routes(config: &mut ServiceConfig) {
     config
+        .configure(sign_up::routes)
+        .configure(sign_in::routes)
+        .configure(recovery::routes)
+        .configure(own::routes)
         .service(refresh_session)
         .service(list_sessions)
         .service(end_session)
-        .service(list_devices)
-        .service(revoke_device);
-}
-
-/// What people come in by: who judges their devices' proofs, and under which names we are known. Apps hold it as `web::Data`.
-#[derive(Clone)]
-pub struct Doors {
-    judge: Judge,
-    origins: Vec<String>,
-    party: Option<RelyingParty>,
-}
-
-impl Doors {
-    /// Doors of a node that is known by these origins, such as `https://wallet.example`.
-    #[must_use]
-    pub fn new(ids: &Ids, origins: Vec<String>) -> Self {
-        Self { judge: Judge::new(ids), origins, party: None }
-    }
-
-    /// The same for the passkeys of a relying party, known by its origins.
-    #[must_use]
-    pub fn of(self, party: RelyingParty) -> Self {
-        Self { origins: party.origins().to_vec(), party: Some(party), ..self }
-    }
-
-    /// Who we are to passkeys.
-    ///
-    /// # Errors
-    /// 503 `passkeys-not-set`.
-    pub fn party(&self) -> Result<&RelyingParty, Problem> {
-        let remedy = "Whoever runs it names the domain and the pages of its passkeys: --rp-id and --origin.";
-        self.party.as_ref().ok_or_else(|| Problem::new(503, "passkeys-not-set", "This node knows no passkeys", remedy))
-    }
-
-    /// The device key whose holder proves with this request that it is theirs; none when it brings no proof.
-    fn shown(&self, req: &HttpRequest, access: Option<&Token>, now: DateTime<Utc>) -> Result<Option<[u8; 32]>, Shown> {
-        let mut given = req.headers().get_all(DPOP);
-        let (proof, None) = (given.next(), given.next()) else { return Err(Shown::Refused) };
-        let Some(proof) = proof else { return Ok(None) };
-        let asked = Asked { method: req.method().as_str(), origins: &self.origins, path: req.path(), access };
-        match self.judge.judge(proof.to_str().unwrap_or_default(), asked, now) {
-            Ok(key) => Ok(Some(key.thumbprint())),
-            Err(ProofError::Nonce) => Err(Shown::Nonce),
-            Err(ProofError::Worthless) => Err(Shown::Refused),
-            Err(ProofError::Overrun) => Err(Shown::Overrun),
-        }
-    }
-
-    /// The refusal of a proof, with the nonce to use.
-    fn refusal(&self, shown: &Shown, now: DateTime<Utc>) -> HttpResponse {
-        let mut response = HttpResponse::from_error(Problem::from(shown));
-        if let Ok(nonce) = self.judge.nonce(now).parse() {
-            response.headers_mut().insert(DPOP_NONCE, nonce);
-        }
-        response
-    }
-}
-
-/// What a request's proof came to, when not to a key.
-enum Shown {
-    Nonce,
-    Refused,
-    Overrun,
-}
-
-impl From<&Shown> for Problem {
-    fn from(shown: &Shown) -> Self {
-        match shown {
-            Shown::Nonce => {
-                let remedy = "Make the proof again with the nonce of the DPoP-Nonce header.";
-                Self::new(401, "use-dpop-nonce", "The proof has not our nonce", remedy)
-            }
-            Shown::Refused => refused(),
-            Shown::Overrun => {
-                let remedy = "Try again in a moment.";
-                Self::new(503, "overloaded", "Too much at once", remedy).retry_after(1)
-            }
-        }
-    }
+        .service(list_devices);
 }
 
 /// One refusal for whatever is wrong with a refresh: unknown, over, ended, used, of another device.
-fn refused() -> Problem {
+pub(super) fn refused() -> Problem {
     Problem::new(401, "session-over", "The session is over", "Sign in again.")
 }
 
@@ -123,37 +46,6 @@ fn refused() -> Problem {
 struct Refresh {
     /// The refresh token of the answer before.
     refresh_token: String,
-}
-
-/// What the holder of a session has. Shown once.
-#[derive(Serialize, ToSchema)]
-struct PairBody {
-    /// The session.
-    session: Uuid,
-    /// For every request: `Authorization: Bearer …`.
-    access_token: String,
-    /// Until when.
-    access_until: DateTime<Utc>,
-    /// For the next pair.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    refresh_token: Option<String>,
-    /// Until when.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    refresh_until: Option<DateTime<Utc>>,
-}
-
-impl PairBody {
-    fn of(pair: &Pair) -> Self {
-        let Pair { session, access, refresh } = pair;
-        let shown = |issued: &Issued| issued.token.reveal().to_owned();
-        Self {
-            session: *session,
-            access_token: shown(access),
-            access_until: access.until,
-            refresh_token: refresh.as_ref().map(shown),
-            refresh_until: refresh.as_ref().map(|issued| issued.until),
-        }
-    }
 }
 
 /// Gives the next pair of tokens for a refresh token, which is good once.
@@ -177,7 +69,7 @@ async fn refresh_session(
         Err(shown) => return Ok(doors.refusal(&shown, now)),
     };
     let token = Token::parse(&body.into_inner().refresh_token).ok_or_else(refused)?;
-    let ids = platform.ids.clone();
+    let (ids, shown) = (platform.ids.clone(), shown.as_ref().map(DeviceKey::thumbprint));
     let come = platform.db.house().run(move |conn| sessions::refresh(conn, &ids, now, &token, shown)).await?;
     match come {
         Refreshed::Next(pair, ended) => {
@@ -250,6 +142,9 @@ async fn end_session(
 struct DeviceBody {
     /// Its id.
     id: Uuid,
+    /// What its person calls it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
     /// Whether it keeps a key that cannot leave it.
     has_key: bool,
     /// What was shown before it was bound: `sign-up`, `older-device` or `recovery`.
@@ -265,14 +160,17 @@ struct DeviceBody {
 }
 
 impl DeviceBody {
-    fn of(device: &Device) -> Self {
-        let bound_by = match device.bound_by {
-            BoundBy::SignUp => "sign-up",
-            BoundBy::OlderDevice => "older-device",
-            BoundBy::Recovery => "recovery",
-        };
+    fn of(device: &Device, name: Option<String>) -> Self {
         let Device { id, created_at, last_seen_at, revoked_at, .. } = *device;
-        Self { id, has_key: device.key.is_some(), bound_by, created_at, last_seen_at, revoked_at }
+        Self {
+            id,
+            name,
+            has_key: device.key.is_some(),
+            bound_by: device.bound_by.word(),
+            created_at,
+            last_seen_at,
+            revoked_at,
+        }
     }
 }
 
@@ -282,28 +180,8 @@ impl DeviceBody {
 ))]
 #[get("/v1/me/devices", wrap = "May(Scope::Me)")]
 async fn list_devices(caller: Caller, platform: web::Data<Platform>) -> Result<HttpResponse, Problem> {
-    let (tenant, me) = (caller.tenant.id, caller.person()?);
-    let found = platform.db.of(tenant).read(move |conn| devices::list(conn, tenant, me.id)).await?;
-    Ok(HttpResponse::Ok().json(found.iter().map(DeviceBody::of).collect::<Vec<_>>()))
-}
-
-/// Revokes a device of one's own, and ends its sessions: at the latest one second later no node takes their tokens. For good:
-/// its key cannot come back.
-#[utoipa::path(tag = "me", security(("key" = ["me"])), responses((status = 204)))]
-#[delete("/v1/me/devices/{id}", wrap = "May(Scope::Me)")]
-async fn revoke_device(
-    caller: Caller,
-    platform: web::Data<Platform>,
-    id: web::Path<Uuid>,
-) -> Result<HttpResponse, Problem> {
-    let (tenant, me, now, device) = (caller.tenant.id, caller.person()?, platform.clock.now(), id.into_inner());
-    let revoke = move |conn: &mut PgConnection| -> QueryResult<Option<Vec<String>>> {
-        if !devices::revoke(conn, now, tenant, me.id, device)? {
-            return Ok(None);
-        }
-        sessions::end_of_device(conn, now, tenant, device, End::DeviceRevoked).map(Some)
-    };
-    let ended = platform.db.of(tenant).write(revoke).await?.ok_or_else(not_found)?;
-    platform.keyring.ended(&ended);
-    Ok(HttpResponse::NoContent().finish())
+    let (tenant, me, vault) = (caller.tenant.id, caller.person()?, platform.vault.clone());
+    let found = platform.db.of(tenant).read(move |conn| devices::named_list(conn, &vault, tenant, me.id)).await?;
+    let bodies = found.into_iter().map(|(device, name)| DeviceBody::of(&device, name));
+    Ok(HttpResponse::Ok().json(bodies.collect::<Vec<_>>()))
 }

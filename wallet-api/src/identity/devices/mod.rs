@@ -4,7 +4,7 @@
 //! holds the other half by a proof over the request ([`proof`]). One key is one device for good: revoked, it cannot come
 //! back under another name. A further device is bound only by strong authentication with an older one or by recovery
 //! (RTS, Art. 24), which the caller has seen to and says. Functions join their caller's transaction. Not here: passkeys,
-//! which may be synced to many devices, and the name a person gives, which comes and goes sealed.
+//! which may be synced to many devices. The name a person gives is sealed.
 
 pub mod proof;
 mod store;
@@ -14,9 +14,14 @@ use diesel::{PgConnection, QueryResult};
 use uuid::Uuid;
 
 use crate::platform::ids::Ids;
+use crate::platform::vault::{Cell, Column, Vault, VaultError};
 
 pub use proof::DeviceKey;
 pub(in crate::identity) use store::device;
+
+const NAME: Column = Column { table: "device", column: "name" };
+/// Most characters of a device's name.
+const NAME_LENGTH: usize = 60;
 
 /// What was shown before a device was bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,11 +37,21 @@ pub enum BoundBy {
 impl BoundBy {
     const ALL: [Self; 3] = [Self::SignUp, Self::OlderDevice, Self::Recovery];
 
-    const fn number(self) -> i16 {
+    pub(in crate::identity) const fn number(self) -> i16 {
         match self {
             Self::SignUp => 0,
             Self::OlderDevice => 1,
             Self::Recovery => 2,
+        }
+    }
+
+    /// Its word in the API and in the audit log.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::SignUp => "sign-up",
+            Self::OlderDevice => "older-device",
+            Self::Recovery => "recovery",
         }
     }
 
@@ -106,6 +121,80 @@ pub fn list(conn: &mut PgConnection, tenant: i64, person: Uuid) -> QueryResult<V
 /// What the database says.
 pub fn find(conn: &mut PgConnection, tenant: i64, person: Uuid, id: Uuid) -> QueryResult<Option<Device>> {
     store::find(conn, tenant, person, id)
+}
+
+/// The device that has this key, whoever's it is, one that was revoked too.
+///
+/// # Errors
+/// What the database says.
+pub fn find_by_key(conn: &mut PgConnection, tenant: i64, key: &DeviceKey) -> QueryResult<Option<Device>> {
+    store::find_by_key(conn, tenant, key)
+}
+
+/// A person's device without a key that is known by this passkey, if it was not revoked.
+///
+/// # Errors
+/// What the database says.
+pub fn find_by_passkey(
+    conn: &mut PgConnection,
+    tenant: i64,
+    person: Uuid,
+    passkey: Uuid,
+) -> QueryResult<Option<Device>> {
+    store::find_by_passkey(conn, tenant, person, passkey)
+}
+
+/// Notes by which passkey a device without a key is known: it is wherever that passkey is.
+///
+/// # Errors
+/// What the database says.
+pub(super) fn know_by(conn: &mut PgConnection, tenant: i64, id: Uuid, passkey: Uuid) -> QueryResult<()> {
+    store::know_by(conn, tenant, id, passkey)
+}
+
+/// A person's devices with what they call them, oldest first, those that were revoked too.
+///
+/// # Errors
+/// The vault's.
+pub fn named_list(
+    conn: &mut PgConnection,
+    vault: &Vault,
+    tenant: i64,
+    person: Uuid,
+) -> Result<Vec<(Device, Option<String>)>, VaultError> {
+    let all = store::of_person(conn, tenant, person)?;
+    let open = |device: Device| {
+        let Some(sealed) = &device.sealed_name else { return Ok((device, None)) };
+        let name = vault.open_text(conn, &name_cell(tenant, person, device.id), sealed)?.to_string();
+        Ok((device, Some(name)))
+    };
+    all.into_iter().map(open).collect()
+}
+
+/// Notes what the person calls a device. False when it is not theirs.
+///
+/// # Errors
+/// The vault's.
+pub fn call(
+    conn: &mut PgConnection,
+    vault: &Vault,
+    now: DateTime<Utc>,
+    (tenant, person, id): (i64, Uuid, Uuid),
+    name: &str,
+) -> Result<bool, VaultError> {
+    let sealed = vault.seal(conn, &name_cell(tenant, person, id), named(name).as_bytes(), now)?;
+    Ok(rename(conn, tenant, person, id, &sealed)?)
+}
+
+/// Where a device's name is sealed.
+fn name_cell(tenant: i64, person: Uuid, id: Uuid) -> Cell {
+    Cell::of_person(tenant, person, NAME, id)
+}
+
+/// A name as it is kept: without control characters, and cut.
+fn named(name: &str) -> String {
+    let kept: String = name.chars().filter(|letter| !letter.is_control()).take(NAME_LENGTH).collect();
+    kept.trim().to_owned()
 }
 
 /// Notes what the person calls a device, sealed. False when it is not theirs.

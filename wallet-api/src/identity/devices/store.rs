@@ -18,6 +18,7 @@ diesel::table! {
         created_at -> Timestamptz,
         last_seen_at -> Timestamptz,
         revoked_at -> Nullable<Timestamptz>,
+        passkey -> Nullable<Uuid>,
     }
 }
 
@@ -86,6 +87,27 @@ pub(super) fn of_person(conn: &mut PgConnection, tenant: i64, person: Uuid) -> Q
 pub(super) fn find(conn: &mut PgConnection, tenant: i64, person: Uuid, id: Uuid) -> QueryResult<Option<Device>> {
     let row = device::table.find((tenant, id)).filter(device::person.eq(person));
     Ok(row.select(Row::as_select()).first(conn).optional()?.map(Row::into_device))
+}
+
+pub(super) fn find_by_key(conn: &mut PgConnection, tenant: i64, key: &DeviceKey) -> QueryResult<Option<Device>> {
+    let row = device::table.filter(device::tenant.eq(tenant).and(device::thumbprint.eq(key.thumbprint().to_vec())));
+    Ok(row.select(Row::as_select()).first(conn).optional()?.map(Row::into_device))
+}
+
+pub(super) fn find_by_passkey(
+    conn: &mut PgConnection,
+    tenant: i64,
+    person: Uuid,
+    passkey: Uuid,
+) -> QueryResult<Option<Device>> {
+    let theirs = device::table.filter(device::tenant.eq(tenant).and(device::person.eq(person)));
+    let known = theirs.filter(device::passkey.eq(passkey).and(device::key.is_null()).and(device::revoked_at.is_null()));
+    let oldest = known.order((device::created_at, device::id)).select(Row::as_select());
+    Ok(oldest.first(conn).optional()?.map(Row::into_device))
+}
+
+pub(super) fn know_by(conn: &mut PgConnection, tenant: i64, id: Uuid, passkey: Uuid) -> QueryResult<()> {
+    diesel::update(device::table.find((tenant, id))).set(device::passkey.eq(passkey)).execute(conn).map(drop)
 }
 
 pub(super) fn rename(conn: &mut PgConnection, tenant: i64, person: Uuid, id: Uuid, sealed: &[u8]) -> QueryResult<bool> {

@@ -158,6 +158,19 @@ pub fn finish_sign_in(
     })
 }
 
+/// Whose credential an answer says it is, before anything of it is judged.
+///
+/// # Errors
+/// The database's.
+pub(in crate::identity) fn claimed_holder(
+    conn: &mut PgConnection,
+    (tenant, kind): (i64, HolderKind),
+    response: &[u8],
+) -> QueryResult<Option<Uuid>> {
+    let Ok(assertion) = Assertion::from_json(response) else { return Ok(None) };
+    store::holder_of(conn, tenant, kind, &assertion.credential_id)
+}
+
 /// The credential that an answer names, locked against other answers of it, if it may be used.
 pub(in crate::identity) fn usable(
     conn: &mut PgConnection,
@@ -214,6 +227,18 @@ fn check_holder(asked: &Asked, assertion: &Assertion, passkey: &Passkey) -> Resu
 /// The database's.
 pub fn list(conn: &mut PgConnection, tenant: i64, holder: Holder) -> QueryResult<Vec<Passkey>> {
     store::all(conn, tenant, holder)
+}
+
+/// The same, kept from others until the transaction ends: for whoever ends one by what the others are.
+///
+/// # Errors
+/// The database's.
+pub(in crate::identity) fn list_locked(
+    conn: &mut PgConnection,
+    tenant: i64,
+    holder: Holder,
+) -> QueryResult<Vec<Passkey>> {
+    store::all_locked(conn, tenant, holder)
 }
 
 /// A holder's passkeys that may be used.

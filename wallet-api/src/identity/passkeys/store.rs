@@ -96,6 +96,20 @@ pub(super) fn find_locked(conn: &mut PgConnection, tenant: i64, credential_id: &
     row.map(Row::read).transpose()
 }
 
+pub(super) fn holder_of(
+    conn: &mut PgConnection,
+    tenant: i64,
+    kind: HolderKind,
+    credential_id: &[u8],
+) -> QueryResult<Option<Uuid>> {
+    passkey::table
+        .filter(passkey::tenant.eq(tenant).and(passkey::credential_id.eq(credential_id)))
+        .filter(passkey::holder_kind.eq(kind.word()))
+        .select(passkey::holder)
+        .first(conn)
+        .optional()
+}
+
 pub(super) fn all(conn: &mut PgConnection, tenant: i64, holder: Holder) -> QueryResult<Vec<Passkey>> {
     let rows: Vec<Row> = passkey::table
         .filter(passkey::tenant.eq(tenant))
@@ -103,6 +117,14 @@ pub(super) fn all(conn: &mut PgConnection, tenant: i64, holder: Holder) -> Query
         .order((passkey::created_at, passkey::id))
         .select(Row::as_select())
         .load(conn)?;
+    rows.into_iter().map(Row::read).collect()
+}
+
+/// In the order of their keys, so that two never wait for each other.
+pub(super) fn all_locked(conn: &mut PgConnection, tenant: i64, holder: Holder) -> QueryResult<Vec<Passkey>> {
+    let theirs = passkey::holder_kind.eq(holder.kind.word()).and(passkey::holder.eq(holder.id));
+    let rows = passkey::table.filter(passkey::tenant.eq(tenant).and(theirs)).order(passkey::id);
+    let rows: Vec<Row> = rows.select(Row::as_select()).for_update().load(conn)?;
     rows.into_iter().map(Row::read).collect()
 }
 

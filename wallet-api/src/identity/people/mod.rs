@@ -1,18 +1,33 @@
 //! People: customers who can sign in.
 //!
 //! A person has the id of the customer they are, a number of the clients' sequence (so their idempotency keys are no
-//! client's) and a level: how well we know who it is. Functions join their caller's transaction. Not here: what tells who
-//! they are, which is sealed, how they prove it (`passkeys`), and what a level allows.
+//! client's) and a level: how well we know who it is. For a day after a recovery or a new device there is [`caution`]: little
+//! may leave their wallet. Functions join their caller's transaction. Not here: what tells who they are, which is sealed, how
+//! they prove it (`passkeys`), what a level allows, and holding payments to either.
 
 mod store;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use diesel::{PgConnection, QueryResult};
 use uuid::Uuid;
 
 pub(in crate::identity) use store::person;
 
 use crate::platform::text::Lang;
+
+/// How long little may be paid after a recovery or a new device.
+pub const COOLING_OFF: TimeDelta = TimeDelta::hours(24);
+/// How much that is, in euro cents.
+pub const CAUTIOUS_MINOR: i64 = 15_000;
+
+/// A time in which little may leave a person's wallet, because whoever came in last may not be them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Caution {
+    /// Until when.
+    pub until: DateTime<Utc>,
+    /// How much in all within any [`COOLING_OFF`] until then, in euro cents.
+    pub most_minor: i64,
+}
 
 /// How well we know who a person is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -93,3 +108,17 @@ pub fn find(conn: &mut PgConnection, tenant: i64, id: Uuid) -> QueryResult<Optio
 pub fn set_level(conn: &mut PgConnection, tenant: i64, id: Uuid, level: Level) -> QueryResult<()> {
     store::set_level(conn, tenant, id, level)
 }
+
+/// Whether there is reason for caution with a person's payments now: they came back by recovery, or a device was added to their
+/// first one, within the last [`COOLING_OFF`]. It is of the person and not of the device that asks, because whoever has
+/// one may use another. A device that was revoked is no reason any more; a recovery stays one.
+///
+/// # Errors
+/// What the database says.
+pub fn caution(conn: &mut PgConnection, tenant: i64, person: Uuid, now: DateTime<Utc>) -> QueryResult<Option<Caution>> {
+    let since = store::last_change(conn, tenant, person, now - COOLING_OFF)?;
+    Ok(since.map(|since| Caution { until: since + COOLING_OFF, most_minor: CAUTIOUS_MINOR }))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,12 @@
-//! SQL of the table `person`.
+//! SQL of the table `person`, and of what calls for caution.
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use uuid::Uuid;
 
 use super::{Level, Person};
+use crate::identity::devices::{BoundBy, device};
+use crate::identity::recovery;
 use crate::platform::text::Lang;
 
 diesel::table! {
@@ -48,4 +50,21 @@ pub(super) fn find(conn: &mut PgConnection, tenant: i64, id: Uuid) -> QueryResul
 
 pub(super) fn set_level(conn: &mut PgConnection, tenant: i64, id: Uuid, level: Level) -> QueryResult<()> {
     diesel::update(person::table.find((tenant, id))).set(person::level.eq(level.number())).execute(conn).map(drop)
+}
+
+/// The last recovery or new device after a moment; the device of the sign-up is not new.
+pub(super) fn last_change(
+    conn: &mut PgConnection,
+    tenant: i64,
+    person: Uuid,
+    after: DateTime<Utc>,
+) -> QueryResult<Option<DateTime<Utc>>> {
+    let recovered = recovery::last_done(conn, tenant, person, after)?;
+    let devices = device::table.filter(device::tenant.eq(tenant).and(device::person.eq(person)));
+    let added: Option<DateTime<Utc>> = devices
+        .filter(device::created_at.gt(after).and(device::revoked_at.is_null()))
+        .filter(device::bound_by.ne(BoundBy::SignUp.number()))
+        .select(diesel::dsl::max(device::created_at))
+        .first(conn)?;
+    Ok(recovered.max(added))
 }

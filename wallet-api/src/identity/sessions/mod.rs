@@ -206,6 +206,23 @@ fn next_pair(conn: &mut PgConnection, ids: &Ids, now: DateTime<Utc>, found: stor
     Ok(Refreshed::Next(Pair { session, access, refresh: Some(refresh) }, found.access_prefix))
 }
 
+/// How a session stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// At which device.
+    pub device: Uuid,
+    /// When its person last showed a passkey.
+    pub authenticated_at: DateTime<Utc>,
+}
+
+/// How a session stands that has not ended.
+///
+/// # Errors
+/// What the database says.
+pub fn standing(conn: &mut PgConnection, tenant: i64, session: Uuid) -> QueryResult<Option<Standing>> {
+    store::standing(conn, tenant, session)
+}
+
 /// Notes that the person has just shown a passkey in a session: money is open again.
 ///
 /// # Errors

@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
 use uuid::Uuid;
 
-use super::{End, IDLE, Issued, Session, THERE};
+use super::{End, IDLE, Issued, Session, Standing, THERE};
 use crate::identity::devices::device;
 use crate::identity::people::person;
 use crate::platform::keyring::{Actor, Person, Scope};
@@ -231,6 +231,13 @@ pub(super) fn set_access(conn: &mut PgConnection, tenant: i64, id: Uuid, access:
         session::access_until.eq(access.until),
     );
     diesel::update(session::table.find((tenant, id))).set(values).execute(conn).map(drop)
+}
+
+pub(super) fn standing(conn: &mut PgConnection, tenant: i64, id: Uuid) -> QueryResult<Option<Standing>> {
+    let row = session::table.find((tenant, id)).filter(session::revoked_at.is_null());
+    let found: Option<(Uuid, DateTime<Utc>)> =
+        row.select((session::device, session::authenticated_at)).first(conn).optional()?;
+    Ok(found.map(|(device, authenticated_at)| Standing { device, authenticated_at }))
 }
 
 pub(super) fn confirm(conn: &mut PgConnection, now: DateTime<Utc>, tenant: i64, id: Uuid) -> QueryResult<()> {

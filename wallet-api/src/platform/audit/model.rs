@@ -75,6 +75,26 @@ words! {
         ApprovalOfAnother = "approval.of_another",
         /// Approvals of a person were blocked, after failures in a row.
         ApprovalsBlocked = "approvals.blocked",
+        /// Somebody became a customer who can sign in.
+        PersonSignedUp = "person.signed_up",
+        /// Somebody signed in.
+        PersonSignedIn = "person.signed_in",
+        /// Somebody who lost their passkeys proved a contact.
+        RecoveryBegun = "recovery.begun",
+        /// They registered a new passkey, and their sessions ended.
+        RecoveryDone = "recovery.done",
+        /// A device was bound to a person.
+        DeviceBound = "device.bound",
+        /// A device was revoked, and its sessions ended.
+        DeviceRevoked = "device.revoked",
+        /// A further passkey was registered.
+        PasskeyAdded = "passkey.added",
+        /// A passkey was ended.
+        PasskeyRevoked = "passkey.revoked",
+        /// A further contact was proved.
+        ContactAdded = "contact.added",
+        /// A contact was ended.
+        ContactEnded = "contact.ended",
     }
 }
 
@@ -173,6 +193,14 @@ pub enum Object {
     Person(Uuid),
     /// A payment.
     Payment(Uuid),
+    /// A device of a person.
+    Device(Uuid),
+    /// A passkey.
+    Passkey(Uuid),
+    /// A contact of a person.
+    Contact(Uuid),
+    /// A recovery.
+    Recovery(Uuid),
 }
 
 impl Object {
@@ -189,6 +217,10 @@ impl Object {
             Self::Record(_) => "record",
             Self::Person(_) => "person",
             Self::Payment(_) => "payment",
+            Self::Device(_) => "device",
+            Self::Passkey(_) => "passkey",
+            Self::Contact(_) => "contact",
+            Self::Recovery(_) => "recovery",
         }
     }
 
@@ -202,7 +234,11 @@ impl Object {
             | Self::HookEndpoint(id)
             | Self::HookReplay(id)
             | Self::Person(id)
-            | Self::Payment(id) => id.to_string(),
+            | Self::Payment(id)
+            | Self::Device(id)
+            | Self::Passkey(id)
+            | Self::Contact(id)
+            | Self::Recovery(id) => id.to_string(),
         }
     }
 }

@@ -52,6 +52,12 @@ impl Mail {
         Ok(Self { to: Mailbox::new(None, to), letter })
     }
 
+    /// Whether a text is an address that mail can go to.
+    #[must_use]
+    pub fn can_go_to(to: &str) -> bool {
+        to.parse::<lettre::Address>().is_ok()
+    }
+
     /// What goes over the wire: plain text, and the same as HTML.
     fn message(self, from: Mailbox, number: &str) -> Result<Message, lettre::error::Error> {
         let Letter { subject, text, html } = self.letter;
@@ -99,6 +105,17 @@ impl Describe for PostError {
             }
         }
     }
+}
+
+/// What came of one try.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tried {
+    /// The server took it.
+    Taken,
+    /// Later may be better.
+    Later,
+    /// It never will.
+    Never,
 }
 
 /// What sends mail; clones share it.
@@ -154,6 +171,17 @@ impl Post {
             drop(place); // only now: whoever waits counts
         });
         Ok(())
+    }
+
+    /// Tries a mail once and says what came of it: for whoever keeps it until it is taken, and tries again.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send), but for [`PostError::Busy`]: it waits for a session of its own accord.
+    pub async fn try_once(&self, mail: &Mail) -> Result<Tried, PostError> {
+        let office = self.0.as_ref().ok_or(PostError::NotSet)?;
+        let number = format!("{:016x}", office.ids.random_u64());
+        let message = mail.clone().message(office.from.clone(), &number).map_err(|_refused| PostError::Address)?;
+        Ok(office.courier.deliver_once(&number, message).await)
     }
 
     /// Waits until all that was taken is sent or given up, at most so long.

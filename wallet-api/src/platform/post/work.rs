@@ -7,8 +7,8 @@ use lettre::transport::smtp::Error;
 use lettre::{AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
 use tokio::sync::Semaphore;
 
-use super::SESSIONS;
 use super::settings::{Settings, SettingsError};
+use super::{SESSIONS, Tried};
 
 /// Who carries mails; clones share its sessions.
 #[derive(Clone)]
@@ -53,6 +53,21 @@ impl Courier {
                     tracing::info!(mail, attempt, why, code, "a mail was not taken; it is tried again");
                     tokio::time::sleep(*wait).await;
                 }
+            }
+        }
+    }
+
+    /// Tries a mail once. The log knows it by `mail`.
+    pub(super) async fn deliver_once(&self, mail: &str, message: Message) -> Tried {
+        match self.try_once(message).await {
+            Met::Taken => Tried::Taken,
+            Met::Later(why, code) => {
+                tracing::info!(mail, why, code, "a mail was not taken; it is kept");
+                Tried::Later
+            }
+            Met::Never(why, code) => {
+                tracing::warn!(mail, why, code, "a mail was refused for good");
+                Tried::Never
             }
         }
     }
