@@ -2,8 +2,10 @@
 //!
 //! Where there is no Chromium or no mail server these tests say that they were skipped.
 
+use diesel::{Connection as _, PgConnection, RunQueryDsl as _};
 use serde_json::Value;
-use tessera_tests::{Browser, MailServer, Speech, TestApp, code_in, nth_mail};
+use tessera_tests::{Browser, MailServer, Rewards, Speech, TestApp, code_in, nth_mail};
+use uuid::Uuid;
 
 /// A browser before a node, and the mail of whoever sits at it.
 struct Desk {
@@ -37,6 +39,18 @@ impl Desk {
         browser.write("#name", "Laptop").await;
         browser.press("button.main").await;
         browser.wait_for_path("/my/acme").await;
+    }
+
+    /// Who signed up.
+    fn person(&self) -> Uuid {
+        #[derive(diesel::QueryableByName)]
+        struct Row {
+            #[diesel(sql_type = diesel::sql_types::Uuid)]
+            id: Uuid,
+        }
+        let mut conn = PgConnection::establish(&self.app.db().super_url()).unwrap();
+        let row: Row = diesel::sql_query("SELECT id FROM person").get_result(&mut conn).unwrap();
+        row.id
     }
 
     /// The session's cookie.
@@ -119,4 +133,60 @@ async fn a_mistake_stands_at_its_field_and_is_said_aloud() {
     browser.write("#code", "00000000\n").await;
     browser.wait_for("#code[aria-invalid=true]").await;
     assert!(browser.text().await.contains("This is not the code"));
+}
+
+#[tokio::test]
+async fn a_browser_shows_a_payment_and_its_payee_and_pays_it_by_passkey_once() {
+    let Some(desk) = Desk::set("en").await else { return };
+    let browser = &desk.browser;
+    desk.sign_up("anna@example.com").await;
+    let shop = desk.app.world.shop("shop", Rewards::PLENTY).await;
+    let customer = desk.person();
+    desk.app.world.top_up(customer, 10_000).await;
+    desk.go(&format!("/pay?merchant={}&amount=2550&reference=R-7", shop.merchant)).await;
+    let text = browser.text().await;
+    assert!(text.contains("€25.50") && text.contains("to Emporio") && text.contains("R-7"), "{text}");
+    browser.press("button.main").await;
+    browser.wait_for("form[data-passkey=get]").await;
+    let text = browser.text().await;
+    for part in ["€25.50", "to Emporio", "your wallet at acme", "€0.51 + 25 points", "Approve by"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert_eq!(desk.app.world.balance(customer, "available").await, 10_000, "nothing moves before it is approved");
+    browser.press("button.main").await;
+    browser.wait_for_text("It is in the books").await;
+    let at = browser.at().await;
+    assert_eq!(desk.app.world.balance(customer, "available").await, 7_450);
+    // Back, and once more: the same payment.
+    browser.run("history.back()").await;
+    browser.wait_for("form[action$='/pay'], form[action$='/approval']").await;
+    desk.go("/payments").await;
+    let text = browser.text().await;
+    assert_eq!(text.matches("€25.50").count(), 1, "{text}");
+    browser.go(&format!("{}{at}", desk.app.origin())).await;
+    assert!(browser.text().await.contains("Paid"));
+    desk.app.world.assert_whole();
+}
+
+#[tokio::test]
+async fn a_payment_that_is_not_approved_is_not_paid_and_can_be_looked_at_again() {
+    let Some(desk) = Desk::set("it").await else { return };
+    let browser = &desk.browser;
+    desk.sign_up("anna@example.com").await;
+    let shop = desk.app.world.shop("shop", Rewards::PLENTY).await;
+    let customer = desk.person();
+    desk.app.world.top_up(customer, 10_000).await;
+    desk.go(&format!("/pay?merchant={}&amount=2550", shop.merchant)).await;
+    browser.press("button.main").await;
+    browser.wait_for("form[data-passkey=get]").await;
+    // The browser answers, and somebody alters the answer on its way.
+    browser.run("window.answer = () => JSON.stringify({id: 'AA', rawId: 'AA', type: 'public-key', response: {}})").await;
+    browser.press("button.main").await;
+    browser.wait_for_text("Il pagamento non è stato confermato").await;
+    assert_eq!(desk.app.world.balance(customer, "available").await, 10_000);
+    browser.press("button.main").await;
+    browser.wait_for("form[data-passkey=get]").await;
+    browser.press("button.main").await;
+    browser.wait_for_text("È nei libri").await;
+    assert_eq!(desk.app.world.balance(customer, "available").await, 7_450);
 }

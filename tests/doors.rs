@@ -69,7 +69,10 @@ async fn who_proves_a_contact_and_registers_a_passkey_is_a_customer_and_signs_in
     assert_eq!(entered["device_bound"], true);
     let phone = phone.with_session(&entered);
     let sessions = phone.api.get("/v1/me/sessions").await.expect(200);
-    assert_eq!((sessions[0]["current"].clone(), sessions[0]["device"].clone()), (json!(true), entered["device"].clone()));
+    assert_eq!(
+        (sessions[0]["current"].clone(), sessions[0]["device"].clone()),
+        (json!(true), entered["device"].clone())
+    );
     let devices = phone.api.get("/v1/me/devices").await.expect(200);
     assert_eq!((&devices[0]["bound_by"], &devices[0]["name"]), (&json!("sign-up"), &json!("Anna's phone")));
     // The customer is one like any other.
@@ -105,7 +108,8 @@ async fn t59_nobody_learns_whether_a_contact_has_a_wallet() {
         sizes.push((reply.status, reply.bytes.len(), reply.headers.len()));
         let id = reply.expect(202)["id"].as_str().unwrap().to_owned();
         let mail = nth_mail(&house.mails, &mailbox, before).await;
-        let has_code = mail.lines().any(|line| line.trim().len() == 8 && line.trim().bytes().all(|b| b.is_ascii_digit()));
+        let has_code =
+            mail.lines().any(|line| line.trim().len() == 8 && line.trim().bytes().all(|b| b.is_ascii_digit()));
         assert_eq!(has_code, n == 1, "{mail}");
         let said = json!({"tenant": "club", "code": "00000000"});
         let reply = stranger.post(&format!("/v1/sign-ups/{id}/code"), &said).await;

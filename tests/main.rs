@@ -36,6 +36,7 @@ mod nodes;
 mod numbered;
 mod observe;
 mod openapi;
+mod own;
 mod plans;
 mod post;
 mod proof;

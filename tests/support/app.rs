@@ -15,7 +15,7 @@ use wallet_api::platform::ids::Ids;
 use wallet_api::platform::post::{self, Post};
 use wallet_api::platform::{sealing, vault};
 
-use crate::{Api, Ground, MailServer, TestDb, World, proof_dir, vault_dir};
+use crate::{Api, Ground, MailServer, TestDb, World, payer, proof_dir, vault_dir};
 
 /// A node that leads a database of its own; both end with the value.
 pub struct TestApp {
@@ -147,7 +147,8 @@ async fn serve(
     let mut node = Node::start(settings).unwrap();
     // Passkeys want a domain, and browsers take plain http from this one only.
     let origin = format!("http://localhost:{}", listener.local_addr().unwrap().port());
-    let party = RelyingParty::new("localhost", &[origin]).unwrap();
+    let origins = [payer::ORIGIN.to_owned(), origin];
+    let party = RelyingParty::new(payer::RP_ID, &origins).unwrap();
     node.parts.doors = Doors::new(&Ids::system(), Vec::new()).of(party);
     if let Some(mail) = mail {
         node.parts.post = Post::start(&mail, Ids::system()).unwrap();

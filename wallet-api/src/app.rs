@@ -68,6 +68,8 @@ pub struct Parts {
 const CLASSES: Classes = &[
     ("POST", "/v1/payments", Class::Money),
     ("POST", "/v1/top-ups", Class::Money),
+    ("POST", "/v1/me/payments", Class::Money),
+    ("POST", "/v1/me/payments/{id}/approval", Class::Money),
     ("POST", "/v1/campaigns/{id}/fund", Class::Money),
     ("POST", "/v1/ledger/transactions", Class::Money),
     ("GET", "/v1/ledger/records", Class::Bulk),
@@ -80,6 +82,8 @@ const CLASSES: Classes = &[
     ("GET", "/v1/requests/{key}", Class::Money),
     ("POST", "/v1/requests/{key}/resolve", Class::Money),
     ("POST", "/v1/quotes", Class::Read),
+    ("POST", "/my/{tenant}/pay", Class::Money),
+    ("POST", "/my/{tenant}/payments/{id}/approval", Class::Money),
     ("GET", "/v1/hook-endpoints/{id}/deliveries", Class::Bulk),
     ("GET", "/v1/hook-endpoints/{id}/deliveries/{sequence}/attempts", Class::Bulk),
 ];
@@ -278,7 +282,7 @@ fn methods() -> &'static Methods {
         (name = "hooks", description = "Endpoints that are told what happened"),
         (name = "proofs", description = "The signed log of the journal, and receipts of it"),
         (name = "doors", description = "Where people come in: sign-up, sign-in, recovery"),
-        (name = "me", description = "A person's own: sessions, devices, passkeys"),
+        (name = "me", description = "A person's own: payments, sessions, devices, passkeys"),
         (name = "audit", description = "What was done that matters, by whom, to what"),
         (name = "sandbox", description = "What only sandboxes have"),
         (name = "node", description = "How this node fares"),

@@ -116,6 +116,15 @@ const BODY_CODE: u8 = 3;
 const META_CODE: u8 = 4;
 /// Parts before the first side.
 const BEFORE_SIDES: i32 = 2;
+/// The place of the metadata among the parts.
+pub(super) const META_PLACE: u64 = 1;
+
+/// The bytes that are committed to of a record's metadata.
+pub(super) fn meta_bytes(meta: &[u8]) -> Vec<u8> {
+    let mut out = Writer::default();
+    out.bytes(META).bytes(meta);
+    out.into_bytes()
+}
 
 /// One side of one leg: what a receipt opens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -222,6 +231,12 @@ impl<'a> Parts<'a> {
         let place = place.saturating_add(BEFORE_SIDES);
         let path = tree::inclusion_of(u64::try_from(place).unwrap_or(u64::MAX), &self.hashes);
         (place, self.salt_of(facts.leg, facts.side.code()), path)
+    }
+
+    /// What opens the metadata: its salt and its path among the parts.
+    #[must_use]
+    pub fn meta_opening(&self) -> ([u8; 32], Vec<Hash>) {
+        (self.salt_of(0, META_CODE), tree::inclusion_of(META_PLACE, &self.hashes))
     }
 
     fn salt_of(&self, leg: i32, code: u8) -> [u8; 32] {

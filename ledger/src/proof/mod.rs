@@ -16,6 +16,7 @@ mod hash;
 pub mod head;
 pub mod keys;
 pub mod leaf;
+mod meta;
 pub mod receipt;
 pub mod tiles;
 pub mod tree;
@@ -24,6 +25,7 @@ pub use hash::{EMPTY, Hash, leaf_hash, node_hash};
 pub use head::{Head, SignedHead};
 pub use keys::{KeyId, PublicKey, Ring, Salts, Signer};
 pub use leaf::{Header, Leaf, SideFacts, SideOf};
+pub use meta::OpenedMeta;
 pub use receipt::{Proven, Receipt};
 
 /// Why something does not prove what it should. Nothing of it is ever half believed.
@@ -47,6 +49,9 @@ pub enum ProofError {
     /// A side that the receipt opens is not one that the record commits to.
     #[error("an opened side is not what the record commits to")]
     Side,
+    /// The metadata is not what the record commits to.
+    #[error("the metadata is not what the record commits to")]
+    Meta,
     /// The two heads do not belong to one log.
     #[error("the earlier head is not the beginning of the later one: history was changed, or these are other books")]
     NotConsistent,

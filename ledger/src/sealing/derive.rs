@@ -41,6 +41,7 @@ pub(super) struct Made<'a> {
     pub(super) parts: Parts<'a>,
     /// In the order of the parts.
     pub(super) sides: Vec<SideFacts<'static>>,
+    pub(super) meta: Vec<u8>,
 }
 
 impl Deriver {
@@ -89,7 +90,7 @@ impl Deriver {
         salt: &Salt,
     ) -> Result<Vec<Leaf>, StoreError> {
         let mut leaves = Vec::with_capacity(written.records.len());
-        self.each(conn, seqs, written, salt, |parts, header, _| leaves.push(parts.leaf(header)))?;
+        self.each(conn, seqs, written, salt, |parts, header, _, _| leaves.push(parts.leaf(header)))?;
         Ok(leaves)
     }
 
@@ -102,9 +103,9 @@ impl Deriver {
     ) -> Result<Made<'a>, StoreError> {
         let mut made = None;
         let written = self.read(conn, seq, seq)?;
-        self.each(conn, seq..=seq, written, salt, |parts, header, sides| {
+        self.each(conn, seq..=seq, written, salt, |parts, header, sides, meta| {
             let owned = |side: SideFacts<'_>| SideFacts { asset: Cow::Owned(side.asset.into_owned()), ..side };
-            made = Some(Made { leaf: parts.leaf(header), parts, sides: sides.into_iter().map(owned).collect() });
+            made = Some(Made { leaf: parts.leaf(header), parts, sides: sides.into_iter().map(owned).collect(), meta });
         })?;
         made.ok_or_else(|| self.corrupt(seq, "the record is missing"))
     }
@@ -115,7 +116,7 @@ impl Deriver {
         mut seqs: RangeInclusive<i64>,
         Written { records, transfers, rules }: Written,
         salt: &'a Salt,
-        mut take: impl FnMut(Parts<'a>, Header, Vec<SideFacts<'_>>),
+        mut take: impl FnMut(Parts<'a>, Header, Vec<SideFacts<'_>>, Vec<u8>),
     ) -> Result<(), StoreError> {
         let mut rules = rules.into_iter().peekable();
         self.learn(conn, &transfers)?;
@@ -140,7 +141,7 @@ impl Deriver {
                     .extend([self.side(row, SideOf::Debit, &row.debit)?, self.side(row, SideOf::Credit, &row.credit)?]);
             }
             sides.iter().for_each(|side| parts.side(side));
-            take(parts, header, sides);
+            take(parts, header, sides, record.meta);
         }
         match (seqs.next(), rest.first()) {
             (None, None) => Ok(()),

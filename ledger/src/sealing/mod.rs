@@ -19,7 +19,7 @@ use uuid::Uuid;
 pub(crate) use derive::Deriver;
 pub(crate) use fresh::Batch;
 pub use fresh::Fresh;
-pub use prove::{Inclusion, compare, consistency, covering_head, head_at, inclusion, receipt};
+pub use prove::{Inclusion, compare, consistency, covering_head, head_at, inclusion, receipt, receipt_with_meta};
 pub use store::{bytes_of_log, last_head, public_keys, rotations};
 
 use store::rows::{self, Written};

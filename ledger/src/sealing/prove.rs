@@ -11,7 +11,7 @@ use crate::forks::{Comparison, Lines};
 use crate::proof::receipt::Opened;
 use crate::proof::tiles::Lies;
 use crate::proof::tree::{self, Node};
-use crate::proof::{Hash, Receipt, Ring, Salts, SignedHead};
+use crate::proof::{Hash, OpenedMeta, Receipt, Ring, Salts, SignedHead};
 use crate::store::StoreError;
 
 /// Leaves derived at a time.
@@ -77,6 +77,20 @@ pub fn receipt(
     accounts: &[Uuid],
     head: SignedHead,
 ) -> Result<Option<Receipt>, StoreError> {
+    Ok(receipt_with_meta(conn, salts, seq, accounts, head)?.map(|(receipt, _)| receipt))
+}
+
+/// The same, and the record's metadata opened.
+///
+/// # Errors
+/// As [`receipt`].
+pub fn receipt_with_meta(
+    conn: &mut PgConnection,
+    salts: &Salts,
+    seq: i64,
+    accounts: &[Uuid],
+    head: SignedHead,
+) -> Result<Option<(Receipt, OpenedMeta)>, StoreError> {
     let journal = head.head.journal;
     let version = store::salt_of(conn, journal, seq)?;
     let Some(salt) = version.and_then(|version| salts.of(version)) else { return Ok(None) };
@@ -90,7 +104,9 @@ pub fn receipt(
         let (place, salt, path) = made.parts.opening(place, &side);
         Opened { place, salt, side, path }
     });
-    Ok(Some(Receipt { leaf: made.leaf, opened: opened.collect(), path, head }))
+    let receipt = Receipt { leaf: made.leaf, opened: opened.collect(), path, head };
+    let (salt, path) = made.parts.meta_opening();
+    Ok(Some((receipt, OpenedMeta { meta: made.meta, salt, path })))
 }
 
 /// Says what the books have of a head that was once published: whether their log, as far as it is sealed and from there

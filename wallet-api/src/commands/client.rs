@@ -36,6 +36,12 @@ impl Client {
         Ok(Self { authority: authority.to_owned(), key: key.to_owned() })
     }
 
+    /// The same node with another key or token.
+    #[must_use]
+    pub fn with_key(&self, key: &str) -> Self {
+        Self { key: key.to_owned(), ..self.clone() }
+    }
+
     /// GETs a path.
     ///
     /// # Errors

@@ -18,6 +18,7 @@ mod journal_file;
 mod keys;
 pub mod node;
 mod party;
+mod payer;
 mod post;
 mod proof;
 mod ranges;

@@ -1,7 +1,9 @@
 //! `tessera proof`: check a receipt with a public key alone, look at the signed heads, rotate the keys.
 //!
-//! `check` opens no database, asks nobody and knows nothing but its two files: it is what a customer runs, anywhere.
+//! `check` and `evidence` open no database, ask nobody and know nothing but their files: they are what a customer runs, anywhere.
 //! Not here: verification of whole books (`verify`).
+
+mod evidence;
 
 use std::fmt::Write as _;
 use std::io::Write;
@@ -30,6 +32,8 @@ use crate::platform::sealing::{HeadForm, Keys, Published, public_key_line, read_
 pub enum ProofCommand {
     /// Check a receipt, offline: it needs a public key and nothing else.
     Check(CheckArgs),
+    /// Check that a payer approved a payment and that the books say the same, offline.
+    Evidence(evidence::EvidenceArgs),
     /// Print the last signed head of each journal, as a file that `verify --since` trusts.
     Head(HeadArgs),
     /// Make the next signing key, or the next salt secret; a running node takes it up by itself.
@@ -77,6 +81,7 @@ pub struct RotateArgs {
 pub fn proof(command: ProofCommand, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     match command {
         ProofCommand::Check(args) => return check(&args, out),
+        ProofCommand::Evidence(args) => return evidence::check(&args, out),
         ProofCommand::Head(args) => head(&args, out)?,
         ProofCommand::Rotate(args) => rotate(&args, out)?,
     }

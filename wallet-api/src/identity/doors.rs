@@ -72,9 +72,7 @@ impl Doors {
     /// 503 `passkeys-not-set`.
     pub fn party(&self) -> Result<&RelyingParty, Problem> {
         let remedy = "Whoever runs it names the domain and the pages of its passkeys: --rp-id and --origin.";
-        self.party
-            .as_ref()
-            .ok_or_else(|| Problem::new(503, "passkeys-not-set", "This node knows no passkeys", remedy))
+        self.party.as_ref().ok_or_else(|| Problem::new(503, "passkeys-not-set", "This node knows no passkeys", remedy))
     }
 
     /// Where our pages are, to the letter.
@@ -87,12 +85,7 @@ impl Doors {
     ///
     /// # Errors
     /// 503 `passkeys-not-set`.
-    pub fn visit(
-        &self,
-        req: &HttpRequest,
-        platform: &Platform,
-        tenant: Arc<Tenant>,
-    ) -> Result<Visit, Problem> {
+    pub fn visit(&self, req: &HttpRequest, platform: &Platform, tenant: Arc<Tenant>) -> Result<Visit, Problem> {
         tracing::Span::current().record("tenant", tenant.id);
         let address = address_of(&tenant, self.address(req));
         let (ids, vault, now) = (platform.ids.clone(), platform.vault.clone(), platform.clock.now());

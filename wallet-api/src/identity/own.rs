@@ -19,8 +19,8 @@ use super::doors::{self, Begun, DoorError, Visit};
 use super::notices::{self, Notice};
 use super::passkeys::{self, Holder, NewPasskey, Opened, Passkey, PasskeyError};
 use super::people::COOLING_OFF;
-use super::sessions::{self, End};
 use super::recovery;
+use super::sessions::{self, End};
 use crate::platform::audit::{Action, Object};
 use crate::platform::http::not_found;
 use crate::platform::keyring;
@@ -181,16 +181,8 @@ pub fn add_passkey(
 ) -> Result<Option<Passkey>, OwnError> {
     fresh(conn, visit, me)?;
     let whose = (visit.tenant.id, Holder::person(me.person.id));
-    let registered = passkeys::finish_registration(
-        conn,
-        &visit.ids,
-        visit.now,
-        &visit.party,
-        whose,
-        challenge,
-        response,
-        name,
-    )?;
+    let registered =
+        passkeys::finish_registration(conn, &visit.ids, visit.now, &visit.party, whose, challenge, response, name)?;
     let Ok(passkey) = registered else { return Ok(None) };
     done(conn, visit, me, (Action::PasskeyAdded, Object::Passkey(passkey.id)), Notice::PasskeyAdded)?;
     Ok(Some(passkey))

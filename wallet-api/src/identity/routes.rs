@@ -162,7 +162,15 @@ struct DeviceBody {
 impl DeviceBody {
     fn of(device: &Device, name: Option<String>) -> Self {
         let Device { id, created_at, last_seen_at, revoked_at, .. } = *device;
-        Self { id, name, has_key: device.key.is_some(), bound_by: device.bound_by.word(), created_at, last_seen_at, revoked_at }
+        Self {
+            id,
+            name,
+            has_key: device.key.is_some(),
+            bound_by: device.bound_by.word(),
+            created_at,
+            last_seen_at,
+            revoked_at,
+        }
     }
 }
 

@@ -3,12 +3,13 @@
 //! `Payments::pay` is the one road for app, till, web and import. It decides the rewards by the published rules, purely,
 //! then asks the journal for one transaction: the payment, and each reward as an optional group that an empty budget
 //! drops without touching the payment. What was decided and why is written in the same commit. [`authorise`] does the same
-//! in two steps, [`refund`] undoes it.
-//! Not here yet: payments with points, strong authentication.
+//! in two steps, [`refund`] undoes it, and [`own`] is what a person pays, who approves it first.
+//! Not here yet: payments with points.
 
 mod authorise;
 mod explain;
 mod model;
+pub mod own;
 mod paper;
 mod reading;
 mod refund;
@@ -21,11 +22,13 @@ use chrono::{DateTime, Utc};
 use ledger::{Amount, Answer, Body, Claim, Command, Group, Journal, JournalError, JournalId, Key, NewAccount};
 use uuid::Uuid;
 
+pub use explain::amount;
 pub use model::{Instrument, PaymentWish, TopUpWish};
 pub use paper::{Cleared, Outcome, PAYMENT, PaperReward, PaymentPaper, cleared, events};
 pub use refusals::{Allowance, Refusals};
 pub use routes::{StandingBody, customer_accounts, customer_balances, routes};
 
+use self::own::Agreed;
 use self::paper::Sheet;
 use crate::billers::Merchants;
 use crate::loyalty::{self, Config, Grant, Programmes};
@@ -74,17 +77,29 @@ impl Payments {
     /// by an account's state is an answer.
     #[tracing::instrument(name = "payments.pay", skip_all, fields(tenant = tenant.id))]
     pub async fn pay(&self, tenant: &Tenant, key: Key, wish: &PaymentWish) -> Result<Paid, Problem> {
+        let id = self.platform.ids.uuid_v7(self.platform.clock.now());
+        self.post(tenant, key, id, wish, None).await
+    }
+
+    /// The same under an id that was given out before, with how its payer agreed on the record.
+    async fn post(
+        &self,
+        tenant: &Tenant,
+        key: Key,
+        id: Uuid,
+        wish: &PaymentWish,
+        agreed: Option<Agreed>,
+    ) -> Result<Paid, Problem> {
         let secret = self.customers.secret(&self.platform, tenant.id, wish.customer).await?;
         self.merchants.get(&self.platform, tenant.id, wish.merchant).await?;
         let config = self.programmes.config(&self.platform, tenant.id).await?;
         let now = self.now(&config);
         let grants = grants(&config, wish.occurred_at.unwrap_or(now), wish)?;
-        let id = self.platform.ids.uuid_v7(self.platform.clock.now());
         let written = PaymentPaper::of(id, wish, &grants);
         let companion = written.companion(id);
         let commitment = Some(secret.commit(id, &companion.body));
         let meta = paper::meta("payment", wish.customer, Some(wish.merchant), commitment);
-        let meta = paper::caused(meta, wish.hook_depth);
+        let meta = paper::agreed(paper::caused(meta, wish.hook_depth), agreed);
         let paper =
             Paper { effective_us: wish.occurred_at.map(|at| at.timestamp_micros()), meta, companions: vec![companion] };
         let command = transaction(tenant.id, id, &config, wish, &grants);
@@ -181,7 +196,9 @@ impl Payments {
 
     /// What was decided belongs to the answer: ours if this request was the first, else what the first one wrote.
     async fn done<P: Sheet>(&self, tenant: &Tenant, answer: Answer, id: Uuid, written: P) -> Result<Done<P>, Problem> {
-        if answer.record.id == id && !matches!(answer.record.body, Body::Refused { .. }) {
+        // An id that was given out before is the first one's too, whose rules may have been others.
+        let is_ours = answer.record.id == id && !answer.replayed;
+        if is_ours && !matches!(answer.record.body, Body::Refused { .. }) {
             return Ok(Done { answer, paper: Some(written) });
         }
         self.recalled(tenant, answer).await

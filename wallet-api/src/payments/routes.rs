@@ -1,9 +1,11 @@
 //! Payments over HTTP: quote, make, look at, explain. In [`authorisations`] what is captured and given back, in
-//! [`refunds`] what is refunded, in [`top_ups`] money from outside, in [`accounts`] what a customer has.
+//! [`refunds`] what is refunded, in [`top_ups`] money from outside, in [`accounts`] what a customer has, in [`own`] what a person
+//! pays themselves.
 
 mod accounts;
 mod authorisations;
 mod bodies;
+mod own;
 mod refunds;
 mod top_ups;
 
@@ -36,6 +38,7 @@ pub fn routes(config: &mut ServiceConfig) {
     refunds::routes(config);
     top_ups::routes(config);
     accounts::routes(config);
+    own::routes(config);
 }
 
 /// How far ahead of us a client's clock may be.
@@ -200,14 +203,18 @@ struct QuotedReward {
 async fn quote(caller: Caller, payments: web::Data<Payments>, body: Json<NewQuote>) -> Result<HttpResponse, Problem> {
     let minor = body.amount.positive_eur("/amount")?;
     let grants = payments.quote(&caller.tenant, body.merchant, minor).await?;
-    let quoted = |(grant, funded): (crate::loyalty::Grant, bool)| QuotedReward {
+    Ok(HttpResponse::Ok()
+        .json(QuoteBody { rewards: grants.iter().map(|(grant, funded)| quoted(grant, *funded)).collect() }))
+}
+
+fn quoted(grant: &crate::loyalty::Grant, funded: bool) -> QuotedReward {
+    QuotedReward {
         kind: grant.kind,
         amount: Money::new(grant.minor, &grant.asset_code),
         campaign: grant.campaign,
         rule_version: grant.rule_version,
         funded,
-    };
-    Ok(HttpResponse::Ok().json(QuoteBody { rewards: grants.into_iter().map(quoted).collect() }))
+    }
 }
 
 /// Tells of a payment: what it was answered with, and what has become of it since.

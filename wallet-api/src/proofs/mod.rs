@@ -6,6 +6,7 @@
 //! Not here: the log ([`ledger::proof`]), who seals ([`crate::platform::sealing`]), and whose account is whose: a key that
 //! may read payments may have any side of its tenant's opened.
 
+pub mod evidence;
 mod routes;
 
 use std::sync::Arc;

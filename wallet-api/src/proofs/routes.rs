@@ -1,5 +1,7 @@
 //! Heads, proofs, receipts and keys over HTTP.
 
+mod evidence;
+
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, get, web};
 use base64::Engine as _;
@@ -32,6 +34,7 @@ const NEXT_HEAD_S: u32 = 1;
 /// Adds this slice's routes.
 pub fn routes(config: &mut ServiceConfig) {
     config.service(get_head).service(get_inclusion).service(get_consistency).service(get_receipt).service(get_keys);
+    evidence::routes(config);
 }
 
 /// A record that is committed, and under no signed head yet.

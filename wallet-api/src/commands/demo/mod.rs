@@ -1,13 +1,14 @@
 //! `tessera demo`: the main job played for a reader, on a database and a node of its own.
 //!
-//! A customer pays, the reward is posted in the payment's own transaction, the card follows, a signed hook arrives, the
-//! books are verified. The story goes over HTTP, as anybody's client would, and every step says what it expects: one that
+//! A customer pays, the reward is posted in the payment's own transaction, they approve one with a passkey whose evidence is
+//! checked, the card follows, a signed hook arrives, the books are verified. The story goes over HTTP, as anybody's client would, and every step says what it expects: one that
 //! comes out otherwise ends the demo with exit code 1. Each run makes a sandbox tenant of its own, so that a data folder
 //! can be played in again and again. The seed decides names and references only: keys, secrets and ids are always the
 //! system's, since a demo's node serves on.
 //!
 //! Not here: a database of somebody else's. `DATABASE_URL` is not read, a demo has no business there.
 
+mod approved;
 mod listener;
 mod next;
 mod page;
@@ -30,8 +31,9 @@ use super::backup::beside;
 use super::client::Client;
 use super::keys::create_tenant;
 use super::node::{DatabaseArgs, Node, Server, Settings, asked_to_stop};
+use super::payer::local_party;
 use crate::engagement::hooks::guard::Policy;
-use crate::identity::{self, IdentityError, NewKey, NewTenant};
+use crate::identity::{self, Doors, IdentityError, NewKey, NewTenant};
 use crate::platform::audit::Actor;
 use crate::platform::clock::Clock;
 use crate::platform::ids::Ids;
@@ -80,7 +82,8 @@ pub async fn demo(args: DemoArgs) -> anyhow::Result<()> {
     let (memory, ids) = (Memory::default(), Ids::system());
     let settings =
         Settings { url: database.url.clone(), address: url.clone(), memory, ids, hook_policy, sealing, vault };
-    let node = Node::start(settings)?;
+    let mut node = Node::start(settings)?;
+    node.parts.doors = Doors::new(&Ids::system(), Vec::new()).of(local_party()?);
     let server = Server::start(socket, &node.parts, WORKERS)?;
     let stage = Stage { url, database_url: database.url, data_dir, seed, once };
     let played = tokio::select! {
@@ -122,7 +125,7 @@ impl Stage {
         anyhow::ensure!(node.parts.journal.wait_until_leading(PATIENCE).await, "the journal found no leader");
         let mut listener = Listener::start().await?;
         let mut scene = Scene::new(Client::new(&self.url, &key)?, stream("story"), Page::new(out));
-        let cast = story::tell(&mut scene, &mut listener, &tenant.slug, &self.database_url).await?;
+        let cast = story::tell(&mut scene, &mut listener, (tenant.id, &tenant.slug), &self.database_url).await?;
         let page = &mut scene.page;
         if self.once {
             return Ok(page.say("The story ends here, as asked (--once).")?);

@@ -74,6 +74,22 @@ impl<'a> Scene<'a> {
         Ok(paid)
     }
 
+    /// Asks in a person's session, and takes whatever is answered.
+    pub(super) async fn as_person(
+        &self,
+        token: &str,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> anyhow::Result<Reply> {
+        self.client.with_key(token).call(method, path, body.map(|body| (self.key(), body)), "en").await
+    }
+
+    /// Remembers that a hook is to tell of a record whose answer has just come.
+    pub(super) fn will_be_told(&mut self, seq: i64) {
+        self.to_be_told.push((seq, Instant::now()));
+    }
+
     /// Shows the balances before and after what has just happened, and insists on what they should be.
     pub(super) async fn now_holds(&mut self, wallet: i64, cashback: i64, points: i64) -> anyhow::Result<()> {
         let (before, after) = (self.balances, self.read_balances().await?);

@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::approved;
 use super::listener::{Hook, Listener};
 use super::page::euro;
 use super::scene::{Answered, Scene, digits, eur, same, text, whole};
@@ -39,7 +40,7 @@ pub(super) struct Cast {
 pub(super) async fn tell(
     scene: &mut Scene<'_>,
     listener: &mut Listener,
-    tenant: &str,
+    (number, tenant): (i64, &str),
     database_url: &str,
 ) -> anyhow::Result<Cast> {
     scene.page.title("Tessera: a payment, its reward and its hook, in one set of books")?;
@@ -55,6 +56,7 @@ pub(super) async fn tell(
     by_card(scene, &cast).await?;
     overspend(scene, &cast).await?;
     exhausted(scene, &cast).await?;
+    approved::pays(scene, &cast, number, database_url).await?;
     card(scene, &cast).await?;
     hooks(scene, listener).await?;
     books(scene, tenant, database_url).await?;
@@ -208,14 +210,14 @@ async fn card(scene: &mut Scene<'_>, cast: &Cast) -> anyhow::Result<()> {
     let card = loop {
         let card = scene.get(&format!("/v1/customers/{}/card", cast.customer), "en").await?;
         // The counters follow the journal by some milliseconds.
-        if whole(&card, "/payments")? >= 3 || Instant::now() > deadline {
+        if whole(&card, "/payments")? >= 4 || Instant::now() > deadline {
             break card;
         }
         tokio::time::sleep(LOOK_EVERY).await;
     };
     let (payments, paid, last) =
         (whole(&card, "/payments")?, digits(&card, "/paid/amount")?, digits(&card, "/last_payment/amount/amount")?);
-    same("the card", (payments, paid, last), (3, 10_560, 2_000))?;
+    same("the card", (payments, paid, last), (4, 11_000, 440))?;
     scene.page.say(&format!("{payments} payments, {} euro in all; the last was {} euro.", euro(paid), euro(last)))?;
     Ok(())
 }

@@ -32,8 +32,13 @@ pub(super) struct Row {
 }
 
 type Columns = (Uuid, String, Vec<u8>, Vec<u8>, String);
-const COLUMNS: (contact_claim::id, contact_claim::kind, contact_claim::blind, contact_claim::value, contact_claim::locale) =
-    (contact_claim::id, contact_claim::kind, contact_claim::blind, contact_claim::value, contact_claim::locale);
+const COLUMNS: (
+    contact_claim::id,
+    contact_claim::kind,
+    contact_claim::blind,
+    contact_claim::value,
+    contact_claim::locale,
+) = (contact_claim::id, contact_claim::kind, contact_claim::blind, contact_claim::value, contact_claim::locale);
 
 fn read((id, kind, blind, value, locale): Columns) -> QueryResult<Row> {
     Ok(Row { id, kind, blind: bytes32(blind)?, value, locale })
@@ -98,9 +103,5 @@ pub(super) fn take(
 pub(super) fn sweep(conn: &mut PgConnection, tenant: i64, now: DateTime<Utc>, most: i64) -> QueryResult<usize> {
     const SWEEP: &str = "DELETE FROM contact_claim WHERE tenant = $1 AND id IN (SELECT id FROM contact_claim \
         WHERE tenant = $1 AND expires_at <= $2 ORDER BY expires_at LIMIT $3 FOR UPDATE SKIP LOCKED)";
-    diesel::sql_query(SWEEP)
-        .bind::<BigInt, _>(tenant)
-        .bind::<Timestamptz, _>(now)
-        .bind::<BigInt, _>(most)
-        .execute(conn)
+    diesel::sql_query(SWEEP).bind::<BigInt, _>(tenant).bind::<Timestamptz, _>(now).bind::<BigInt, _>(most).execute(conn)
 }

@@ -233,9 +233,22 @@ mod tests {
         assert_eq!(format!("{:?}", Contact::email("anna@example.org").unwrap()), "Contact(email, ..)");
         let long = format!("{}@example.org", "a".repeat(65));
         for wrong in [
-            "", "anna", "@example.org", "anna@", "a@b@c@", ".a@example.org", "a..b@example.org", "a b@example.org",
-            "\"a\"@example.org", "anna@127.0.0.1", "anna@[::1]", "Anna <anna@example.org>", "a@example.org,b@example.org",
-            "a@example.org\r\nBcc: b@example.org", "\u{e0}nna@example.org", long.as_str(),
+            "",
+            "anna",
+            "@example.org",
+            "anna@",
+            "a@b@c@",
+            ".a@example.org",
+            "a..b@example.org",
+            "a b@example.org",
+            "\"a\"@example.org",
+            "anna@127.0.0.1",
+            "anna@[::1]",
+            "Anna <anna@example.org>",
+            "a@example.org,b@example.org",
+            "a@example.org\r\nBcc: b@example.org",
+            "\u{e0}nna@example.org",
+            long.as_str(),
         ] {
             assert!(matches!(Contact::email(wrong), Err(ContactError::Email)), "{wrong}");
         }

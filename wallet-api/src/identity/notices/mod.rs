@@ -168,12 +168,7 @@ pub async fn send_due(
     .await?
 }
 
-fn take(
-    conn: &mut PgConnection,
-    vault: &Vault,
-    tenant: &Tenant,
-    now: DateTime<Utc>,
-) -> Result<Vec<Due>, NoticeError> {
+fn take(conn: &mut PgConnection, vault: &Vault, tenant: &Tenant, now: DateTime<Utc>) -> Result<Vec<Due>, NoticeError> {
     let rows = store::take(conn, tenant.id, now, (now + LEASE, AT_ONCE))?;
     let mut due = Vec::with_capacity(rows.len());
     for row in rows {

@@ -69,6 +69,18 @@ pub(in crate::identity) fn spend(
     store::spend(conn, tenant, id, (purpose, kind, holder), now)
 }
 
+/// A challenge of a holder as it was asked, and until when it can be answered; none when it is spent or late. Looking spends
+/// nothing.
+pub(in crate::identity) fn still_open(
+    conn: &mut PgConnection,
+    tenant: i64,
+    id: Uuid,
+    (purpose, kind, holder): (Purpose, HolderKind, Uuid),
+    now: DateTime<Utc>,
+) -> QueryResult<Option<(Asked, DateTime<Utc>)>> {
+    store::open(conn, tenant, id, (purpose, kind, holder), now)
+}
+
 /// Deletes a tenant's challenges that nobody answered in time, at most `limit`; how many they were.
 ///
 /// # Errors

@@ -24,7 +24,7 @@ use diesel::{Connection, PgConnection, QueryResult};
 use serde_json::Value;
 use uuid::Uuid;
 
-pub(in crate::identity) use challenge::{Asked, Purpose, keep, spend};
+pub(in crate::identity) use challenge::{Asked, Purpose, keep, spend, still_open};
 pub use challenge::{CHALLENGE_SECONDS, forget_expired};
 pub(in crate::identity) use model::descriptors;
 pub use model::{Holder, HolderKind, NewPasskey, Opened, Passkey, PasskeyError, Refused, SignedIn};

@@ -232,6 +232,28 @@ pub(super) fn spend(
     .transpose()
 }
 
+/// A challenge of a holder that can still be answered, and until when.
+pub(super) fn open(
+    conn: &mut PgConnection,
+    tenant: i64,
+    id: Uuid,
+    (purpose, kind, holder): (Purpose, HolderKind, Uuid),
+    now: DateTime<Utc>,
+) -> QueryResult<Option<(Asked, DateTime<Utc>)>> {
+    let row: Option<(Vec<u8>, String, DateTime<Utc>)> = challenge::table
+        .find((tenant, id))
+        .filter(challenge::purpose.eq(purpose.word()).and(challenge::holder_kind.eq(kind.word())))
+        .filter(challenge::holder.eq(holder).and(challenge::expires_at.gt(now)))
+        .select((challenge::nonce, challenge::state, challenge::expires_at))
+        .first(conn)
+        .optional()?;
+    row.map(|(nonce, state, expires_at)| {
+        let nonce = <[u8; 32]>::try_from(nonce).map_err(|_length| unreadable("a nonce"))?;
+        Ok((Asked { holder: Some(holder), nonce, state }, expires_at))
+    })
+    .transpose()
+}
+
 pub(super) fn forget_expired(
     conn: &mut PgConnection,
     tenant: i64,

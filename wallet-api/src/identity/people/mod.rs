@@ -115,12 +115,7 @@ pub fn set_level(conn: &mut PgConnection, tenant: i64, id: Uuid, level: Level) -
 ///
 /// # Errors
 /// What the database says.
-pub fn caution(
-    conn: &mut PgConnection,
-    tenant: i64,
-    person: Uuid,
-    now: DateTime<Utc>,
-) -> QueryResult<Option<Caution>> {
+pub fn caution(conn: &mut PgConnection, tenant: i64, person: Uuid, now: DateTime<Utc>) -> QueryResult<Option<Caution>> {
     let since = store::last_change(conn, tenant, person, now - COOLING_OFF)?;
     Ok(since.map(|since| Caution { until: since + COOLING_OFF, most_minor: CAUTIOUS_MINOR }))
 }

@@ -15,8 +15,7 @@ fn now() -> DateTime<Utc> {
 fn t19_a_day_of_caution_follows_a_recovery_and_each_new_device_and_none_the_sign_up() {
     let (scratch, ids) = (Scratch::migrated(), Ids::system());
     let conn = &mut scratch.connect();
-    let wish =
-        NewTenant { slug: "a".into(), name: "A".into(), sandbox: true, zone: chrono_tz::UTC, locale: Lang::It };
+    let wish = NewTenant { slug: "a".into(), name: "A".into(), sandbox: true, zone: chrono_tz::UTC, locale: Lang::It };
     let tenant = create_tenant(conn, &ids, now(), Actor::System, &wish).unwrap().id;
     let [anna, other] = [0, 1].map(|n| {
         let person = ids.uuid_v7(now());

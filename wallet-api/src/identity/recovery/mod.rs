@@ -47,11 +47,7 @@ pub struct Recovered {
 /// # Errors
 /// [`DoorError::Claim`] when too many codes were asked for, [`DoorError::Contact`] when the contact cannot be reached.
 #[tracing::instrument(name = "recovery.begin", skip_all, fields(tenant.id = visit.tenant.id))]
-pub fn begin(
-    conn: &mut PgConnection,
-    visit: &Visit,
-    (contact, locale): (Contact, Lang),
-) -> Result<Begun, DoorError> {
+pub fn begin(conn: &mut PgConnection, visit: &Visit, (contact, locale): (Contact, Lang)) -> Result<Begun, DoorError> {
     let opened = claims::open(conn, visit, Purpose::Recovery, (contact, locale))?;
     let Opened { claim, code, expires_at } = opened;
     let holder = contacts::holder(conn, visit.tenant.id, claim.contact.kind(), &claim.blind)?;

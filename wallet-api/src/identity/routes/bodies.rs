@@ -42,7 +42,9 @@ impl ContactWish {
         let contact = match (&self.email, &self.phone) {
             (Some(email), None) => Contact::email(email)?,
             (None, Some(phone)) => Contact::phone(phone)?,
-            (Some(_), Some(_)) | (None, None) => return Err(field("/email", "Either a mail address or a phone number.")),
+            (Some(_), Some(_)) | (None, None) => {
+                return Err(field("/email", "Either a mail address or a phone number."));
+            }
         };
         contact.can_be_reached()?;
         let locale = match self.locale.as_deref() {
@@ -195,12 +197,7 @@ impl EnteredBody {
 }
 
 /// A stranger's request at a door of a tenant.
-pub(super) async fn visit(
-    req: &HttpRequest,
-    platform: &Platform,
-    doors: &Doors,
-    slug: &str,
-) -> Result<Visit, Problem> {
+pub(super) async fn visit(req: &HttpRequest, platform: &Platform, doors: &Doors, slug: &str) -> Result<Visit, Problem> {
     let slug = slug.to_owned();
     // Whose slug it is, is what is asked.
     let tenant = platform.db.house().run(move |conn| tenant_by_slug(conn, &slug)).await?;
@@ -215,6 +212,7 @@ pub(super) fn code_refused() -> Problem {
 
 /// One refusal for whoever does not come in, whatever was wrong.
 fn entry_refused() -> Problem {
-    let remedy = "Begin again, with a passkey that you registered here. After five failures wait for a quarter of an hour.";
+    let remedy =
+        "Begin again, with a passkey that you registered here. After five failures wait for a quarter of an hour.";
     Problem::new(403, "entry-refused", "You were not let in", remedy)
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::identity::devices::DeviceKey;
 use crate::platform::webauthn::{PublicKey, SignatureForm, b64url};
 
 /// What comes before the payload's hash in what a device signs: so that it is no other proof of the same key.
@@ -27,6 +28,14 @@ pub fn device_message(hash: &[u8; 32]) -> Vec<u8> {
 }
 
 impl DeviceProof {
+    /// A signature by a device's key. None when the key is no point's form, which a bound key always is.
+    #[must_use]
+    pub fn of(key: &DeviceKey, signature: Vec<u8>) -> Option<Self> {
+        let (x, y) = key.point().get(1..)?.split_at_checked(32)?;
+        let (x, y) = (x.try_into().ok()?, y.try_into().ok()?);
+        Some(Self { public_key: PublicKey::Es256 { x, y }.to_cose(), signature })
+    }
+
     /// Whether the device approved the payload of this hash.
     #[must_use]
     pub fn proves(&self, hash: &[u8; 32]) -> bool {

@@ -4,7 +4,7 @@
 //! since the last strong authentication: one of the two counters, EBA Q&A 2018_4225). Each use is kept with its article and
 //! the rule it was given under. A use is taken before the payment and settled after it: taken ones count, so that
 //! payments at once never pass together; what was not executed then counts no more (Q&A 2018_4230).
-//! Not here: paying (nothing is wired to it yet), and transaction risk analysis (art. 18).
+//! Not here: paying (`payments::own` takes and settles), and transaction risk analysis (art. 18).
 
 use chrono::{DateTime, Utc};
 use diesel::{Connection, PgConnection, QueryResult};
@@ -34,6 +34,12 @@ impl Article {
         match self {
             Self::Rts16 => "rts-16",
         }
+    }
+
+    /// Of its word; none of one this release does not know.
+    #[must_use]
+    pub fn of(word: &str) -> Option<Self> {
+        [Self::Rts16].into_iter().find(|article| article.word() == word)
     }
 }
 

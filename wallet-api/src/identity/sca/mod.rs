@@ -38,6 +38,7 @@ pub use policy::{SyncedRule, needs_device};
 use super::passkeys::{self, Asked, CHALLENGE_SECONDS, Holder, HolderKind, Passkey, Purpose, RelyingParty};
 use crate::platform::ids::Ids;
 use crate::platform::problem::{Describe, Problem};
+use crate::platform::vault::{Cell, Column, Vault, VaultError};
 use crate::platform::webauthn::{self, Assertion, Ceremony, Fault, Instrument};
 use evidence::File;
 
@@ -123,14 +124,14 @@ pub trait Keeper {
     /// The file as it is kept.
     ///
     /// # Errors
-    /// The database's, or its own.
-    fn seal(&self, conn: &mut PgConnection, cell: &EvidenceCell, file: &[u8]) -> QueryResult<Vec<u8>>;
+    /// [`VaultError`].
+    fn seal(&self, conn: &mut PgConnection, cell: &EvidenceCell, file: &[u8]) -> Result<Vec<u8>, VaultError>;
 
     /// The file again.
     ///
     /// # Errors
-    /// The database's, or its own.
-    fn open(&self, conn: &mut PgConnection, cell: &EvidenceCell, sealed: &[u8]) -> QueryResult<Vec<u8>>;
+    /// [`VaultError`].
+    fn open(&self, conn: &mut PgConnection, cell: &EvidenceCell, sealed: &[u8]) -> Result<Vec<u8>, VaultError>;
 }
 
 /// Where a file is kept: `sca_evidence.file` of this row.
@@ -149,12 +150,40 @@ pub struct EvidenceCell {
 pub struct InClear;
 
 impl Keeper for InClear {
-    fn seal(&self, _conn: &mut PgConnection, _cell: &EvidenceCell, file: &[u8]) -> QueryResult<Vec<u8>> {
+    fn seal(&self, _conn: &mut PgConnection, _cell: &EvidenceCell, file: &[u8]) -> Result<Vec<u8>, VaultError> {
         Ok(file.to_vec())
     }
 
-    fn open(&self, _conn: &mut PgConnection, _cell: &EvidenceCell, sealed: &[u8]) -> QueryResult<Vec<u8>> {
+    fn open(&self, _conn: &mut PgConnection, _cell: &EvidenceCell, sealed: &[u8]) -> Result<Vec<u8>, VaultError> {
         Ok(sealed.to_vec())
+    }
+}
+
+/// Where files are sealed, by their person's key: gone with it.
+const FILE: Column = Column { table: "sca_evidence", column: "file" };
+
+/// Keeps files in the vault, each under its person's key.
+#[derive(Debug, Clone)]
+pub struct Sealed {
+    /// The vault.
+    pub vault: Vault,
+    /// The present: a person's first key is dated.
+    pub now: DateTime<Utc>,
+}
+
+impl EvidenceCell {
+    fn sealed(&self) -> Cell {
+        Cell::of_person(self.tenant, self.person, FILE, self.payment_id)
+    }
+}
+
+impl Keeper for Sealed {
+    fn seal(&self, conn: &mut PgConnection, cell: &EvidenceCell, file: &[u8]) -> Result<Vec<u8>, VaultError> {
+        self.vault.seal(conn, &cell.sealed(), file, self.now)
+    }
+
+    fn open(&self, conn: &mut PgConnection, cell: &EvidenceCell, sealed: &[u8]) -> Result<Vec<u8>, VaultError> {
+        Ok(self.vault.open(conn, &cell.sealed(), sealed)?.to_vec())
     }
 }
 
@@ -184,9 +213,6 @@ pub fn offer(
     if passkeys.is_empty() {
         return Err(OfferError::NoPasskey);
     }
-    let rule = store::synced_rule(conn, payer.tenant, &intent.currency, now)?;
-    let synced_needs_device =
-        passkeys.iter().any(|passkey| needs_device(rule, passkey.backup_eligible, intent.amount_minor));
     let mut salt = [0; 32];
     ids.fill(&mut salt);
     let exp = now + chrono::TimeDelta::seconds(CHALLENGE_SECONDS);
@@ -196,8 +222,38 @@ pub fn offer(
     let asked = Asked { holder: Some(payer.person), nonce: hash, state: kept };
     let purpose = (Purpose::Approve, HolderKind::Person);
     let (id, expires_at) = passkeys::keep(conn, ids, now, payer.tenant, purpose, &asked)?;
+    Ok(shown(conn, now, payer, passkeys, (id, payload, expires_at))?)
+}
+
+/// An offer again, as it was made; none when it was answered or is late.
+///
+/// # Errors
+/// The database's.
+pub fn still_offered(
+    conn: &mut PgConnection,
+    now: DateTime<Utc>,
+    payer: Payer,
+    offer: Uuid,
+) -> QueryResult<Option<Offer>> {
+    let of = (Purpose::Approve, HolderKind::Person, payer.person);
+    let Some((asked, expires_at)) = passkeys::still_open(conn, payer.tenant, offer, of, now)? else { return Ok(None) };
+    let Ok(kept) = serde_json::from_str::<Kept>(&asked.state) else { return Ok(None) };
+    let passkeys = passkeys::live(conn, payer.tenant, Holder::person(payer.person))?;
+    shown(conn, now, payer, passkeys, (offer, kept.payload, expires_at)).map(Some)
+}
+
+fn shown(
+    conn: &mut PgConnection,
+    now: DateTime<Utc>,
+    payer: Payer,
+    passkeys: Vec<Passkey>,
+    (id, payload, expires_at): (Uuid, Payload, DateTime<Utc>),
+) -> QueryResult<Offer> {
+    let rule = store::synced_rule(conn, payer.tenant, &payload.currency, now)?;
+    let minor = payload.minor().unwrap_or(i64::MAX);
+    let synced_needs_device = passkeys.iter().any(|passkey| needs_device(rule, passkey.backup_eligible, minor));
     let credentials = passkeys.into_iter().map(|passkey| passkey.credential_id).collect();
-    Ok(Offer { id, payload, hash, credentials, synced_needs_device, expires_at })
+    Ok(Offer { id, hash: payload.hash(), payload, credentials, synced_needs_device, expires_at })
 }
 
 impl Offer {
@@ -234,7 +290,7 @@ impl Offer {
 /// Judges an approval, in the caller's transaction. Spends the offer whatever it comes to.
 ///
 /// # Errors
-/// The database's. A refusal is no error.
+/// The keeper's and the database's: then nothing was spent. A refusal is no error.
 #[tracing::instrument(name = "sca.approve", skip_all, fields(payment.id = %approval.intent.payment_id))]
 pub fn approve(
     conn: &mut PgConnection,
@@ -242,7 +298,7 @@ pub fn approve(
     party: &RelyingParty,
     approval: &Approval<'_>,
     keeper: &dyn Keeper,
-) -> QueryResult<Verdict> {
+) -> Result<Verdict, VaultError> {
     let Payer { tenant, person } = approval.payer;
     conn.transaction(|conn| {
         // First, and kept until the end: of approvals of one person at once, each sees what the one before it counted.
@@ -258,7 +314,7 @@ pub fn approve(
         };
         let Some(passkey) = passkey else {
             webauthn::judge_in_vain(approval.assertion);
-            return failed(conn, approval.payer, standing, Fault::Credential, now);
+            return Ok(failed(conn, approval.payer, standing, Fault::Credential, now)?);
         };
         let judged = judge(party, approval, &kept, &passkey);
         if standing.is_blocked(now) {
@@ -267,7 +323,7 @@ pub fn approve(
         passkeys::note(conn, tenant, &passkey, judged, now)?;
         match judged {
             Ok(_) => settle(conn, approval, keeper, &kept, &passkey, standing, now),
-            Err(fault) => failed(conn, approval.payer, standing, fault, now),
+            Err(fault) => Ok(failed(conn, approval.payer, standing, fault, now)?),
         }
     })
 }
@@ -300,7 +356,7 @@ fn settle(
     passkey: &Passkey,
     standing: Standing,
     now: DateTime<Utc>,
-) -> QueryResult<Verdict> {
+) -> Result<Verdict, VaultError> {
     let Payer { tenant, person } = approval.payer;
     if !kept.payload.is_of(tenant, approval.intent) {
         tracing::warn!(tenant.id = tenant, "a payment is not the one that was approved");
@@ -394,11 +450,19 @@ pub fn export_evidence(
     tenant: i64,
     payment_id: Uuid,
     keeper: &dyn Keeper,
-) -> QueryResult<Option<Evidence>> {
+) -> Result<Option<Evidence>, VaultError> {
     let Some(kept) = store::evidence(conn, tenant, payment_id)? else { return Ok(None) };
     let cell = EvidenceCell { tenant, person: kept.person, payment_id };
     let file = keeper.open(conn, &cell, &kept.file)?;
     Ok(Some(Evidence { file, ..kept }))
+}
+
+/// Waits until nobody else judges an approval of this payer, and keeps others waiting until the transaction ends.
+///
+/// # Errors
+/// The database's.
+pub fn wait_for_others(conn: &mut PgConnection, payer: Payer) -> QueryResult<()> {
+    store::lock_standing(conn, payer.tenant, payer.person).map(drop)
 }
 
 /// Lets somebody approve again who proved anew who they are.

@@ -75,14 +75,8 @@ pub fn finish(conn: &mut PgConnection, visit: &Visit, answer: &Answer) -> Result
         None => true,
     };
     let party = &visit.party;
-    let judged = passkeys::finish_sign_in(
-        conn,
-        now,
-        party,
-        (tenant, HolderKind::Person),
-        answer.challenge,
-        &answer.response,
-    )?;
+    let judged =
+        passkeys::finish_sign_in(conn, now, party, (tenant, HolderKind::Person), answer.challenge, &answer.response)?;
     let (Ok(signed_in), true) = (judged, may) else { return Ok(None) };
     let person = people::find(conn, tenant, signed_in.holder.id)?.filter(|person| !person.is_closed);
     let Some(person) = person else { return Ok(None) };

@@ -20,6 +20,8 @@ pub use events::{Cleared, cleared, events};
 pub(super) use later::{AuthorisationPaper, RefundPaper, TakenBack, VoidPaper};
 
 use super::model::{Instrument, PaymentWish};
+use super::own::Agreed;
+use crate::identity::sca::exemption::Article;
 use crate::loyalty::{Grant, RewardKind};
 use crate::platform::problem::Problem;
 
@@ -220,6 +222,32 @@ pub(super) fn meta(kind: &str, customer: Uuid, merchant: Option<Uuid>, facts: Op
         object.insert("facts".into(), json!(HEXLOWER.encode(&facts)));
     }
     meta
+}
+
+/// The member of a record's metadata that says how the payer agreed.
+const SCA: &str = "sca";
+
+/// Notes in a record's metadata how the payer agreed: the SHA-256 of the evidence, or the article that it goes without under.
+pub(super) fn agreed(mut meta: Value, agreed: Option<Agreed>) -> Value {
+    let how = agreed.map(|agreed| match agreed {
+        Agreed::Approved(digest) => json!({"evidence": HEXLOWER.encode(&digest)}),
+        Agreed::Exempt(article) => json!({"exempt": article.word()}),
+    });
+    if let (Some(object), Some(how)) = (meta.as_object_mut(), how) {
+        object.insert(SCA.into(), how);
+    }
+    meta
+}
+
+/// How the payer agreed, as a record's metadata says; none of what machines pay.
+pub(super) fn how_agreed(meta: &[u8]) -> Option<Agreed> {
+    let meta: Value = serde_json::from_slice(meta).ok()?;
+    let how = meta.get(SCA)?;
+    if let Some(article) = how.get("exempt").and_then(Value::as_str) {
+        return Article::of(article).map(Agreed::Exempt);
+    }
+    let digest = HEXLOWER.decode(how.get("evidence")?.as_str()?.as_bytes()).ok()?;
+    digest.try_into().ok().map(Agreed::Approved)
 }
 
 /// Notes in a record's metadata how many hooks led to it, where any did: its own hook is one more (E68).

@@ -1,6 +1,7 @@
 //! A payment as it is answered and read.
 
 use chrono::{DateTime, Utc};
+use data_encoding::HEXLOWER;
 use ledger::read::LinkAt;
 use ledger::{Record, RowKind};
 use serde::Serialize;
@@ -9,7 +10,8 @@ use uuid::Uuid;
 
 use super::accounts::{BalanceBody, balances_after};
 use crate::loyalty::{Config, RewardKind};
-use crate::payments::paper::{AuthorisationPaper, Outcome, PaperReward, PaymentPaper, moment};
+use crate::payments::own::Agreed;
+use crate::payments::paper::{AuthorisationPaper, Outcome, PaperReward, PaymentPaper, how_agreed, moment};
 use crate::payments::reading::{Cleared, Found, Standing};
 use crate::payments::{Instrument, explain};
 use crate::platform::money::{EUR, Money};
@@ -44,6 +46,9 @@ pub(super) struct PaymentBody {
     rewards: Vec<RewardBody>,
     /// The customer's balances that it changed, right after it.
     balances: Vec<BalanceBody>,
+    /// How its payer agreed; absent of what a machine paid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    agreed: Option<AgreedBody>,
     /// What it was captured from.
     #[serde(skip_serializing_if = "Option::is_none")]
     authorisation: Option<Uuid>,
@@ -68,6 +73,27 @@ pub(super) struct PaymentBody {
     /// The refunds of a payment, or of an authorisation's captures.
     #[serde(skip_serializing_if = "Option::is_none")]
     refunds: Option<Vec<PartBody>>,
+}
+
+/// How a payer agreed to a payment: one of the two.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct AgreedBody {
+    /// They approved it: SHA-256 of the evidence, in hex. The record in the books says it too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    evidence_sha256: Option<String>,
+    /// It goes without, under this article of Regulation (EU) 2018/389.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "rts-16")]
+    exempt: Option<&'static str>,
+}
+
+impl AgreedBody {
+    pub(super) fn of(agreed: Agreed) -> Self {
+        match agreed {
+            Agreed::Approved(digest) => Self { evidence_sha256: Some(HEXLOWER.encode(&digest)), exempt: None },
+            Agreed::Exempt(article) => Self { evidence_sha256: None, exempt: Some(article.word()) },
+        }
+    }
 }
 
 /// A capture or a refund.
@@ -124,6 +150,7 @@ impl PaymentBody {
             recorded_at: moment(record.recorded_us),
             rewards: paper.outcomes(dropped).map(reward).collect(),
             balances: balances_after(tenant, config, paper.customer, transfers),
+            agreed: how_agreed(&record.meta).map(AgreedBody::of),
             authorisation: paper.authorisation,
             released: released.map(|row| Money::new(row.amount.minor, EUR)),
             expires_at: None,
@@ -150,6 +177,7 @@ impl PaymentBody {
             recorded_at: moment(record.recorded_us),
             rewards: Vec::new(),
             balances: balances_after(tenant, config, paper.customer, record.body.transfers()),
+            agreed: None,
             authorisation: None,
             released: None,
             expires_at: Some(moment(paper.expires_us)),

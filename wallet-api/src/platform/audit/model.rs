@@ -71,6 +71,10 @@ words! {
         RangeBroughtBack = "range.brought_back",
         /// A sandbox's clock was moved.
         ClockMoved = "clock.moved",
+        /// What was about to be paid was not what its payer approved: somebody changed it.
+        ApprovalOfAnother = "approval.of_another",
+        /// Approvals of a person were blocked, after failures in a row.
+        ApprovalsBlocked = "approvals.blocked",
         /// Somebody became a customer who can sign in.
         PersonSignedUp = "person.signed_up",
         /// Somebody signed in.
@@ -187,6 +191,8 @@ pub enum Object {
     Record(i64),
     /// A customer.
     Person(Uuid),
+    /// A payment.
+    Payment(Uuid),
     /// A device of a person.
     Device(Uuid),
     /// A passkey.
@@ -210,6 +216,7 @@ impl Object {
             Self::Range(_) => "range",
             Self::Record(_) => "record",
             Self::Person(_) => "person",
+            Self::Payment(_) => "payment",
             Self::Device(_) => "device",
             Self::Passkey(_) => "passkey",
             Self::Contact(_) => "contact",
@@ -227,6 +234,7 @@ impl Object {
             | Self::HookEndpoint(id)
             | Self::HookReplay(id)
             | Self::Person(id)
+            | Self::Payment(id)
             | Self::Device(id)
             | Self::Passkey(id)
             | Self::Contact(id)

@@ -7,8 +7,8 @@ use lettre::transport::smtp::Error;
 use lettre::{AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
 use tokio::sync::Semaphore;
 
-use super::{SESSIONS, Tried};
 use super::settings::{Settings, SettingsError};
+use super::{SESSIONS, Tried};
 
 /// Who carries mails; clones share its sessions.
 #[derive(Clone)]
