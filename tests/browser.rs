@@ -2,9 +2,12 @@
 //!
 //! Where there is no Chromium or no mail server these tests say that they were skipped.
 
+use std::fs;
+use std::path::Path;
+
 use diesel::{Connection as _, PgConnection, RunQueryDsl as _};
-use serde_json::Value;
-use tessera_tests::{Browser, MailServer, Rewards, Speech, TestApp, code_in, nth_mail};
+use serde_json::{Value, json};
+use tessera_tests::{Browser, MailServer, Rewards, Speech, TestApp, code_in, nth_mail, run_sql};
 use uuid::Uuid;
 
 /// A browser before a node, and the mail of whoever sits at it.
@@ -189,4 +192,107 @@ async fn a_payment_that_is_not_approved_is_not_paid_and_can_be_looked_at_again()
     browser.press("button.main").await;
     browser.wait_for_text("È nei libri").await;
     assert_eq!(desk.app.world.balance(customer, "available").await, 7_450);
+}
+
+/// What of WCAG 2.2 AA a machine can see.
+const AUDIT: &str = include_str!("support/audit.js");
+
+impl Desk {
+    /// Goes through every page, and has each seen under its name.
+    async fn tour(&self, mut see: impl AsyncFnMut(&str)) {
+        let browser = &self.browser;
+        let shop = self.app.world.shop("shop", Rewards::PLENTY).await;
+        self.go("/nothing").await;
+        see("not-found").await;
+        self.go("/sign-up").await;
+        see("sign-up").await;
+        browser.write("#email", "anna\n").await;
+        browser.wait_for("[aria-invalid]").await;
+        see("sign-up-mistake").await;
+        browser.write("#email", "anna@example.com\n").await;
+        browser.wait_for("#code").await;
+        see("sign-up-code").await;
+        let code = code_in(&nth_mail(&self.mails, "anna@example.com", 0).await);
+        browser.write("#code", &format!("{code}\n")).await;
+        browser.wait_for("form[data-passkey=create]").await;
+        see("sign-up-passkey").await;
+        browser.press("button.main").await;
+        browser.wait_for_path("/my/acme").await;
+        see("home").await;
+        self.app.world.top_up(self.person(), 10_000).await;
+        for (amount, name) in [(9_999_999, "payment-refused"), (2_550, "payment")] {
+            self.go(&format!("/pay?merchant={}&amount={amount}&reference=R-7", shop.merchant)).await;
+            if name == "payment" {
+                see("pay").await;
+            }
+            browser.press("button.main").await;
+            browser.wait_for("form[data-passkey=get]").await;
+            if name == "payment" {
+                see("approve").await;
+                browser.run("window.answer = () => '{}'").await;
+                browser.press("button.main").await;
+                browser.wait_for(".news.bad").await;
+                see("not-approved").await;
+                browser.press("button.main").await;
+                browser.wait_for("form[data-passkey=get]").await;
+            }
+            browser.press("button.main").await;
+            browser.wait_for("h1.amount").await;
+            see(name).await;
+        }
+        for page in ["payments", "devices", "looks"] {
+            self.go(&format!("/{page}")).await;
+            browser.run("for (const folded of document.querySelectorAll('details')) folded.open = true").await;
+            see(page).await;
+        }
+        browser.press("nav button").await;
+        browser.wait_for_text("✓").await;
+        see("signed-out").await;
+        self.go("/sign-in").await;
+        see("sign-in").await;
+        browser.forget_passkeys().await;
+        browser.press("button.main").await;
+        browser.wait_for("[data-say=failed]:not([hidden])").await;
+        see("sign-in-mistake").await;
+    }
+}
+
+/// In both languages, in light and in dark, as narrow as 320 pixels and as wide as a desk.
+#[tokio::test]
+async fn every_page_keeps_to_what_a_machine_can_see_of_wcag() {
+    for lang in ["it", "en"] {
+        let Some(desk) = Desk::set(lang).await else { return };
+        let (browser, mut wrong, mut seen) = (&desk.browser, Vec::new(), 0);
+        desk.tour(async |name| {
+            seen += 1;
+            for (scheme, width) in [("light", 320), ("dark", 320), ("light", 1280)] {
+                let features = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
+                browser.command("Emulation.setEmulatedMedia", &features).await;
+                browser.resize(width, 800).await;
+                let found = browser.run(AUDIT).await;
+                wrong.extend(found.as_array().unwrap().iter().map(|one| format!("{name}, {scheme}, {width}: {one}")));
+            }
+        })
+        .await;
+        assert!(wrong.is_empty(), "{lang}: {wrong:#?}");
+        assert!(seen >= 16, "{seen}");
+    }
+}
+
+/// Pictures of every page, for `docs/screens`: `make screens`.
+#[tokio::test]
+#[ignore = "writes docs/screens: make screens"]
+async fn screens() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/screens");
+    fs::create_dir_all(&folder).unwrap();
+    for (lang, width) in [("it", 360), ("en", 1280)] {
+        let Some(desk) = Desk::set(lang).await else { return };
+        let browser = &desk.browser;
+        run_sql(&desk.app.db().super_url(), "UPDATE tenant SET name = 'Tessera Demo'");
+        desk.tour(async |name| {
+            browser.resize(width, 640).await;
+            fs::write(folder.join(format!("{name}-{lang}-{width}.png")), browser.picture().await).unwrap();
+        })
+        .await;
+    }
 }

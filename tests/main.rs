@@ -37,6 +37,7 @@ mod numbered;
 mod observe;
 mod openapi;
 mod own;
+mod pages;
 mod plans;
 mod post;
 mod proof;
