@@ -26,6 +26,7 @@ mod idempotency;
 mod import;
 mod journal;
 mod kept;
+mod levels;
 mod limits;
 mod link;
 mod memory;

@@ -538,7 +538,7 @@ const MUTATIONS: &[(&str, &[Mutation])] = &[
             mutation(
                 "let a batch be of rules not known",
                 Form,
-                "UPDATE journal.batch SET version = 3 WHERE last_seq = forge.paid()",
+                "UPDATE journal.batch SET version = 4 WHERE last_seq = forge.paid()",
             ),
             mutation(
                 "cut the tail off, and set the head back",
@@ -550,7 +550,7 @@ const MUTATIONS: &[(&str, &[Mutation])] = &[
     (
         "head",
         &[
-            mutation("let the head be of rules not known", Form, "UPDATE journal.head SET version = 3"),
+            mutation("let the head be of rules not known", Form, "UPDATE journal.head SET version = 4"),
             mutation("set the head ahead", Seqs, "UPDATE journal.head SET seq = seq + 1"),
             mutation("set the head back", Seqs, "UPDATE journal.head SET seq = seq - 1"),
             mutation(

@@ -145,10 +145,9 @@ async fn serve(
     let (memory, ids, sealing) = (Memory::default(), Ids::system(), Some(sealing));
     let settings = Settings { url, address, memory, ids, hook_policy, sealing, vault };
     let mut node = Node::start(settings).unwrap();
-    // Passkeys want a domain, and browsers take plain http from this one only.
+    // Passkeys want a domain, and browsers take plain http from this one only. Clients that are no browser know the other name.
     let origin = format!("http://localhost:{}", listener.local_addr().unwrap().port());
-    let origins = [payer::ORIGIN.to_owned(), origin];
-    let party = RelyingParty::new(payer::RP_ID, &origins).unwrap();
+    let party = RelyingParty::new(payer::RP_ID, &[origin, payer::ORIGIN.to_owned()]).unwrap();
     node.parts.doors = Doors::new(&Ids::system(), Vec::new()).of(party);
     if let Some(mail) = mail {
         node.parts.post = Post::start(&mail, Ids::system()).unwrap();

@@ -388,6 +388,10 @@ report-col-liability = liability
 
 problem-mail-not-set = No mail leaves here
 problem-mail-not-set-detail = This needs mail, and the operator has set no mail server: --smtp-url and --mail-from.
+problem-password-weak = The password is too weak
+problem-password-weak-detail = Choose at least fifteen characters; a few words in a row will do.
+problem-password-too-long = The password is too long
+problem-password-too-long-detail = Choose at most 128 characters.
 problem-mail-busy = Too much mail waits
 problem-mail-busy-detail = Try again in a moment.
 problem-mail-address-invalid = This is no mail address
@@ -522,6 +526,27 @@ mail-notice-approvals-barred-body =
     Too many approvals of payments failed at your wallet at { $name }: { $at }. None can be approved until you have proved anew who you are.
 
     If it was you, you need not do anything. If not, sign in with a passkey of yours and look at your devices and passkeys: what is not yours can be ended there.
+
+## Problems of levels
+
+problem-limits-in-the-past = The table begins in the past
+problem-limits-in-the-past-detail = What was in force stays as it was: let the table begin now or later.
+problem-limits-impossible = The limits cannot be
+problem-limits-impossible-detail = A limit is 0 to 10^15 minor units; leave out what has none.
+problem-limits-taken = Another table begins then
+problem-limits-taken-detail = Choose another moment; what was published stays.
+problem-limits-busy = The limits are being changed
+problem-limits-busy-detail = Nothing happened: try again in a moment.
+problem-person-unknown = There is no such person
+problem-person-unknown-detail = The customer has not signed up, or the id is another's.
+problem-limit-stored = The wallet would hold more than your level allows
+problem-limit-stored-detail = Put in at most what is left, or raise your level: prove who you are. Then use a new Idempotency-Key.
+problem-limit-payment = The payment is larger than your level allows
+problem-limit-payment-detail = Pay at most that at once, or raise your level: prove who you are. Then use a new Idempotency-Key.
+problem-limit-day = The day's payments would pass what your level allows
+problem-limit-day-detail = Pay at most what is left, wait for tomorrow, or raise your level: prove who you are. Then use a new Idempotency-Key.
+problem-limit-month = The month's payments would pass what your level allows
+problem-limit-month-detail = Pay at most what is left, wait for the next month, or raise your level: prove who you are. Then use a new Idempotency-Key.
 
 ## Pages
 

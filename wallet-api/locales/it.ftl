@@ -386,6 +386,10 @@ report-col-liability = passività
 
 problem-mail-not-set = Da qui non parte posta
 problem-mail-not-set-detail = Serve la posta, e il gestore non ha impostato un server: --smtp-url e --mail-from.
+problem-password-weak = La password è troppo debole
+problem-password-weak-detail = Scegli almeno quindici caratteri: bastano alcune parole di seguito.
+problem-password-too-long = La password è troppo lunga
+problem-password-too-long-detail = Scegli al massimo 128 caratteri.
 problem-mail-busy = Troppa posta in attesa
 problem-mail-busy-detail = Riprova tra un momento.
 problem-mail-address-invalid = Non è un indirizzo di posta
@@ -520,6 +524,27 @@ mail-notice-approvals-barred-body =
     Troppe conferme di pagamento non sono riuscite nel tuo wallet con { $name }: { $at }. Nessun pagamento si può confermare finché non dimostri di nuovo chi sei.
 
     Se sei stato tu, non devi fare nulla. Altrimenti accedi con una tua passkey e guarda dispositivi e passkey: quello che non è tuo si può togliere lì.
+
+## Problemi dei livelli
+
+problem-limits-in-the-past = La tabella inizia nel passato
+problem-limits-in-the-past-detail = Ciò che era in vigore resta com'era: fai iniziare la tabella ora o più avanti.
+problem-limits-impossible = I limiti non sono possibili
+problem-limits-impossible-detail = Un limite va da 0 a 10^15 unità minime; ometti ciò che non ne ha.
+problem-limits-taken = In quel momento inizia un'altra tabella
+problem-limits-taken-detail = Scegli un altro momento; ciò che è pubblicato resta.
+problem-limits-busy = I limiti stanno cambiando
+problem-limits-busy-detail = Non è successo nulla: riprova tra un momento.
+problem-person-unknown = Questa persona non esiste
+problem-person-unknown-detail = Il cliente non si è registrato, o l'identificativo è di un altro.
+problem-limit-stored = Il wallet conterrebbe più di quanto consente il tuo livello
+problem-limit-stored-detail = Versa al massimo quanto resta, o alza il tuo livello: dimostra chi sei. Poi usa una nuova Idempotency-Key.
+problem-limit-payment = Il pagamento è più grande di quanto consente il tuo livello
+problem-limit-payment-detail = Paga al massimo quell'importo per volta, o alza il tuo livello: dimostra chi sei. Poi usa una nuova Idempotency-Key.
+problem-limit-day = I pagamenti del giorno supererebbero quanto consente il tuo livello
+problem-limit-day-detail = Paga al massimo quanto resta, aspetta domani, o alza il tuo livello: dimostra chi sei. Poi usa una nuova Idempotency-Key.
+problem-limit-month = I pagamenti del mese supererebbero quanto consente il tuo livello
+problem-limit-month-detail = Paga al massimo quanto resta, aspetta il mese prossimo, o alza il tuo livello: dimostra chi sei. Poi usa una nuova Idempotency-Key.
 
 ## Pagine
 

@@ -15,6 +15,7 @@ use crate::billers::Merchants;
 use crate::books::{self, Books};
 use crate::engagement::hooks;
 use crate::identity::Doors;
+use crate::levels::Levels;
 use crate::loyalty::Programmes;
 use crate::payments::{Payments, Refusals};
 use crate::platform::Platform;
@@ -31,7 +32,7 @@ use crate::platform::redis::{self, News};
 use crate::platform::vault::{TenantColumn, VaultError};
 use crate::profile::Customers;
 use crate::proofs::Proofs;
-use crate::{billers, identity, loyalty, pages, payments, profile, proofs, reports, requests, sandbox};
+use crate::{billers, identity, levels, loyalty, pages, payments, profile, proofs, reports, requests, sandbox};
 
 /// Everything the routes stand on.
 #[derive(Clone)]
@@ -82,8 +83,6 @@ const CLASSES: Classes = &[
     ("GET", "/v1/requests/{key}", Class::Money),
     ("POST", "/v1/requests/{key}/resolve", Class::Money),
     ("POST", "/v1/quotes", Class::Read),
-    ("POST", "/my/{tenant}/pay", Class::Money),
-    ("POST", "/my/{tenant}/payments/{id}/approval", Class::Money),
     ("GET", "/v1/hook-endpoints/{id}/deliveries", Class::Bulk),
     ("GET", "/v1/hook-endpoints/{id}/deliveries/{sequence}/attempts", Class::Bulk),
 ];
@@ -121,6 +120,7 @@ impl Parts {
             customers: Arc::new(Customers::default()),
             merchants: Arc::new(Merchants::default()),
             programmes: Arc::new(Programmes::default()),
+            levels: Arc::new(Levels::default()),
             refusals: Arc::new(Refusals::default()),
         };
         let books = Books::new(platform.clone(), journal.clone());
@@ -151,6 +151,7 @@ impl Parts {
     pub fn join_redis(&self, settings: redis::Settings) -> redis::Task {
         let keyring = self.platform.keyring.clone();
         let (programmes, merchants) = (Arc::clone(&self.payments.programmes), Arc::clone(&self.payments.merchants));
+        let levels = Arc::clone(&self.payments.levels);
         let wake = self.hook_wake.clone();
         let heed = move |news: &News| match news {
             News::Hooks(_) => wake.wake_here(),
@@ -159,6 +160,7 @@ impl Parts {
             News::Config(tenant) => {
                 programmes.doubt(*tenant);
                 merchants.doubt(*tenant);
+                levels.doubt(*tenant);
             }
         };
         let task = redis::Task::start(settings, self.redis.clone(), self.limits.clone(), Arc::new(heed));
@@ -166,6 +168,8 @@ impl Parts {
         self.payments.programmes.tell_by(Box::new(move |tenant| tell(News::Config(tenant))));
         let tell = task.teller();
         self.payments.merchants.tell_by(Box::new(move |tenant| tell(News::Config(tenant))));
+        let tell = task.teller();
+        self.payments.levels.tell_by(Box::new(move |tenant| tell(News::Config(tenant))));
         let tell = task.teller();
         self.platform.keyring.tell_by(Box::new(move |kind, prefix| match kind {
             Kind::Key => tell(News::Key(prefix.to_owned())),
@@ -192,6 +196,7 @@ pub fn configure(parts: &Parts) -> impl FnOnce(&mut web::ServiceConfig) + use<> 
             .app_data(web::Data::from(Arc::clone(&payments.customers)))
             .app_data(web::Data::from(Arc::clone(&payments.merchants)))
             .app_data(web::Data::from(Arc::clone(&payments.programmes)))
+            .app_data(web::Data::from(Arc::clone(&payments.levels)))
             .app_data(web::Data::new(payments))
             .app_data(web::Data::new(books))
             .app_data(web::Data::from(hook_policy))
@@ -228,6 +233,7 @@ fn routes(config: &mut ServiceConfig) {
         .configure(requests::routes)
         .configure(sandbox::routes)
         .configure(identity::routes)
+        .configure(levels::routes)
         .configure(audit::routes)
         .service(get_node);
 }
@@ -283,6 +289,7 @@ fn methods() -> &'static Methods {
         (name = "proofs", description = "The signed log of the journal, and receipts of it"),
         (name = "doors", description = "Where people come in: sign-up, sign-in, recovery"),
         (name = "me", description = "A person's own: payments, sessions, devices, passkeys"),
+        (name = "limits", description = "What people may hold and pay, by how well they are known"),
         (name = "audit", description = "What was done that matters, by whom, to what"),
         (name = "sandbox", description = "What only sandboxes have"),
         (name = "node", description = "How this node fares"),

@@ -9,6 +9,7 @@ pub mod books;
 pub mod commands;
 pub mod engagement;
 pub mod identity;
+pub mod levels;
 pub mod loyalty;
 pub mod pages;
 pub mod payments;

@@ -50,11 +50,10 @@ impl Pass<'_> {
                     return Err(Invalid::Nature { account }.into());
                 }
                 let available = found.available()?;
-                if floor.is_some_and(|floor| available < floor) {
+                // A floor that stays as it is stands in the way of no other change, whatever is owed. Of a ceiling below the
+                // balance nothing more comes in until the balance is below it too.
+                if floor != found.floor && floor.is_some_and(|floor| available < floor) {
                     return Err(Refusal::Floor { account }.into());
-                }
-                if ceiling.is_some_and(|ceiling| found.balance > ceiling) {
-                    return Err(Refusal::Ceiling { account }.into());
                 }
                 Account { floor, ceiling, ..found }
             }

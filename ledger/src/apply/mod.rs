@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// The version of these rules. A head of a later one is not led; one of an earlier is raised to it.
-pub const VERSION: i32 = 2;
+pub const VERSION: i32 = 3;
 
 /// A map with a fast hash; its order is never looked at.
 pub type Map<K, V> = HashMap<K, V, RandomState>;

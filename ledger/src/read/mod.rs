@@ -37,7 +37,7 @@ pub use holds::{HoldFilter, HoldStanding, hold_standing, holds};
 pub use links::{HoldAt, LinkAt, hold, links};
 pub use lots::{LotFilter, LotPage, LotStanding, lots};
 pub use snapshot::{BEGIN_SNAPSHOT, begin, in_snapshot};
-pub use standing::{At, Balance, BalanceAt, balance_at, balances, seq_at};
+pub use standing::{At, Balance, BalanceAt, balance_at, balances, free_at, seq_at};
 pub use statement::{Entries, Entry, Statement, Window, statement, statement_of, statement_within, window};
 pub use trial::{AssetTotal, TrialBalance, trial_balance};
 pub use until::Until;

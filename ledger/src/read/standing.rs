@@ -168,6 +168,26 @@ pub fn balance_at(
     Ok(BalanceAt { asset: account.asset, balance: standing.unwrap_or_default().balance, seq })
 }
 
+/// What an account had free after the record of a seq, as its rows say: its balance less what was held. Zero before the
+/// first.
+///
+/// # Errors
+/// [`ReadError`].
+pub fn free_at(
+    conn: &mut PgConnection,
+    history: &History,
+    journal: JournalId,
+    account: Uuid,
+    seq: i64,
+) -> Result<i64, ReadError> {
+    let unknown = || ReadError::UnknownAccount(account);
+    let Look { edge, accounts, .. } = look(conn, journal, &[account], None)?.ok_or_else(unknown)?;
+    let id = accounts.first().ok_or_else(unknown)?.account.0;
+    let standing = standings(conn, history, journal, edge, &[id], seq.clamp(0, edge.head))?.into_iter().next();
+    let Standing { balance, held, .. } = standing.unwrap_or_default();
+    Ok(balance.saturating_sub(held))
+}
+
 /// Of a journal and a moment.
 const SEQ_AT: &str = "SELECT last_seq FROM journal.batch WHERE journal = ? AND recorded_us <= ? \
     ORDER BY recorded_us DESC, last_seq DESC LIMIT 1";

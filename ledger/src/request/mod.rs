@@ -223,7 +223,8 @@ impl Command {
 /// A change of an account's rules, in force from its record on (JOURNAL 22).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {
-    /// Both limits anew; none is no limit. A floor above what is available is refused, and a ceiling below the balance.
+    /// Both limits anew; none is no limit. A new floor above what is available is refused. A ceiling may come down below the
+    /// balance, as the law does: what is there stays and may leave, and nothing comes in until there is room.
     Limits {
         /// Available never goes below this.
         floor: Option<i64>,

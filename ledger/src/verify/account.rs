@@ -65,12 +65,11 @@ impl Folded {
         let fails = |what: &str| broken(Check::Rules, seq, what);
         match (change, &mut self.terms.nature) {
             (Change::Limits { floor, ceiling }, _) => {
+                let moved = self.terms.floor != *floor;
                 (self.terms.floor, self.terms.ceiling) = (*floor, *ceiling);
                 let available = self.balance.saturating_sub(self.held);
-                let passed = floor.is_some_and(|floor| available < floor)
-                    || ceiling.is_some_and(|ceiling| self.balance > ceiling);
-                if passed && !blind {
-                    return Err(fails("limits were set that the balance does not keep"));
+                if moved && !blind && floor.is_some_and(|floor| available < floor) {
+                    return Err(fails("a floor was set that the balance does not keep"));
                 }
             }
             (Change::Allowance { minor }, Nature::Quota { allowance, .. }) => *allowance = *minor,

@@ -125,10 +125,30 @@ fn case_34_what_keeps_lots_or_counts_has_no_credit() {
 }
 
 #[test]
-fn case_35_a_ceiling_comes_down_to_the_balance_and_counts_for_what_is_captured() {
+fn case_35_a_ceiling_comes_down_below_the_balance_and_lets_nothing_in_until_there_is_room() {
     let mut desk = desk();
-    let below = ask(&mut desk, &limits(WALLET, Some(0), Some(99))).unwrap();
-    assert_eq!(refusal(&below), Some(Refusal::Ceiling { account: WALLET }));
+    ask(&mut desk, &limits(WALLET, Some(0), Some(60))).unwrap();
+    assert_eq!(balance(&desk.state, WALLET), 100);
+    let comes = |minor| vec![transfer(SETTLEMENT, WALLET, minor)];
+    assert_eq!(refused(&mut desk, comes(1), NOW), Some(Refusal::Ceiling { account: WALLET }));
+    post(&mut desk, vec![transfer(WALLET, SETTLEMENT, 50)], NOW);
+    assert_eq!(refused(&mut desk, comes(11), NOW), Some(Refusal::Ceiling { account: WALLET }));
+    post(&mut desk, comes(10), NOW);
+    assert_eq!(balance(&desk.state, WALLET), 60);
+}
+
+#[test]
+fn case_34_a_floor_that_stays_is_not_judged_when_the_ceiling_changes() {
+    let mut desk = desk_with(WALLET, |account| account.balance = -30);
+    let changed = ask(&mut desk, &limits(WALLET, Some(0), Some(500))).unwrap();
+    assert_eq!(refusal(&changed), None);
+    let other = ask(&mut desk, &limits(WALLET, Some(-10), Some(500))).unwrap();
+    assert_eq!(refusal(&other), Some(Refusal::Floor { account: WALLET }));
+}
+
+#[test]
+fn case_35_a_ceiling_counts_for_what_is_captured() {
+    let mut desk = desk();
     ask(&mut desk, &limits(WALLET, Some(0), Some(100))).unwrap();
     // A hold for it is no receipt yet; its capture is.
     let leg = transfer(OVERDRAFT, WALLET, 5);

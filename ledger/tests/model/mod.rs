@@ -203,11 +203,8 @@ impl Model {
                 if page.terms.nature != Nature::Plain && floor != page.terms.floor {
                     return Err(nature.into());
                 }
-                if floor.is_some_and(|floor| page.available() < floor.into()) {
+                if floor != page.terms.floor && floor.is_some_and(|floor| page.available() < floor.into()) {
                     return Err(Refusal::Floor { account }.into());
-                }
-                if ceiling.is_some_and(|ceiling| page.balance > ceiling.into()) {
-                    return Err(Refusal::Ceiling { account }.into());
                 }
                 (page.terms.floor, page.terms.ceiling) = (floor, ceiling);
             }

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::paper::{self, AuthorisationPaper, PaymentPaper, Sheet as _, VoidPaper};
 use super::reading::{self, Authorised};
 use super::{Done, Instrument, Paid, PaymentWish, Payments, grants, order_of, rewarding};
+use crate::levels;
 use crate::platform::books::{Paper, journal_of};
 use crate::platform::chart::{self, Purpose};
 use crate::platform::keyring::Tenant;
@@ -55,10 +56,13 @@ impl Payments {
         let (from, to) = (Purpose::Available(wish.customer), Purpose::Payable(wish.merchant));
         let (open, transfer) = chart::moving(tenant.id, from, to, Amount::new(wish.amount_minor, config.eur));
         let how = How::Hold { expires_us: Some(expires_us) };
+        let counting = self.counting(tenant, key, &config, wish.customer).await?;
+        let counted = counting.map(|counting| counting.authorisation(wish.amount_minor, expires_us));
+        let transfers = std::iter::once(Transfer { how, ..transfer }).chain(counted.unwrap_or_default());
         let command = Command::Transact {
             id,
             open: open.into(),
-            transfers: vec![Transfer { how, ..transfer }],
+            transfers: transfers.collect(),
             groups: Vec::new(),
             claim: order_of(tenant.id, wish),
         };
@@ -86,19 +90,20 @@ impl Payments {
         let part = of.part(wish);
         let grants = grants(&config, self.now(&config), &part)?;
         let id = self.platform.ids.uuid_v7(self.platform.clock.now());
-        let written = PaymentPaper::of(id, &part, &grants).captured(payment);
+        let (captures, rests) = of.moves(tenant.id, Amount::new(part.amount_minor, config.eur));
+        let counted = i32::try_from(captures.len()).unwrap_or(i32::MAX).saturating_sub(1);
+        let written = PaymentPaper::of(id, &part, &grants).captured(payment).counted(counted);
         let mut companions = vec![written.companion(id)];
         let commitment = companions.first().map(|facts| secret.commit(id, &facts.body));
         let meta = paper::meta("capture", part.customer, Some(part.merchant), commitment);
-        let (transfer, rest) = of.moves(tenant.id, Amount::new(part.amount_minor, config.eur));
         let (mut open, mut groups) = (Vec::new(), Vec::new());
         rewarding(tenant.id, part.customer, &grants, &mut open, &mut groups);
         if wish.last {
             let group = i32::try_from(groups.len()).ok();
             companions.push(of.paper.voided(group).companion(id));
-            groups.push(Group::of(vec![rest]));
+            groups.push(Group::of(rests));
         }
-        let command = Command::Transact { id, open, transfers: vec![transfer], groups, claim: None };
+        let command = Command::Transact { id, open, transfers: captures, groups, claim: None };
         let paper = Paper { effective_us: None, meta: paper::caused(meta, wish.hook_depth), companions };
         let answer = self.ask(tenant, (part.customer, "capture"), key, command, paper).await?;
         self.done(tenant, answer, id, written).await
@@ -153,18 +158,22 @@ impl Authorised {
         }
     }
 
-    /// The capture of an amount, and what gives the rest back.
-    fn moves(&self, tenant: i64, amount: Amount) -> (Transfer, Transfer) {
+    /// The capture of an amount, and what gives the rest back; each with the same of what is counted of it.
+    fn moves(&self, tenant: i64, amount: Amount) -> (Vec<Transfer>, Vec<Transfer>) {
         let (hold, nothing) = (self.hold(), Amount { minor: 0, ..amount });
         let (from, to) = (Purpose::Available(self.paper.customer), Purpose::Payable(self.paper.merchant));
         let (from, to) = (from.account(tenant), to.account(tenant));
-        let capture = Transfer::by(How::Capture { hold }, from, to, amount);
-        (capture, Transfer::by(How::Void { hold }, from, to, nothing))
+        let (mut captures, mut rests) = (vec![], vec![]);
+        captures.push(Transfer::by(How::Capture { hold }, from, to, amount));
+        captures.extend(levels::ending(self.seq, &self.counted, amount.minor));
+        rests.push(Transfer::by(How::Void { hold }, from, to, nothing));
+        rests.extend(levels::ending(self.seq, &self.counted, 0));
+        (captures, rests)
     }
 
     /// The transaction that gives back what is left.
     pub(super) fn voiding(&self, tenant: i64, id: Uuid, nothing: Amount) -> Command {
-        let (_, void) = self.moves(tenant, nothing);
-        Command::Transact { id, open: Vec::new(), transfers: vec![void], groups: Vec::new(), claim: None }
+        let (_, transfers) = self.moves(tenant, nothing);
+        Command::Transact { id, open: Vec::new(), transfers, groups: Vec::new(), claim: None }
     }
 }

@@ -37,8 +37,9 @@ pub(super) fn explain(record: &Record, paper: &PaymentPaper, names: &Names<'_>) 
         let posted = transfers.iter().find(|posted| Some(posted.leg) == leg);
         lines.push(Line { leg, words: reward_words(paper, reward, outcome, posted, names) });
     }
-    let released = transfers.iter().filter(|row| row.kind == RowKind::Void);
-    lines.extend(released.map(|row| {
+    // The money's: what is counted of it is given back behind it.
+    let released = transfers.iter().find(|row| row.kind == RowKind::Void);
+    lines.extend(released.into_iter().map(|row| {
         let amount = amount(names.lang, row.amount.minor, EUR);
         Line {
             leg: Some(row.leg),

@@ -31,6 +31,7 @@ pub use routes::{StandingBody, customer_accounts, customer_balances, routes};
 use self::own::Agreed;
 use self::paper::Sheet;
 use crate::billers::Merchants;
+use crate::levels::{Ask, Counting, Levels};
 use crate::loyalty::{self, Config, Grant, Programmes};
 use crate::platform::Platform;
 use crate::platform::books::{HOUSE, Paper, ask, only_if_done};
@@ -53,6 +54,8 @@ pub struct Payments {
     pub merchants: Arc<Merchants>,
     /// What it earns.
     pub programmes: Arc<Programmes>,
+    /// What people may hold and pay.
+    pub levels: Arc<Levels>,
     /// Who was refused of late.
     pub refusals: Arc<Refusals>,
 }
@@ -73,8 +76,8 @@ impl Payments {
     /// Makes a payment, or tells what became of it under this key.
     ///
     /// # Errors
-    /// 404 for an unknown customer or merchant; the journal's problems, each saying whether anything happened. A refusal
-    /// by an account's state is an answer.
+    /// 404 for an unknown customer or merchant; the journal's problems, each saying whether anything happened; 422
+    /// `limit-payment`, `limit-day`, `limit-month`. Any other refusal by an account's state is an answer.
     #[tracing::instrument(name = "payments.pay", skip_all, fields(tenant = tenant.id))]
     pub async fn pay(&self, tenant: &Tenant, key: Key, wish: &PaymentWish) -> Result<Paid, Problem> {
         let id = self.platform.ids.uuid_v7(self.platform.clock.now());
@@ -95,14 +98,18 @@ impl Payments {
         let config = self.programmes.config(&self.platform, tenant.id).await?;
         let now = self.now(&config);
         let grants = grants(&config, wish.occurred_at.unwrap_or(now), wish)?;
-        let written = PaymentPaper::of(id, wish, &grants);
+        let counting = match wish.instrument {
+            Instrument::Wallet => self.counting(tenant, key, &config, wish.customer).await?,
+            Instrument::External { .. } => None,
+        };
+        let written = PaymentPaper::of(id, wish, &grants).counted(counting.map_or(0, |counting| counting.legs()));
         let companion = written.companion(id);
         let commitment = Some(secret.commit(id, &companion.body));
         let meta = paper::meta("payment", wish.customer, Some(wish.merchant), commitment);
         let meta = paper::agreed(paper::caused(meta, wish.hook_depth), agreed);
         let paper =
             Paper { effective_us: wish.occurred_at.map(|at| at.timestamp_micros()), meta, companions: vec![companion] };
-        let command = transaction(tenant.id, id, &config, wish, &grants);
+        let command = transaction(tenant.id, id, &config, wish, &grants, counting);
         let answer = self.ask(tenant, (wish.customer, "payment"), key, command, paper).await?;
         self.done(tenant, answer, id, written).await
     }
@@ -143,11 +150,12 @@ impl Payments {
     /// Brings money from outside into a customer's wallet.
     ///
     /// # Errors
-    /// 404 for an unknown customer; the journal's problems.
+    /// 404 for an unknown customer; the journal's problems; 422 `limit-stored`.
     #[tracing::instrument(name = "payments.top_up", skip_all, fields(tenant = tenant.id))]
     pub async fn top_up(&self, tenant: &Tenant, key: Key, wish: &TopUpWish) -> Result<Answer, Problem> {
         self.customers.secret(&self.platform, tenant.id, wish.customer).await?;
         let config = self.programmes.config(&self.platform, tenant.id).await?;
+        self.counting(tenant, key, &config, wish.customer).await?; // its ceiling is the wallet's own
         let (from, to) = (Purpose::Settlement(wish.rail), Purpose::Available(wish.customer));
         let (open, transfer) = chart::moving(tenant.id, from, to, Amount::new(wish.amount_minor, config.eur));
         let command = Command::Transact {
@@ -161,8 +169,41 @@ impl Payments {
         self.ask(tenant, (wish.customer, "top_up"), key, command, paper).await
     }
 
-    /// Asks the journal on behalf of a customer, who may be refused so often and no more. The house itself may.
+    /// What counts a customer's payments, once the journal has their limits of now; none for whoever has none. What the house
+    /// brings in happened long ago, or elsewhere.
+    async fn counting(
+        &self,
+        tenant: &Tenant,
+        key: Key,
+        config: &Config,
+        customer: Uuid,
+    ) -> Result<Option<Counting>, Problem> {
+        if key.scope <= HOUSE {
+            return Ok(None);
+        }
+        let (platform, journal) = (&self.platform, &self.journal);
+        let ask = Ask { platform, journal, tenant, money: config.eur, now: self.now(config) };
+        self.levels.counting(ask, customer).await
+    }
+
+    /// Asks the journal on behalf of a customer, who may be refused so often and no more. The house itself may. What one of the
+    /// customer's limits refused is a problem; other refusals are answers.
     async fn ask(
+        &self,
+        tenant: &Tenant,
+        (owner, what): (Uuid, &'static str),
+        key: Key,
+        command: Command,
+        paper: Paper,
+    ) -> Result<Answer, Problem> {
+        let answer = self.ask_books(tenant, (owner, what), key, command, paper).await?;
+        match self.levels.refused(&self.platform, tenant, owner, &answer.record).await? {
+            Some(problem) => Err(problem),
+            None => Ok(answer),
+        }
+    }
+
+    async fn ask_books(
         &self,
         tenant: &Tenant,
         (owner, what): (Uuid, &'static str),
@@ -222,8 +263,15 @@ fn too_large() -> Problem {
     Problem::new(422, "amount-invalid", "The amount cannot be moved", "Amounts are whole minor units from 1 to 10^15.")
 }
 
-/// The one transaction of a payment.
-fn transaction(tenant: i64, id: Uuid, config: &Config, wish: &PaymentWish, grants: &[Grant]) -> Command {
+/// The one transaction of a payment: its own row, what counts it, its rewards.
+fn transaction(
+    tenant: i64,
+    id: Uuid,
+    config: &Config,
+    wish: &PaymentWish,
+    grants: &[Grant],
+    counting: Option<Counting>,
+) -> Command {
     let from = match wish.instrument {
         Instrument::Wallet => Purpose::Available(wish.customer),
         Instrument::External { rail } => Purpose::Settlement(rail),
@@ -232,7 +280,9 @@ fn transaction(tenant: i64, id: Uuid, config: &Config, wish: &PaymentWish, grant
     let (accounts, transfer) = chart::moving(tenant, from, to, amount);
     let (mut open, mut groups) = (Vec::from(accounts), Vec::new());
     rewarding(tenant, wish.customer, grants, &mut open, &mut groups);
-    Command::Transact { id, open, transfers: vec![transfer], groups, claim: order_of(tenant, wish) }
+    let counted = counting.map(|counting| counting.payment(wish.amount_minor)).unwrap_or_default();
+    let transfers = std::iter::once(transfer).chain(counted).collect();
+    Command::Transact { id, open, transfers, groups, claim: order_of(tenant, wish) }
 }
 
 /// Adds each reward that gives something as a group of its own, in the grants' order, and the accounts it needs.

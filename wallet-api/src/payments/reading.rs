@@ -2,10 +2,11 @@
 
 use diesel::PgConnection;
 use ledger::read::{Balance, Entries, HeadAt, HoldAt, LinkAt};
-use ledger::{JournalId, LegRef, Place, Record, RowKind, read};
+use ledger::{JournalId, LegRef, Place, Posted, Record, RowKind, read};
 use uuid::Uuid;
 
 use super::paper::{AuthorisationPaper, PaymentPaper, Sheet};
+use crate::levels;
 use crate::platform::Platform;
 use crate::platform::http::not_found;
 use crate::platform::problem::Problem;
@@ -24,6 +25,15 @@ pub(super) struct Authorised {
     pub(super) paper: AuthorisationPaper,
     /// What is still set aside.
     pub(super) left: i64,
+    /// The rows that set the same aside of what the payer may pay, where that is counted.
+    pub(super) counted: Vec<Posted>,
+}
+
+impl Authorised {
+    fn of(tenant: JournalId, record: &Record, paper: AuthorisationPaper, left: i64) -> Self {
+        let counted = levels::counted_rows(tenant.0, paper.customer, record.body.transfers()).cloned().collect();
+        Self { seq: record.seq, paper, left, counted }
+    }
 }
 
 /// An authorisation, and what has become of it since.
@@ -84,7 +94,7 @@ pub(super) async fn authorised(platform: &Platform, journal: JournalId, payment:
         .read(move |conn| -> Result<_, Problem> {
             if let Some((record, paper)) = posted::<AuthorisationPaper>(conn, journal, payment)? {
                 let left = hold_of(conn, journal, &record)?.remaining;
-                return Ok(Authorised { seq: record.seq, paper, left });
+                return Ok(Authorised::of(journal, &record, paper, left));
             }
             read::companion(conn, journal, PaymentPaper::KIND, payment)?.ok_or_else(not_found)?;
             let detail = "There is nothing to capture or to void. What was paid can be refunded.";
@@ -110,7 +120,7 @@ fn find_refundable(conn: &mut PgConnection, journal: JournalId, payment: Uuid) -
     {
         return Ok(Refundable::This(Box::new(cleared)));
     }
-    Ok(Refundable::Unclear(Authorised { seq: record.seq, paper, left: hold.remaining }, captures))
+    Ok(Refundable::Unclear(Authorised::of(journal, &record, paper, hold.remaining), captures))
 }
 
 fn find(conn: &mut PgConnection, journal: JournalId, payment: Uuid) -> Result<Option<Found>, Problem> {
@@ -121,6 +131,8 @@ fn find(conn: &mut PgConnection, journal: JournalId, payment: Uuid) -> Result<Op
     let Some((record, paper)) = posted::<AuthorisationPaper>(conn, journal, payment)? else { return Ok(None) };
     let hold = hold_of(conn, journal, &record)?;
     let mut links = read::links(conn, journal, &[record.seq])?;
+    // Of the money: what is counted of it goes the same way.
+    links.retain(|link| link.of.leg == 0);
     let captures: Vec<i64> =
         links.iter().filter(|link| link.kind == RowKind::Capture).map(|link| link.by.seq).collect();
     let refunds = read::links(conn, journal, &captures)?;

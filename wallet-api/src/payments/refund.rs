@@ -17,6 +17,7 @@ use uuid::Uuid;
 use super::paper::{self, Outcome, RefundPaper, Sheet as _, TakenBack};
 use super::reading::{self, Authorised, Cleared, Refundable};
 use super::{Done, Payments};
+use crate::levels;
 use crate::platform::books::{Paper, journal_of, only_if_done};
 use crate::platform::chart::Purpose;
 use crate::platform::ids::derived;
@@ -136,7 +137,8 @@ fn plan(tenant: i64, paid: &Cleared, wish: RefundWish) -> Plan {
     let parts = tenders.iter().zip(parts).filter(|(_, part)| *part > 0);
     let transfers = parts.map(|(row, part)| back(paid.record.seq, row, part, wish.owing)).collect();
     let refunded = paid.paper.amount_minor.saturating_sub(left).saturating_add(minor);
-    let (groups, rewards) = taking_back(paid, refunded);
+    let (mut groups, rewards) = taking_back(paid, refunded);
+    groups.extend(counting_back(tenant, paid, minor));
     let turn = paid.refunds();
     let turn = derived("refund", &[&tenant.to_be_bytes(), &paid.record.seq.to_be_bytes(), &turn.to_be_bytes()]);
     Plan { minor, transfers, groups, rewards, turn: Claim(turn) }
@@ -157,6 +159,14 @@ fn taking_back(paid: &Cleared, refunded: i64) -> (Vec<Group>, Vec<TakenBack>) {
             (minor > 0).then(|| (Group::of(vec![back(paid.record.seq, row, minor, true)]), taken))
         })
         .unzip()
+}
+
+/// What was counted of the payment counts no more, as far as its day and month are not over. Stands in no refund's way.
+fn counting_back(tenant: i64, paid: &Cleared, minor: i64) -> Option<Group> {
+    let rows = levels::counted_rows(tenant, paid.paper.customer, paid.record.body.transfers());
+    let rows = rows.filter(|row| matches!(row.kind, RowKind::Move | RowKind::Capture));
+    let transfers: Vec<Transfer> = rows.map(|row| back(paid.record.seq, row, minor, false)).collect();
+    (!transfers.is_empty()).then(|| Group::of(transfers))
 }
 
 /// Moves so much of a row back where it came from.

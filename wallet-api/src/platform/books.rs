@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use ledger::{
-    Answer, Archived, Command, Companion, Invalid, JournalError, JournalId, Key, Refusal, Request, Scope, StoreError,
+    Answer, Answers, Archived, Command, Companion, Invalid, JournalError, JournalId, Key, Refusal, Request, Scope,
+    StoreError,
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -60,6 +61,22 @@ pub async fn ask(
 ) -> Result<Answer, JournalError> {
     let deadline = Instant::now().checked_add(TURN).ok_or(JournalError::DeadlinePassed)?;
     journal.submit(request(tenant, key, command, paper), deadline).await
+}
+
+/// Asks for several things that happen all or not at all, and waits for what became of each.
+pub async fn ask_linked(
+    journal: &ledger::Journal,
+    tenant: &Tenant,
+    asked: Vec<(Key, Command)>,
+    meta: &Value,
+) -> Answers {
+    let paper = || Paper { meta: meta.clone(), ..Paper::default() };
+    let requests: Vec<Request> =
+        asked.into_iter().map(|(key, command)| request(tenant, key, command, paper())).collect();
+    let Some(deadline) = Instant::now().checked_add(TURN) else {
+        return requests.iter().map(|_| Err(JournalError::DeadlinePassed)).collect();
+    };
+    journal.submit_linked(requests, deadline).await
 }
 
 /// The answer that this key has already; nothing new is done.

@@ -34,6 +34,23 @@ pub enum Purpose {
     MarketingCost,
     /// Points a programme has brought into the world.
     PointsIssued(Uuid),
+    /// What a person may still pay, counted and no money: the journal holds payments to it.
+    Counted(Counted, Uuid),
+    /// The other side of everything that is counted.
+    CountedPool,
+    /// How often what is counted was set: one unit each time.
+    CountedTurns,
+}
+
+/// In what a person's payments are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Counted {
+    /// Each by itself.
+    Payment,
+    /// Those of a day.
+    Day,
+    /// Those of a calendar month.
+    Month,
 }
 
 /// A transfer between two accounts, and both of them to open, should they not exist.
@@ -73,6 +90,11 @@ impl Purpose {
             Self::Settlement(Rail::Cash) => ("settlement:cash", nil, nil),
             Self::MarketingCost => ("marketing_cost", nil, nil),
             Self::PointsIssued(programme) => ("points_issued", programme, nil),
+            Self::Counted(Counted::Payment, person) => ("counted:payment", person, nil),
+            Self::Counted(Counted::Day, person) => ("counted:day", person, nil),
+            Self::Counted(Counted::Month, person) => ("counted:month", person, nil),
+            Self::CountedPool => ("counted:pool", nil, nil),
+            Self::CountedTurns => ("counted:turns", nil, nil),
         };
         derived("account", &[&tenant.to_be_bytes(), word.as_bytes(), owner.as_bytes(), other.as_bytes()])
     }
@@ -81,14 +103,19 @@ impl Purpose {
     #[must_use]
     pub fn opening(self, tenant: i64, asset: AssetId) -> NewAccount {
         let (owner, normal_side, floor) = match self {
-            Self::Available(owner) | Self::Cashback(owner) | Self::Points { customer: owner, .. } => {
-                (Some(owner), NormalSide::Credit, Some(0))
-            }
+            Self::Available(owner)
+            | Self::Cashback(owner)
+            | Self::Points { customer: owner, .. }
+            | Self::Counted(_, owner) => (Some(owner), NormalSide::Credit, Some(0)),
             Self::Payable(owner) | Self::Budget(owner) | Self::PointsBudget(owner) => {
                 (Some(owner), NormalSide::Credit, Some(0))
             }
             // The other side of the world: these go below zero by nature.
-            Self::Settlement(_) | Self::MarketingCost | Self::PointsIssued(_) => (None, NormalSide::Debit, None),
+            Self::Settlement(_)
+            | Self::MarketingCost
+            | Self::PointsIssued(_)
+            | Self::CountedPool
+            | Self::CountedTurns => (None, NormalSide::Debit, None),
         };
         let (public_id, nature) = (self.account(tenant), Nature::Plain);
         NewAccount { public_id, asset, normal_side, owner, floor, ceiling: None, nature }

@@ -22,6 +22,7 @@ pub mod limits;
 pub mod link;
 pub mod metrics;
 pub mod money;
+pub mod password;
 pub mod patience;
 pub mod post;
 pub mod problem;

@@ -85,6 +85,9 @@ pub struct Durability {
     /// `full_page_writes`
     #[diesel(sql_type = Text)]
     pub full_page_writes: String,
+    /// `shared_buffers`: how much of it the server keeps in its memory. No part of durability, and the same on both sides.
+    #[diesel(sql_type = Text)]
+    pub shared_buffers: String,
 }
 
 impl Durability {
@@ -256,7 +259,8 @@ pub fn vacuums(conn: &mut PgConnection) -> diesel::QueryResult<i64> {
 /// What the database reports.
 pub fn durability(conn: &mut PgConnection) -> diesel::QueryResult<Durability> {
     let settings = "SELECT current_setting('fsync') AS fsync, current_setting('synchronous_commit') AS synchronous_commit, \
-                    current_setting('full_page_writes') AS full_page_writes";
+                    current_setting('full_page_writes') AS full_page_writes, \
+                    current_setting('shared_buffers') AS shared_buffers";
     sql_query(settings).get_result(conn)
 }
 
@@ -353,7 +357,8 @@ mod tests {
     #[test]
     fn durability_is_full_only_with_everything_on() {
         let on = || "on".to_owned();
-        let full = Durability { fsync: on(), synchronous_commit: on(), full_page_writes: on() };
+        let full =
+            Durability { fsync: on(), synchronous_commit: on(), full_page_writes: on(), shared_buffers: String::new() };
         assert!(full.is_full());
         assert!(!Durability { synchronous_commit: "local".to_owned(), ..full }.is_full());
     }

@@ -9,6 +9,7 @@ use rust_decimal::Decimal;
 use serde::Serialize;
 
 use super::pgbench::{self, Durability, InsertRun, Pgbench, PgbenchRun};
+use super::rss;
 use crate::commands::keys::create_tenant;
 use crate::identity::NewTenant;
 use crate::platform::cluster::{Cluster, Role};
@@ -22,6 +23,11 @@ const REFERENCE: &str = "reference";
 /// Files of the database's log that are there before the first contender, 16 MB each, and kept.
 const LOG_FILES: u32 = 256;
 const LOG_KEPT: (&str, &str) = ("min_wal_size", "4GB");
+/// What a server of its own is given of the machine's memory: a fourth, as PostgreSQL's manual advises ("Resource
+/// Consumption"). A book that is larger than the server's memory is read from the disk, and then the disk is measured.
+const SHARE_OF_MEMORY: u64 = 4;
+/// The least, megabytes: what a private server has anyway.
+const LEAST_MEMORY: u64 = 256;
 
 /// How often it is looked whether a table is vacuumed, how often none may be before that counts, and for how long at most.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -35,6 +41,11 @@ pub struct Stage {
     runs: Vec<PgbenchRun>,
     seconds: u32,
     folder: tempfile::TempDir,
+}
+
+fn server_memory_mb() -> u64 {
+    let share = rss::machine_mb().and_then(|mb| mb.checked_div(SHARE_OF_MEMORY));
+    share.map_or(LEAST_MEMORY, |mb| mb.max(LEAST_MEMORY))
 }
 
 /// The reference beside our figures: settings of both sides, and every run.
@@ -57,7 +68,8 @@ impl Stage {
     /// When PostgreSQL is missing, or refuses.
     pub fn set(seconds: u32) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("tessera-bench-").tempdir_in(std::env::temp_dir())?;
-        let cluster = Cluster::start_with(folder.path(), &[LOG_KEPT])?;
+        let memory = format!("{}MB", server_memory_mb());
+        let cluster = Cluster::start_with(folder.path(), &[LOG_KEPT, ("shared_buffers", &memory)])?;
         cluster.create_database(OURS)?;
         cluster.create_database(REFERENCE)?;
         db::migrate(&cluster.url(Role::Owner, OURS))?;

@@ -1,4 +1,4 @@
-//! Peak memory of a process.
+//! Peak memory of a process, and what the machine has.
 //!
 //! Read from `/proc`, so on Linux only; elsewhere there is no figure, and none is made up.
 
@@ -11,9 +11,18 @@ pub fn peak_mb(pid: u32) -> Option<u64> {
     peak_of(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?)
 }
 
+/// What the machine has, in MB (1,000,000 bytes, rounded up).
+pub fn machine_mb() -> Option<u64> {
+    value_of(&fs::read_to_string("/proc/meminfo").ok()?, "MemTotal:")
+}
+
 fn peak_of(status: &str) -> Option<u64> {
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kib: u64 = peak.trim().strip_suffix("kB")?.trim_end().parse().ok()?;
+    value_of(status, "VmHWM:")
+}
+
+fn value_of(text: &str, name: &str) -> Option<u64> {
+    let value = text.lines().find_map(|line| line.strip_prefix(name))?;
+    let kib: u64 = value.trim().strip_suffix("kB")?.trim_end().parse().ok()?;
     Some(kib.checked_mul(1024)?.div_ceil(1_000_000))
 }
 

@@ -43,7 +43,8 @@ pub enum Level {
 }
 
 impl Level {
-    const ALL: [Self; 4] = [Self::T0, Self::T1, Self::T2, Self::T3];
+    /// All of them, the least first.
+    pub const ALL: [Self; 4] = [Self::T0, Self::T1, Self::T2, Self::T3];
 
     /// Its number in the database.
     #[must_use]
@@ -53,6 +54,17 @@ impl Level {
             Self::T1 => 1,
             Self::T2 => 2,
             Self::T3 => 3,
+        }
+    }
+
+    /// Its word in the API.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::T0 => "T0",
+            Self::T1 => "T1",
+            Self::T2 => "T2",
+            Self::T3 => "T3",
         }
     }
 
@@ -101,7 +113,17 @@ pub fn find(conn: &mut PgConnection, tenant: i64, id: Uuid) -> QueryResult<Optio
     store::find(conn, tenant, id)
 }
 
-/// Notes how well we know a person now.
+/// The person of this id, who stays as they are until the transaction ends.
+///
+/// # Errors
+/// What the database says.
+pub fn lock(conn: &mut PgConnection, tenant: i64, id: Uuid) -> QueryResult<Option<Person>> {
+    store::lock(conn, tenant, id)?;
+    store::find(conn, tenant, id)
+}
+
+/// Notes how well we know a person now. What they may do changes with it only by
+/// [`levels::set_level`](crate::levels::Levels::set_level), which calls this.
 ///
 /// # Errors
 /// What the database says.

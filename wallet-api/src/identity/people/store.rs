@@ -48,6 +48,12 @@ pub(super) fn find(conn: &mut PgConnection, tenant: i64, id: Uuid) -> QueryResul
     }))
 }
 
+/// Whoever changes the person, or locks them too, waits until the transaction ends.
+pub(super) fn lock(conn: &mut PgConnection, tenant: i64, id: Uuid) -> QueryResult<()> {
+    let row = person::table.find((tenant, id)).select(person::number).for_update();
+    row.first::<i64>(conn).optional().map(drop)
+}
+
 pub(super) fn set_level(conn: &mut PgConnection, tenant: i64, id: Uuid, level: Level) -> QueryResult<()> {
     diesel::update(person::table.find((tenant, id))).set(person::level.eq(level.number())).execute(conn).map(drop)
 }

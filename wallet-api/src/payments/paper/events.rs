@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{AuthorisationPaper, Outcome, PaperReward, PaymentPaper, RefundPaper, Sheet, TakenBack, VoidPaper, moment};
+use crate::levels;
 use crate::payments::model::Instrument;
 use crate::platform::books::refusal_code;
 use crate::platform::events::Event;
@@ -148,7 +149,11 @@ fn expired(page: &Page) -> impl Iterator<Item = Result<Event, Unread>> {
 }
 
 fn expired_event(page: &Page, entry: &Entry, ended: &Ended) -> Option<Result<Event, Unread>> {
+    // The money's: what was counted of it is given back too, and is nobody's news.
     let companion = ended.companions.iter().find(|companion| companion.kind == AuthorisationPaper::KIND)?;
+    if ended.hold.leg != 0 {
+        return None;
+    }
     let Some(paper) = AuthorisationPaper::parse(companion) else {
         return Some(Err(Unread { seq: entry.seq, what: AuthorisationPaper::NAME }));
     };
@@ -186,7 +191,7 @@ fn refused_event(page: &Page, entry: &Entry) -> Option<Event> {
     let merchant = meta.get("merchant")?;
     let data = json!({
         "payment": entry.id, "customer": customer, "merchant": merchant, "seq": entry.seq,
-        "reason": refusal_code(refusal),
+        "reason": levels::limit_of(page.span.journal.0, customer, refusal).map_or(refusal_code(refusal), levels::Limit::code),
     });
     Some(event(page, entry, "payment.refused.v1", customer, data))
 }

@@ -38,6 +38,8 @@ const REFUND: i32 = 4;
 const VERSION: u8 = 1;
 /// The same of one that was captured from an authorisation.
 const CAPTURED: u8 = 2;
+/// The same of either when its payer is held to limits.
+const COUNTED: u8 = 3;
 
 /// What a slice writes beside a record, as canonical JSON: fields in their order, no spaces.
 pub(super) trait Sheet: Serialize + DeserializeOwned {
@@ -94,6 +96,14 @@ pub struct PaymentPaper {
     /// What it was captured from; from version 2 on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authorisation: Option<Uuid>,
+    /// How many rows, behind its own first one, count it for its payer's limits; from version 3 on.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub counted: i32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over so")]
+const fn is_zero(count: &i32) -> bool {
+    *count == 0
 }
 
 impl Sheet for PaymentPaper {
@@ -101,7 +111,12 @@ impl Sheet for PaymentPaper {
     const NAME: &'static str = "payment's paper";
 
     fn is_known(&self) -> bool {
-        self.v == if self.authorisation.is_some() { CAPTURED } else { VERSION }
+        self.v
+            == match (self.counted, self.authorisation) {
+                (0, None) => VERSION,
+                (0, Some(_)) => CAPTURED,
+                _ => COUNTED,
+            }
     }
 }
 
@@ -173,7 +188,13 @@ impl PaymentPaper {
             reference: wish.reference.clone(),
             rewards: grants.iter().map(reward).collect(),
             authorisation: None,
+            counted: 0,
         }
+    }
+
+    /// The same, with so many rows that count it.
+    pub(super) fn counted(self, counted: i32) -> Self {
+        if counted == 0 { self } else { Self { v: COUNTED, counted, ..self } }
     }
 
     /// The same, captured from an authorisation.
@@ -183,8 +204,8 @@ impl PaymentPaper {
 
     /// Each reward with what became of it, the transaction's dropped groups given.
     pub fn outcomes<'a>(&'a self, dropped: &'a [Dropped]) -> impl Iterator<Item = (&'a PaperReward, Outcome)> {
-        // Group n is leg n + 1: the payment itself is leg 0, and each group has one transfer. What is left of an
-        // authorisation is given back in the group behind them.
+        // Group n is leg n + 1, behind what counts the payment: it is leg 0 itself, and each group has one transfer. What is left
+        // of an authorisation is given back in the group behind them.
         let mut group = 0;
         self.rewards.iter().map(move |reward| {
             if reward.minor == 0 {
@@ -192,7 +213,8 @@ impl PaymentPaper {
             }
             let drop = dropped.iter().find(|drop| drop.group == group);
             group += 1;
-            (reward, drop.map_or(Outcome::Given { leg: group }, dropped_because))
+            let leg = group.saturating_add(self.counted);
+            (reward, drop.map_or(Outcome::Given { leg }, dropped_because))
         })
     }
 }

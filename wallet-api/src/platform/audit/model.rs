@@ -71,10 +71,6 @@ words! {
         RangeBroughtBack = "range.brought_back",
         /// A sandbox's clock was moved.
         ClockMoved = "clock.moved",
-        /// What was about to be paid was not what its payer approved: somebody changed it.
-        ApprovalOfAnother = "approval.of_another",
-        /// Approvals of a person were blocked, after failures in a row.
-        ApprovalsBlocked = "approvals.blocked",
         /// Somebody became a customer who can sign in.
         PersonSignedUp = "person.signed_up",
         /// Somebody signed in.
@@ -95,6 +91,14 @@ words! {
         ContactAdded = "contact.added",
         /// A contact was ended.
         ContactEnded = "contact.ended",
+        /// A table of what levels may do was published.
+        LimitsPublished = "limits.published",
+        /// A person's level was changed.
+        LevelChanged = "person.level_changed",
+        /// What was about to be paid was not what its payer approved: somebody changed it.
+        ApprovalOfAnother = "approval.of_another",
+        /// Approvals of a person were blocked, after failures in a row.
+        ApprovalsBlocked = "approvals.blocked",
     }
 }
 
@@ -191,8 +195,6 @@ pub enum Object {
     Record(i64),
     /// A customer.
     Person(Uuid),
-    /// A payment.
-    Payment(Uuid),
     /// A device of a person.
     Device(Uuid),
     /// A passkey.
@@ -201,6 +203,8 @@ pub enum Object {
     Contact(Uuid),
     /// A recovery.
     Recovery(Uuid),
+    /// A payment.
+    Payment(Uuid),
 }
 
 impl Object {
@@ -216,11 +220,11 @@ impl Object {
             Self::Range(_) => "range",
             Self::Record(_) => "record",
             Self::Person(_) => "person",
-            Self::Payment(_) => "payment",
             Self::Device(_) => "device",
             Self::Passkey(_) => "passkey",
             Self::Contact(_) => "contact",
             Self::Recovery(_) => "recovery",
+            Self::Payment(_) => "payment",
         }
     }
 
@@ -234,11 +238,11 @@ impl Object {
             | Self::HookEndpoint(id)
             | Self::HookReplay(id)
             | Self::Person(id)
-            | Self::Payment(id)
             | Self::Device(id)
             | Self::Passkey(id)
             | Self::Contact(id)
-            | Self::Recovery(id) => id.to_string(),
+            | Self::Recovery(id)
+            | Self::Payment(id) => id.to_string(),
         }
     }
 }
