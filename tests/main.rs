@@ -8,6 +8,7 @@ mod backup;
 mod books;
 mod checker;
 mod config;
+mod consents;
 mod consumers;
 mod contract;
 mod crash;

@@ -20,6 +20,8 @@ const REFUSED: &[(&str, u16)] = &[
     ("revoke_device", 403),
     ("refresh_session", 401),
     ("my_limits", 403),
+    ("list_my_consents", 403),
+    ("say_consent", 403),
     // The collection's customer has not signed up.
     ("set_level", 404),
     ("get_request", 404),

@@ -417,3 +417,19 @@ problem-limit-day = The day's payments would pass what your level allows
 problem-limit-day-detail = Pay at most what is left, wait for tomorrow, or raise your level: prove who you are. Then use a new Idempotency-Key.
 problem-limit-month = The month's payments would pass what your level allows
 problem-limit-month-detail = Pay at most what is left, wait for the next month, or raise your level: prove who you are. Then use a new Idempotency-Key.
+
+## Problems of consents
+
+problem-purpose-unknown = Nothing is asked for this purpose
+problem-purpose-unknown-detail = List what can be agreed to, and use one of its purposes.
+problem-consent-text-changed = Another text is asked now
+problem-consent-text-changed-detail = Show the text that is in force now, and send its version and hash.
+problem-consent-text-invalid = The text cannot be kept
+problem-consent-text-invalid-detail = A purpose is 1 to 40 of a-z, 0-9 and _; its text has 1 to 20000 bytes, in Italian and in English.
+
+## Problems of privacy
+
+problem-passkey-stale = Show your passkey again
+problem-passkey-stale-detail = Sign in again with your passkey: this asks for one that was shown within five minutes.
+problem-wallet-not-empty = There is money in the wallet
+problem-wallet-not-empty-detail = Spend what is in it, or have it paid out, and let what is set aside end. Then ask again.

@@ -415,3 +415,19 @@ problem-limit-day = I pagamenti del giorno supererebbero quanto consente il tuo 
 problem-limit-day-detail = Paga al massimo quanto resta, aspetta domani, o alza il tuo livello: dimostra chi sei. Poi usa una nuova Idempotency-Key.
 problem-limit-month = I pagamenti del mese supererebbero quanto consente il tuo livello
 problem-limit-month-detail = Paga al massimo quanto resta, aspetta il mese prossimo, o alza il tuo livello: dimostra chi sei. Poi usa una nuova Idempotency-Key.
+
+## Problemi dei consensi
+
+problem-purpose-unknown = Per questo scopo non si chiede nulla
+problem-purpose-unknown-detail = Elenca ciò a cui si può acconsentire e usa uno dei suoi scopi.
+problem-consent-text-changed = Ora si chiede un altro testo
+problem-consent-text-changed-detail = Mostra il testo ora in vigore e invia la sua versione e il suo hash.
+problem-consent-text-invalid = Il testo non può essere conservato
+problem-consent-text-invalid-detail = Uno scopo ha da 1 a 40 tra a-z, 0-9 e _; il testo da 1 a 20000 byte, in italiano e in inglese.
+
+## Problemi della privacy
+
+problem-passkey-stale = Mostra di nuovo la tua passkey
+problem-passkey-stale-detail = Accedi di nuovo con la passkey: per questo serve averla mostrata negli ultimi cinque minuti.
+problem-wallet-not-empty = Nel portafoglio c'è del denaro
+problem-wallet-not-empty-detail = Spendi ciò che contiene o fattelo versare, e lascia finire ciò che è accantonato. Poi chiedi di nuovo.

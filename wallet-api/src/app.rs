@@ -32,7 +32,7 @@ use crate::platform::redis::{self, News};
 use crate::platform::vault::{TenantColumn, VaultError};
 use crate::profile::Customers;
 use crate::proofs::Proofs;
-use crate::{billers, identity, levels, loyalty, payments, profile, proofs, reports, requests, sandbox};
+use crate::{billers, consents, identity, levels, loyalty, payments, profile, proofs, reports, requests, sandbox};
 
 /// Everything the routes stand on.
 #[derive(Clone)]
@@ -230,6 +230,7 @@ fn routes(config: &mut ServiceConfig) {
         .configure(sandbox::routes)
         .configure(identity::routes)
         .configure(levels::routes)
+        .configure(consents::routes)
         .configure(audit::routes)
         .service(get_node);
 }
@@ -283,6 +284,7 @@ fn methods() -> &'static Methods {
         (name = "hooks", description = "Endpoints that are told what happened"),
         (name = "proofs", description = "The signed log of the journal, and receipts of it"),
         (name = "me", description = "A person's own: sessions, devices"),
+        (name = "consents", description = "What people are asked to agree to"),
         (name = "limits", description = "What people may hold and pay, by how well they are known"),
         (name = "audit", description = "What was done that matters, by whom, to what"),
         (name = "sandbox", description = "What only sandboxes have"),

@@ -75,6 +75,16 @@ words! {
         LimitsPublished = "limits.published",
         /// A person's level was changed.
         LevelChanged = "person.level_changed",
+        /// A version of what people are asked to agree to was published.
+        ConsentTextPublished = "consent_text.published",
+        /// A person agreed to something.
+        ConsentGranted = "consent.granted",
+        /// A person took a consent back.
+        ConsentWithdrawn = "consent.withdrawn",
+        /// A person took out what is kept of them.
+        PersonExported = "person.exported",
+        /// A person was forgotten: their key was destroyed.
+        PersonErased = "person.erased",
     }
 }
 
