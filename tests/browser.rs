@@ -9,6 +9,10 @@ use diesel::{Connection as _, PgConnection, RunQueryDsl as _};
 use serde_json::{Value, json};
 use tessera_tests::{Browser, MailServer, Rewards, Speech, TestApp, code_in, nth_mail, run_sql};
 use uuid::Uuid;
+use wallet_api::consents;
+use wallet_api::platform::audit::Actor;
+use wallet_api::platform::clock::Clock;
+use wallet_api::platform::text::Lang;
 
 /// A browser before a node, and the mail of whoever sits at it.
 struct Desk {
@@ -56,6 +60,16 @@ impl Desk {
         row.id
     }
 
+    /// Asks everybody for a consent.
+    fn ask_consent(&self) {
+        let mut conn = PgConnection::establish(&self.app.db().super_url()).unwrap();
+        let english = "We may write to you about offers that fit what you buy. Not more than once a week.";
+        let italian = "Possiamo scriverti di offerte adatte ai tuoi acquisti. Non più di una volta a settimana.";
+        let words = [(Lang::En, english.to_owned()), (Lang::It, italian.to_owned())];
+        let (now, tenant) = (Clock::System.now(), self.app.world.tenant);
+        consents::publish(&mut conn, now, Actor::Operator, tenant, "marketing", &words).unwrap();
+    }
+
     /// The session's cookie.
     async fn session(&self) -> Option<Value> {
         self.browser.cookies().await.into_iter().find(|cookie| cookie["name"] == "__Host-tessera-acme")
@@ -88,6 +102,19 @@ async fn a_browser_signs_up_signs_in_and_out_and_no_script_reads_its_session() {
     for act in ["Wallet opened", "Device added", "Signed in"] {
         assert!(text.contains(act), "{act}: {text}");
     }
+}
+
+/// A shop's link leads into the wallet, though the strict cookie stays behind at first.
+#[tokio::test]
+async fn a_link_on_another_site_leads_in_without_a_second_sign_in() {
+    let Some(desk) = Desk::set("en").await else { return };
+    let browser = &desk.browser;
+    desk.sign_up("anna@example.com").await;
+    let link = format!("data:text/html,<a href={}/my/acme/devices>Pay</a>", desk.app.origin());
+    browser.go(&link).await;
+    browser.press("a").await;
+    browser.wait_for_path("/my/acme/devices").await;
+    browser.wait_for_text("this device").await;
 }
 
 #[tokio::test]
@@ -194,6 +221,27 @@ async fn a_payment_that_is_not_approved_is_not_paid_and_can_be_looked_at_again()
     assert_eq!(desk.app.world.balance(customer, "available").await, 7_450);
 }
 
+#[tokio::test]
+async fn a_consent_is_given_to_the_words_shown_and_taken_back_as_easily() {
+    let Some(desk) = Desk::set("en").await else { return };
+    let browser = &desk.browser;
+    desk.sign_up("anna@example.com").await;
+    desk.ask_consent();
+    let holds = || {
+        let mut conn = PgConnection::establish(&desk.app.db().super_url()).unwrap();
+        consents::holds(&mut conn, desk.app.world.tenant, desk.person(), "marketing").unwrap()
+    };
+    desk.go("/consents").await;
+    let text = browser.text().await;
+    assert!(text.contains("Not more than once a week") && text.contains("You do not agree"), "{text}");
+    browser.press("[action$='/marketing'] button").await;
+    browser.wait_for_text("It is noted that you agree.").await;
+    assert!(holds());
+    browser.press("[action$='/withdrawal'] button").await;
+    browser.wait_for_text("you agree no more").await;
+    assert!(!holds());
+}
+
 /// What of WCAG 2.2 AA a machine can see.
 const AUDIT: &str = include_str!("support/audit.js");
 
@@ -220,6 +268,7 @@ impl Desk {
         browser.wait_for_path("/my/acme").await;
         see("home").await;
         self.app.world.top_up(self.person(), 10_000).await;
+        self.ask_consent();
         for (amount, name) in [(9_999_999, "payment-refused"), (2_550, "payment")] {
             self.go(&format!("/pay?merchant={}&amount={amount}&reference=R-7", shop.merchant)).await;
             if name == "payment" {
@@ -240,7 +289,7 @@ impl Desk {
             browser.wait_for("h1.amount").await;
             see(name).await;
         }
-        for page in ["payments", "devices", "looks"] {
+        for page in ["payments", "devices", "consents", "looks"] {
             self.go(&format!("/{page}")).await;
             browser.run("for (const folded of document.querySelectorAll('details')) folded.open = true").await;
             see(page).await;

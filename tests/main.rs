@@ -9,6 +9,7 @@ mod books;
 mod browser;
 mod checker;
 mod config;
+mod consents;
 mod consumers;
 mod contract;
 mod crash;

@@ -26,7 +26,7 @@ fn html(reply: &Reply) -> String {
 }
 
 fn address(pattern: &str) -> String {
-    pattern.replace("{tenant}", "acme").replace("{id}", ID)
+    pattern.replace("{tenant}", "acme").replace("{purpose}", "marketing").replace("{id}", ID)
 }
 
 #[tokio::test]

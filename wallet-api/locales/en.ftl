@@ -548,6 +548,22 @@ problem-limit-day-detail = Pay at most what is left, wait for tomorrow, or raise
 problem-limit-month = The month's payments would pass what your level allows
 problem-limit-month-detail = Pay at most what is left, wait for the next month, or raise your level: prove who you are. Then use a new Idempotency-Key.
 
+## Problems of consents
+
+problem-purpose-unknown = Nothing is asked for this purpose
+problem-purpose-unknown-detail = List what can be agreed to, and use one of its purposes.
+problem-consent-text-changed = Another text is asked now
+problem-consent-text-changed-detail = Show the text that is in force now, and send its version and hash.
+problem-consent-text-invalid = The text cannot be kept
+problem-consent-text-invalid-detail = A purpose is 1 to 40 of a-z, 0-9 and _; its text has 1 to 20000 bytes, in Italian and in English.
+
+## Problems of privacy
+
+problem-passkey-stale = Show your passkey again
+problem-passkey-stale-detail = Sign in again with your passkey: this asks for one that was shown within five minutes.
+problem-wallet-not-empty = There is money in the wallet
+problem-wallet-not-empty-detail = Spend what is in it, or have it paid out, and let what is set aside end. Then ask again.
+
 ## Pages
 
 page-skip = Skip to the content
@@ -711,6 +727,28 @@ page-problem-passkeys-not-set = There are no pages here
 page-problem-passkeys-not-set-detail = Whoever runs this service has not said where its pages are.
 page-problem-mail-not-set = No mail can be sent
 page-problem-mail-not-set-detail = So nobody can sign up just now. Try again later.
+
+page-consents = Consents
+page-consents-about = What you agreed to, in which words. Take it back whenever you like.
+page-consents-lead = What { $tenant } asks of you. Nothing is agreed to unless you say so, and nothing else depends on it.
+page-consents-none = Nothing is asked of you.
+page-consents-given = It is noted that you agree.
+page-consents-taken = It is noted that you agree no more.
+page-consents-changed = The text has changed
+page-consents-changed-detail = Read it as it is now. Nothing was noted.
+page-consent-given = You agree
+page-consent-not = You do not agree
+page-consent-since = since
+page-consent-another = You agreed to an earlier text; this is the one in force now.
+page-consent-give = Agree
+page-consent-take = Take it back
+page-act-consent-granted = Consent given
+page-act-consent-withdrawn = Consent taken back
+page-act-person-level-changed = Level of identity changed
+page-act-approval-of-another = A payment was not the one that was approved
+page-act-approvals-blocked = Approvals blocked after failures
+page-act-person-exported = Copy of your data taken out
+page-act-person-erased = Wallet erased
 
 page-looks = Who looked
 page-looks-about = Who looked at your data or changed it, and when.

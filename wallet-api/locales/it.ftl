@@ -546,6 +546,22 @@ problem-limit-day-detail = Paga al massimo quanto resta, aspetta domani, o alza 
 problem-limit-month = I pagamenti del mese supererebbero quanto consente il tuo livello
 problem-limit-month-detail = Paga al massimo quanto resta, aspetta il mese prossimo, o alza il tuo livello: dimostra chi sei. Poi usa una nuova Idempotency-Key.
 
+## Problemi dei consensi
+
+problem-purpose-unknown = Per questo scopo non si chiede nulla
+problem-purpose-unknown-detail = Elenca ciò a cui si può acconsentire e usa uno dei suoi scopi.
+problem-consent-text-changed = Ora si chiede un altro testo
+problem-consent-text-changed-detail = Mostra il testo ora in vigore e invia la sua versione e il suo hash.
+problem-consent-text-invalid = Il testo non può essere conservato
+problem-consent-text-invalid-detail = Uno scopo ha da 1 a 40 tra a-z, 0-9 e _; il testo da 1 a 20000 byte, in italiano e in inglese.
+
+## Problemi della privacy
+
+problem-passkey-stale = Mostra di nuovo la tua passkey
+problem-passkey-stale-detail = Accedi di nuovo con la passkey: per questo serve averla mostrata negli ultimi cinque minuti.
+problem-wallet-not-empty = Nel portafoglio c'è del denaro
+problem-wallet-not-empty-detail = Spendi ciò che contiene o fattelo versare, e lascia finire ciò che è accantonato. Poi chiedi di nuovo.
+
 ## Pagine
 
 page-skip = Vai al contenuto
@@ -709,6 +725,28 @@ page-problem-passkeys-not-set = Qui non ci sono pagine
 page-problem-passkeys-not-set-detail = Chi gestisce il servizio non ha indicato dove sono le sue pagine.
 page-problem-mail-not-set = Non si può inviare posta
 page-problem-mail-not-set-detail = Quindi ora nessuno può registrarsi. Riprova più tardi.
+
+page-consents = Consensi
+page-consents-about = A che cosa hai acconsentito, e con quali parole. Puoi revocare quando vuoi.
+page-consents-lead = Che cosa ti chiede { $tenant }. Senza il tuo sì non vale nulla, e nient'altro ne dipende.
+page-consents-none = Non ti viene chiesto nulla.
+page-consents-given = Abbiamo annotato che acconsenti.
+page-consents-taken = Abbiamo annotato che non acconsenti più.
+page-consents-changed = Il testo è cambiato
+page-consents-changed-detail = Leggilo com'è adesso. Non abbiamo annotato nulla.
+page-consent-given = Acconsenti
+page-consent-not = Non acconsenti
+page-consent-since = dal
+page-consent-another = Hai acconsentito a un testo precedente; questo è quello in vigore.
+page-consent-give = Acconsento
+page-consent-take = Revoca
+page-act-consent-granted = Consenso dato
+page-act-consent-withdrawn = Consenso revocato
+page-act-person-level-changed = Livello di identità cambiato
+page-act-approval-of-another = Un pagamento non era quello confermato
+page-act-approvals-blocked = Conferme bloccate dopo errori
+page-act-person-exported = Copia dei tuoi dati scaricata
+page-act-person-erased = Wallet cancellato
 
 page-looks = Chi ha guardato
 page-looks-about = Chi ha guardato o modificato i tuoi dati, e quando.

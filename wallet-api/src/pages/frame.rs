@@ -38,6 +38,7 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("payment.html", include_str!("templates/payment.html")),
     ("payments.html", include_str!("templates/payments.html")),
     ("devices.html", include_str!("templates/devices.html")),
+    ("consents.html", include_str!("templates/consents.html")),
     ("looks.html", include_str!("templates/looks.html")),
 ];
 

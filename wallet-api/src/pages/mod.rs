@@ -8,6 +8,7 @@
 //! Meant for: WCAG 2.2 AA.
 
 mod ask;
+mod consents;
 mod cookies;
 mod devices;
 mod files;
@@ -55,6 +56,9 @@ pub const PAGES: &[(&str, &str, For)] = &[
     ("POST", "/my/{tenant}/devices/{id}/remove", For::Me),
     ("POST", "/my/{tenant}/passkeys/{id}/rename", For::Me),
     ("POST", "/my/{tenant}/passkeys/{id}/remove", For::Me),
+    ("GET", "/my/{tenant}/consents", For::Me),
+    ("POST", "/my/{tenant}/consents/{purpose}", For::Me),
+    ("POST", "/my/{tenant}/consents/{purpose}/withdrawal", For::Me),
     ("GET", "/my/{tenant}/looks", For::Me),
     ("GET", "/my/{tenant}/pay", For::Me),
     ("POST", "/my/{tenant}/pay", For::Me),
@@ -94,6 +98,9 @@ pub fn routes(config: &mut web::ServiceConfig) {
             .route("/devices/{id}/remove", web::post().to(devices::remove))
             .route("/passkeys/{id}/rename", web::post().to(devices::rename_passkey))
             .route("/passkeys/{id}/remove", web::post().to(devices::remove_passkey))
+            .route("/consents", web::get().to(consents::show))
+            .route("/consents/{purpose}", web::post().to(consents::give))
+            .route("/consents/{purpose}/withdrawal", web::post().to(consents::take_back))
             .route("/looks", web::get().to(looks::show))
             .service(web::resource("/pay").route(web::get().to(pay::show)).route(web::post().to(pay::intend)))
             .route("/payments", web::get().to(pay::list))
@@ -102,5 +109,3 @@ pub fn routes(config: &mut web::ServiceConfig) {
     );
 }
 
-#[cfg(test)]
-mod tests;
