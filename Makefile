@@ -17,7 +17,7 @@ MINUTES ?= 10
 DEMO_FLAGS := $(if $(filter-out 0 no false,$(ONCE)),--once)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test contract rounds races walls model shuttle fuzz lint bench
+.PHONY: help setup demo test screens contract rounds races walls model shuttle fuzz lint bench
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)$$/  make \1	\2/p' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ demo: setup ## build, start, seed, play the story, serve until Ctrl-C (ONCE=1: e
 test: setup ## run every test against a private PostgreSQL and Redis
 	$(CARGO) build --workspace --bins --locked
 	$(CARGO) test --workspace --locked
+
+screens: setup ## take pictures of every page, into docs/screens
+	$(CARGO) test -p tessera-tests --locked -- --ignored --nocapture --exact browser::screens
 
 contract: setup ## hold a node against its OpenAPI document with schemathesis (Python; SEED=n repeats a run)
 	$(CARGO) build --workspace --bins --locked

@@ -2,8 +2,17 @@
 //!
 //! Where there is no Chromium or no mail server these tests say that they were skipped.
 
-use serde_json::Value;
-use tessera_tests::{Browser, MailServer, Speech, TestApp, code_in, nth_mail};
+use std::fs;
+use std::path::Path;
+
+use diesel::{Connection as _, PgConnection, RunQueryDsl as _};
+use serde_json::{Value, json};
+use tessera_tests::{Browser, MailServer, Rewards, Speech, TestApp, code_in, nth_mail, run_sql};
+use uuid::Uuid;
+use wallet_api::consents;
+use wallet_api::platform::audit::Actor;
+use wallet_api::platform::clock::Clock;
+use wallet_api::platform::text::Lang;
 
 /// A browser before a node, and the mail of whoever sits at it.
 struct Desk {
@@ -39,6 +48,28 @@ impl Desk {
         browser.wait_for_path("/my/acme").await;
     }
 
+    /// Who signed up.
+    fn person(&self) -> Uuid {
+        #[derive(diesel::QueryableByName)]
+        struct Row {
+            #[diesel(sql_type = diesel::sql_types::Uuid)]
+            id: Uuid,
+        }
+        let mut conn = PgConnection::establish(&self.app.db().super_url()).unwrap();
+        let row: Row = diesel::sql_query("SELECT id FROM person").get_result(&mut conn).unwrap();
+        row.id
+    }
+
+    /// Asks everybody for a consent.
+    fn ask_consent(&self) {
+        let mut conn = PgConnection::establish(&self.app.db().super_url()).unwrap();
+        let english = "We may write to you about offers that fit what you buy. Not more than once a week.";
+        let italian = "Possiamo scriverti di offerte adatte ai tuoi acquisti. Non più di una volta a settimana.";
+        let words = [(Lang::En, english.to_owned()), (Lang::It, italian.to_owned())];
+        let (now, tenant) = (Clock::System.now(), self.app.world.tenant);
+        consents::publish(&mut conn, now, Actor::Operator, tenant, "marketing", &words).unwrap();
+    }
+
     /// The session's cookie.
     async fn session(&self) -> Option<Value> {
         self.browser.cookies().await.into_iter().find(|cookie| cookie["name"] == "__Host-tessera-acme")
@@ -71,6 +102,19 @@ async fn a_browser_signs_up_signs_in_and_out_and_no_script_reads_its_session() {
     for act in ["Wallet opened", "Device added", "Signed in"] {
         assert!(text.contains(act), "{act}: {text}");
     }
+}
+
+/// A shop's link leads into the wallet, though the strict cookie stays behind at first.
+#[tokio::test]
+async fn a_link_on_another_site_leads_in_without_a_second_sign_in() {
+    let Some(desk) = Desk::set("en").await else { return };
+    let browser = &desk.browser;
+    desk.sign_up("anna@example.com").await;
+    let link = format!("data:text/html,<a href={}/my/acme/devices>Pay</a>", desk.app.origin());
+    browser.go(&link).await;
+    browser.press("a").await;
+    browser.wait_for_path("/my/acme/devices").await;
+    browser.wait_for_text("this device").await;
 }
 
 #[tokio::test]
@@ -119,4 +163,185 @@ async fn a_mistake_stands_at_its_field_and_is_said_aloud() {
     browser.write("#code", "00000000\n").await;
     browser.wait_for("#code[aria-invalid=true]").await;
     assert!(browser.text().await.contains("This is not the code"));
+}
+
+#[tokio::test]
+async fn a_browser_shows_a_payment_and_its_payee_and_pays_it_by_passkey_once() {
+    let Some(desk) = Desk::set("en").await else { return };
+    let browser = &desk.browser;
+    desk.sign_up("anna@example.com").await;
+    let shop = desk.app.world.shop("shop", Rewards::PLENTY).await;
+    let customer = desk.person();
+    desk.app.world.top_up(customer, 10_000).await;
+    desk.go(&format!("/pay?merchant={}&amount=2550&reference=R-7", shop.merchant)).await;
+    let text = browser.text().await;
+    assert!(text.contains("€25.50") && text.contains("to Emporio") && text.contains("R-7"), "{text}");
+    browser.press("button.main").await;
+    browser.wait_for("form[data-passkey=get]").await;
+    let text = browser.text().await;
+    for part in ["€25.50", "to Emporio", "your wallet at acme", "€0.51 + 25 points", "Approve by"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert_eq!(desk.app.world.balance(customer, "available").await, 10_000, "nothing moves before it is approved");
+    browser.press("button.main").await;
+    browser.wait_for_text("It is in the books").await;
+    let at = browser.at().await;
+    assert_eq!(desk.app.world.balance(customer, "available").await, 7_450);
+    // Back, and once more: the same payment.
+    browser.run("history.back()").await;
+    browser.wait_for("form[action$='/pay'], form[action$='/approval']").await;
+    desk.go("/payments").await;
+    let text = browser.text().await;
+    assert_eq!(text.matches("€25.50").count(), 1, "{text}");
+    browser.go(&format!("{}{at}", desk.app.origin())).await;
+    assert!(browser.text().await.contains("Paid"));
+    desk.app.world.assert_whole();
+}
+
+#[tokio::test]
+async fn a_payment_that_is_not_approved_is_not_paid_and_can_be_looked_at_again() {
+    let Some(desk) = Desk::set("it").await else { return };
+    let browser = &desk.browser;
+    desk.sign_up("anna@example.com").await;
+    let shop = desk.app.world.shop("shop", Rewards::PLENTY).await;
+    let customer = desk.person();
+    desk.app.world.top_up(customer, 10_000).await;
+    desk.go(&format!("/pay?merchant={}&amount=2550", shop.merchant)).await;
+    browser.press("button.main").await;
+    browser.wait_for("form[data-passkey=get]").await;
+    // The browser answers, and somebody alters the answer on its way.
+    browser.run("window.answer = () => JSON.stringify({id: 'AA', rawId: 'AA', type: 'public-key', response: {}})").await;
+    browser.press("button.main").await;
+    browser.wait_for_text("Il pagamento non è stato confermato").await;
+    assert_eq!(desk.app.world.balance(customer, "available").await, 10_000);
+    browser.press("button.main").await;
+    browser.wait_for("form[data-passkey=get]").await;
+    browser.press("button.main").await;
+    browser.wait_for_text("È nei libri").await;
+    assert_eq!(desk.app.world.balance(customer, "available").await, 7_450);
+}
+
+#[tokio::test]
+async fn a_consent_is_given_to_the_words_shown_and_taken_back_as_easily() {
+    let Some(desk) = Desk::set("en").await else { return };
+    let browser = &desk.browser;
+    desk.sign_up("anna@example.com").await;
+    desk.ask_consent();
+    let holds = || {
+        let mut conn = PgConnection::establish(&desk.app.db().super_url()).unwrap();
+        consents::holds(&mut conn, desk.app.world.tenant, desk.person(), "marketing").unwrap()
+    };
+    desk.go("/consents").await;
+    let text = browser.text().await;
+    assert!(text.contains("Not more than once a week") && text.contains("You do not agree"), "{text}");
+    browser.press("[action$='/marketing'] button").await;
+    browser.wait_for_text("It is noted that you agree.").await;
+    assert!(holds());
+    browser.press("[action$='/withdrawal'] button").await;
+    browser.wait_for_text("you agree no more").await;
+    assert!(!holds());
+}
+
+/// What of WCAG 2.2 AA a machine can see.
+const AUDIT: &str = include_str!("support/audit.js");
+
+impl Desk {
+    /// Goes through every page, and has each seen under its name.
+    async fn tour(&self, mut see: impl AsyncFnMut(&str)) {
+        let browser = &self.browser;
+        let shop = self.app.world.shop("shop", Rewards::PLENTY).await;
+        self.go("/nothing").await;
+        see("not-found").await;
+        self.go("/sign-up").await;
+        see("sign-up").await;
+        browser.write("#email", "anna\n").await;
+        browser.wait_for("[aria-invalid]").await;
+        see("sign-up-mistake").await;
+        browser.write("#email", "anna@example.com\n").await;
+        browser.wait_for("#code").await;
+        see("sign-up-code").await;
+        let code = code_in(&nth_mail(&self.mails, "anna@example.com", 0).await);
+        browser.write("#code", &format!("{code}\n")).await;
+        browser.wait_for("form[data-passkey=create]").await;
+        see("sign-up-passkey").await;
+        browser.press("button.main").await;
+        browser.wait_for_path("/my/acme").await;
+        see("home").await;
+        self.app.world.top_up(self.person(), 10_000).await;
+        self.ask_consent();
+        for (amount, name) in [(9_999_999, "payment-refused"), (2_550, "payment")] {
+            self.go(&format!("/pay?merchant={}&amount={amount}&reference=R-7", shop.merchant)).await;
+            if name == "payment" {
+                see("pay").await;
+            }
+            browser.press("button.main").await;
+            browser.wait_for("form[data-passkey=get]").await;
+            if name == "payment" {
+                see("approve").await;
+                browser.run("window.answer = () => '{}'").await;
+                browser.press("button.main").await;
+                browser.wait_for(".news.bad").await;
+                see("not-approved").await;
+                browser.press("button.main").await;
+                browser.wait_for("form[data-passkey=get]").await;
+            }
+            browser.press("button.main").await;
+            browser.wait_for("h1.amount").await;
+            see(name).await;
+        }
+        for page in ["payments", "devices", "consents", "looks"] {
+            self.go(&format!("/{page}")).await;
+            browser.run("for (const folded of document.querySelectorAll('details')) folded.open = true").await;
+            see(page).await;
+        }
+        browser.press("nav button").await;
+        browser.wait_for_text("✓").await;
+        see("signed-out").await;
+        self.go("/sign-in").await;
+        see("sign-in").await;
+        browser.forget_passkeys().await;
+        browser.press("button.main").await;
+        browser.wait_for("[data-say=failed]:not([hidden])").await;
+        see("sign-in-mistake").await;
+    }
+}
+
+/// In both languages, in light and in dark, as narrow as 320 pixels and as wide as a desk.
+#[tokio::test]
+async fn every_page_keeps_to_what_a_machine_can_see_of_wcag() {
+    for lang in ["it", "en"] {
+        let Some(desk) = Desk::set(lang).await else { return };
+        let (browser, mut wrong, mut seen) = (&desk.browser, Vec::new(), 0);
+        desk.tour(async |name| {
+            seen += 1;
+            for (scheme, width) in [("light", 320), ("dark", 320), ("light", 1280)] {
+                let features = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
+                browser.command("Emulation.setEmulatedMedia", &features).await;
+                browser.resize(width, 800).await;
+                let found = browser.run(AUDIT).await;
+                wrong.extend(found.as_array().unwrap().iter().map(|one| format!("{name}, {scheme}, {width}: {one}")));
+            }
+        })
+        .await;
+        assert!(wrong.is_empty(), "{lang}: {wrong:#?}");
+        assert!(seen >= 16, "{seen}");
+    }
+}
+
+/// Pictures of every page, for `docs/screens`: `make screens`.
+#[tokio::test]
+#[ignore = "writes docs/screens: make screens"]
+async fn screens() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/screens");
+    fs::create_dir_all(&folder).unwrap();
+    for (lang, width) in [("it", 360), ("en", 1280)] {
+        let Some(desk) = Desk::set(lang).await else { return };
+        let browser = &desk.browser;
+        run_sql(&desk.app.db().super_url(), "UPDATE tenant SET name = 'Tessera Demo'");
+        desk.tour(async |name| {
+            browser.resize(width, 640).await;
+            fs::write(folder.join(format!("{name}-{lang}-{width}.png")), browser.picture().await).unwrap();
+        })
+        .await;
+    }
 }

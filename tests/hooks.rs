@@ -725,3 +725,64 @@ async fn ten_thousand_endpoints_hold_up_nobody_and_a_tenant_adds_no_more_than_it
     let listed = api.get("/v1/hook-endpoints?limit=100").await.expect(200);
     assert_eq!((listed["items"].as_array().map(Vec::len), &listed["has_more"]), (Some(100), &json!(true)));
 }
+
+/// T66: withdrawn, a consent stops what is queued, what is told again and what comes; who never agreed is never told of.
+#[tokio::test]
+async fn t66_a_withdrawn_consent_stops_what_is_queued_and_what_comes() {
+    let app = TestApp::start();
+    let api = app.api();
+    api.post("/v1/consent-texts", &json!({"purpose": "marketing", "it": "Offerte?", "en": "Offers?"})).await.expect(201);
+    let (inbox, plain) = (Inbox::start().await, Inbox::start().await);
+    let cleared = json!(["payment.cleared.v1"]);
+    let (endpoint, _) = add(&api, &inbox.url, json!({"purpose": "marketing", "event_types": cleared})).await;
+    add(&api, &plain.url, json!({"event_types": cleared})).await;
+    let shop = app.world.merchant("emporio").await;
+    let (anna, bruno) = (app.world.member("anna").await, app.world.member("bruno").await);
+    let text = anna.api.get("/v1/me/consents").await.expect(200)[0]["text"].clone();
+    let agree = json!({"purpose": "marketing", "granted": true, "version": text["version"], "locale": text["locale"],
+        "sha256": text["sha256"]});
+    let pay = async |customer: Uuid| {
+        let body = json!({"customer": customer, "merchant": shop, "amount": eur(100),
+            "instrument": {"kind": "external", "rail": "card"}});
+        api.post("/v1/payments", &body).await.expect(201)
+    };
+    let deliveries = async || {
+        let found = api.get(&format!("/v1/hook-endpoints/{endpoint}/deliveries")).await.expect(200);
+        found["items"].as_array().unwrap().clone()
+    };
+    let withheld = async |count: usize| {
+        eventually_async("it is withheld", PATIENCE, async || {
+            let found = deliveries().await;
+            (found.iter().filter(|one| one["status"] == "withheld").count() == count).then_some(())
+        })
+        .await;
+    };
+
+    anna.api.post("/v1/me/consents", &agree).await.expect(200);
+    pay(bruno.id).await;
+    pay(anna.id).await;
+    plain.wait_for(2).await;
+    let told = inbox.wait_for(1).await;
+    assert_eq!(told[0].json()["data"]["customer"], json!(anna.id), "who never agreed is not told of");
+
+    // Queued: it was tried once, and will be tried again.
+    inbox.answer(500);
+    pay(anna.id).await;
+    inbox.wait_for(2).await;
+    anna.api.post("/v1/me/consents", &json!({"purpose": "marketing", "granted": false})).await.expect(200);
+    inbox.answer(204);
+    withheld(1).await;
+    // To come: not even written down.
+    pay(anna.id).await;
+    plain.wait_for(4).await;
+    // Told again, because somebody asks for it: neither.
+    let first = deliveries().await.last().unwrap()["sequence"].as_str().unwrap().to_owned();
+    let again = format!("/v1/hook-endpoints/{endpoint}/deliveries/{first}/replay");
+    assert!(api.post(&again, &Value::Null).await.status < 300);
+    withheld(2).await;
+    assert_eq!((deliveries().await.len(), inbox.hooks().len()), (2, 2), "nothing was sent after it was withdrawn");
+
+    anna.api.post("/v1/me/consents", &agree).await.expect(200);
+    pay(anna.id).await;
+    assert_eq!(inbox.wait_for(3).await.len(), 3);
+}

@@ -10,8 +10,11 @@ use futures_util::future::join_all;
 use ledger::proof::PublicKey;
 use serde_json::{Value, json};
 use tessera_tests::{ORIGIN, Payer, RP_ID, Rewards, TestApp, eur, eventually_async, fresh_key, run_sql, scalar};
+use wallet_api::identity::devices::{self, BoundBy, NewDevice};
 use wallet_api::identity::sca::exemption::{self, Counter, Rule};
 use wallet_api::platform::authenticator::{Make, Manners};
+use wallet_api::platform::clock::Clock;
+use wallet_api::platform::ids::Ids;
 use wallet_api::platform::sealing::read_public_keys;
 use wallet_api::proofs::evidence::{self, Party};
 
@@ -389,5 +392,70 @@ async fn an_exempted_payment_that_the_books_refuse_gives_its_use_back() {
     let released = "(SELECT count(*) FROM sca_exemption_use WHERE status = 'released')";
     assert_eq!(scalar::<BigInt, i64>(&app.db().super_url(), released), 6);
     assert_eq!(anna.ask(merchant, 100).await.expect(201)["status"], "paid");
+    app.world.assert_whole();
+}
+
+/// T19: who came back by recovery, or on a new device, pays 150 euro within the day and not a cent more, in one or in many.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn t19_after_a_new_device_or_a_recovery_little_is_paid_for_a_day() {
+    let app = TestApp::start();
+    let merchant = app.world.merchant("shop").await;
+    let anna = Payer::with_money(&app.world, "anna", Make::DEVICE, 100_000).await;
+    anna.pay(merchant, 15_001).await.expect(200);
+    let before = anna.ask(merchant, 2_001).await.expect(201);
+    let mut conn = PgConnection::establish(&app.world.url).unwrap();
+    let device = NewDevice { person: anna.id, key: None, bound_by: BoundBy::Recovery };
+    devices::bind(&mut conn, &Ids::system(), Clock::System.now(), app.world.tenant, &device).unwrap().unwrap();
+    let problem = anna.ask(merchant, 15_001).await.expect_problem(403, "caution");
+    assert!(problem["until"].is_string());
+    // What was paid the day before counts too, so nothing at all is left here.
+    assert_eq!(problem["left"], eur(0));
+    anna.approve(&before, &anna.answer(&before)).await.expect_problem(403, "caution");
+    let bea = Payer::with_money(&app.world, "bea", Make::SYNCED, 100_000).await; // counts no signatures: they come in any order
+    let device = NewDevice { person: bea.id, key: None, bound_by: BoundBy::OlderDevice };
+    devices::bind(&mut conn, &Ids::system(), Clock::System.now(), app.world.tenant, &device).unwrap().unwrap();
+    let asked = join_all((0..4).map(|_| bea.ask(merchant, 5_000))).await;
+    let asked: Vec<Value> = asked.into_iter().map(|one| one.expect(201)).collect();
+    let answers: Vec<Value> = asked.iter().map(|one| bea.answer(one)).collect();
+    let mut told = join_all(asked.iter().zip(&answers).map(|(asked, answer)| bea.approve(asked, answer))).await;
+    told.sort_by_key(|reply| reply.status);
+    let codes: Vec<_> = told.iter().map(|reply| (reply.status, reply.code())).collect();
+    assert_eq!(codes[..3], [(200, String::new()), (200, String::new()), (200, String::new())]);
+    assert_eq!(codes[3], (403, "caution".to_owned()));
+    assert_eq!(minor(&app.world.balances(bea.id).await, "available"), 85_000);
+    app.world.assert_whole();
+}
+
+/// T8: the fifth wrong answer in a row blocks, the right one is refused then, and the payer is told before anything worse.
+#[tokio::test]
+async fn t08_five_wrong_approvals_of_payments_block_and_it_is_noted() {
+    let app = TestApp::start();
+    let merchant = app.world.merchant("shop").await;
+    let anna = Payer::with_money(&app.world, "anna", Make::DEVICE, 10_000).await;
+    let wrong = Manners { user_unverified: true, ..Manners::good() };
+    for _ in 0..5 {
+        let asked = anna.ask(merchant, 100).await.expect(201);
+        anna.approve(&asked, &anna.answer_as(&asked, &wrong)).await.expect_problem(403, "approval-refused");
+    }
+    anna.pay(merchant, 100).await.expect_problem(403, "approval-refused");
+    let noted = app.api().get("/v1/audit?action=approvals.blocked").await.expect(200);
+    let noted = noted["items"].as_array().unwrap();
+    assert_eq!((noted.len(), &noted[0]["detail"]["for_good"]), (1, &json!(false)));
+    assert_eq!(minor(&app.world.balances(anna.id).await, "available"), 10_000);
+}
+
+/// T45: of many payments that are approved at once, the last money pays one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn t45_the_last_money_is_spent_once_by_payments_approved_at_once() {
+    let app = TestApp::start();
+    let merchant = app.world.merchant("shop").await;
+    let anna = Payer::with_money(&app.world, "anna", Make::SYNCED, 1_000).await;
+    let asked = join_all((0..8).map(|_| anna.ask(merchant, 1_000))).await;
+    let asked: Vec<Value> = asked.into_iter().map(|one| one.expect(201)).collect();
+    let answers: Vec<Value> = asked.iter().map(|one| anna.answer(one)).collect();
+    let told = join_all(asked.iter().zip(&answers).map(|(asked, answer)| anna.approve(asked, answer))).await;
+    let count = |code: &str| told.iter().filter(|reply| reply.code() == code).count();
+    assert_eq!((count(""), count("insufficient-funds")), (1, 7));
+    assert_eq!(minor(&app.world.balances(anna.id).await, "available"), 0);
     app.world.assert_whole();
 }

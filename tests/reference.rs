@@ -44,6 +44,8 @@ const REFUSED: &[(&str, u16)] = &[
     ("prove_recovery", 404),
     ("finish_recovery", 422),
     ("my_limits", 403),
+    ("list_my_consents", 403),
+    ("say_consent", 403),
     // The collection's customer has not signed up.
     ("set_level", 404),
     ("get_request", 404),

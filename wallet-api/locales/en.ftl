@@ -317,6 +317,8 @@ problem-passkeys-not-set = This node knows no passkeys
 problem-passkeys-not-set-detail = Whoever runs it names the domain and the pages of its passkeys: --rp-id and --origin.
 problem-payment-lapsed = The payment was not made in time
 problem-payment-lapsed-detail = It was approved, was not posted in time, and never will be: ask for it anew.
+problem-caution = Only little can be paid for now
+problem-caution-detail = A new device or a recovery was a short while ago: pay less, or wait until the time named.
 problem-payment-not-posted = The payment is not in the books
 problem-payment-not-posted-detail = There is evidence of what was paid or refused: approve the payment first.
 problem-approval-refused = The payment was not approved
@@ -546,6 +548,22 @@ problem-limit-day-detail = Pay at most what is left, wait for tomorrow, or raise
 problem-limit-month = The month's payments would pass what your level allows
 problem-limit-month-detail = Pay at most what is left, wait for the next month, or raise your level: prove who you are. Then use a new Idempotency-Key.
 
+## Problems of consents
+
+problem-purpose-unknown = Nothing is asked for this purpose
+problem-purpose-unknown-detail = List what can be agreed to, and use one of its purposes.
+problem-consent-text-changed = Another text is asked now
+problem-consent-text-changed-detail = Show the text that is in force now, and send its version and hash.
+problem-consent-text-invalid = The text cannot be kept
+problem-consent-text-invalid-detail = A purpose is 1 to 40 of a-z, 0-9 and _; its text has 1 to 20000 bytes, in Italian and in English.
+
+## Problems of privacy
+
+problem-passkey-stale = Show your passkey again
+problem-passkey-stale-detail = Sign in again with your passkey: this asks for one that was shown within five minutes.
+problem-wallet-not-empty = There is money in the wallet
+problem-wallet-not-empty-detail = Spend what is in it, or have it paid out, and let what is set aside end. Then ask again.
+
 ## Pages
 
 page-skip = Skip to the content
@@ -654,6 +672,83 @@ page-passkey-remove-what = Nobody can sign in with it again. It stays listed on 
 page-passkey-remove-button = Remove this passkey
 page-passkey-last = This is your last passkey
 page-passkey-last-detail = Without it you could not sign in. Nothing was changed.
+
+page-payments = Payments
+page-payments-about = What you paid here with a passkey, newest first.
+page-payments-none = Nothing so far.
+page-pay = Pay
+page-pay-title = To be paid
+page-pay-to = to { $payee }
+page-pay-reference = Order
+page-pay-on = Continue
+page-pay-not = Do not pay
+page-pay-from = From
+page-pay-wallet = your wallet at { $tenant }
+page-pay-earns = You earn
+page-pay-earns-nothing = nothing this time
+page-pay-until = Approve by
+page-approve = Approve the payment
+page-approve-title = Approve this payment
+page-approve-button = Pay { $amount } with a passkey
+page-approve-failed = No passkey was shown, and nothing was paid. Try again, or do not pay.
+page-pay-refused = The payment was not approved
+page-pay-refused-detail = The passkey was not accepted, or it took too long. After five failures in a row, approvals are blocked for a while.
+page-pay-device-detail = This passkey may be on several devices, and then the payment needs a device that is registered as yours: approve it in the app.
+page-pay-nothing = Nothing was paid
+page-pay-again = Look at it again
+page-paid-paid = Paid
+page-paid-paid-detail = It is in the books, and it cannot be paid twice.
+page-paid-waiting = Waiting for you
+page-paid-waiting-detail = Nobody has approved it yet: go back to the page it was asked on.
+page-paid-expired = Expired
+page-paid-expired-detail = Nobody approved it in time. Nothing was paid.
+page-paid-agreed = Approved
+page-paid-agreed-detail = It is being paid: load the page again in a moment.
+page-paid-refused = Not paid
+page-paid-refused-detail = You approved it, and it could not be done. Nothing was paid.
+page-paid-lapsed = Not paid
+page-paid-lapsed-detail = You approved it, and it was not done in time. Nothing was paid, and nothing will be.
+page-paid-at = Asked on
+page-paid-seq = In the books
+page-paid-id = Payment
+page-problem-merchant-unknown = There is no such shop
+page-problem-merchant-unknown-detail = Nothing was paid. Ask the shop for another link.
+page-problem-amount-invalid = This amount cannot be paid
+page-problem-amount-invalid-detail = Nothing was paid. Ask the shop for another link.
+page-problem-approval-impossible = This payment cannot be shown safely
+page-problem-approval-impossible-detail = Nothing was paid. Ask the shop to ask for it otherwise.
+page-problem-caution = Not for a day
+page-problem-caution-detail = Somebody came in by a new device or a recovery. Until a day after it, only little can be paid. Nothing was paid.
+page-problem-cooling-off = Not for a day
+page-problem-cooling-off-detail = For a day after a recovery a new device ends nothing that was there before. Use an older one, or wait.
+page-problem-last-passkey = This is your last passkey
+page-problem-last-passkey-detail = Without it you could not sign in. Nothing was changed.
+page-problem-passkeys-not-set = There are no pages here
+page-problem-passkeys-not-set-detail = Whoever runs this service has not said where its pages are.
+page-problem-mail-not-set = No mail can be sent
+page-problem-mail-not-set-detail = So nobody can sign up just now. Try again later.
+
+page-consents = Consents
+page-consents-about = What you agreed to, in which words. Take it back whenever you like.
+page-consents-lead = What { $tenant } asks of you. Nothing is agreed to unless you say so, and nothing else depends on it.
+page-consents-none = Nothing is asked of you.
+page-consents-given = It is noted that you agree.
+page-consents-taken = It is noted that you agree no more.
+page-consents-changed = The text has changed
+page-consents-changed-detail = Read it as it is now. Nothing was noted.
+page-consent-given = You agree
+page-consent-not = You do not agree
+page-consent-since = since
+page-consent-another = You agreed to an earlier text; this is the one in force now.
+page-consent-give = Agree
+page-consent-take = Take it back
+page-act-consent-granted = Consent given
+page-act-consent-withdrawn = Consent taken back
+page-act-person-level-changed = Level of identity changed
+page-act-approval-of-another = A payment was not the one that was approved
+page-act-approvals-blocked = Approvals blocked after failures
+page-act-person-exported = Copy of your data taken out
+page-act-person-erased = Wallet erased
 
 page-looks = Who looked
 page-looks-about = Who looked at your data or changed it, and when.

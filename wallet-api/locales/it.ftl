@@ -315,6 +315,8 @@ problem-passkeys-not-set = Questo nodo non conosce passkey
 problem-passkeys-not-set-detail = Chi lo gestisce indica il dominio e le pagine delle sue passkey: --rp-id e --origin.
 problem-payment-lapsed = Il pagamento non è stato eseguito in tempo
 problem-payment-lapsed-detail = Era approvato, non è stato registrato in tempo e non lo sarà mai: chiedilo di nuovo.
+problem-caution = Per ora si può pagare solo poco
+problem-caution-detail = C'è stato da poco un nuovo dispositivo o un recupero: paga meno, o attendi fino all'ora indicata.
 problem-payment-not-posted = Il pagamento non è nei libri
 problem-payment-not-posted-detail = La prova esiste di ciò che è stato pagato o rifiutato: prima approva il pagamento.
 problem-approval-refused = Il pagamento non è stato confermato
@@ -544,6 +546,22 @@ problem-limit-day-detail = Paga al massimo quanto resta, aspetta domani, o alza 
 problem-limit-month = I pagamenti del mese supererebbero quanto consente il tuo livello
 problem-limit-month-detail = Paga al massimo quanto resta, aspetta il mese prossimo, o alza il tuo livello: dimostra chi sei. Poi usa una nuova Idempotency-Key.
 
+## Problemi dei consensi
+
+problem-purpose-unknown = Per questo scopo non si chiede nulla
+problem-purpose-unknown-detail = Elenca ciò a cui si può acconsentire e usa uno dei suoi scopi.
+problem-consent-text-changed = Ora si chiede un altro testo
+problem-consent-text-changed-detail = Mostra il testo ora in vigore e invia la sua versione e il suo hash.
+problem-consent-text-invalid = Il testo non può essere conservato
+problem-consent-text-invalid-detail = Uno scopo ha da 1 a 40 tra a-z, 0-9 e _; il testo da 1 a 20000 byte, in italiano e in inglese.
+
+## Problemi della privacy
+
+problem-passkey-stale = Mostra di nuovo la tua passkey
+problem-passkey-stale-detail = Accedi di nuovo con la passkey: per questo serve averla mostrata negli ultimi cinque minuti.
+problem-wallet-not-empty = Nel portafoglio c'è del denaro
+problem-wallet-not-empty-detail = Spendi ciò che contiene o fattelo versare, e lascia finire ciò che è accantonato. Poi chiedi di nuovo.
+
 ## Pagine
 
 page-skip = Vai al contenuto
@@ -652,6 +670,83 @@ page-passkey-remove-what = Nessuno potrà più usarla per accedere. Sul tuo disp
 page-passkey-remove-button = Rimuovi questa passkey
 page-passkey-last = È la tua ultima passkey
 page-passkey-last-detail = Senza non potresti più accedere. Non è cambiato nulla.
+
+page-payments = Pagamenti
+page-payments-about = Quello che hai pagato qui con una passkey, dal più recente.
+page-payments-none = Finora nulla.
+page-pay = Paga
+page-pay-title = Da pagare
+page-pay-to = a { $payee }
+page-pay-reference = Ordine
+page-pay-on = Continua
+page-pay-not = Non pagare
+page-pay-from = Da
+page-pay-wallet = il tuo wallet su { $tenant }
+page-pay-earns = Ottieni
+page-pay-earns-nothing = questa volta nulla
+page-pay-until = Conferma entro
+page-approve = Conferma il pagamento
+page-approve-title = Conferma questo pagamento
+page-approve-button = Paga { $amount } con una passkey
+page-approve-failed = Non è stata mostrata nessuna passkey e non è stato pagato nulla. Riprova, oppure non pagare.
+page-pay-refused = Il pagamento non è stato confermato
+page-pay-refused-detail = La passkey non è stata accettata, o è passato troppo tempo. Dopo cinque errori di fila le conferme sono bloccate per un po'.
+page-pay-device-detail = Questa passkey può trovarsi su più dispositivi, e allora per il pagamento serve un dispositivo registrato come tuo: confermalo nell'app.
+page-pay-nothing = Non è stato pagato nulla
+page-pay-again = Guardalo di nuovo
+page-paid-paid = Pagato
+page-paid-paid-detail = È nei libri, e non si può pagare due volte.
+page-paid-waiting = Aspetta te
+page-paid-waiting-detail = Nessuno lo ha ancora confermato: torna alla pagina in cui è stato chiesto.
+page-paid-expired = Scaduto
+page-paid-expired-detail = Nessuno lo ha confermato in tempo. Non è stato pagato nulla.
+page-paid-agreed = Confermato
+page-paid-agreed-detail = Si sta pagando: ricarica la pagina tra un momento.
+page-paid-refused = Non pagato
+page-paid-refused-detail = Lo hai confermato, ma non è stato possibile. Non è stato pagato nulla.
+page-paid-lapsed = Non pagato
+page-paid-lapsed-detail = Lo hai confermato, ma non è stato fatto in tempo. Non è stato pagato nulla, e non lo sarà.
+page-paid-at = Chiesto il
+page-paid-seq = Nei libri
+page-paid-id = Pagamento
+page-problem-merchant-unknown = Questo esercente non esiste
+page-problem-merchant-unknown-detail = Non è stato pagato nulla. Chiedi all'esercente un altro link.
+page-problem-amount-invalid = Questo importo non si può pagare
+page-problem-amount-invalid-detail = Non è stato pagato nulla. Chiedi all'esercente un altro link.
+page-problem-approval-impossible = Questo pagamento non si può mostrare con sicurezza
+page-problem-approval-impossible-detail = Non è stato pagato nulla. Chiedi all'esercente di chiederlo in un altro modo.
+page-problem-caution = Non per un giorno
+page-problem-caution-detail = Qualcuno è entrato con un nuovo dispositivo o un recupero. Fino a un giorno dopo si può pagare solo poco. Non è stato pagato nulla.
+page-problem-cooling-off = Non per un giorno
+page-problem-cooling-off-detail = Per un giorno dopo un recupero un nuovo dispositivo non chiude nulla di ciò che c'era prima. Usane uno più vecchio, o aspetta.
+page-problem-last-passkey = È la tua ultima passkey
+page-problem-last-passkey-detail = Senza non potresti più accedere. Non è cambiato nulla.
+page-problem-passkeys-not-set = Qui non ci sono pagine
+page-problem-passkeys-not-set-detail = Chi gestisce il servizio non ha indicato dove sono le sue pagine.
+page-problem-mail-not-set = Non si può inviare posta
+page-problem-mail-not-set-detail = Quindi ora nessuno può registrarsi. Riprova più tardi.
+
+page-consents = Consensi
+page-consents-about = A che cosa hai acconsentito, e con quali parole. Puoi revocare quando vuoi.
+page-consents-lead = Che cosa ti chiede { $tenant }. Senza il tuo sì non vale nulla, e nient'altro ne dipende.
+page-consents-none = Non ti viene chiesto nulla.
+page-consents-given = Abbiamo annotato che acconsenti.
+page-consents-taken = Abbiamo annotato che non acconsenti più.
+page-consents-changed = Il testo è cambiato
+page-consents-changed-detail = Leggilo com'è adesso. Non abbiamo annotato nulla.
+page-consent-given = Acconsenti
+page-consent-not = Non acconsenti
+page-consent-since = dal
+page-consent-another = Hai acconsentito a un testo precedente; questo è quello in vigore.
+page-consent-give = Acconsento
+page-consent-take = Revoca
+page-act-consent-granted = Consenso dato
+page-act-consent-withdrawn = Consenso revocato
+page-act-person-level-changed = Livello di identità cambiato
+page-act-approval-of-another = Un pagamento non era quello confermato
+page-act-approvals-blocked = Conferme bloccate dopo errori
+page-act-person-exported = Copia dei tuoi dati scaricata
+page-act-person-erased = Wallet cancellato
 
 page-looks = Chi ha guardato
 page-looks-about = Chi ha guardato o modificato i tuoi dati, e quando.

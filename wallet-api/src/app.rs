@@ -32,7 +32,9 @@ use crate::platform::redis::{self, News};
 use crate::platform::vault::{TenantColumn, VaultError};
 use crate::profile::Customers;
 use crate::proofs::Proofs;
-use crate::{billers, identity, levels, loyalty, pages, payments, profile, proofs, reports, requests, sandbox};
+use crate::{
+    billers, consents, identity, levels, loyalty, pages, payments, profile, proofs, reports, requests, sandbox,
+};
 
 /// Everything the routes stand on.
 #[derive(Clone)]
@@ -83,6 +85,8 @@ const CLASSES: Classes = &[
     ("GET", "/v1/requests/{key}", Class::Money),
     ("POST", "/v1/requests/{key}/resolve", Class::Money),
     ("POST", "/v1/quotes", Class::Read),
+    ("POST", "/my/{tenant}/pay", Class::Money),
+    ("POST", "/my/{tenant}/payments/{id}/approval", Class::Money),
     ("GET", "/v1/hook-endpoints/{id}/deliveries", Class::Bulk),
     ("GET", "/v1/hook-endpoints/{id}/deliveries/{sequence}/attempts", Class::Bulk),
 ];
@@ -234,6 +238,7 @@ fn routes(config: &mut ServiceConfig) {
         .configure(sandbox::routes)
         .configure(identity::routes)
         .configure(levels::routes)
+        .configure(consents::routes)
         .configure(audit::routes)
         .service(get_node);
 }
@@ -289,6 +294,7 @@ fn methods() -> &'static Methods {
         (name = "proofs", description = "The signed log of the journal, and receipts of it"),
         (name = "doors", description = "Where people come in: sign-up, sign-in, recovery"),
         (name = "me", description = "A person's own: payments, sessions, devices, passkeys"),
+        (name = "consents", description = "What people are asked to agree to"),
         (name = "limits", description = "What people may hold and pay, by how well they are known"),
         (name = "audit", description = "What was done that matters, by whom, to what"),
         (name = "sandbox", description = "What only sandboxes have"),

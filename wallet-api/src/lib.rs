@@ -7,6 +7,7 @@ pub mod app;
 pub mod billers;
 pub mod books;
 pub mod commands;
+pub mod consents;
 pub mod engagement;
 pub mod identity;
 pub mod levels;

@@ -27,37 +27,40 @@ pub(super) struct Payer {
     authenticator: Authenticator,
     /// The session's access token.
     pub(super) token: String,
+    /// The session.
+    pub(super) session: Uuid,
 }
 
 impl Payer {
-    /// Makes a person of a customer, who signs in on a device and registers a passkey that cannot leave it.
+    /// Makes a person of a customer, who signs in on a device and registers a passkey. The session lasts for
+    /// hours, as a page's does.
     ///
     /// # Errors
     /// What the database refuses.
     pub(super) fn enrol(
         conn: &mut PgConnection,
         party: &RelyingParty,
-        tenant: i64,
-        customer: Uuid,
+        (tenant, customer): (i64, Uuid),
+        make: Make,
     ) -> anyhow::Result<Self> {
         let (ids, now) = (Ids::system(), Clock::System.now());
         people::ensure(conn, now, tenant, customer, Lang::It)?;
         let device = NewDevice { person: customer, key: None, bound_by: BoundBy::SignUp };
         let device = devices::bind(conn, &ids, now, tenant, &device)?.context("the device is another's")?;
-        let pair = sessions::open(conn, &ids, now, tenant, (customer, device), sessions::Held::App)?;
+        let pair = sessions::open(conn, &ids, now, tenant, (customer, device), sessions::Held::Page)?;
         let holder = Holder::person(customer);
         let new = NewPasskey { holder, user_name: "anna@example.org", display_name: "Anna" };
         let opened = passkeys::start_registration(conn, &ids, now, party, tenant, &new)?;
         let challenge = bytes(&opened.options, "/publicKey/challenge")?;
         let ask = ask(party, &challenge)?;
         let handle = customer.as_bytes();
-        let (authenticator, made) = Authenticator::create(&ids, Make::DEVICE, &ask, handle, &Manners::good())?;
+        let (authenticator, made) = Authenticator::create(&ids, make, &ask, handle, &Manners::good())?;
         let response = made.to_json().to_string().into_bytes();
         let whose = (tenant, holder);
         let registered =
             passkeys::finish_registration(conn, &ids, now, party, whose, opened.challenge, &response, "Telefono")?;
         registered.map_err(|refused| anyhow::anyhow!(refused))?;
-        Ok(Self { party: party.clone(), authenticator, token: pair.access.token.reveal().to_owned() })
+        Ok(Self { party: party.clone(), authenticator, token: pair.access.token.reveal().to_owned(), session: pair.session })
     }
 
     /// The approval of a payment that was asked for.

@@ -32,7 +32,13 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("sign_up.html", include_str!("templates/sign_up.html")),
     ("sign_up_code.html", include_str!("templates/sign_up_code.html")),
     ("sign_up_passkey.html", include_str!("templates/sign_up_passkey.html")),
+    ("pay.html", include_str!("templates/pay.html")),
+    ("approve.html", include_str!("templates/approve.html")),
+    ("not_approved.html", include_str!("templates/not_approved.html")),
+    ("payment.html", include_str!("templates/payment.html")),
+    ("payments.html", include_str!("templates/payments.html")),
     ("devices.html", include_str!("templates/devices.html")),
+    ("consents.html", include_str!("templates/consents.html")),
     ("looks.html", include_str!("templates/looks.html")),
 ];
 

@@ -8,12 +8,14 @@
 //! Meant for: WCAG 2.2 AA.
 
 mod ask;
+mod consents;
 mod cookies;
 mod devices;
 mod files;
 mod frame;
 mod home;
 mod looks;
+mod pay;
 mod sign_in;
 mod sign_up;
 mod words;
@@ -54,7 +56,15 @@ pub const PAGES: &[(&str, &str, For)] = &[
     ("POST", "/my/{tenant}/devices/{id}/remove", For::Me),
     ("POST", "/my/{tenant}/passkeys/{id}/rename", For::Me),
     ("POST", "/my/{tenant}/passkeys/{id}/remove", For::Me),
+    ("GET", "/my/{tenant}/consents", For::Me),
+    ("POST", "/my/{tenant}/consents/{purpose}", For::Me),
+    ("POST", "/my/{tenant}/consents/{purpose}/withdrawal", For::Me),
     ("GET", "/my/{tenant}/looks", For::Me),
+    ("GET", "/my/{tenant}/pay", For::Me),
+    ("POST", "/my/{tenant}/pay", For::Me),
+    ("GET", "/my/{tenant}/payments", For::Me),
+    ("GET", "/my/{tenant}/payments/{id}", For::Me),
+    ("POST", "/my/{tenant}/payments/{id}/approval", For::Me),
 ];
 
 /// Adds the pages, and the two files they load.
@@ -88,9 +98,14 @@ pub fn routes(config: &mut web::ServiceConfig) {
             .route("/devices/{id}/remove", web::post().to(devices::remove))
             .route("/passkeys/{id}/rename", web::post().to(devices::rename_passkey))
             .route("/passkeys/{id}/remove", web::post().to(devices::remove_passkey))
-            .route("/looks", web::get().to(looks::show)),
+            .route("/consents", web::get().to(consents::show))
+            .route("/consents/{purpose}", web::post().to(consents::give))
+            .route("/consents/{purpose}/withdrawal", web::post().to(consents::take_back))
+            .route("/looks", web::get().to(looks::show))
+            .service(web::resource("/pay").route(web::get().to(pay::show)).route(web::post().to(pay::intend)))
+            .route("/payments", web::get().to(pay::list))
+            .route("/payments/{id}", web::get().to(pay::outcome))
+            .route("/payments/{id}/approval", web::post().to(pay::approve)),
     );
 }
 
-#[cfg(test)]
-mod tests;

@@ -121,7 +121,8 @@ pub(super) fn reason(lang: Lang, outcome: Outcome) -> Option<String> {
 }
 
 /// An amount as people write it: `€ 19,99` in Italian, `€19.99` in English, `19 pt`.
-fn amount(lang: Lang, minor: i64, asset: &str) -> String {
+#[must_use]
+pub fn amount(lang: Lang, minor: i64, asset: &str) -> String {
     if asset != EUR {
         return text(lang, "points", &[("count", Arg::Count(minor))]);
     }

@@ -22,6 +22,7 @@ use chrono::{DateTime, Utc};
 use ledger::{Amount, Answer, Body, Claim, Command, Group, Journal, JournalError, JournalId, Key, NewAccount};
 use uuid::Uuid;
 
+pub use explain::amount;
 pub use model::{Instrument, PaymentWish, TopUpWish};
 pub use paper::{Cleared, Outcome, PAYMENT, PaperReward, PaymentPaper, cleared, events};
 pub use refusals::{Allowance, Refusals};

@@ -11,6 +11,7 @@ pub mod echo;
 pub mod histogram;
 pub mod hooks;
 pub mod http;
+pub mod identity;
 pub mod load;
 pub mod open_files;
 pub mod payments;
@@ -82,6 +83,15 @@ pub enum BenchCommand {
         #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(20..=100))]
         endpoints: u32,
     },
+    /// Approvals with their payments, letting people in, ending sessions.
+    Identity {
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+        /// Seconds of each contender; figures count from ten on.
+        #[arg(long, default_value_t = 10)]
+        seconds: u32,
+    },
     /// The journal without HTTP: rates, answer times, sizes, reads, verification.
     Posting {
         /// Print one JSON object.
@@ -120,6 +130,7 @@ pub async fn bench(what: BenchCommand) -> anyhow::Result<()> {
         BenchCommand::Hooks { json, seconds, rate, endpoints } => {
             show(json, &hooks::hooks(seconds, rate, endpoints).await?)
         }
+        BenchCommand::Identity { json, seconds } => show(json, &identity::identity(seconds).await?),
         BenchCommand::Posting { json, seconds, quick } => show(json, &posting::posting(seconds, quick).await?),
         BenchCommand::Proof { json, seconds } => show(json, &proof::proof(seconds).await?),
     }

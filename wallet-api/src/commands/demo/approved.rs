@@ -10,6 +10,7 @@ use serde_json::json;
 use super::scene::{Scene, eur, same, text, whole};
 use super::story::Cast;
 use crate::commands::payer::{Payer, local_party};
+use crate::platform::authenticator::Make;
 use crate::platform::sealing::read_public_keys;
 use crate::proofs::evidence::{self, Party};
 
@@ -21,7 +22,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 pub(super) async fn pays(scene: &mut Scene<'_>, cast: &Cast, tenant: i64, database_url: &str) -> anyhow::Result<()> {
     scene.page.step("The customer pays 4.40 euro themselves, and approves it with a passkey")?;
     let party = local_party()?;
-    let mut payer = Payer::enrol(&mut PgConnection::establish(database_url)?, &party, tenant, cast.customer.parse()?)?;
+    let who = (tenant, cast.customer.parse()?);
+    let mut payer = Payer::enrol(&mut PgConnection::establish(database_url)?, &party, who, Make::DEVICE)?;
     let wish = json!({"merchant": cast.merchant, "amount": eur(440)});
     let asked = scene.as_person(&payer.token, Method::POST, "/v1/me/payments", Some(&wish)).await?;
     let asked = asked.done().context("POST /v1/me/payments")?;

@@ -73,6 +73,8 @@ pub struct Endpoint {
     pub event_types: EventTypes,
     /// For an ordered one: attempts at one event before the next of its subject goes.
     pub ordered: Option<i16>,
+    /// What its hooks are for: of people, only those are told of who agree to it.
+    pub purpose: Option<String>,
     /// Until when each of the secrets that were replaced still signs, newest first.
     pub old_until: Vec<DateTime<Utc>>,
     /// When it was added.
@@ -96,6 +98,8 @@ pub struct NewEndpoint {
     pub secret: Secret,
     /// Events of one subject one by one: attempts at one before the next goes, 1 to 10. None: in any order.
     pub ordered: Option<i16>,
+    /// What its hooks are for: of people, only those are told of who agree to it. None: what is told needs no consent.
+    pub purpose: Option<String>,
 }
 
 /// Why an endpoint is told no more.
@@ -136,6 +140,8 @@ pub enum DeliveryStatus {
     Failed,
     /// The endpoint was disabled before it took it.
     Gone,
+    /// The person whom it is about withdrew their consent before it was sent.
+    Withheld,
 }
 
 impl DeliveryStatus {
@@ -147,6 +153,7 @@ impl DeliveryStatus {
             Self::Delivered => 1,
             Self::Failed => 2,
             Self::Gone => 3,
+            Self::Withheld => 4,
         }
     }
 
@@ -157,6 +164,7 @@ impl DeliveryStatus {
             0 => Self::Pending,
             1 => Self::Delivered,
             2 => Self::Failed,
+            4 => Self::Withheld,
             _ => Self::Gone,
         }
     }
@@ -349,8 +357,8 @@ mod tests {
 
     #[test]
     fn a_status_comes_back_from_its_number() {
-        for status in [DeliveryStatus::Pending, DeliveryStatus::Delivered, DeliveryStatus::Failed, DeliveryStatus::Gone]
-        {
+        let ended = [DeliveryStatus::Delivered, DeliveryStatus::Failed, DeliveryStatus::Gone, DeliveryStatus::Withheld];
+        for status in ended.into_iter().chain([DeliveryStatus::Pending]) {
             assert_eq!(DeliveryStatus::from_code(status.code()), status);
         }
     }

@@ -61,6 +61,11 @@ struct NewHookEndpoint {
     /// and `WebHook-Allowed-Origin`, as CloudEvents' web hooks have it.
     #[serde(default)]
     handshake: bool,
+    /// What its hooks are for, such as `marketing`: of people, it is told only of those who agree to it, for as long as they
+    /// do. Absent: what is told needs no consent. For good.
+    #[schema(example = "marketing", pattern = "^[a-z][a-z0-9_]{0,39}$")]
+    #[serde(default)]
+    purpose: Option<String>,
 }
 
 /// An endpoint.
@@ -76,6 +81,9 @@ struct HookEndpoint {
     ordered: bool,
     /// Attempts at one event before the next of its subject goes; null unless ordered.
     skip_after: Option<i16>,
+    /// What its hooks are for; absent when what is told needs no consent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    purpose: Option<String>,
     /// Until when the secrets that were replaced still sign, newest first; those that do not any more are not listed.
     old_secrets_until: Vec<DateTime<Utc>>,
     /// When it was added. It is told what happens from then on.
@@ -149,6 +157,7 @@ impl HookEndpoint {
             event_types: endpoint.event_types.names().to_vec(),
             ordered: endpoint.ordered.is_some(),
             skip_after: endpoint.ordered,
+            purpose: endpoint.purpose,
             old_secrets_until: endpoint.old_until.into_iter().filter(|until| *until > now).collect(),
             created_at: endpoint.created_at,
             failing_since: endpoint.failing_since,
@@ -190,7 +199,10 @@ async fn add_hook_endpoint(
     policy: web::Data<Policy>,
     body: Json<NewHookEndpoint>,
 ) -> Result<HttpResponse, Problem> {
-    let NewHookEndpoint { url, event_types, ordered, skip_after, handshake } = body.into_inner();
+    let NewHookEndpoint { url, event_types, ordered, skip_after, handshake, purpose } = body.into_inner();
+    if purpose.as_deref().is_some_and(|purpose| !crate::consents::is_purpose(purpose)) {
+        return Err(HookError::Invalid { pointer: "/purpose", words: "1 to 40 of a-z, 0-9 and _" }.into());
+    }
     let event_types = EventTypes::parse(event_types)?;
     let ordered = ordering(ordered, skip_after)?;
     super::check_url(&policy, &url).await?;
@@ -200,7 +212,7 @@ async fn add_hook_endpoint(
     let (tenant, now, by) = (caller.tenant.id, platform.clock.now(), caller.actor.into());
     let secret = Secret::generate(&|bytes| platform.ids.fill(bytes));
     let shown = secret.reveal();
-    let wish = NewEndpoint { id: platform.ids.uuid_v7(now), url, event_types, secret, ordered };
+    let wish = NewEndpoint { id: platform.ids.uuid_v7(now), url, event_types, secret, ordered, purpose };
     let endpoint = platform.db.of(tenant).write(move |conn| super::add(conn, tenant, now, by, &wish)).await?;
     Ok(HttpResponse::Created().json(AddedHookEndpoint { endpoint: HookEndpoint::of(endpoint, now), secret: shown }))
 }

@@ -122,6 +122,15 @@ pub fn lock(conn: &mut PgConnection, tenant: i64, id: Uuid) -> QueryResult<Optio
     store::find(conn, tenant, id)
 }
 
+/// Keeps a person as they are until the transaction ends, and others from changing what is said of them; false when there is no
+/// such person, or they closed their account.
+///
+/// # Errors
+/// What the database says; a transaction that may only read is one of it.
+pub fn hold(conn: &mut PgConnection, tenant: i64, id: Uuid) -> QueryResult<bool> {
+    store::hold(conn, tenant, id)
+}
+
 /// Notes how well we know a person now. What they may do changes with it only by
 /// [`levels::set_level`](crate::levels::Levels::set_level), which calls this.
 ///

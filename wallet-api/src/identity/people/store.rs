@@ -54,6 +54,13 @@ pub(super) fn lock(conn: &mut PgConnection, tenant: i64, id: Uuid) -> QueryResul
     row.first::<i64>(conn).optional().map(drop)
 }
 
+/// Others may hold the person too; whoever locks them waits. False for nobody, and for who closed their account.
+pub(super) fn hold(conn: &mut PgConnection, tenant: i64, id: Uuid) -> QueryResult<bool> {
+    let row = person::table.find((tenant, id)).select(person::closed_at).for_share();
+    let closed: Option<Option<DateTime<Utc>>> = row.first(conn).optional()?;
+    Ok(closed.is_some_and(|closed| closed.is_none()))
+}
+
 pub(super) fn set_level(conn: &mut PgConnection, tenant: i64, id: Uuid, level: Level) -> QueryResult<()> {
     diesel::update(person::table.find((tenant, id))).set(person::level.eq(level.number())).execute(conn).map(drop)
 }

@@ -457,6 +457,14 @@ pub fn export_evidence(
     Ok(Some(Evidence { file, ..kept }))
 }
 
+/// Waits until nobody else judges an approval of this payer, and keeps others waiting until the transaction ends.
+///
+/// # Errors
+/// The database's.
+pub fn wait_for_others(conn: &mut PgConnection, payer: Payer) -> QueryResult<()> {
+    store::lock_standing(conn, payer.tenant, payer.person).map(drop)
+}
+
 /// Lets somebody approve again who proved anew who they are.
 ///
 /// # Errors

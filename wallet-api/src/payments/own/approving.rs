@@ -5,13 +5,14 @@ use diesel::{PgConnection, QueryResult};
 use uuid::Uuid;
 
 use super::model::{Agreed, Agreement, Intended, Own, PayersAnswer};
-use super::{POST_FOR, store};
+use super::{POST_FOR, caution, store};
 use crate::identity::passkeys::RelyingParty;
 use crate::identity::sca::{self, Approval, DeviceNeeded, DeviceProof, Payer, Refusal, Sealed, Verdict};
-use crate::identity::{devices, sessions};
+use crate::identity::{devices, notices, sessions};
 use crate::payments::Payments;
 use crate::platform::audit::{self, Action, Actor, Entry, Fact, Object};
 use crate::platform::http::not_found;
+use crate::platform::ids::Ids;
 use crate::platform::keyring::{Person, Tenant};
 use crate::platform::problem::{Describe, Problem};
 
@@ -26,6 +27,7 @@ enum Judged {
 struct Bench {
     party: RelyingParty,
     keeper: Sealed,
+    ids: Ids,
     now: DateTime<Utc>,
     tenant: i64,
     person: Person,
@@ -36,7 +38,7 @@ impl Payments {
     /// posts it if nobody did: the answer is not looked at then.
     ///
     /// # Errors
-    /// 404 for a payment that is not theirs; 403 `approval-refused`, `device-needed`; the journal's problems. That the journal refused
+    /// 404 for a payment that is not theirs; 403 `approval-refused`, `device-needed`, `caution`; the journal's problems. That the journal refused
     /// is no error.
     #[tracing::instrument(name = "payments.approve", skip_all, fields(tenant = tenant.id, payment.id = %id))]
     pub async fn approve(
@@ -49,7 +51,8 @@ impl Payments {
     ) -> Result<Own, Problem> {
         let now = self.platform.clock.now();
         let keeper = Sealed { vault: self.platform.vault.clone(), now };
-        let bench = Bench { party: party.clone(), keeper, now, tenant: tenant.id, person };
+        let ids = self.platform.ids.clone();
+        let bench = Bench { party: party.clone(), keeper, ids, now, tenant: tenant.id, person };
         match self.platform.db.of(tenant.id).write(move |conn| bench.judge(conn, id, &answer)).await? {
             Judged::Agreed(intended) => self.post_agreed(tenant, person, *intended).await,
             Judged::DeviceNeeded => Err(DeviceNeeded.describe()),
@@ -64,6 +67,7 @@ impl Bench {
         if intended.agreement.is_some() {
             return Ok(Judged::Agreed(Box::new(intended)));
         }
+        caution::allows(conn, self.now, (self.tenant, self.person.id), intended.amount_minor)?;
         let device = self.device_proof(conn, answer)?;
         let intent = intended.intent(self.tenant);
         let approval = Approval {
@@ -111,6 +115,8 @@ impl Bench {
             audit::append(conn, &entry(Action::ApprovalOfAnother), self.now)?;
         }
         if let Some(notice) = refusal.notice {
+            let told = notices::Notice::Approvals(notice);
+            notices::tell(conn, &self.ids, self.now, (self.tenant, self.person.id), told)?;
             let is_barred = matches!(notice, sca::Notice::Barred);
             let entry = entry(Action::ApprovalsBlocked).with("for_good", Fact::Flag(is_barred));
             audit::append(conn, &entry, self.now)?;

@@ -9,10 +9,11 @@
 //! became of it. Whoever asks again within [`POST_MINUTES`] posts it; after that the key is given up in the journal, and so
 //! "not paid" is as final as "paid". A refusal of the journal (no money) moves nothing and leaves the evidence.
 //! What goes without approval ([`exemption`]) takes its use with the row, and settles it by what the journal says.
-//! Not here: what evidence is (`identity::sca`), routes (`payments::routes::own`), caution after a recovery (its caller's), limits of
-//! levels (the journal's).
+//! Not here: what evidence is (`identity::sca`), routes (`payments::routes::own`), limits of levels (the journal's), and caution
+//! with what machines pay.
 
 mod approving;
+mod caution;
 mod model;
 mod offering;
 mod store;

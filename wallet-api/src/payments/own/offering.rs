@@ -4,7 +4,7 @@ use diesel::PgConnection;
 use ledger::{JournalError, Key};
 
 use super::model::{Agreed, Agreement, Intended, Offered, Own, OwnWish};
-use super::{POST_FOR, store};
+use super::{POST_FOR, caution, store};
 use crate::identity::passkeys::RelyingParty;
 use crate::identity::sca::exemption::{self, Candidate, Decision};
 use crate::identity::sca::{self, Offer, OfferError, Payer};
@@ -35,7 +35,7 @@ impl Payments {
     /// same payment: to its offer, to a new one where that was answered wrongly or is late, or to what became of it.
     ///
     /// # Errors
-    /// 404 for an unknown merchant, 403 `no-passkey`, 422 `approval-impossible`, `key-reused`; of what is posted at once the journal's.
+    /// 404 for an unknown merchant, 403 `no-passkey`, `caution`, 422 `approval-impossible`, `key-reused`; of what is posted at once the journal's.
     #[tracing::instrument(name = "payments.intend", skip_all, fields(tenant = tenant.id))]
     pub async fn intend(
         &self,
@@ -121,6 +121,7 @@ fn settle_or_offer(
     let intent = asked.intent(payer.tenant);
     // What cannot be shown to its payer is not paid behind their back either.
     intent.check().map_err(OfferError::from).map_err(|fault| fault.describe())?;
+    caution::allows(conn, now, (payer.tenant, payer.person), asked.amount_minor)?;
     let candidate = Candidate {
         payment_id: asked.id,
         payer_account: intent.payer_account,

@@ -149,6 +149,19 @@ pub(super) fn page(
     rows.into_iter().map(Row::into_intended).collect()
 }
 
+/// How much a person agreed to pay after a moment, cents.
+pub(super) fn agreed_since(
+    conn: &mut PgConnection,
+    tenant: i64,
+    person: Uuid,
+    after: DateTime<Utc>,
+) -> QueryResult<i64> {
+    let theirs = payment_intent::table.filter(payment_intent::tenant.eq(tenant).and(payment_intent::person.eq(person)));
+    let amounts: Vec<i64> =
+        theirs.filter(payment_intent::agreed_at.gt(after)).select(payment_intent::amount_minor).load(conn)?;
+    Ok(amounts.into_iter().fold(0, i64::saturating_add))
+}
+
 pub(super) fn set_offer(
     conn: &mut PgConnection,
     tenant: i64,

@@ -99,6 +99,16 @@ words! {
         ApprovalOfAnother = "approval.of_another",
         /// Approvals of a person were blocked, after failures in a row.
         ApprovalsBlocked = "approvals.blocked",
+        /// A version of what people are asked to agree to was published.
+        ConsentTextPublished = "consent_text.published",
+        /// A person agreed to something.
+        ConsentGranted = "consent.granted",
+        /// A person took a consent back.
+        ConsentWithdrawn = "consent.withdrawn",
+        /// A person took out what is kept of them.
+        PersonExported = "person.exported",
+        /// A person was forgotten: their key was destroyed.
+        PersonErased = "person.erased",
     }
 }
 

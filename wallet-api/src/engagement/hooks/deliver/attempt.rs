@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
+use diesel::Connection as _;
 
+use super::flight::Needs;
 use super::lane::Lane;
 use super::outbox::{Job, Turn};
 use super::receiver::{Key, Receiver};
@@ -16,6 +18,10 @@ use crate::engagement::hooks::sign;
 use crate::engagement::hooks::store::bulk::Outcome;
 use crate::platform::ids::Ids;
 use crate::platform::metrics;
+use crate::platform::problem::Chain;
+
+/// When to look again whether a consent holds that nobody could tell of.
+const LOOK_AGAIN: TimeDelta = TimeDelta::seconds(5);
 
 /// An outcome on its way to the table.
 pub(super) struct Done {
@@ -40,9 +46,14 @@ async fn work(engine: Arc<Engine>, key: Key, lane: Lane) {
     loop {
         let next = engine.lanes().next(&key, lane);
         let Some(Turn { receiver, job, on_trial }) = next else { return };
-        let done = send(&engine, &receiver, &job).await;
+        let done = match consent(&engine, &receiver, &job).await {
+            Consent::Holds => send(&engine, &receiver, &job).await,
+            Consent::Withdrawn => unsent(&engine, &job, (DeliveryStatus::Withheld, "consent-withdrawn")),
+            Consent::Unknown => unsent(&engine, &job, (DeliveryStatus::Pending, "consent-unknown")),
+        };
         match done.outcome.status {
             DeliveryStatus::Gone => engine.lanes().close(&key),
+            DeliveryStatus::Withheld => {}
             // The reason is none when it was delivered.
             DeliveryStatus::Delivered | DeliveryStatus::Pending | DeliveryStatus::Failed => {
                 engine.lanes().landed(&key, done.outcome.reason, on_trial, Instant::now());
@@ -50,6 +61,53 @@ async fn work(engine: Arc<Engine>, key: Key, lane: Lane) {
         }
         engine.land(done);
     }
+}
+
+/// What a person says to being told of.
+enum Consent {
+    /// They agree, or need not be asked.
+    Holds,
+    Withdrawn,
+    /// Nobody could say.
+    Unknown,
+}
+
+/// Asked right before each attempt: what was queued while a consent held is not sent once it is withdrawn (T66).
+async fn consent(engine: &Engine, receiver: &Receiver, job: &Job) -> Consent {
+    #[derive(serde::Deserialize)]
+    struct About {
+        subject: String,
+    }
+    let Some(purpose) = receiver.purpose() else { return Consent::Holds };
+    let Ok(About { subject }) = serde_json::from_slice(&job.body) else { return Consent::Unknown };
+    let Some(needs) = Needs::of(job.place.tenant, Some(purpose), &subject) else { return Consent::Holds };
+    match engine.run(move |conn| Ok(conn.transaction(|conn| needs.holds(conn))?)).await {
+        Ok(true) => Consent::Holds,
+        Ok(false) => Consent::Withdrawn,
+        Err(error) => {
+            tracing::warn!(error = %Chain(&error), "a consent could not be asked for; trying again");
+            Consent::Unknown
+        }
+    }
+}
+
+/// A delivery that was not sent: it ends so, or is looked at again.
+fn unsent(engine: &Engine, job: &Job, (status, reason): (DeliveryStatus, &'static str)) -> Done {
+    let at = engine.platform.clock.now();
+    let outcome = Outcome {
+        place: job.place,
+        attempt: job.attempts.saturating_add(1),
+        at,
+        http_status: None,
+        reason: Some(reason),
+        duration_ms: 0,
+        response: None,
+        status,
+        next_at: (status == DeliveryStatus::Pending).then(|| at.checked_add_signed(LOOK_AGAIN)).flatten(),
+        turn: job.turn,
+    };
+    count(&outcome, Duration::ZERO);
+    Done { outcome, bytes: job.body.len() }
 }
 
 async fn send(engine: &Engine, receiver: &Receiver, job: &Job) -> Done {
@@ -91,6 +149,7 @@ fn count(outcome: &Outcome, took: Duration) {
         DeliveryStatus::Delivered => metrics::HOOKS.ended("delivered"),
         DeliveryStatus::Failed => metrics::HOOKS.ended("failed"),
         DeliveryStatus::Gone => metrics::HOOKS.ended("gone"),
+        DeliveryStatus::Withheld => metrics::HOOKS.ended("withheld"),
     }
 }
 

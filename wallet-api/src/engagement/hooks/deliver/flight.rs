@@ -6,6 +6,7 @@
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
+use diesel::{PgConnection, QueryResult};
 use hyper::body::Bytes;
 use ledger::follow::Span;
 use ledger::follow::parked::Unread;
@@ -13,6 +14,7 @@ use uuid::Uuid;
 
 use super::attempt::Done;
 use super::receiver::Key;
+use crate::consents;
 use crate::engagement::hooks::store::bulk::Place;
 
 /// How long a page waits for the first attempts of all its hooks.
@@ -38,6 +40,31 @@ pub(super) struct Landing {
     pub(super) done: Option<Done>,
     /// At an ordered endpoint, whose turn it waits for.
     pub(super) turn: Option<i64>,
+    /// The consent without which it is not even written down.
+    pub(super) needs: Option<Needs>,
+}
+
+/// A consent that a delivery needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Needs {
+    pub(super) tenant: i64,
+    /// Whose.
+    pub(super) person: Uuid,
+    /// To what.
+    pub(super) purpose: String,
+}
+
+impl Needs {
+    /// What telling an endpoint of this subject needs; none where it needs no consent, or the subject is no person.
+    pub(super) fn of(tenant: i64, purpose: Option<&str>, subject: &str) -> Option<Self> {
+        let person = subject.strip_prefix("customer/")?.parse().ok()?;
+        Some(Self { tenant, person, purpose: purpose?.to_owned() })
+    }
+
+    /// Whether it holds; a withdrawal waits for the transaction in which this is asked.
+    pub(super) fn holds(&self, conn: &mut PgConnection) -> QueryResult<bool> {
+        consents::holds(conn, self.tenant, self.person, &self.purpose)
+    }
 }
 
 impl Landing {

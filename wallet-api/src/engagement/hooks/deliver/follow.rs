@@ -11,7 +11,7 @@ use ledger::{JournalId, read};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::flight::{Flight, Landing, Told};
+use super::flight::{Flight, Landing, Needs, Told};
 use super::flights::Position;
 use super::lane::Lane;
 use super::outbox::Job;
@@ -267,10 +267,14 @@ fn plan(
         for (receiver, room) in receivers.iter().zip(&mut rooms).filter(|(receiver, _)| receiver.listens_to(event)) {
             let job = job(&told, receiver.key);
             let place = job.place;
-            let mut landing = Landing { place, next_at: flight.read_at, done: None, turn: None };
+            let needs = Needs::of(place.tenant, receiver.purpose(), &event.subject);
+            let mut landing = Landing { place, next_at: flight.read_at, done: None, turn: None, needs };
             if receiver.ordered().is_some() {
                 // Told from the table, where the one before it can be seen, also after a restart.
                 (landing.turn, landing.next_at) = (Some(notice::turn_of(&event.subject)), turns::turn_comes());
+            } else if landing.needs.is_some() {
+                // Told from the table too: it is written there only if the consent holds in that very transaction.
+                flight.overflowed.push(receiver.key);
             } else if *room > 0 {
                 *room = room.saturating_sub(1);
                 landing.next_at = held_until;

@@ -60,7 +60,7 @@ pub(super) fn changes<'a>(
     for outcome in outcomes {
         let key = (outcome.place.tenant, outcome.place.endpoint);
         match outcome.status {
-            DeliveryStatus::Gone => {}
+            DeliveryStatus::Gone | DeliveryStatus::Withheld => {}
             DeliveryStatus::Delivered => *seen.entry(key).or_default() = Seen { succeeded: true, ..Seen::default() },
             DeliveryStatus::Pending | DeliveryStatus::Failed => {
                 let one = seen.entry(key).or_default();

@@ -9,7 +9,7 @@ use diesel::PgConnection;
 use ledger::follow::Page;
 use ledger::follow::parked;
 
-use super::flight::{Flight, Landing};
+use super::flight::{Flight, Landing, Needs};
 use super::follow::{NAME, told};
 use super::record::write_late;
 use super::{Engine, EngineError};
@@ -45,7 +45,8 @@ fn read_again(conn: &mut PgConnection, engine: &Engine, page: &Page) -> Result<b
             let place = Place { tenant, endpoint, seq: event.seq, ordinal: event.ordinal };
             let turn = receiver.ordered().map(|_skip| notice::turn_of(&event.subject));
             let next_at = if turn.is_some() { turns::turn_comes() } else { flight.read_at };
-            flight.deliveries.push(Landing { place, next_at, done: None, turn });
+            let needs = Needs::of(tenant, receiver.purpose(), &event.subject);
+            flight.deliveries.push(Landing { place, next_at, done: None, turn, needs });
         }
         flight.events.push(told(event)?);
     }

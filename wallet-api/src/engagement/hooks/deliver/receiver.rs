@@ -62,6 +62,11 @@ impl Receiver {
         self.row.ordered_skip
     }
 
+    /// What its hooks are for, where they need a consent.
+    pub(super) fn purpose(&self) -> Option<&str> {
+        self.row.purpose.as_deref()
+    }
+
     /// Since when it had been failing when its row was read, and how many notices of it were given.
     pub(super) fn failing(&self) -> (Option<DateTime<Utc>>, i16) {
         (self.row.failing_since, self.row.failing_told)
@@ -88,6 +93,7 @@ pub(super) mod tests {
             since_seq: 0,
             failing_since: None,
             failing_told: 0,
+            purpose: None,
         }
     }
 

@@ -157,14 +157,14 @@ fn write_pages(
     changes: &[Change],
 ) -> Result<(), EngineError> {
     let events: Vec<_> = flights.iter().flat_map(|flight| flight.events.iter().map(event_row(flight))).collect();
-    let deliveries: Vec<_> = landings(flights).map(delivery_row).collect();
     let outcomes: Vec<_> = landings(flights).filter_map(|landing| Some(&landing.done.as_ref()?.outcome)).collect();
-    let turns = turns_of(deliveries.iter().filter_map(|row| Some((&row.place, row.turn?))));
     bulk::in_bulk(conn, |conn| {
         // The cursor first: of two engines the second waits here, and then finds it moved.
         if !follow::advance(conn, NAME, span, epoch)? {
             return Err(EngineError::Moved);
         }
+        let deliveries = delivery_rows(conn, landings(flights))?;
+        let turns = turns_of(deliveries.iter().filter_map(|row| Some((&row.place, row.turn?))));
         if !events.is_empty() {
             bulk::insert_events(conn, span.journal.0, &events)?;
             in_turn(conn, &turns, |conn| bulk::insert_deliveries(conn, &deliveries))?;
@@ -183,7 +183,7 @@ fn write_pages(
 /// Writes an event that was read late down, to be told by the poll.
 pub(super) fn write_late(conn: &mut PgConnection, journal: JournalId, flight: &Flight) -> QueryResult<()> {
     let events: Vec<_> = flight.events.iter().map(event_row(flight)).collect();
-    let deliveries: Vec<_> = flight.deliveries.iter().map(delivery_row).collect();
+    let deliveries = delivery_rows(conn, flight.deliveries.iter())?;
     if deliveries.is_empty() {
         return Ok(());
     }
@@ -200,8 +200,22 @@ fn event_row(flight: &Flight) -> impl Fn(&Told) -> NewEvent<'_> {
     }
 }
 
+/// The rows of these deliveries, without those that need a consent which does not hold.
+fn delivery_rows<'a>(
+    conn: &mut PgConnection,
+    landings: impl Iterator<Item = &'a Landing>,
+) -> QueryResult<Vec<NewDelivery>> {
+    let mut rows = Vec::new();
+    for landing in landings {
+        if landing.needs.as_ref().map_or(Ok(true), |needs| needs.holds(conn))? {
+            rows.push(delivery_row(landing));
+        }
+    }
+    Ok(rows)
+}
+
 fn delivery_row(landing: &Landing) -> NewDelivery {
-    let Landing { place, next_at, done, turn } = landing;
+    let Landing { place, next_at, done, turn, needs: _ } = landing;
     let (place, turn) = (*place, *turn);
     match done {
         None => NewDelivery { place, status: DeliveryStatus::Pending, attempts: 0, next_at: Some(*next_at), turn },
@@ -274,7 +288,10 @@ fn tell(conn: &mut PgConnection, outcomes: &[&Outcome], changes: &[Change]) -> R
                 let place = (outcome.place.seq, outcome.place.ordinal);
                 notice::tell(conn, outcome.at, &Notice::skipped(tenant, endpoint, place, outcome.attempt))?;
             }
-            DeliveryStatus::Failed | DeliveryStatus::Pending | DeliveryStatus::Delivered => {}
+            DeliveryStatus::Failed
+            | DeliveryStatus::Pending
+            | DeliveryStatus::Delivered
+            | DeliveryStatus::Withheld => {}
         }
     }
     for change in changes {

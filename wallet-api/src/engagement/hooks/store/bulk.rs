@@ -58,6 +58,7 @@ pub(crate) struct Listener {
     pub(crate) since_seq: i64,
     pub(crate) failing_since: Option<DateTime<Utc>>,
     pub(crate) failing_told: i16,
+    pub(crate) purpose: Option<String>,
 }
 
 /// The enabled endpoints of these tenants.
@@ -74,6 +75,7 @@ pub(crate) fn listeners(conn: &mut PgConnection, tenants: &[i64]) -> QueryResult
         hook_endpoint::since_seq,
         hook_endpoint::failing_since,
         hook_endpoint::failing_told,
+        hook_endpoint::purpose,
     );
     let enabled = hook_endpoint::table.filter(hook_endpoint::disabled_at.is_null()).select(columns);
     enabled.filter(hook_endpoint::tenant.eq_any(tenants)).load(conn)

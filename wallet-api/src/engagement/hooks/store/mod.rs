@@ -34,6 +34,7 @@ diesel::table! {
         failing_told -> SmallInt,
         disabled_at -> Nullable<Timestamptz>,
         disabled_reason -> Nullable<Text>,
+        purpose -> Nullable<Text>,
     }
 }
 
@@ -88,6 +89,7 @@ struct EndpointRow {
     url: String,
     event_types: Vec<String>,
     ordered_skip: Option<i16>,
+    purpose: Option<String>,
     old_until: Vec<DateTime<Utc>>,
     created_at: DateTime<Utc>,
     failing_since: Option<DateTime<Utc>>,
@@ -101,6 +103,7 @@ fn endpoint_of(row: EndpointRow) -> Endpoint {
         url: row.url,
         event_types: EventTypes::stored(row.event_types),
         ordered: row.ordered_skip,
+        purpose: row.purpose,
         old_until: row.old_until,
         created_at: row.created_at,
         failing_since: row.failing_since,
@@ -124,6 +127,7 @@ pub(super) fn insert_endpoint(
             hook_endpoint::event_types.eq(wish.event_types.names()),
             hook_endpoint::secret.eq(wish.secret.bytes()),
             hook_endpoint::ordered_skip.eq(wish.ordered),
+            hook_endpoint::purpose.eq(&wish.purpose),
             hook_endpoint::since_seq.eq(since_seq),
             hook_endpoint::created_at.eq(now),
         ))

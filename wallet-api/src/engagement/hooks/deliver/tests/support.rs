@@ -157,7 +157,7 @@ impl World {
         let secret = Secret::generate(&|bytes| self.platform.ids.fill(bytes));
         let event_types = EventTypes::parse(types.iter().map(|name| (*name).to_owned()).collect()).unwrap();
         let id = self.platform.ids.uuid_v7(now);
-        let wish = NewEndpoint { id, url: url.to_owned(), event_types, secret: secret.clone(), ordered };
+        let wish = NewEndpoint { id, url: url.to_owned(), event_types, secret: secret.clone(), ordered, purpose: None };
         hooks::add(&mut self.connect(), self.tenant, now, Actor::Client(1), &wish).unwrap();
         (id, secret)
     }

@@ -35,6 +35,7 @@ fn with_due(count: i64) -> (Scratch, PgConnection) {
         event_types: crate::engagement::hooks::model::EventTypes::stored(vec!["*".to_owned()]),
         secret: crate::engagement::hooks::sign::Secret::from_bytes(vec![0; 32]).unwrap(),
         ordered: None,
+        purpose: None,
     };
     super::super::insert_endpoint(&mut conn, TENANT, &wish, 0, now()).unwrap();
     add_due(&mut conn, 1, count);
