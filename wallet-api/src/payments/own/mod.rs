@@ -148,7 +148,7 @@ impl Payments {
 
 fn stands_of(done: super::Paid) -> Stands {
     if let Body::Refused { refusal } = &done.answer.record.body {
-        return Stands::Refused { refusal: refusal.clone(), seq: done.answer.record.seq };
+        return Stands::Refused { refusal: *refusal, seq: done.answer.record.seq };
     }
     Stands::Paid(Box::new(done))
 }
