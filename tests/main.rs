@@ -38,6 +38,7 @@ mod observe;
 mod openapi;
 mod plans;
 mod post;
+mod privacy;
 mod proof;
 mod reference;
 mod reports;

@@ -32,7 +32,9 @@ use crate::platform::redis::{self, News};
 use crate::platform::vault::{TenantColumn, VaultError};
 use crate::profile::Customers;
 use crate::proofs::Proofs;
-use crate::{billers, consents, identity, levels, loyalty, payments, profile, proofs, reports, requests, sandbox};
+use crate::{
+    billers, consents, identity, levels, loyalty, payments, privacy, profile, proofs, reports, requests, sandbox,
+};
 
 /// Everything the routes stand on.
 #[derive(Clone)]
@@ -81,6 +83,7 @@ const CLASSES: Classes = &[
     ("GET", "/v1/requests/{key}", Class::Money),
     ("POST", "/v1/requests/{key}/resolve", Class::Money),
     ("POST", "/v1/quotes", Class::Read),
+    ("POST", "/v1/me/export", Class::Bulk),
     ("GET", "/v1/hook-endpoints/{id}/deliveries", Class::Bulk),
     ("GET", "/v1/hook-endpoints/{id}/deliveries/{sequence}/attempts", Class::Bulk),
 ];
@@ -231,6 +234,7 @@ fn routes(config: &mut ServiceConfig) {
         .configure(identity::routes)
         .configure(levels::routes)
         .configure(consents::routes)
+        .configure(privacy::routes)
         .configure(audit::routes)
         .service(get_node);
 }

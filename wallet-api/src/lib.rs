@@ -14,6 +14,7 @@ pub mod levels;
 pub mod loyalty;
 pub mod payments;
 pub mod platform;
+pub mod privacy;
 pub mod profile;
 pub mod proofs;
 pub mod reports;

@@ -24,7 +24,7 @@ use uuid::Uuid;
 pub use model::{Instrument, PaymentWish, TopUpWish};
 pub use paper::{Cleared, Outcome, PAYMENT, PaperReward, PaymentPaper, cleared, events};
 pub use refusals::{Allowance, Refusals};
-pub use routes::{StandingBody, customer_accounts, customer_balances, routes};
+pub use routes::{StandingBody, customer_accounts, customer_balances, own_accounts, routes};
 
 use self::paper::Sheet;
 use crate::billers::Merchants;

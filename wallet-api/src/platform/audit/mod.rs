@@ -22,6 +22,7 @@ pub mod verify;
 
 use chrono::{DateTime, Utc};
 use diesel::{Connection, PgConnection, QueryResult};
+use uuid::Uuid;
 
 pub use model::{Action, Actor, ActorKind, Detail, Entry, Fact, Object, Outcome};
 pub use routes::routes;
@@ -52,6 +53,15 @@ pub fn append_once(conn: &mut PgConnection, entry: &Entry, now: DateTime<Utc>) -
         }
         Ok(())
     })
+}
+
+/// The entries about one person before a seq, newest first: who looked at their data, who changed it.
+///
+/// # Errors
+/// The database's.
+pub fn about(conn: &mut PgConnection, tenant: i64, person: Uuid, before: i64, limit: i64) -> QueryResult<Vec<Row>> {
+    let filter = store::Filter { subject: Some(person), ..store::Filter::default() };
+    store::page(conn, tenant, filter, before, limit)
 }
 
 fn write(conn: &mut PgConnection, entry: &Entry, now: DateTime<Utc>) -> QueryResult<i64> {
