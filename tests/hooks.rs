@@ -731,7 +731,9 @@ async fn ten_thousand_endpoints_hold_up_nobody_and_a_tenant_adds_no_more_than_it
 async fn t66_a_withdrawn_consent_stops_what_is_queued_and_what_comes() {
     let app = TestApp::start();
     let api = app.api();
-    api.post("/v1/consent-texts", &json!({"purpose": "marketing", "it": "Offerte?", "en": "Offers?"})).await.expect(201);
+    api.post("/v1/consent-texts", &json!({"purpose": "marketing", "it": "Offerte?", "en": "Offers?"}))
+        .await
+        .expect(201);
     let (inbox, plain) = (Inbox::start().await, Inbox::start().await);
     let cleared = json!(["payment.cleared.v1"]);
     let (endpoint, _) = add(&api, &inbox.url, json!({"purpose": "marketing", "event_types": cleared})).await;

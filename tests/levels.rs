@@ -2,8 +2,9 @@
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-use tessera_tests::{Api, Member, Reply, TestApp, World, eur, fresh_key, rows, run_sql};
+use tessera_tests::{Api, Member, Reply, Run as _, TestApp, World, eur, fresh_key, rows, run_sql, tessera};
 use uuid::Uuid;
+use wallet_api::platform::clock::Clock;
 
 /// A tenant with the law's limits, and a merchant to pay.
 struct Town {
@@ -268,7 +269,7 @@ async fn what_is_authorised_counts_and_what_is_given_back_or_refunded_does_not()
     assert_eq!(standing(&anna, "month").await[1], Some(1_500));
 
     // What time ends counts no more either.
-    let soon = chrono::Utc::now() + chrono::TimeDelta::seconds(60);
+    let soon = Clock::System.now() + chrono::TimeDelta::seconds(60);
     let mut hold = town.payment(anna.id, 1_000);
     (hold["capture"], hold["expires_at"]) = (json!("manual"), json!(soon));
     town.api().post("/v1/payments", &hold).await.expect(201);
@@ -298,7 +299,7 @@ async fn a_refund_of_last_month_leaves_this_month_as_it_is() {
 async fn a_table_follows_another_by_its_date() {
     let town = Town::start().await;
     let anna = town.member("anna", "T0", 15_000).await;
-    let now = chrono::Utc::now();
+    let now = Clock::System.now();
     let none = json!({"stored_minor": 0, "payment_minor": 0, "day_minor": 0, "month_minor": 0});
     let levels = json!({"T0": none, "T1": none, "T2": {"stored_minor": 500_000}, "T3": {}});
     let table = json!({"valid_from": now + chrono::TimeDelta::hours(1), "levels": levels});
@@ -366,4 +367,32 @@ async fn a_level_is_set_of_people_by_who_may_and_to_one_there_is() {
     town.api().get("/v1/me/limits").await.expect_problem(403, "scope-missing");
     town.api().post(&path(anna.id), &level).await.expect(200);
     assert_eq!(anna.api.get("/v1/me/limits").await.expect(200)["level"], "T2");
+}
+
+/// The law by date: a month that was made under one table, judged by another. Nothing is written.
+#[tokio::test]
+async fn a_report_tells_which_payments_of_a_month_another_table_would_have_refused() {
+    let town = Town::lawless().await;
+    let (anna, machine) = (town.world().member("anna").await, town.world().customer("machine").await);
+    let mut told = Vec::new();
+    for customer in [anna.id, machine] {
+        town.world().top_up(customer, 100_000).await;
+        for minor in [5_000, 5_001, 5_000, 4_000, 1_500, 1_000] {
+            told.push(town.pay(customer, minor).await.expect(201));
+        }
+    }
+    let month = Clock::System.now().with_timezone(&chrono_tz::Europe::Rome).format("%Y-%m").to_string();
+    let url = town.app.db().url();
+    let report = |under: &str| {
+        let words = ["report", "limits", "--tenant", "acme", "--month", &month, "--under", under, "--json"];
+        tessera(&words).env("DATABASE_URL", &url).run()
+    };
+    let found = report("law").json();
+    assert!(!report("2027-07-10T00:00:00Z").status.success(), "no such table");
+    assert_eq!((&found["payments"], &found["refused"], &found["people"]), (&json!(6), &json!(2), &json!(1)));
+    assert_eq!(found["by_limit"], json!({"month": 1, "payment": 1}));
+    let refused = |at: usize| &found["refusals"][at];
+    assert_eq!((&refused(0)["payment"], &refused(0)["over_minor"]), (&told[1]["id"], &json!(1)));
+    assert_eq!((&refused(1)["payment"], &refused(1)["left_minor"]), (&told[4]["id"], &json!(1_000)));
+    assert_eq!(refused(1)["level"], "T0");
 }

@@ -42,6 +42,7 @@ mod own;
 mod pages;
 mod plans;
 mod post;
+mod privacy;
 mod proof;
 mod recovery;
 mod reference;

@@ -46,6 +46,8 @@ const REFUSED: &[(&str, u16)] = &[
     ("my_limits", 403),
     ("list_my_consents", 403),
     ("say_consent", 403),
+    ("export_me", 403),
+    ("erase_me", 403),
     // The collection's customer has not signed up.
     ("set_level", 404),
     ("get_request", 404),

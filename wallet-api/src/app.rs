@@ -33,7 +33,7 @@ use crate::platform::vault::{TenantColumn, VaultError};
 use crate::profile::Customers;
 use crate::proofs::Proofs;
 use crate::{
-    billers, consents, identity, levels, loyalty, pages, payments, profile, proofs, reports, requests, sandbox,
+    billers, consents, identity, levels, loyalty, pages, payments, privacy, profile, proofs, reports, requests, sandbox,
 };
 
 /// Everything the routes stand on.
@@ -87,6 +87,7 @@ const CLASSES: Classes = &[
     ("POST", "/v1/quotes", Class::Read),
     ("POST", "/my/{tenant}/pay", Class::Money),
     ("POST", "/my/{tenant}/payments/{id}/approval", Class::Money),
+    ("POST", "/v1/me/export", Class::Bulk),
     ("GET", "/v1/hook-endpoints/{id}/deliveries", Class::Bulk),
     ("GET", "/v1/hook-endpoints/{id}/deliveries/{sequence}/attempts", Class::Bulk),
 ];
@@ -239,6 +240,7 @@ fn routes(config: &mut ServiceConfig) {
         .configure(identity::routes)
         .configure(levels::routes)
         .configure(consents::routes)
+        .configure(privacy::routes)
         .configure(audit::routes)
         .service(get_node);
 }

@@ -15,6 +15,7 @@ pub mod loyalty;
 pub mod pages;
 pub mod payments;
 pub mod platform;
+pub mod privacy;
 pub mod profile;
 pub mod proofs;
 pub mod reports;

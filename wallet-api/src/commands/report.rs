@@ -12,22 +12,26 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
+use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 use diesel::{Connection, PgConnection};
 use ledger::{AssetId, History, JournalId};
 use serde_json::Value as Json;
 
 pub use self::args::ReportCommand;
-use self::args::{CloseArgs, LiabilityArgs, Place, RollForwardArgs, StatementArgs, TrialBalanceArgs, ValueArgs};
+use self::args::{
+    CloseArgs, LiabilityArgs, LimitsArgs, Place, RollForwardArgs, StatementArgs, TrialBalanceArgs, ValueArgs,
+};
 use super::node::DatabaseArgs;
 use crate::books::Assets;
 use crate::identity;
+use crate::levels::{self, WouldRefuse};
 use crate::platform::db::Db;
 use crate::platform::keyring::Tenant;
 use crate::platform::text::Lang;
 use crate::reports::{
-    ClosingBody, File, Form, FormError, Heading, LIABILITY, LiabilityBody, ROLL_FORWARD, RollForwardBody, Source,
-    StatementFile, TRIAL_BALANCE, VALUE, ValueReportBody, liability_rows, roll_forward_rows, trial_balance_rows,
-    value_rows,
+    ClosingBody, File, Form, FormError, Heading, LIABILITY, LiabilityBody, LimitsReport, ROLL_FORWARD, Refused,
+    RollForwardBody, Source, StatementFile, TRIAL_BALANCE, VALUE, ValueReportBody, liability_rows, roll_forward_rows,
+    trial_balance_rows, value_rows,
 };
 
 /// Connections: a report does one thing at a time.
@@ -44,6 +48,7 @@ pub async fn report(what: ReportCommand) -> anyhow::Result<()> {
         ReportCommand::Value(args) => value(&args).await,
         ReportCommand::Statement(args) => statement(&args).await,
         ReportCommand::TrialBalance(args) => trial_balance(&args).await,
+        ReportCommand::Limits(args) => limits(&args).await,
         ReportCommand::Close(args) => close(&args).await,
     }
 }
@@ -197,6 +202,43 @@ async fn trial_balance(args: &TrialBalanceArgs) -> anyhow::Result<()> {
     let open = args.place.open().await?;
     let found = open.source.trial_balance(args.moment.when()).await?;
     args.place.write(&TRIAL_BALANCE, open.lang, |file| trial_balance_rows(file, &found, &open.assets))
+}
+
+async fn limits(args: &LimitsArgs) -> anyhow::Result<()> {
+    let (tenant, source) = books(&args.database, &args.tenant)?;
+    let id = tenant.id;
+    let tables = source.db.of(id).read(move |conn| levels::tables(conn, id)).await?;
+    let table = match args.under.as_str() {
+        "law" => levels::Table { valid_from: DateTime::UNIX_EPOCH, levels: levels::LAW },
+        moment => {
+            let moment: DateTime<Utc> = moment.parse().context("--under is a moment (RFC 3339), or law")?;
+            let found = tables.all.into_iter().find(|table| table.valid_from == moment);
+            found.with_context(|| format!("no table is in force from {moment} on"))?
+        }
+    };
+    // The middle of the month is in it wherever midnight is.
+    let within = args.month.and_time(NaiveTime::MIN).and_utc() + TimeDelta::days(14);
+    let report = crate::reports::limits(&source, levels::calendar(&tenant), within.timestamp_micros(), table).await?;
+    if args.json {
+        return print(&report);
+    }
+    let out = &mut std::io::stdout();
+    let month = args.month.format("%Y-%m");
+    let LimitsReport { payments, paid_minor, refused, refused_minor, people, .. } = report;
+    writeln!(out, "{month}: {payments} payments out of wallets, {paid_minor} cents")?;
+    writeln!(out, "would have been refused: {refused}, {refused_minor} cents, of {people} people")?;
+    for (limit, count) in &report.by_limit {
+        writeln!(out, "by {limit}: {count}")?;
+    }
+    for Refused { payment, seq, customer, level, amount_minor, why } in &report.refusals {
+        let WouldRefuse { limit, left_minor, over_minor } = why;
+        writeln!(
+            out,
+            "seq {seq} payment {payment} customer {customer} {level}: {amount_minor} is {over_minor} above what was left \
+             ({left_minor}) by {limit}"
+        )?;
+    }
+    Ok(())
 }
 
 async fn close(args: &CloseArgs) -> anyhow::Result<()> {

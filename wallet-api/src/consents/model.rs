@@ -149,7 +149,8 @@ impl Describe for ConsentError {
                 Problem::new(409, "consent-text-changed", "Another text is asked now", detail)
             }
             Self::Text => {
-                let detail = "A purpose is 1 to 40 of a-z, 0-9 and _; its text has 1 to 20000 bytes, in Italian and in English.";
+                let detail =
+                    "A purpose is 1 to 40 of a-z, 0-9 and _; its text has 1 to 20000 bytes, in Italian and in English.";
                 Problem::new(422, "consent-text-invalid", "The text cannot be kept", detail)
             }
             Self::UnknownPerson => {

@@ -150,8 +150,7 @@ pub(super) fn insert(conn: &mut PgConnection, tenant: i64, person: Uuid, act: &A
     diesel::insert_into(consent::table).values(values).execute(conn).map(drop)
 }
 
-#[expect(clippy::type_complexity, reason = "the columns of a row, each by its own type")]
-const fn columns() -> (
+type ActColumns = (
     consent::number,
     consent::purpose,
     consent::is_granted,
@@ -162,7 +161,9 @@ const fn columns() -> (
     consent::session,
     consent::audit_seq,
     consent::at,
-) {
+);
+
+const fn columns() -> ActColumns {
     (
         consent::number,
         consent::purpose,

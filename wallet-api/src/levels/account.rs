@@ -148,9 +148,7 @@ pub(super) fn changes(tenant: i64, person: Uuid, wallet_floor: Option<i64>, allo
 }
 
 /// Where a tenant's days begin: the law's are Italy's, unless the tenant lives by Greenwich.
-pub(super) fn calendar(tenant: &Tenant) -> Calendar {
-    match tenant.zone {
-        chrono_tz::UTC | chrono_tz::Etc::UTC | chrono_tz::GMT => Calendar::Utc,
-        _ => Calendar::Rome,
-    }
+#[must_use]
+pub fn calendar(tenant: &Tenant) -> Calendar {
+    if [chrono_tz::UTC, chrono_tz::Etc::UTC].contains(&tenant.zone) { Calendar::Utc } else { Calendar::Rome }
 }

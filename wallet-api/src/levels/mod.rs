@@ -12,6 +12,7 @@
 mod account;
 mod model;
 mod refusal;
+mod replay;
 mod routes;
 mod settle;
 mod store;
@@ -21,8 +22,9 @@ use diesel::{Connection, PgConnection};
 use ledger::{AssetId, Body, Journal, Period, Record};
 use uuid::Uuid;
 
-pub use account::{Counting, counted_rows, ending, limit_of};
+pub use account::{Counting, calendar, counted_rows, ending, limit_of};
 pub use model::{Allowed, LAW, LevelsError, Limit, Table, Tables};
+pub use replay::{Made, Replay, WouldRefuse};
 pub use routes::routes;
 
 use crate::identity::people::{self, Level};
@@ -243,6 +245,37 @@ pub fn publish(
 /// What the database says.
 pub fn tables(conn: &mut PgConnection, tenant: i64) -> Result<Tables, LevelsError> {
     Ok(store::tables(conn, tenant)?)
+}
+
+/// How well a customer was known right before the record of a seq; who was held to nothing then, as well as they are known now.
+/// None for who is no person.
+///
+/// # Errors
+/// What the database says.
+pub fn level_before(
+    conn: &mut PgConnection,
+    tenant: i64,
+    person: Uuid,
+    seq: i64,
+) -> Result<Option<Level>, LevelsError> {
+    if let Some(version) = settle::in_force_before(conn, tenant, person, seq)? {
+        return Ok(Some(version.level));
+    }
+    Ok(people::find(conn, tenant, person)?.map(|person| person.level))
+}
+
+/// What a person was held to, first to last: at which level, by the table of which moment.
+///
+/// # Errors
+/// What the database says.
+pub fn history(
+    conn: &mut PgConnection,
+    tenant: i64,
+    person: Uuid,
+) -> diesel::QueryResult<Vec<(Level, Option<DateTime<Utc>>, Allowed)>> {
+    let mut versions = store::versions_before(conn, tenant, person, i64::MAX)?;
+    versions.reverse();
+    Ok(versions.into_iter().map(|version| (version.level, version.table_from, version.allowed)).collect())
 }
 
 fn note_level(

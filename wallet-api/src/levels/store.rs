@@ -110,14 +110,18 @@ pub(super) fn insert_table(
     Ok(())
 }
 
-fn versions() -> (
+type FourColumns =
+    (person_limit::stored_minor, person_limit::payment_minor, person_limit::day_minor, person_limit::month_minor);
+type VersionColumns = (
     person_limit::version,
     person_limit::level,
     person_limit::table_from,
-    (person_limit::stored_minor, person_limit::payment_minor, person_limit::day_minor, person_limit::month_minor),
+    FourColumns,
     person_limit::seq,
     person_limit::is_set,
-) {
+);
+
+fn versions() -> VersionColumns {
     let four =
         (person_limit::stored_minor, person_limit::payment_minor, person_limit::day_minor, person_limit::month_minor);
     (

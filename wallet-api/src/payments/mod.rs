@@ -26,7 +26,7 @@ pub use explain::amount;
 pub use model::{Instrument, PaymentWish, TopUpWish};
 pub use paper::{Cleared, Outcome, PAYMENT, PaperReward, PaymentPaper, cleared, events};
 pub use refusals::{Allowance, Refusals};
-pub use routes::{StandingBody, customer_accounts, customer_balances, routes};
+pub use routes::{StandingBody, customer_accounts, customer_balances, own_accounts, routes};
 
 use self::own::Agreed;
 use self::paper::Sheet;

@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 use uuid::Uuid;
 
-pub use self::accounts::{StandingBody, customer_accounts, customer_balances};
+pub use self::accounts::{StandingBody, customer_accounts, customer_balances, own_accounts};
 use self::bodies::PaymentBody;
 use super::explain::{self, Names};
 use super::{Instrument, Paid, PaymentWish, Payments, reading};

@@ -88,6 +88,11 @@ impl Customers {
         Ok(())
     }
 
+    /// Lets go of a customer's secret, which was destroyed.
+    pub fn forget(&self, tenant: i64, customer: Uuid) {
+        self.lock().remove(&(tenant, customer));
+    }
+
     fn remember(&self, tenant: i64, customer: Uuid, secret: PersonSecret) {
         let mut remembered = self.lock();
         // Full: begin again. Whoever is still around is back within one look-up each.

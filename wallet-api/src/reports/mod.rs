@@ -12,6 +12,7 @@ mod flow;
 mod form;
 mod groups;
 mod liability;
+mod limits;
 mod roll_forward;
 mod routes;
 mod sheets;
@@ -25,6 +26,7 @@ pub use flow::What;
 pub use form::{Cell, CsvFile, Form, FormError, Heading, XlsxFile};
 pub use groups::{Ends, Group, Groups, Month, Units};
 pub use liability::{Check, Liability};
+pub use limits::{LimitsReport, Refused, limits};
 pub use roll_forward::{DebtLine, Line, Movements, RollForward};
 pub use routes::routes;
 pub use sheets::{

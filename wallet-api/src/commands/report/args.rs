@@ -22,6 +22,8 @@ pub enum ReportCommand {
     Statement(StatementArgs),
     /// All accounts at some time, by asset.
     TrialBalance(TrialBalanceArgs),
+    /// Which payments of a month another table of limits would have refused.
+    Limits(LimitsArgs),
     /// Close a day of the tenant's calendar, or tell how it was closed.
     Close(CloseArgs),
 }
@@ -166,6 +168,25 @@ pub struct TrialBalanceArgs {
     pub(super) moment: Moment,
 }
 
+/// A month of payments, judged by another table.
+#[derive(Debug, clap::Args)]
+pub struct LimitsArgs {
+    #[command(flatten)]
+    pub(super) database: DatabaseArgs,
+    /// Whose books.
+    #[arg(long)]
+    pub(super) tenant: String,
+    /// Which month of the tenant's calendar, as in 2026-10.
+    #[arg(long, value_parser = month)]
+    pub(super) month: NaiveDate,
+    /// By which table: the moment that it is in force from (RFC 3339), or `law` for the law's numbers.
+    #[arg(long, value_name = "VALID_FROM")]
+    pub(super) under: String,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
 /// A day to close.
 #[derive(Debug, clap::Args)]
 pub struct CloseArgs {
@@ -222,4 +243,9 @@ impl ValueArgs {
 
 fn lang(text: &str) -> Result<Lang, String> {
     Lang::from_tag(text).ok_or_else(|| "en or it".to_owned())
+}
+
+/// The first day of a month.
+fn month(text: &str) -> Result<NaiveDate, String> {
+    NaiveDate::parse_from_str(&format!("{text}-01"), "%Y-%m-%d").map_err(|_date| "a month is as in 2026-10".to_owned())
 }

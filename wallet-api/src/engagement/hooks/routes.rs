@@ -139,8 +139,8 @@ struct HookAttempt {
     at: DateTime<Utc>,
     /// The HTTP status of the answer; null when none came.
     status: Option<i32>,
-    /// Why it failed: `status`, `redirect`, `timeout`, `connect`, `tls`, `broken`, `unresolved`, `refused`, `header` or
-    /// `gone`; null when it did not.
+    /// Why it failed: `status`, `redirect`, `timeout`, `connect`, `tls`, `broken`, `unresolved`, `refused`, `header`,
+    /// `gone`, or `consent-withdrawn` when nothing was sent for it; null when it did not.
     reason: Option<String>,
     /// How long it took, in milliseconds.
     duration_ms: i32,

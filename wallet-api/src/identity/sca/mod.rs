@@ -375,6 +375,20 @@ const fn refused(notice: Option<Notice>, is_tampered: bool) -> Verdict {
     Verdict::Refused(Refusal { notice, is_tampered })
 }
 
+/// Which payments a person approved, by id after one: each with the SHA-256 of its evidence and when it was approved.
+///
+/// # Errors
+/// The database's.
+pub fn evidence_list(
+    conn: &mut PgConnection,
+    tenant: i64,
+    person: Uuid,
+    after: Uuid,
+    limit: i64,
+) -> QueryResult<Vec<(Uuid, Vec<u8>, DateTime<Utc>)>> {
+    store::evidence_list(conn, tenant, person, after, limit)
+}
+
 /// The evidence of a payment, opened: one file that can be checked without us ([`verify_evidence`]).
 ///
 /// # Errors

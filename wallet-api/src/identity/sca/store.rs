@@ -126,6 +126,23 @@ pub(super) fn evidence(conn: &mut PgConnection, tenant: i64, payment_id: Uuid) -
     .transpose()
 }
 
+/// A person's evidence by payment, after one.
+pub(super) fn evidence_list(
+    conn: &mut PgConnection,
+    tenant: i64,
+    person: Uuid,
+    after: Uuid,
+    limit: i64,
+) -> QueryResult<Vec<(Uuid, Vec<u8>, DateTime<Utc>)>> {
+    sca_evidence::table
+        .filter(sca_evidence::tenant.eq(tenant).and(sca_evidence::person.eq(person)))
+        .filter(sca_evidence::payment_id.gt(after))
+        .order(sca_evidence::payment_id)
+        .limit(limit)
+        .select((sca_evidence::payment_id, sca_evidence::digest, sca_evidence::approved_at))
+        .load(conn)
+}
+
 /// How somebody stands, kept from others until the transaction ends.
 pub(super) fn lock_standing(conn: &mut PgConnection, tenant: i64, person: Uuid) -> QueryResult<Standing> {
     if let Some(found) = find_standing(conn, tenant, person)? {

@@ -35,8 +35,14 @@ pub struct Cleared {
     pub merchant: Uuid,
     /// Cents.
     pub amount_minor: i64,
+    /// With what.
+    pub instrument: Instrument,
     /// When it counts.
     pub occurred: DateTime<Utc>,
+    /// When it was recorded.
+    pub recorded: DateTime<Utc>,
+    /// Its place in the books.
+    pub seq: i64,
 }
 
 /// The payments of a page of the journal; a paper of a version that this binary does not know is told of, not left out.
@@ -46,7 +52,10 @@ pub fn cleared(page: &Page) -> Reading<Cleared> {
         customer: paper.customer,
         merchant: paper.merchant,
         amount_minor: paper.amount_minor,
+        instrument: paper.instrument,
         occurred: moment(entry.effective_us),
+        recorded: moment(entry.recorded_us),
+        seq: entry.seq,
     };
     Reading::of(papers(page).map(|paper| paper.map(cleared)))
 }

@@ -126,7 +126,8 @@ pub(super) fn balances_after(tenant: i64, config: &Config, customer: Uuid, trans
 }
 
 /// A customer's accounts: public id, name in the API, asset code.
-fn own_accounts(tenant: i64, config: &Config, customer: Uuid) -> Vec<(Uuid, String, String)> {
+#[must_use]
+pub fn own_accounts(tenant: i64, config: &Config, customer: Uuid) -> Vec<(Uuid, String, String)> {
     let money = [(Purpose::Available(customer), "available"), (Purpose::Cashback(customer), "cashback")];
     let mut own: Vec<_> =
         money.into_iter().map(|(purpose, name)| (purpose.account(tenant), name.to_owned(), EUR.to_owned())).collect();

@@ -195,13 +195,8 @@ mod tests {
     }
 
     fn flight(from: i64, upto: i64) -> Flight {
-        let landing = |seq| Landing {
-            place: place(seq),
-            next_at: DateTime::UNIX_EPOCH,
-            done: None,
-            turn: None,
-            needs: None,
-        };
+        let landing =
+            |seq| Landing { place: place(seq), next_at: DateTime::UNIX_EPOCH, done: None, turn: None, needs: None };
         let deliveries: Vec<_> = (from + 1..=upto).map(landing).collect();
         let missing = deliveries.len();
         Flight { deliveries, missing, ..Flight::new(span(from, upto), 1, DateTime::UNIX_EPOCH) }

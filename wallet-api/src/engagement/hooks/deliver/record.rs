@@ -288,10 +288,8 @@ fn tell(conn: &mut PgConnection, outcomes: &[&Outcome], changes: &[Change]) -> R
                 let place = (outcome.place.seq, outcome.place.ordinal);
                 notice::tell(conn, outcome.at, &Notice::skipped(tenant, endpoint, place, outcome.attempt))?;
             }
-            DeliveryStatus::Failed
-            | DeliveryStatus::Pending
-            | DeliveryStatus::Delivered
-            | DeliveryStatus::Withheld => {}
+            DeliveryStatus::Failed | DeliveryStatus::Pending | DeliveryStatus::Delivered | DeliveryStatus::Withheld => {
+            }
         }
     }
     for change in changes {

@@ -1,0 +1,106 @@
+//! A person's rights from outside: all of what is kept of them in one file, and being forgotten for good.
+
+use serde_json::{Value, json};
+use tessera_tests::{Member, Rewards, TestApp, eur, run_sql, scalar};
+use wallet_api::platform::vault::Receipt;
+
+async fn export(member: &Member) -> Vec<Value> {
+    let reply = member.api.post("/v1/me/export", &Value::Null).await;
+    assert_eq!(reply.status, 200, "{:?}", reply.bytes);
+    assert_eq!(reply.headers["content-type"], "application/x-ndjson");
+    let text = String::from_utf8(reply.bytes.to_vec()).unwrap();
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let last = lines.last().unwrap();
+    assert_eq!((&last["kind"], &last["lines"]), (&json!("end"), &json!(lines.len())), "it is whole");
+    lines
+}
+
+fn of<'a>(lines: &'a [Value], kind: &str) -> Vec<&'a Value> {
+    lines.iter().filter(|line| line["kind"] == kind).collect()
+}
+
+/// GDPR, Art. 15 and 20: everything, machine-readable, who looked included, and nothing of anybody else.
+#[tokio::test]
+async fn an_export_has_all_of_a_person_and_nothing_of_anybody_else() {
+    let app = TestApp::start();
+    let shop = app.world.shop("emporio", Rewards::PLENTY).await;
+    let (anna, bruno) = (app.world.member("anna").await, app.world.member("bruno").await);
+    for (member, minor) in [(&anna, 100), (&bruno, 777)] {
+        app.world.top_up(member.id, 50_000).await;
+        // More than a page.
+        for _ in 0..if minor == 100 { 205 } else { 1 } {
+            let body = json!({"customer": member.id, "merchant": shop.merchant, "amount": eur(minor),
+                "instrument": {"kind": "wallet"}});
+            app.api().post("/v1/payments", &body).await.expect(201);
+        }
+    }
+    let level = json!({"level": "T2"});
+    app.api().post(&format!("/v1/customers/{}/level", anna.id), &level).await.expect(200);
+    app.api().post("/v1/consent-texts", &json!({"purpose": "marketing", "it": "Si?", "en": "Yes?"})).await.expect(201);
+    let text = anna.api.get("/v1/me/consents").await.expect(200)[0]["text"].clone();
+    let agree = json!({"purpose": "marketing", "granted": true, "version": text["version"], "locale": text["locale"],
+        "sha256": text["sha256"]});
+    anna.api.post("/v1/me/consents", &agree).await.expect(200);
+
+    let lines = export(&anna).await;
+    assert_eq!(lines[0]["person"], json!(anna.id));
+    assert_eq!((&lines[0]["level"], of(&lines, "device").len(), of(&lines, "session").len()), (&json!("T2"), 1, 1));
+    assert_eq!(of(&lines, "consent")[0]["sha256"], text["sha256"]);
+    let entries = of(&lines, "entry");
+    let spent: Vec<_> = entries.iter().filter(|one| one["account"] == "available").collect();
+    assert_eq!(spent.len(), 206, "each payment and the top-up");
+    assert_eq!(spent[0]["payment"]["merchant"], json!(shop.merchant));
+    let balance =
+        of(&lines, "account").iter().find(|one| one["account"] == "available").unwrap()["balance_minor"].clone();
+    assert_eq!((&balance, &spent[0]["balance_minor"]), (&json!("29500"), &json!("29500")));
+    let acts: Vec<_> = of(&lines, "act").iter().map(|act| act["action"].as_str().unwrap()).collect();
+    assert_eq!(acts, ["person.exported", "consent.granted", "person.level_changed"]);
+    let brunos = format!("{:?}", of(&lines, "entry")).contains("\"-777\"");
+    assert!(!brunos && !format!("{lines:?}").contains(&bruno.id.to_string()), "nothing of anybody else");
+    app.api().post("/v1/me/export", &Value::Null).await.expect_problem(403, "scope-missing");
+}
+
+/// GDPR, Art. 17: the key is destroyed, the person closed, the receipt signed; the books stay, under an id without a name.
+#[tokio::test]
+async fn whoever_asks_is_forgotten_once_the_wallet_is_empty() {
+    let app = TestApp::start();
+    let shop = app.world.merchant("emporio").await;
+    let anna = app.world.member("anna").await;
+    app.world.top_up(anna.id, 1_000).await;
+    let pay = json!({"customer": anna.id, "merchant": shop, "amount": eur(1_000), "instrument": {"kind": "wallet"}});
+    anna.api.post("/v1/me/erasure", &Value::Null).await.expect_problem(409, "wallet-not-empty");
+    app.api().post("/v1/payments", &pay).await.expect(201);
+    run_sql(&app.db().super_url(), "UPDATE session SET authenticated_at = now() - interval '301 seconds'");
+    anna.api.post("/v1/me/erasure", &Value::Null).await.expect_problem(401, "passkey-stale");
+    run_sql(&app.db().super_url(), "UPDATE session SET authenticated_at = now() - interval '290 seconds'");
+    let receipt = anna.api.post("/v1/me/erasure", &Value::Null).await.expect(200);
+    assert_eq!(receipt["person"], json!(anna.id));
+    Receipt::parse(&receipt.to_string()).unwrap();
+    assert_eq!(anna.api.get("/v1/me/limits").await.status, 401, "the session is over");
+    let url = app.db().super_url();
+    let count = |of: &str| scalar::<diesel::sql_types::BigInt, i64>(&url, &format!("(SELECT count(*) FROM {of})"));
+    assert_eq!(count("person WHERE closed_at IS NOT NULL"), 1);
+    assert_eq!((count("vault_erasure"), count("person_secret"), count("session WHERE revoked_at IS NULL")), (1, 0, 0));
+    // Nobody pays into it or out of it, and what was paid stays in the books.
+    let top_up = json!({"customer": anna.id, "amount": eur(1), "rail": "card"});
+    app.api().post("/v1/top-ups", &top_up).await.expect_problem(404, "customer-unknown");
+    app.api().post("/v1/payments", &pay).await.expect_problem(404, "customer-unknown");
+    app.world.assert_whole();
+    let log = app.api().get(&format!("/v1/audit?subject={}", anna.id)).await.expect(200);
+    assert_eq!(log["items"][0]["action"], "person.erased");
+}
+
+/// T65: a database restored from a backup has the person as they were; who forgets them again closes them in the same commit.
+#[tokio::test]
+async fn t65_a_restored_database_closes_the_person_again_with_their_key() {
+    let mut app = TestApp::start();
+    let anna = app.world.member("anna").await;
+    anna.api.post("/v1/me/erasure", &Value::Null).await.expect(200);
+    let restored = "DELETE FROM vault_erasure; UPDATE person SET closed_at = NULL; \
+        UPDATE session SET revoked_at = NULL, revoked_for = NULL";
+    app.meanwhile(|db| run_sql(&db.super_url(), restored));
+    let url = app.db().super_url();
+    let count = |of: &str| scalar::<diesel::sql_types::BigInt, i64>(&url, &format!("(SELECT count(*) FROM {of})"));
+    let left = (count("person WHERE closed_at IS NULL"), count("session WHERE revoked_at IS NULL"));
+    assert_eq!((left, count("vault_erasure")), ((0, 0), 1));
+}

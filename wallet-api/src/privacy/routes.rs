@@ -1,0 +1,80 @@
+//! A person's rights over HTTP.
+
+use actix_web::http::header;
+use actix_web::web::Bytes;
+use actix_web::{HttpResponse, post, web};
+use futures_util::stream;
+use ledger::Journal;
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use super::{Erasing, Export, Source, erase};
+use crate::loyalty::Programmes;
+use crate::payments;
+use crate::platform::Platform;
+use crate::platform::audit::{self, Action, Entry, Object};
+use crate::platform::keyring::{Caller, May, Scope};
+use crate::platform::problem::Problem;
+use crate::profile::Customers;
+
+/// Adds this slice's routes.
+pub fn routes(config: &mut ServiceConfig) {
+    config.service(export_me).service(erase_me);
+}
+
+/// Gives one file of everything that is kept of me, who looked at it included: a JSON object a line, each with its `kind`.
+///
+/// It comes as it is read, however long it is; a file whose last line is not of kind `end` was cut off.
+#[utoipa::path(tag = "me", security(("key" = ["me"])), responses(
+    (status = 200, content((String = "application/x-ndjson"))),
+))]
+#[post("/v1/me/export", wrap = "May(Scope::Me)")]
+async fn export_me(
+    caller: Caller,
+    platform: web::Data<Platform>,
+    programmes: web::Data<Programmes>,
+) -> Result<HttpResponse, Problem> {
+    let (tenant, me, now) = (caller.tenant.id, caller.person()?, platform.clock.now());
+    let config = programmes.config(&platform, tenant).await?;
+    let accounts = payments::own_accounts(tenant, &config, me.id);
+    let act = Entry::done(tenant, caller.actor, Action::PersonExported, Object::Person(me.id)).about(me.id);
+    platform.db.of(tenant).write(move |conn| audit::append(conn, &act, now)).await?;
+    let (db, history) = (platform.db.clone(), platform.history.clone());
+    let mut export = Export::of(Source { db, history, tenant, person: me.id, accounts, now });
+    // The first page before the answer begins: what is refused is still a refusal then.
+    let first = export.next().await?.map(Bytes::from);
+    let rest = stream::unfold((first, Some(export)), |(first, export)| async move {
+        if let Some(first) = first {
+            return Some((Ok(first), (None, export)));
+        }
+        let mut export = export?;
+        match export.next().await {
+            Ok(bytes) => bytes.map(|bytes| (Ok(Bytes::from(bytes)), (None, Some(export)))),
+            Err(problem) => Some((Err(problem), (None, None))),
+        }
+    });
+    let mut response = HttpResponse::Ok();
+    response.insert_header((header::CONTENT_TYPE, "application/x-ndjson"));
+    response.insert_header((header::CONTENT_DISPOSITION, "attachment; filename=\"export.ndjson\""));
+    Ok(response.streaming(rest))
+}
+
+/// Forgets me: destroys the key that what is known of me is sealed with, closes my wallet, ends my sessions. For good.
+///
+/// The wallet must be empty, and the passkey was shown within five minutes. Rewards that were not used lapse. What the law
+/// makes us keep stays under an id that nothing leads to. The answer is the signed receipt, which `tessera vault receipt check`
+/// checks without us.
+#[utoipa::path(tag = "me", security(("key" = ["me"])), responses(
+    (status = 200, body = Object),
+))]
+#[post("/v1/me/erasure", wrap = "May(Scope::Me)")]
+async fn erase_me(
+    caller: Caller,
+    platform: web::Data<Platform>,
+    journal: web::Data<Journal>,
+    customers: web::Data<Customers>,
+) -> Result<HttpResponse, Problem> {
+    let me = caller.person()?;
+    let with = Erasing { platform: &platform, journal: &journal, customers: &customers, tenant: &caller.tenant };
+    let receipt = erase(with, me).await?;
+    Ok(HttpResponse::Ok().json(receipt))
+}
