@@ -9,7 +9,10 @@ use ledger::{Journal, Memory};
 use tokio::sync::oneshot;
 use wallet_api::commands::node::{Node, Server, Settings};
 use wallet_api::engagement::hooks::guard::Policy;
+use wallet_api::identity::Doors;
+use wallet_api::identity::passkeys::RelyingParty;
 use wallet_api::platform::ids::Ids;
+use wallet_api::platform::vault::Vault;
 use wallet_api::platform::{sealing, vault};
 
 use crate::{Api, Ground, TestDb, World, proof_dir, vault_dir};
@@ -25,6 +28,7 @@ pub struct TestApp {
 struct Running {
     address: SocketAddr,
     journal: Journal,
+    vault: Vault,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -55,6 +59,11 @@ impl TestApp {
     /// Its journal, past HTTP.
     pub fn journal(&self) -> &Journal {
         &self.node.as_ref().expect("the node runs").journal
+    }
+
+    /// Its vault, past HTTP.
+    pub fn vault(&self) -> Vault {
+        self.node.as_ref().expect("the node runs").vault.clone()
     }
 
     /// Where it listens, as `host:port`.
@@ -96,8 +105,9 @@ impl Running {
             runtime.block_on(serve(url, &started, stopped));
         };
         let thread = std::thread::Builder::new().name("node".into()).spawn(body).unwrap();
-        let (address, journal) = address.recv_timeout(Duration::from_secs(30)).expect("the node starts and leads");
-        Self { address, journal, stop: Some(stop), thread: Some(thread) }
+        let (address, journal, vault) =
+            address.recv_timeout(Duration::from_secs(30)).expect("the node starts and leads");
+        Self { address, journal, vault, stop: Some(stop), thread: Some(thread) }
     }
 }
 
@@ -111,7 +121,7 @@ fn log_if_asked() {
     });
 }
 
-async fn serve(url: String, started: &mpsc::Sender<(SocketAddr, Journal)>, stopped: oneshot::Receiver<()>) {
+async fn serve(url: String, started: &mpsc::Sender<(SocketAddr, Journal, Vault)>, stopped: oneshot::Receiver<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     let hook_policy = Policy { allow_private: true, allow_http: true, ..Policy::default() };
@@ -119,10 +129,14 @@ async fn serve(url: String, started: &mpsc::Sender<(SocketAddr, Journal)>, stopp
     let vault = vault::Settings { folder: Some(vault_dir(&url)), keys: None };
     let (memory, ids, sealing) = (Memory::default(), Ids::system(), Some(sealing));
     let settings = Settings { url, address, memory, ids, hook_policy, sealing, vault };
-    let node = Node::start(settings).unwrap();
+    let mut node = Node::start(settings).unwrap();
+    // As a node that was told nothing else.
+    let party = RelyingParty::new("localhost", &["http://localhost:8080".to_owned()]).unwrap();
+    node.parts.doors = Doors::new(&Ids::system(), Vec::new()).of(party);
     let server = Server::start(listener, &node.parts, 2).unwrap();
     assert!(node.parts.journal.wait_until_leading(Duration::from_secs(20)).await);
-    started.send((server.address, node.parts.journal.clone())).unwrap();
+    let vault = node.parts.platform.vault.clone();
+    started.send((server.address, node.parts.journal.clone(), vault)).unwrap();
     _ = stopped.await; // a dropped sender is an order to stop too
     node.parts.books.end_streams();
     server.stop().await;

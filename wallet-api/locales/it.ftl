@@ -77,6 +77,21 @@ problem-client-unknown-detail = Non indicarlo per crearne uno nuovo.
 problem-key-unknown = Questa chiave non esiste
 problem-key-unknown-detail = Controlla il suo prefisso.
 
+## Operatori
+
+problem-operators-only = È riservato agli operatori
+problem-operators-only-detail = Accedi come qualcuno che lavora per l'azienda.
+problem-role-missing = I tuoi ruoli non lo consentono
+problem-role-missing-detail = Serve un ruolo con { $scope }, a quest'ora e per questo: chiedi a un amministratore.
+problem-operator-refused = Accesso non riuscito
+problem-operator-refused-detail = Ricomincia con la tua passkey, o chiedi un nuovo invito.
+problem-operator-unknown = Questo operatore non esiste
+problem-operator-unknown-detail = Controlla l'id o l'indirizzo.
+problem-role-invalid = Questo ruolo non si può dare o togliere così
+problem-role-invalid-detail = Personale di negozio, fatturatori ed esercenti sono sempre di un solo esercente, gli altri mai.
+problem-passkeys-not-set = Questo nodo non conosce passkey
+problem-passkeys-not-set-detail = Chi lo gestisce indica il dominio e le pagine delle sue passkey: --rp-id e --origin.
+
 ## Problemi dei libri
 
 problem-key-reused = La chiave appartiene a un'altra richiesta

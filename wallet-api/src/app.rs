@@ -85,7 +85,7 @@ const CLASSES: Classes = &[
 ];
 
 /// Where tenants' own secrets are sealed: every column of cells that the tenant owns, so that rotations find them.
-pub const SEALED_COLUMNS: &[TenantColumn] = &[];
+pub const SEALED_COLUMNS: &[TenantColumn] = &[identity::operators::NAMES, identity::operators::EMAILS];
 
 /// What the limits see of the writer.
 fn look(journal: &Journal) -> Look {
@@ -166,7 +166,7 @@ impl Parts {
         self.platform.keyring.tell_by(Box::new(move |kind, prefix| match kind {
             Kind::Key => tell(News::Key(prefix.to_owned())),
             Kind::Access => tell(News::Access(prefix.to_owned())),
-            Kind::Refresh => {} // nobody remembers one
+            Kind::Refresh | Kind::Invitation => {} // nobody remembers one
         }));
         let tell = task.teller();
         self.hook_wake.tell_by(Box::new(move |tenant| tell(News::Hooks(tenant))));
@@ -275,6 +275,7 @@ fn methods() -> &'static Methods {
         (name = "hooks", description = "Endpoints that are told what happened"),
         (name = "proofs", description = "The signed log of the journal, and receipts of it"),
         (name = "me", description = "A person's own: sessions, devices"),
+        (name = "operators", description = "People who work for the company: how they come in, what they may"),
         (name = "audit", description = "What was done that matters, by whom, to what"),
         (name = "sandbox", description = "What only sandboxes have"),
         (name = "node", description = "How this node fares"),

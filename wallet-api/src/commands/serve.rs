@@ -104,7 +104,7 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     let settings = Settings { url: database.url.clone(), address, memory, ids, hook_policy, sealing, vault };
     let mut node = Node::start(settings)?;
     node.parts.limits = node.parts.limits.with_policy(args.limits);
-    node.parts.doors = Doors::new(&Ids::system(), party.origins().to_vec());
+    node.parts.doors = Doors::new(&Ids::system(), Vec::new()).of(party);
     if let Some(mail) = &mail {
         node.parts.post = Post::start(mail, Ids::system())?;
     }

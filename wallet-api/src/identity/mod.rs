@@ -5,11 +5,13 @@
 //! Functions that take a connection join their caller's transaction, and write to the audit log in it: `by` is who acts.
 //! Not here: letting callers in ([`platform::keyring`](crate::platform::keyring), which asks our [`directory`]). People,
 //! their [devices] and [sessions], their [passkeys] and what they approve with them ([sca]) stand beside, each in a folder,
-//! and so do [codes] that are sent to a contact.
+//! and so do
+//! [codes] that are sent to a contact. Who works for a tenant is one of its [operators].
 
 pub mod codes;
 pub mod devices;
 mod model;
+pub mod operators;
 pub mod passkeys;
 pub mod people;
 mod routes;
@@ -21,6 +23,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use diesel::{Connection, PgConnection};
+use uuid::Uuid;
 
 pub use routes::{Doors, routes};
 
@@ -113,13 +116,27 @@ pub fn tenants(conn: &mut PgConnection) -> Result<Vec<Tenant>, IdentityError> {
 /// # Errors
 /// [`IdentityError::NameMissing`], [`IdentityError::NoScopes`], [`IdentityError::UnknownTenant`],
 /// [`IdentityError::UnknownClient`].
-#[tracing::instrument(name = "identity.create_key", skip_all, fields(tenant.id = wish.tenant))]
 pub fn create_key(
     conn: &mut PgConnection,
     ids: &Ids,
     now: DateTime<Utc>,
     by: Actor,
     wish: &NewKey,
+) -> Result<CreatedKey, IdentityError> {
+    create_key_of(conn, ids, now, by, (wish, None))
+}
+
+/// The same for a key that belongs to an operator: where four eyes are asked for, the two are one pair.
+///
+/// # Errors
+/// As [`create_key`].
+#[tracing::instrument(name = "identity.create_key", skip_all, fields(tenant.id = wish.tenant))]
+pub fn create_key_of(
+    conn: &mut PgConnection,
+    ids: &Ids,
+    now: DateTime<Utc>,
+    by: Actor,
+    (wish, operator): (&NewKey, Option<Uuid>),
 ) -> Result<CreatedKey, IdentityError> {
     wish.check()?;
     if let Some(client) = wish.client
@@ -129,10 +146,14 @@ pub fn create_key(
     }
     let key = Token::generate(Kind::Key, ids);
     conn.transaction(|conn| {
-        let (id, client) = store::insert_key(conn, wish, &key, now)?;
+        let (id, client) = store::insert_key(conn, (wish, operator), &key, now)?;
         let scopes = wish.scopes.iter().map(|scope| scope.word()).collect();
         let entry = Entry::done(wish.tenant, by, Action::KeyCreated, Object::Key(key.prefix().to_owned()));
         let entry = entry.with("client", Fact::Number(client)).with("scopes", Fact::Words(scopes));
+        let entry = match operator {
+            Some(operator) => entry.with("operator", Fact::Id(operator)),
+            None => entry,
+        };
         audit::append(conn, &entry, now)?;
         Ok(CreatedKey { id, client, key })
     })

@@ -13,6 +13,8 @@ use uuid::Uuid;
 
 use super::devices::proof::{Asked, Judge, ProofError};
 use super::devices::{self, BoundBy, Device};
+use super::operators;
+use super::passkeys::RelyingParty;
 use super::sessions::{self, End, Issued, Pair, Refreshed, Session};
 use crate::platform::Platform;
 use crate::platform::http::{Json, not_found};
@@ -27,6 +29,7 @@ const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 /// Adds this slice's routes.
 pub fn routes(config: &mut ServiceConfig) {
     config
+        .configure(operators::routes)
         .service(refresh_session)
         .service(list_sessions)
         .service(end_session)
@@ -39,13 +42,29 @@ pub fn routes(config: &mut ServiceConfig) {
 pub struct Doors {
     judge: Judge,
     origins: Vec<String>,
+    party: Option<RelyingParty>,
 }
 
 impl Doors {
     /// Doors of a node that is known by these origins, such as `https://wallet.example`.
     #[must_use]
     pub fn new(ids: &Ids, origins: Vec<String>) -> Self {
-        Self { judge: Judge::new(ids), origins }
+        Self { judge: Judge::new(ids), origins, party: None }
+    }
+
+    /// The same for the passkeys of a relying party, known by its origins.
+    #[must_use]
+    pub fn of(self, party: RelyingParty) -> Self {
+        Self { origins: party.origins().to_vec(), party: Some(party), ..self }
+    }
+
+    /// Who we are to passkeys.
+    ///
+    /// # Errors
+    /// 503 `passkeys-not-set`.
+    pub fn party(&self) -> Result<&RelyingParty, Problem> {
+        let remedy = "Whoever runs it names the domain and the pages of its passkeys: --rp-id and --origin.";
+        self.party.as_ref().ok_or_else(|| Problem::new(503, "passkeys-not-set", "This node knows no passkeys", remedy))
     }
 
     /// The device key whose holder proves with this request that it is theirs; none when it brings no proof.

@@ -71,6 +71,18 @@ words! {
         RangeBroughtBack = "range.brought_back",
         /// A sandbox's clock was moved.
         ClockMoved = "clock.moved",
+        /// Somebody was invited to work for the tenant, or invited anew.
+        OperatorInvited = "operator.invited",
+        /// They registered a passkey.
+        OperatorSignedUp = "operator.signed_up",
+        /// An operator signed in.
+        OperatorSignedIn = "operator.signed_in",
+        /// An operator left.
+        OperatorClosed = "operator.closed",
+        /// An operator got a role.
+        RoleGranted = "role.granted",
+        /// A role of an operator was ended.
+        RoleEnded = "role.ended",
     }
 }
 
@@ -144,6 +156,7 @@ impl From<keyring::Actor> for Actor {
         match actor {
             keyring::Actor::Client(client) => Self::Client(client),
             keyring::Actor::Person(person) => Self::Person(person.id),
+            keyring::Actor::Operator(operator) => Self::Staff(operator.id),
         }
     }
 }
@@ -167,6 +180,8 @@ pub enum Object {
     Record(i64),
     /// A customer.
     Person(Uuid),
+    /// Somebody of the tenant's staff.
+    Operator(Uuid),
 }
 
 impl Object {
@@ -182,6 +197,7 @@ impl Object {
             Self::Range(_) => "range",
             Self::Record(_) => "record",
             Self::Person(_) => "person",
+            Self::Operator(_) => "operator",
         }
     }
 
@@ -192,6 +208,7 @@ impl Object {
             Self::Tenant(number) | Self::Range(number) | Self::Record(number) => number.to_string(),
             Self::Key(prefix) => prefix.clone(),
             Self::Adjustment(id) | Self::HookEndpoint(id) | Self::HookReplay(id) | Self::Person(id) => id.to_string(),
+            Self::Operator(id) => id.to_string(),
         }
     }
 }
