@@ -40,6 +40,7 @@ mod proof;
 mod reference;
 mod reports;
 mod restore;
+mod roles;
 mod rounds;
 mod sealing;
 mod servers;

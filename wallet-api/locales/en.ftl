@@ -90,6 +90,10 @@ problem-operator-unknown = There is no such operator
 problem-operator-unknown-detail = Check the id or the address.
 problem-role-invalid = This role cannot be given or ended so
 problem-role-invalid-detail = Shop staff, billers and merchants are always of one merchant, the others never.
+problem-request-for-eyes-unknown = Nobody asked for this
+problem-request-for-eyes-unknown-detail = Ask first, then confirm.
+problem-request-for-eyes-over = There is nothing to confirm any more
+problem-request-for-eyes-over-detail = It was confirmed before, or nobody did in time: ask again.
 problem-passkeys-not-set = This node knows no passkeys
 problem-passkeys-not-set-detail = Whoever runs it names the domain and the pages of its passkeys: --rp-id and --origin.
 

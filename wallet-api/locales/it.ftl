@@ -89,6 +89,10 @@ problem-operator-unknown = Questo operatore non esiste
 problem-operator-unknown-detail = Controlla l'id o l'indirizzo.
 problem-role-invalid = Questo ruolo non si può dare o togliere così
 problem-role-invalid-detail = Personale di negozio, fatturatori ed esercenti sono sempre di un solo esercente, gli altri mai.
+problem-request-for-eyes-unknown = Nessuno l'ha chiesto
+problem-request-for-eyes-unknown-detail = Prima si chiede, poi si conferma.
+problem-request-for-eyes-over = Non c'è più nulla da confermare
+problem-request-for-eyes-over-detail = È già stato confermato, o nessuno l'ha fatto in tempo: chiedilo di nuovo.
 problem-passkeys-not-set = Questo nodo non conosce passkey
 problem-passkeys-not-set-detail = Chi lo gestisce indica il dominio e le pagine delle sue passkey: --rp-id e --origin.
 

@@ -289,7 +289,13 @@ impl Modify for ApiKey {
     fn modify(&self, document: &mut Document) {
         let mut http = Http::new(HttpAuthScheme::Bearer);
         http.bearer_format = Some("tsk_<prefix>_<secret>".into());
-        document.components.get_or_insert_default().add_security_scheme("key", SecurityScheme::Http(http));
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("key", SecurityScheme::Http(http));
+        let mut bound = Http::new(HttpAuthScheme::Bearer);
+        bound.bearer_format = Some("tsa_<prefix>_<secret>".into());
+        bound.description =
+            Some("An operator whose role is of one merchant: what is not that merchant's is not found.".into());
+        components.add_security_scheme("bound", SecurityScheme::Http(bound));
     }
 }
 

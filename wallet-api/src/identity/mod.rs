@@ -6,10 +6,13 @@
 //! Not here: letting callers in ([`platform::keyring`](crate::platform::keyring), which asks our [`directory`]). People,
 //! their [devices] and [sessions], their [passkeys] and what they approve with them ([sca]) stand beside, each in a folder,
 //! and so do
-//! [codes] that are sent to a contact. Who works for a tenant is one of its [operators].
+//! [codes] that are sent to a contact. Who works for a tenant is one of its [operators]; what
+//! takes [four_eyes], and [break_glass], are for them.
 
+pub mod break_glass;
 pub mod codes;
 pub mod devices;
+pub mod four_eyes;
 mod model;
 pub mod operators;
 pub mod passkeys;

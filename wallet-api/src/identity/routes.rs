@@ -13,9 +13,9 @@ use uuid::Uuid;
 
 use super::devices::proof::{Asked, Judge, ProofError};
 use super::devices::{self, BoundBy, Device};
-use super::operators;
 use super::passkeys::RelyingParty;
 use super::sessions::{self, End, Issued, Pair, Refreshed, Session};
+use super::{break_glass, operators};
 use crate::platform::Platform;
 use crate::platform::http::{Json, not_found};
 use crate::platform::ids::Ids;
@@ -30,6 +30,7 @@ const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 pub fn routes(config: &mut ServiceConfig) {
     config
         .configure(operators::routes)
+        .configure(break_glass::routes)
         .service(refresh_session)
         .service(list_sessions)
         .service(end_session)

@@ -23,11 +23,12 @@ pub use model::{HeldRole, Invited, NewOperator, NewRole, Operator, OperatorError
 pub use routes::routes;
 pub(in crate::identity) use store::operator;
 
+use super::break_glass;
 use super::passkeys::{self, Holder, HolderKind, NewPasskey, Opened, RelyingParty};
 use super::sessions::{self, End, Pair};
 use crate::platform::audit::{self, Action, Actor, Entry, Fact, Object};
 use crate::platform::ids::Ids;
-use crate::platform::keyring::{Kind, Rights, Role, Token};
+use crate::platform::keyring::{Kind, Rights, Role, Scope, Token};
 use crate::platform::vault::{Cell, Column, KeyType, Purpose, TenantColumn, Vault};
 
 /// How long an invitation can be used.
@@ -239,8 +240,10 @@ pub fn rights(
 ) -> QueryResult<Rights> {
     let held = store::roles(conn, tenant, operator)?;
     let in_force = held.into_iter().filter(|held| held.role.hours.is_none_or(|hours| hours.have(now, zone)));
-    let roles = in_force.map(|held| (held.role.role, held.role.merchant)).collect();
-    Ok(Rights { roles, emergencies: Vec::new() })
+    let roles: Vec<_> = in_force.map(|held| (held.role.role, held.role.merchant)).collect();
+    let may_look = roles.iter().any(|(role, _)| role.scopes().contains(&Scope::BreakGlass));
+    let emergencies = if may_look { break_glass::customers(conn, now, tenant, operator)? } else { Vec::new() };
+    Ok(Rights { roles, emergencies })
 }
 
 /// Begins to register the passkey that an invitation is for. None whatever is wrong with it.

@@ -22,6 +22,7 @@ pub mod verify;
 
 use chrono::{DateTime, Utc};
 use diesel::{Connection, PgConnection, QueryResult};
+use uuid::Uuid;
 
 pub use model::{Action, Actor, ActorKind, Detail, Entry, Fact, Object, Outcome};
 pub use routes::routes;
@@ -52,6 +53,22 @@ pub fn append_once(conn: &mut PgConnection, entry: &Entry, now: DateTime<Utc>) -
         }
         Ok(())
     })
+}
+
+/// What the tenant's staff did about a person before a seq, newest first: who looked, and what they were refused.
+///
+/// # Errors
+/// The database's.
+pub fn by_staff_about(
+    conn: &mut PgConnection,
+    tenant: i64,
+    person: Uuid,
+    before: i64,
+    most: i64,
+) -> QueryResult<Vec<Row>> {
+    let actor_kind = Some(ActorKind::Staff.word());
+    let filter = store::Filter { actor_kind, subject: Some(person), ..store::Filter::default() };
+    store::page(conn, tenant, filter, before, most)
 }
 
 fn write(conn: &mut PgConnection, entry: &Entry, now: DateTime<Utc>) -> QueryResult<i64> {

@@ -83,6 +83,14 @@ words! {
         RoleGranted = "role.granted",
         /// A role of an operator was ended.
         RoleEnded = "role.ended",
+        /// An operator looked at a customer's data.
+        CustomerLookedAt = "customer.looked_at",
+        /// An operator opened a customer's data in an emergency.
+        GlassBroken = "glass.broken",
+        /// Somebody asked for what takes four eyes.
+        EyesAsked = "four_eyes.asked",
+        /// Somebody else confirmed it.
+        EyesConfirmed = "four_eyes.confirmed",
     }
 }
 

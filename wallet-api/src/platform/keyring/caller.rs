@@ -104,6 +104,12 @@ impl Caller {
         &self.rights.roles
     }
 
+    /// Whether an operator has this customer's data open in an emergency.
+    #[must_use]
+    pub fn is_emergency(&self, customer: Uuid) -> bool {
+        self.rights.emergencies.contains(&customer)
+    }
+
     /// Who works for the tenant.
     ///
     /// # Errors
