@@ -48,6 +48,7 @@ mod recovery;
 mod reference;
 mod reports;
 mod restore;
+mod roles;
 mod rounds;
 mod sealing;
 mod servers;

@@ -50,6 +50,15 @@ const REFUSED: &[(&str, u16)] = &[
     ("erase_me", 403),
     // The collection's customer has not signed up.
     ("set_level", 404),
+    ("list_looks", 403),
+    // What is an operator's own; and there is no such tenant where the collection is sent.
+    ("get_operator", 403),
+    ("end_operator_session", 403),
+    ("break_glass", 403),
+    ("begin_operator_sign_up", 404),
+    ("finish_operator_sign_up", 404),
+    ("begin_operator_sign_in", 404),
+    ("finish_operator_sign_in", 404),
     ("get_request", 404),
     ("get_event_type", 404),
     ("get_hook_replay", 404),

@@ -13,6 +13,7 @@ use wallet_api::identity::Doors;
 use wallet_api::identity::passkeys::RelyingParty;
 use wallet_api::platform::ids::Ids;
 use wallet_api::platform::post::{self, Post};
+use wallet_api::platform::vault::Vault;
 use wallet_api::platform::{sealing, vault};
 
 use crate::{Api, Ground, MailServer, TestDb, World, payer, proof_dir, vault_dir};
@@ -28,6 +29,7 @@ pub struct TestApp {
 struct Running {
     address: SocketAddr,
     journal: Journal,
+    vault: Vault,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -69,6 +71,11 @@ impl TestApp {
     /// Its journal, past HTTP.
     pub fn journal(&self) -> &Journal {
         &self.node.as_ref().expect("the node runs").journal
+    }
+
+    /// Its vault, past HTTP.
+    pub fn vault(&self) -> Vault {
+        self.node.as_ref().expect("the node runs").vault.clone()
     }
 
     /// Where it listens, as `host:port`.
@@ -116,8 +123,9 @@ impl Running {
             runtime.block_on(serve(url, mail, &started, stopped));
         };
         let thread = std::thread::Builder::new().name("node".into()).spawn(body).unwrap();
-        let (address, journal) = address.recv_timeout(Duration::from_secs(30)).expect("the node starts and leads");
-        Self { address, journal, stop: Some(stop), thread: Some(thread) }
+        let (address, journal, vault) =
+            address.recv_timeout(Duration::from_secs(30)).expect("the node starts and leads");
+        Self { address, journal, vault, stop: Some(stop), thread: Some(thread) }
     }
 }
 
@@ -134,7 +142,7 @@ fn log_if_asked() {
 async fn serve(
     url: String,
     mail: Option<post::Settings>,
-    started: &mpsc::Sender<(SocketAddr, Journal)>,
+    started: &mpsc::Sender<(SocketAddr, Journal, Vault)>,
     stopped: oneshot::Receiver<()>,
 ) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -154,7 +162,8 @@ async fn serve(
     }
     let server = Server::start(listener, &node.parts, 2).unwrap();
     assert!(node.parts.journal.wait_until_leading(Duration::from_secs(20)).await);
-    started.send((server.address, node.parts.journal.clone())).unwrap();
+    let vault = node.parts.platform.vault.clone();
+    started.send((server.address, node.parts.journal.clone(), vault)).unwrap();
     _ = stopped.await; // a dropped sender is an order to stop too
     node.parts.books.end_streams();
     server.stop().await;

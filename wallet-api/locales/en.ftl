@@ -78,6 +78,25 @@ problem-client-unknown-detail = Leave it out to make a new one.
 problem-key-unknown = There is no such key
 problem-key-unknown-detail = Check its prefix.
 
+## Operators
+
+problem-operators-only = This is for operators
+problem-operators-only-detail = Sign in as somebody who works for the company.
+problem-role-missing = Your roles do not allow this
+problem-role-missing-detail = It takes a role with { $scope }, at this hour and for this: ask an administrator.
+problem-operator-refused = You were not let in
+problem-operator-refused-detail = Begin again with your passkey, or ask for a new invitation.
+problem-operator-unknown = There is no such operator
+problem-operator-unknown-detail = Check the id or the address.
+problem-role-invalid = This role cannot be given or ended so
+problem-role-invalid-detail = Shop staff, billers and merchants are always of one merchant, the others never.
+problem-request-for-eyes-unknown = Nobody asked for this
+problem-request-for-eyes-unknown-detail = Ask first, then confirm.
+problem-request-for-eyes-over = There is nothing to confirm any more
+problem-request-for-eyes-over-detail = It was confirmed before, or nobody did in time: ask again.
+problem-passkeys-not-set = This node knows no passkeys
+problem-passkeys-not-set-detail = Whoever runs it names the domain and the pages of its passkeys: --rp-id and --origin.
+
 ## Problems of the books
 
 problem-key-reused = The key belongs to another request
@@ -313,8 +332,6 @@ problem-too-many-passkeys = There are too many passkeys
 problem-too-many-passkeys-detail = Remove one that is not used.
 problem-no-passkey = There is no passkey to approve with
 problem-no-passkey-detail = Register a passkey first.
-problem-passkeys-not-set = This node knows no passkeys
-problem-passkeys-not-set-detail = Whoever runs it names the domain and the pages of its passkeys: --rp-id and --origin.
 problem-payment-lapsed = The payment was not made in time
 problem-payment-lapsed-detail = It was approved, was not posted in time, and never will be: ask for it anew.
 problem-caution = Only little can be paid for now

@@ -77,6 +77,25 @@ problem-client-unknown-detail = Non indicarlo per crearne uno nuovo.
 problem-key-unknown = Questa chiave non esiste
 problem-key-unknown-detail = Controlla il suo prefisso.
 
+## Operatori
+
+problem-operators-only = È riservato agli operatori
+problem-operators-only-detail = Accedi come qualcuno che lavora per l'azienda.
+problem-role-missing = I tuoi ruoli non lo consentono
+problem-role-missing-detail = Serve un ruolo con { $scope }, a quest'ora e per questo: chiedi a un amministratore.
+problem-operator-refused = Accesso non riuscito
+problem-operator-refused-detail = Ricomincia con la tua passkey, o chiedi un nuovo invito.
+problem-operator-unknown = Questo operatore non esiste
+problem-operator-unknown-detail = Controlla l'id o l'indirizzo.
+problem-role-invalid = Questo ruolo non si può dare o togliere così
+problem-role-invalid-detail = Personale di negozio, fatturatori ed esercenti sono sempre di un solo esercente, gli altri mai.
+problem-request-for-eyes-unknown = Nessuno l'ha chiesto
+problem-request-for-eyes-unknown-detail = Prima si chiede, poi si conferma.
+problem-request-for-eyes-over = Non c'è più nulla da confermare
+problem-request-for-eyes-over-detail = È già stato confermato, o nessuno l'ha fatto in tempo: chiedilo di nuovo.
+problem-passkeys-not-set = Questo nodo non conosce passkey
+problem-passkeys-not-set-detail = Chi lo gestisce indica il dominio e le pagine delle sue passkey: --rp-id e --origin.
+
 ## Problemi dei libri
 
 problem-key-reused = La chiave appartiene a un'altra richiesta
@@ -311,8 +330,6 @@ problem-too-many-passkeys = Le passkey sono troppe
 problem-too-many-passkeys-detail = Togline una che non usi.
 problem-no-passkey = Non c'è una passkey con cui confermare
 problem-no-passkey-detail = Prima registra una passkey.
-problem-passkeys-not-set = Questo nodo non conosce passkey
-problem-passkeys-not-set-detail = Chi lo gestisce indica il dominio e le pagine delle sue passkey: --rp-id e --origin.
 problem-payment-lapsed = Il pagamento non è stato eseguito in tempo
 problem-payment-lapsed-detail = Era approvato, non è stato registrato in tempo e non lo sarà mai: chiedilo di nuovo.
 problem-caution = Per ora si può pagare solo poco

@@ -93,7 +93,8 @@ const CLASSES: Classes = &[
 ];
 
 /// Where tenants' own secrets are sealed: every column of cells that the tenant owns, so that rotations find them.
-pub const SEALED_COLUMNS: &[TenantColumn] = &[identity::claims::SEALED];
+pub const SEALED_COLUMNS: &[TenantColumn] =
+    &[identity::claims::SEALED, identity::operators::NAMES, identity::operators::EMAILS];
 
 /// What the limits see of the writer.
 fn look(journal: &Journal) -> Look {
@@ -179,7 +180,7 @@ impl Parts {
         self.platform.keyring.tell_by(Box::new(move |kind, prefix| match kind {
             Kind::Key => tell(News::Key(prefix.to_owned())),
             Kind::Access => tell(News::Access(prefix.to_owned())),
-            Kind::Refresh => {} // nobody remembers one
+            Kind::Refresh | Kind::Invitation => {} // nobody remembers one
         }));
         let tell = task.teller();
         self.hook_wake.tell_by(Box::new(move |tenant| tell(News::Hooks(tenant))));
@@ -298,6 +299,7 @@ fn methods() -> &'static Methods {
         (name = "me", description = "A person's own: payments, sessions, devices, passkeys"),
         (name = "consents", description = "What people are asked to agree to"),
         (name = "limits", description = "What people may hold and pay, by how well they are known"),
+        (name = "operators", description = "People who work for the company: how they come in, what they may"),
         (name = "audit", description = "What was done that matters, by whom, to what"),
         (name = "sandbox", description = "What only sandboxes have"),
         (name = "node", description = "How this node fares"),
@@ -311,7 +313,13 @@ impl Modify for ApiKey {
     fn modify(&self, document: &mut Document) {
         let mut http = Http::new(HttpAuthScheme::Bearer);
         http.bearer_format = Some("tsk_<prefix>_<secret>".into());
-        document.components.get_or_insert_default().add_security_scheme("key", SecurityScheme::Http(http));
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("key", SecurityScheme::Http(http));
+        let mut bound = Http::new(HttpAuthScheme::Bearer);
+        bound.bearer_format = Some("tsa_<prefix>_<secret>".into());
+        bound.description =
+            Some("An operator whose role is of one merchant: what is not that merchant's is not found.".into());
+        components.add_security_scheme("bound", SecurityScheme::Http(bound));
     }
 }
 

@@ -18,7 +18,7 @@ use uuid::Uuid;
 use crate::platform::Platform;
 use crate::platform::books::{give_up, journal_of, refusal_code};
 use crate::platform::http::IdempotencyKey;
-use crate::platform::keyring::{Caller, May, Scope};
+use crate::platform::keyring::{Caller, Scope, Within};
 use crate::platform::problem::Problem;
 
 /// Adds this slice's routes.
@@ -64,11 +64,11 @@ impl RequestBody {
 /// Tells what became of the request with this Idempotency-Key.
 ///
 /// 404 says that it has not happened so far, which is not final: resolve it for that.
-#[utoipa::path(tag = "node", security(("key" = ["payments:read"])),
+#[utoipa::path(tag = "node", security(("key" = ["payments:read"]), ("bound" = ["payments:read"])),
     params(("key" = inline(IdempotencyKey), Path, description = "The Idempotency-Key it was sent with")), responses(
     (status = 200, body = RequestBody),
 ))]
-#[get("/v1/requests/{key}", wrap = "May(Scope::PaymentsRead)")]
+#[get("/v1/requests/{key}", wrap = "Within(Scope::PaymentsRead)")]
 async fn get_request(
     caller: Caller,
     platform: web::Data<Platform>,
@@ -87,11 +87,11 @@ async fn get_request(
 ///
 /// If it was done or refused, that is the answer. If not, its key is given up: it never happens, and whoever sends it
 /// again is told `request-abandoned`. Asking again gives the same answer.
-#[utoipa::path(tag = "node", security(("key" = ["payments:write"])),
+#[utoipa::path(tag = "node", security(("key" = ["payments:write"]), ("bound" = ["payments:write"])),
     params(("key" = inline(IdempotencyKey), Path, description = "The Idempotency-Key it was sent with")), responses(
     (status = 200, body = RequestBody),
 ))]
-#[post("/v1/requests/{key}/resolve", wrap = "May(Scope::PaymentsWrite)")]
+#[post("/v1/requests/{key}/resolve", wrap = "Within(Scope::PaymentsWrite)")]
 async fn resolve_request(
     caller: Caller,
     journal: web::Data<Journal>,

@@ -6,11 +6,11 @@ use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 use uuid::Uuid;
 
-use super::{Merchant, Merchants};
+use super::{Merchant, Merchants, unknown};
 use crate::platform::Platform;
 use crate::platform::fields::text;
 use crate::platform::http::Json;
-use crate::platform::keyring::{Caller, May, Scope};
+use crate::platform::keyring::{Caller, May, Scope, Within};
 
 use crate::platform::problem::Problem;
 
@@ -77,16 +77,20 @@ async fn add_merchant(
 }
 
 /// Tells of a merchant.
-#[utoipa::path(tag = "merchants", security(("key" = ["merchants:write"])), responses(
+#[utoipa::path(tag = "merchants", security(("key" = ["merchants:write"]), ("bound" = ["merchants:write"])), responses(
     (status = 200, body = MerchantBody),
 ))]
-#[get("/v1/merchants/{id}", wrap = "May(Scope::MerchantsWrite)")]
+#[get("/v1/merchants/{id}", wrap = "Within(Scope::MerchantsWrite)")]
 async fn get_merchant(
     caller: Caller,
     platform: web::Data<Platform>,
     merchants: web::Data<Merchants>,
     id: web::Path<Uuid>,
 ) -> Result<HttpResponse, Problem> {
-    let merchant = merchants.get(&platform, caller.tenant.id, id.into_inner()).await?;
+    let id = id.into_inner();
+    if !caller.reach(Scope::MerchantsWrite)?.has_merchant(id) {
+        return Err(unknown());
+    }
+    let merchant = merchants.get(&platform, caller.tenant.id, id).await?;
     Ok(HttpResponse::Ok().json(MerchantBody::from(merchant)))
 }

@@ -6,6 +6,7 @@ use chrono_tz::Tz;
 use clap::Subcommand;
 use diesel::{Connection, PgConnection};
 use serde_json::json;
+use uuid::Uuid;
 
 use super::node::{DatabaseArgs, RedisArgs};
 use crate::identity::{self, NewKey, NewTenant};
@@ -71,6 +72,9 @@ pub enum KeysCommand {
         /// One more key of this client, instead of a new client.
         #[arg(long)]
         client: Option<i64>,
+        /// The operator whose key it is, by id: where four eyes are asked for, the key's are theirs.
+        #[arg(long)]
+        operator: Option<Uuid>,
         /// Print one JSON object.
         #[arg(long)]
         json: bool,
@@ -147,12 +151,16 @@ pub fn tenant(what: TenantCommand, out: &mut dyn Write) -> anyhow::Result<()> {
 /// `tessera keys …`
 pub fn keys(what: KeysCommand, out: &mut dyn Write) -> anyhow::Result<()> {
     match what {
-        KeysCommand::Create { database, tenant, name, scopes, client, json } => {
+        KeysCommand::Create { database, tenant, name, scopes, client, operator, json } => {
             let database = database.join()?;
             let conn = &mut PgConnection::establish(&database.url)?;
             let tenant = identity::tenant_by_slug(conn, &tenant)?;
             let wish = NewKey { tenant: tenant.id, name, scopes, client };
-            let made = identity::create_key(conn, &Ids::system(), Clock::System.now(), Actor::Operator, &wish)?;
+            if let Some(operator) = operator {
+                identity::operators::number(conn, tenant.id, operator)?;
+            }
+            let (ids, now) = (Ids::system(), Clock::System.now());
+            let made = identity::create_key_of(conn, &ids, now, Actor::Operator, (&wish, operator))?;
             let key = made.key.reveal();
             if json {
                 writeln!(out, "{}", json!({"id": made.id, "client": made.client, "key": key}))?;

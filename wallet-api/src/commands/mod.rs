@@ -17,6 +17,7 @@ pub mod import;
 mod journal_file;
 mod keys;
 pub mod node;
+mod operators;
 mod party;
 mod payer;
 mod post;
@@ -153,6 +154,11 @@ enum Command {
         #[command(subcommand)]
         what: keys::KeysCommand,
     },
+    /// Operators: people who work for a tenant, and their roles.
+    Operators {
+        #[command(subcommand)]
+        what: operators::OperatorsCommand,
+    },
     /// The clock of a sandbox.
     Clock(clock::ClockArgs),
     /// Hooks: receive them here, have one sent, have some told again.
@@ -246,6 +252,7 @@ fn run(command: Command, configured: &config::Configured) -> anyhow::Result<Exit
         Command::Import { what } => on_runtime(import::import(what))?,
         Command::Tenant { what } => keys::tenant(what, out)?,
         Command::Keys { what } => keys::keys(what, out)?,
+        Command::Operators { what } => operators::operators(what, out)?,
         Command::Clock(args) => on_runtime(clock::clock(args))?,
         Command::Hooks { what } => on_runtime(hooks::hooks(what))?,
         Command::Bench { what } => on_runtime(bench::bench(what))?,

@@ -140,14 +140,14 @@ impl VaultArgs {
 }
 
 /// An open vault with a connection that sees all tenants.
-struct Opened {
-    vault: Vault,
-    conn: PgConnection,
+pub(super) struct Opened {
+    pub(super) vault: Vault,
+    pub(super) conn: PgConnection,
     _database: Database,
 }
 
 impl OpenArgs {
-    fn open(&self) -> anyhow::Result<Opened> {
+    pub(super) fn open(&self) -> anyhow::Result<Opened> {
         let database = self.database.join()?;
         let private = self.database.database_url.is_none().then_some(self.database.data_dir.as_path());
         let proof_dir = self.proof_dir.clone().or_else(|| private.and_then(|data_dir| beside(data_dir, "proof")));

@@ -5,16 +5,20 @@
 //! Functions that take a connection join their caller's transaction, and write to the audit log in it: `by` is who acts.
 //! Not here: letting callers in ([`platform::keyring`](crate::platform::keyring), which asks our [`directory`]). People,
 //! their [devices] and [sessions], their [passkeys] and what they approve with them ([sca]) stand beside, each in a folder, and
-//! so do their [contacts], the [codes] that are sent there, and the [doors] they come in by.
+//! so do their [contacts], the [codes] that are sent there, and the [doors] they come in by. Who works for a tenant is one of
+//! its [operators]; what takes [four_eyes], and [break_glass], are for them.
 
+pub mod break_glass;
 pub mod claims;
 pub mod codes;
 pub mod contacts;
 pub mod devices;
 pub mod doors;
+pub mod four_eyes;
 mod housekeeping;
 mod model;
 pub mod notices;
+pub mod operators;
 pub mod own;
 pub mod passkeys;
 pub mod people;
@@ -30,6 +34,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use diesel::{Connection, PgConnection};
+use uuid::Uuid;
 
 pub use doors::Doors;
 pub use housekeeping::Housekeeper;
@@ -124,13 +129,27 @@ pub fn tenants(conn: &mut PgConnection) -> Result<Vec<Tenant>, IdentityError> {
 /// # Errors
 /// [`IdentityError::NameMissing`], [`IdentityError::NoScopes`], [`IdentityError::UnknownTenant`],
 /// [`IdentityError::UnknownClient`].
-#[tracing::instrument(name = "identity.create_key", skip_all, fields(tenant.id = wish.tenant))]
 pub fn create_key(
     conn: &mut PgConnection,
     ids: &Ids,
     now: DateTime<Utc>,
     by: Actor,
     wish: &NewKey,
+) -> Result<CreatedKey, IdentityError> {
+    create_key_of(conn, ids, now, by, (wish, None))
+}
+
+/// The same for a key that belongs to an operator: where four eyes are asked for, the two are one pair.
+///
+/// # Errors
+/// As [`create_key`].
+#[tracing::instrument(name = "identity.create_key", skip_all, fields(tenant.id = wish.tenant))]
+pub fn create_key_of(
+    conn: &mut PgConnection,
+    ids: &Ids,
+    now: DateTime<Utc>,
+    by: Actor,
+    (wish, operator): (&NewKey, Option<Uuid>),
 ) -> Result<CreatedKey, IdentityError> {
     wish.check()?;
     if let Some(client) = wish.client
@@ -140,10 +159,14 @@ pub fn create_key(
     }
     let key = Token::generate(Kind::Key, ids);
     conn.transaction(|conn| {
-        let (id, client) = store::insert_key(conn, wish, &key, now)?;
+        let (id, client) = store::insert_key(conn, (wish, operator), &key, now)?;
         let scopes = wish.scopes.iter().map(|scope| scope.word()).collect();
         let entry = Entry::done(wish.tenant, by, Action::KeyCreated, Object::Key(key.prefix().to_owned()));
         let entry = entry.with("client", Fact::Number(client)).with("scopes", Fact::Words(scopes));
+        let entry = match operator {
+            Some(operator) => entry.with("operator", Fact::Id(operator)),
+            None => entry,
+        };
         audit::append(conn, &entry, now)?;
         Ok(CreatedKey { id, client, key })
     })

@@ -16,6 +16,7 @@ use uuid::Uuid;
 use super::devices::{self, Device, DeviceKey};
 use super::doors::Doors;
 use super::sessions::{self, End, Refreshed, Session};
+use super::{break_glass, operators};
 use crate::platform::Platform;
 use crate::platform::http::{Json, not_found};
 use crate::platform::keyring::{Caller, May, Scope, Token};
@@ -29,6 +30,8 @@ pub fn routes(config: &mut ServiceConfig) {
         .configure(sign_in::routes)
         .configure(recovery::routes)
         .configure(own::routes)
+        .configure(operators::routes)
+        .configure(break_glass::routes)
         .service(refresh_session)
         .service(list_sessions)
         .service(end_session)

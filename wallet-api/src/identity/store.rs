@@ -7,8 +7,10 @@ use chrono_tz::Tz;
 use diesel::prelude::*;
 use diesel::result::Error as SqlError;
 use diesel::sql_types::{BigInt, Binary, Bool, Text, Timestamptz};
+use uuid::Uuid;
 
-use super::{NewKey, NewTenant, sessions};
+use super::operators::operator;
+use super::{NewKey, NewTenant, operators, sessions};
 use crate::platform::keyring::{Actor, Caller, Directory, Kind, Scope, Tenant, TenantSecret, Token, TokenRecord};
 use crate::platform::text::Lang;
 
@@ -37,10 +39,11 @@ diesel::table! {
         created_at -> Timestamptz,
         revoked_at -> Nullable<Timestamptz>,
         last_used_at -> Nullable<Timestamptz>,
+        created_by -> Nullable<Uuid>,
     }
 }
 
-diesel::allow_tables_to_appear_in_same_query!(tenant, api_key);
+diesel::allow_tables_to_appear_in_same_query!(tenant, api_key, operator);
 
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = tenant)]
@@ -131,7 +134,7 @@ pub(super) fn client_exists(conn: &mut PgConnection, tenant: i64, client: i64) -
 /// Gives the key's id and its client.
 pub(super) fn insert_key(
     conn: &mut PgConnection,
-    wish: &NewKey,
+    (wish, operator): (&NewKey, Option<Uuid>),
     key: &Token,
     now: DateTime<Utc>,
 ) -> QueryResult<(i64, i64)> {
@@ -145,6 +148,7 @@ pub(super) fn insert_key(
             api_key::scopes.eq(scopes),
             api_key::name.eq(&wish.name),
             api_key::created_at.eq(now),
+            api_key::created_by.eq(operator),
         ))
         .returning((api_key::id, api_key::client))
         .get_result(conn)
@@ -176,7 +180,7 @@ impl Directory for Keys {
         match kind {
             Kind::Key => find_key(conn, prefix),
             Kind::Access => find_session(conn, prefix, now),
-            Kind::Refresh => Ok(None), // good for the next pair, and for nothing else
+            Kind::Refresh | Kind::Invitation => Ok(None), // good for what comes next, and for nothing else
         }
     }
 
@@ -185,24 +189,36 @@ impl Directory for Keys {
         match token.caller.actor {
             Actor::Client(_) => touch_key(conn, tenant, token.key, now),
             Actor::Person(person) => sessions::touch(conn, tenant, person.session, now),
+            Actor::Operator(operator) => sessions::touch_operator(conn, tenant, operator.session, now),
         }
     }
 }
 
 fn find_key(conn: &mut PgConnection, prefix: &str) -> QueryResult<Option<TokenRecord>> {
-    let row: Option<(KeyRow, TenantRow)> = api_key::table
+    let theirs = operator::tenant.eq(api_key::tenant).and(operator::id.nullable().eq(api_key::created_by));
+    let row: Option<(KeyRow, TenantRow, Option<i64>)> = api_key::table
         .inner_join(tenant::table.on(tenant::id.eq(api_key::tenant)))
+        .left_join(operator::table.on(theirs))
         .filter(api_key::prefix.eq(prefix).and(api_key::revoked_at.is_null()))
-        .select((KeyRow::as_select(), TenantRow::as_select()))
+        .select((KeyRow::as_select(), TenantRow::as_select(), operator::number.nullable()))
         .first(conn)
         .optional()?;
-    row.map(|(key, tenant)| key.into_record(tenant.into_tenant()?)).transpose()
+    row.map(|(key, tenant, operator)| key.into_record(tenant.into_tenant()?, operator)).transpose()
 }
 
 fn find_session(conn: &mut PgConnection, prefix: &str, now: DateTime<Utc>) -> QueryResult<Option<TokenRecord>> {
-    let Some(access) = sessions::find_access(conn, prefix, now)? else { return Ok(None) };
+    let Some(access) = sessions::find_access(conn, prefix, now)? else { return find_operator(conn, prefix, now) };
     let tenant: TenantRow = tenant::table.find(access.tenant).select(TenantRow::as_select()).first(conn)?;
     let caller = Caller::new(Arc::new(tenant.into_tenant()?), access.actor, access.scopes);
+    Ok(Some(TokenRecord { hash: bytes32(access.hash)?, key: 0, caller }))
+}
+
+fn find_operator(conn: &mut PgConnection, prefix: &str, now: DateTime<Utc>) -> QueryResult<Option<TokenRecord>> {
+    let Some(access) = sessions::find_operator_access(conn, prefix, now)? else { return Ok(None) };
+    let tenant: TenantRow = tenant::table.find(access.tenant).select(TenantRow::as_select()).first(conn)?;
+    let tenant = tenant.into_tenant()?;
+    let rights = operators::rights(conn, tenant.id, access.operator.id, now, tenant.zone)?;
+    let caller = Caller::of_operator(Arc::new(tenant), access.operator, rights);
     Ok(Some(TokenRecord { hash: bytes32(access.hash)?, key: 0, caller }))
 }
 
@@ -230,10 +246,14 @@ impl TenantRow {
 }
 
 impl KeyRow {
-    fn into_record(self, tenant: Tenant) -> QueryResult<TokenRecord> {
+    fn into_record(self, tenant: Tenant, operator: Option<i64>) -> QueryResult<TokenRecord> {
         // A scope this binary does not know came with a newer one: the key does less here, not more.
         let scopes: Vec<Scope> = self.scopes.iter().filter_map(|word| word.parse().ok()).collect();
         let caller = Caller::new(Arc::new(tenant), Actor::Client(self.client), scopes);
+        let caller = match operator {
+            Some(number) => caller.of_number(number),
+            None => caller,
+        };
         Ok(TokenRecord { key: self.id, hash: bytes32(self.hash)?, caller })
     }
 }

@@ -53,6 +53,16 @@ pub(super) enum Found {
     Authorised(Standing),
 }
 
+impl Found {
+    /// Who pays, and who is paid.
+    pub(super) const fn parties(&self) -> (Uuid, Uuid) {
+        match self {
+            Self::Cleared(cleared) => (cleared.paper.customer, cleared.paper.merchant),
+            Self::Authorised(standing) => (standing.paper.customer, standing.paper.merchant),
+        }
+    }
+}
+
 /// What there is to refund.
 pub(super) enum Refundable {
     /// This payment.

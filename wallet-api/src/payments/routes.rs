@@ -25,7 +25,7 @@ use crate::platform::books::{journal_of, request_key};
 use crate::platform::events::Depth;
 use crate::platform::fields::{field, text};
 use crate::platform::http::{IdempotencyKey, Json, not_found};
-use crate::platform::keyring::{Caller, May, Scope};
+use crate::platform::keyring::{Caller, May, Reach, Scope, Within};
 use crate::platform::money::{EuroToMove, Money};
 use crate::platform::problem::Problem;
 use crate::platform::reply::created;
@@ -218,10 +218,10 @@ fn quoted(grant: &crate::loyalty::Grant, funded: bool) -> QuotedReward {
 }
 
 /// Tells of a payment: what it was answered with, and what has become of it since.
-#[utoipa::path(tag = "payments", security(("key" = ["payments:read"])), responses(
+#[utoipa::path(tag = "payments", security(("key" = ["payments:read"]), ("bound" = ["payments:read"])), responses(
     (status = 200, body = PaymentBody),
 ))]
-#[get("/v1/payments/{id}", wrap = "May(Scope::PaymentsRead)")]
+#[get("/v1/payments/{id}", wrap = "Within(Scope::PaymentsRead)")]
 async fn get_payment(
     caller: Caller,
     lang: Lang,
@@ -229,8 +229,35 @@ async fn get_payment(
     id: web::Path<Uuid>,
 ) -> Result<HttpResponse, Problem> {
     let found = reading::found(&payments.platform, journal_of(&caller.tenant), id.into_inner()).await?;
+    within(&caller, Scope::PaymentsRead, &found)?;
+    payments.customers.note_look(&payments.platform, &caller, found.parties().0, "payment").await?;
     let config = payments.programmes.config(&payments.platform, caller.tenant.id).await?;
     Ok(HttpResponse::Ok().json(PaymentBody::found(caller.tenant.id, lang, &config, &found)))
+}
+
+/// A payment out of the caller's reach is answered as one that is not there.
+fn within(caller: &Caller, scope: Scope, found: &reading::Found) -> Result<(), Problem> {
+    let (customer, merchant) = found.parties();
+    if caller.reach(scope)?.has_payment(customer, merchant) { Ok(()) } else { Err(not_found()) }
+}
+
+/// The same before an operator changes a payment; only a merchant's own staff does, whoever's glass is broken. Nothing is
+/// looked up for anybody else.
+async fn within_to_write(
+    payments: &Payments,
+    caller: &Caller,
+    payment: Uuid,
+    what: &'static str,
+) -> Result<(), Problem> {
+    if caller.operator().is_none() {
+        return Ok(());
+    }
+    let reach: Reach = caller.reach(Scope::PaymentsWrite)?;
+    let (customer, merchant) = reading::found(&payments.platform, journal_of(&caller.tenant), payment).await?.parties();
+    if !reach.has_merchant(merchant) {
+        return Err(not_found());
+    }
+    payments.customers.note_look(&payments.platform, caller, customer, what).await
 }
 
 /// A payment's postings in words.
@@ -255,10 +282,10 @@ struct ExplanationLine {
 }
 
 /// Explains a payment: each posting in words, with the rule, its version and the budget.
-#[utoipa::path(tag = "payments", security(("key" = ["payments:read"])), responses(
+#[utoipa::path(tag = "payments", security(("key" = ["payments:read"]), ("bound" = ["payments:read"])), responses(
     (status = 200, body = ExplanationBody),
 ))]
-#[get("/v1/payments/{id}/explanation", wrap = "May(Scope::PaymentsRead)")]
+#[get("/v1/payments/{id}/explanation", wrap = "Within(Scope::PaymentsRead)")]
 async fn explain_payment(
     caller: Caller,
     lang: Lang,
@@ -267,6 +294,10 @@ async fn explain_payment(
 ) -> Result<HttpResponse, Problem> {
     let (tenant, platform) = (caller.tenant.id, &payments.platform);
     let (record, paper) = reading::payment(platform, journal_of(&caller.tenant), id.into_inner()).await?;
+    if !caller.reach(Scope::PaymentsRead)?.has_payment(paper.customer, paper.merchant) {
+        return Err(not_found());
+    }
+    payments.customers.note_look(platform, &caller, paper.customer, "explanation").await?;
     let merchant = payments.merchants.get(platform, tenant, paper.merchant).await?;
     let config = payments.programmes.config(platform, tenant).await?;
     let decided: Vec<_> = paper.rewards.iter().map(|reward| (reward.campaign, reward.rule_version)).collect();

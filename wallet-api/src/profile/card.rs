@@ -28,6 +28,9 @@ pub fn follow_payments(conn: &mut PgConnection, page: &Page) -> Result<Vec<Unrea
     if by_customer.is_empty() {
         return Ok(unread);
     }
+    let pairs = by_customer.values().flatten().map(|payment| (payment.customer, payment.merchant));
+    let (customers, merchants): (Vec<Uuid>, Vec<Uuid>) = pairs.unzip();
+    store::add_merchants(conn, page.span.journal.0, (customers.as_slice(), merchants.as_slice()))?;
     let mut add = Additions::default();
     for (customer, all) in by_customer {
         // max_by_key takes the last of equals: the later recorded.

@@ -5,6 +5,7 @@
 //! Not here yet: identities, consents, events of other touchpoints, segments.
 
 mod card;
+mod looks;
 mod model;
 mod routes;
 mod store;

@@ -12,7 +12,7 @@ use crate::payments::{Payments, StandingBody, customer_balances};
 use crate::platform::Platform;
 use crate::platform::fields::text;
 use crate::platform::http::Json;
-use crate::platform::keyring::{Caller, May, Scope};
+use crate::platform::keyring::{Caller, May, Scope, Within};
 use crate::platform::money::{EUR, Money};
 use crate::platform::problem::{Problem, ProblemBody};
 
@@ -94,13 +94,14 @@ async fn add_customer(
 }
 
 /// Tells a customer's card: what they paid, when last, what they hold.
-#[utoipa::path(tag = "customers", security(("key" = ["customers:read"])), responses(
+#[utoipa::path(tag = "customers", security(("key" = ["customers:read"]), ("bound" = ["customers:read"])), responses(
     (status = 200, body = CardBody),
     (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
 ))]
-#[get("/v1/customers/{id}/card", wrap = "May(Scope::CustomersRead)")]
+#[get("/v1/customers/{id}/card", wrap = "Within(Scope::CustomersRead)")]
 async fn get_card(caller: Caller, payments: web::Data<Payments>, id: web::Path<Uuid>) -> Result<HttpResponse, Problem> {
     let (tenant, id) = (caller.tenant.id, id.into_inner());
+    payments.customers.look(&payments.platform, &caller, Scope::CustomersRead, id, "card").await?;
     let (as_of_seq, balances) = customer_balances(&payments, &caller, id, None).await?;
     let (customer, card) = payments
         .platform

@@ -37,6 +37,14 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    customer_merchant (tenant, customer, merchant) {
+        tenant -> BigInt,
+        customer -> Uuid,
+        merchant -> Uuid,
+    }
+}
+
 /// A card's counters.
 #[derive(Debug, Clone, Queryable, Selectable)]
 #[diesel(table_name = customer_card)]
@@ -139,4 +147,24 @@ pub(super) fn add_to_cards(conn: &mut PgConnection, tenant: i64, add: &Additions
         .bind::<Array<Timestamptz>, _>(&add.last_at)
         .execute(conn)
         .map(|_| ())
+}
+
+/// Notes whom customers have paid: pairs of customer and merchant.
+pub(super) fn add_merchants(
+    conn: &mut PgConnection,
+    tenant: i64,
+    (customers, merchants): (&[Uuid], &[Uuid]),
+) -> QueryResult<()> {
+    let text = "INSERT INTO customer_merchant (tenant, customer, merchant) \
+        SELECT DISTINCT $1, q.customer, q.merchant FROM unnest($2, $3) AS q(customer, merchant) ON CONFLICT DO NOTHING";
+    let query = diesel::sql_query(text).bind::<BigInt, _>(tenant).bind::<Array<SqlUuid>, _>(customers);
+    query.bind::<Array<SqlUuid>, _>(merchants).execute(conn).map(|_| ())
+}
+
+/// Whether a customer has paid one of these merchants.
+pub(super) fn was_at(conn: &mut PgConnection, tenant: i64, customer: Uuid, merchants: &[Uuid]) -> QueryResult<bool> {
+    let theirs = customer_merchant::table
+        .filter(customer_merchant::tenant.eq(tenant).and(customer_merchant::customer.eq(customer)));
+    let there = theirs.filter(customer_merchant::merchant.eq_any(merchants));
+    diesel::select(diesel::dsl::exists(there)).get_result(conn)
 }

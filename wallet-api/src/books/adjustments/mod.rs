@@ -4,7 +4,8 @@
 //! approved is posted under a key made from its id: of two approvals at once, and of one that is repeated after a crash
 //! between decision and posting, one posting comes. Both eyes stand in the record, with a commitment to the words. What
 //! the books cannot take any more when it is approved has its key given up, so that no late twin posts it either.
-//! Not here: who people are (a client may be many), and other kinds of transfers than moves.
+//! Two pairs of eyes are two people: whoever proposed may not decide by another role, session or key of theirs.
+//! Not here: who people are (a client of the house may be many), and other kinds of transfers than moves.
 
 mod model;
 mod store;
@@ -47,7 +48,7 @@ impl Books {
         let mut salt = [0; 32];
         self.platform.ids.fill(&mut salt);
         let now = self.platform.clock.now();
-        let proposed = Adjustment::proposed(id, caller.client(), now, salt, wish)?;
+        let proposed = Adjustment::proposed(id, (caller.client(), caller.eyes()), now, salt, wish)?;
         let assets = self.assets(tenant.id).await?;
         let (journal, command) = (journal_of(tenant), proposed.command(&assets)?);
         let request = proposed.request(tenant, command.clone());
@@ -172,16 +173,16 @@ fn decide(
     id: Uuid,
     reject: Option<&str>,
 ) -> QueryResult<Result<Adjustment, AdjustmentError>> {
-    let (tenant, client) = (by.tenant.id, by.client());
+    let (tenant, client, eyes) = (by.tenant.id, by.client(), by.eyes());
     let (decided, action) = match reject {
         Some(_) => (Status::Rejected, Action::AdjustmentRejected),
         None => (Status::Approved, Action::AdjustmentApproved),
     };
     // The update matches an open proposal of another only: of two at once, the second finds what the first decided.
-    let is_new = store::decide(conn, tenant, id, decided, reject, (client, now))?;
+    let is_new = store::decide(conn, tenant, id, decided, reject, (client, eyes, now))?;
     let Some((found, _)) = store::find(conn, tenant, id)? else { return Ok(Err(AdjustmentError::Unknown)) };
     let act = Entry::done(tenant, by.actor, action, Object::Adjustment(id));
-    if found.proposed_by == client {
+    if found.proposed_eyes == eyes {
         audit::append(conn, &act.refused(), now)?;
         return Ok(Err(AdjustmentError::SameEyes));
     }

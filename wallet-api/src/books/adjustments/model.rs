@@ -147,6 +147,8 @@ pub struct Adjustment {
     pub effective_at: Option<DateTime<Utc>>,
     /// The client that proposed it.
     pub proposed_by: i64,
+    /// Whose eyes saw it then: an operator's are the same whatever they came with.
+    pub proposed_eyes: i64,
     /// When.
     pub proposed_at: DateTime<Utc>,
     /// From when on nobody can decide it any more.
@@ -212,7 +214,7 @@ impl Adjustment {
     /// A proposal of now.
     pub(super) fn proposed(
         id: Uuid,
-        client: i64,
+        (client, eyes): (i64, i64),
         now: DateTime<Utc>,
         salt: [u8; 32],
         wish: Wish,
@@ -238,6 +240,7 @@ impl Adjustment {
             transfers,
             effective_at,
             proposed_by,
+            proposed_eyes: eyes,
             proposed_at,
             expires_at,
             decided_by,
@@ -322,7 +325,7 @@ mod tests {
             expires_in_seconds: None,
         };
         let now = DateTime::<Utc>::MIN_UTC;
-        let of = |words, salt| Adjustment::proposed(Uuid::from_u128(7), 1, now, salt, wish(words)).unwrap().meta();
+        let of = |words, salt| Adjustment::proposed(Uuid::from_u128(7), (1, 1), now, salt, wish(words)).unwrap().meta();
         assert_eq!(of("paid twice", [1; 32]), of("paid twice", [1; 32]));
         assert_ne!(of("paid twice", [1; 32]), of("paid thrice", [1; 32]));
         assert_ne!(of("paid twice", [1; 32]), of("paid twice", [2; 32]));

@@ -26,6 +26,8 @@ diesel::table! {
         decision -> Nullable<Text>,
         seq -> Nullable<BigInt>,
         code -> Nullable<Text>,
+        proposed_eyes -> BigInt,
+        decided_eyes -> Nullable<BigInt>,
     }
 }
 
@@ -48,6 +50,7 @@ struct Row {
     decision: Option<String>,
     seq: Option<i64>,
     code: Option<String>,
+    proposed_eyes: i64,
 }
 
 /// Which adjustments to list.
@@ -76,6 +79,7 @@ pub(super) fn insert(conn: &mut PgConnection, tenant: i64, new: &Adjustment, fin
             adjustment::effective_at.eq(new.effective_at),
             adjustment::fingerprint.eq(fingerprint),
             adjustment::proposed_by.eq(new.proposed_by),
+            adjustment::proposed_eyes.eq(new.proposed_eyes),
             adjustment::proposed_at.eq(new.proposed_at),
             adjustment::expires_at.eq(new.expires_at),
         ))
@@ -98,16 +102,17 @@ pub(super) fn decide(
     id: Uuid,
     decided: Status,
     words: Option<&str>,
-    (client, now): (i64, DateTime<Utc>),
+    (client, eyes, now): (i64, i64, DateTime<Utc>),
 ) -> QueryResult<bool> {
     let open = adjustment::table
         .find((tenant, id))
         .filter(adjustment::status.eq(Status::Proposed.word()))
-        .filter(adjustment::expires_at.gt(now).and(adjustment::proposed_by.ne(client)));
+        .filter(adjustment::expires_at.gt(now).and(adjustment::proposed_eyes.ne(eyes)));
     diesel::update(open)
         .set((
             adjustment::status.eq(decided.word()),
             adjustment::decided_by.eq(client),
+            adjustment::decided_eyes.eq(eyes),
             adjustment::decided_at.eq(now),
             adjustment::decision.eq(words),
         ))
@@ -175,6 +180,7 @@ impl Row {
             transfers: serde_json::from_str(&self.transfers).map_err(|_form| unreadable("transfers"))?,
             effective_at: self.effective_at,
             proposed_by: self.proposed_by,
+            proposed_eyes: self.proposed_eyes,
             proposed_at: self.proposed_at,
             expires_at: self.expires_at,
             decided_by: self.decided_by,

@@ -107,11 +107,11 @@ impl AdjustmentBody {
 }
 
 /// Proposes a correction of the books. Nothing moves until another client approves it.
-#[utoipa::path(tag = "ledger", request_body = NewAdjustment, security(("key" = ["ledger:write"])),
+#[utoipa::path(tag = "ledger", request_body = NewAdjustment, security(("key" = ["ledger:adjust"])),
     params(("Idempotency-Key" = inline(IdempotencyKey), Header, description = "A new UUID for each proposal")), responses(
     (status = 201, body = AdjustmentBody),
 ))]
-#[post("/v1/ledger/adjustments", wrap = "May(Scope::LedgerWrite)")]
+#[post("/v1/ledger/adjustments", wrap = "May(Scope::LedgerAdjust)")]
 async fn propose_adjustment(
     caller: Caller,
     key: IdempotencyKey,

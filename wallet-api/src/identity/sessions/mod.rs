@@ -8,6 +8,8 @@
 //! What moves or shows money asks for a person who is there: five minutes without anything being asked, or twelve hours
 //! after the passkey, and it is refused until the passkey is shown again ([`confirm`]; RTS, Art. 4(3)(d)). What is merely
 //! theirs, the card above all, stays open.
+//! Operators' sessions are in the same tables, without a device: their tokens live shorter, they end when nothing was asked
+//! for [`STAFF_IDLE`] (a refresh is not asking), and when their roles change.
 //! At the latest one second after a session or its device was revoked no node lets its token in (see
 //! [`keyring`](crate::platform::keyring)). Functions join their caller's transaction. Not here: how a person proves to be
 //! one (`passkeys`), and cookies.
@@ -19,6 +21,7 @@ use diesel::{Connection, PgConnection, QueryResult};
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
+pub(super) use store::operators::{find_operator_access, touch_operator};
 pub(super) use store::{find_access, touch};
 
 use crate::platform::ids::Ids;
@@ -36,6 +39,12 @@ pub const PAGE: TimeDelta = TimeDelta::hours(12);
 pub const IDLE: TimeDelta = TimeDelta::seconds(300);
 /// How long after the passkey it is wanted again in any case.
 pub const THERE: TimeDelta = TimeDelta::hours(12);
+/// How long an operator's session lives when nothing is asked.
+pub const STAFF_IDLE: TimeDelta = TimeDelta::minutes(15);
+/// How long an operator's access token lives, and the session in all.
+pub const STAFF: (TimeDelta, TimeDelta) = (TimeDelta::minutes(10), TimeDelta::hours(10));
+/// The same of operators who may so much that it has to be shorter.
+pub const STRICT: (TimeDelta, TimeDelta) = (TimeDelta::minutes(5), TimeDelta::hours(8));
 /// How long a device may repeat its last refresh.
 pub const GRACE: TimeDelta = TimeDelta::seconds(10);
 
@@ -61,6 +70,8 @@ pub enum End {
     Recovery,
     /// The account was closed.
     Closed,
+    /// An operator's roles changed.
+    RolesChanged,
 }
 
 impl End {
@@ -71,6 +82,7 @@ impl End {
             Self::Reused => 2,
             Self::Recovery => 3,
             Self::Closed => 4,
+            Self::RolesChanged => 5,
         }
     }
 }
@@ -105,8 +117,8 @@ pub enum Refreshed {
     Reused {
         /// Of which tenant.
         tenant: i64,
-        /// Whose.
-        person: Uuid,
+        /// Whose; none of an operator's.
+        person: Option<Uuid>,
         /// Its access token's prefix.
         access_prefix: String,
     },
@@ -162,6 +174,44 @@ pub fn open(
     })
 }
 
+/// Opens a session for an operator who has just shown a passkey.
+///
+/// # Errors
+/// What the database says.
+pub fn open_operators(
+    conn: &mut PgConnection,
+    ids: &Ids,
+    now: DateTime<Utc>,
+    tenant: i64,
+    operator: Uuid,
+    is_strict: bool,
+) -> QueryResult<Pair> {
+    let session = ids.uuid_v7(now);
+    let (access_for, session_for) = if is_strict { STRICT } else { STAFF };
+    let (access, until) = (issue(ids, Kind::Access, now + access_for), now + session_for);
+    let refresh = issue(ids, Kind::Refresh, now + access_for + STAFF_IDLE);
+    conn.transaction(|conn| {
+        store::operators::insert(conn, now, tenant, (session, operator), (is_strict, until), &access)?;
+        store::insert_refresh(conn, tenant, session, 0, &refresh)?;
+        Ok(Pair { session, access, refresh: Some(refresh) })
+    })
+}
+
+/// Ends an operator's sessions and gives their access tokens' prefixes.
+///
+/// # Errors
+/// What the database says.
+pub fn end_operators(
+    conn: &mut PgConnection,
+    now: DateTime<Utc>,
+    tenant: i64,
+    operator: Uuid,
+    only: Option<Uuid>,
+    why: End,
+) -> QueryResult<Vec<String>> {
+    store::operators::end(conn, now, tenant, (operator, only), why)
+}
+
 fn issue(ids: &Ids, kind: Kind, until: DateTime<Utc>) -> Issued {
     Issued { token: Token::generate(kind, ids), until }
 }
@@ -178,7 +228,7 @@ pub fn refresh(
     shown: Option<[u8; 32]>,
 ) -> QueryResult<Refreshed> {
     conn.transaction(|conn| {
-        let Some(found) = store::lock_refresh(conn, token.prefix())? else { return Ok(Refreshed::Refused) };
+        let Some(found) = store::lock_refresh(conn, token.prefix(), now)? else { return Ok(Refreshed::Refused) };
         let is_it: bool = found.hash.ct_eq(&token.hash()).into();
         let is_there = is_it && token.kind() == Kind::Refresh && found.lives_at(now);
         // A bound session's tokens are nothing without the device: a copy of one does not even end the session.
@@ -198,8 +248,15 @@ pub fn refresh(
 /// The pair after the last one, which is over.
 fn next_pair(conn: &mut PgConnection, ids: &Ids, now: DateTime<Utc>, found: store::Found) -> QueryResult<Refreshed> {
     let (tenant, session, until) = (found.tenant, found.session, found.until);
-    let access = issue(ids, Kind::Access, (now + ACCESS).min(until));
-    let refresh = issue(ids, Kind::Refresh, (now + REFRESH_IDLE).min(until));
+    let (access_for, idle) = match found.operators {
+        None => (ACCESS, REFRESH_IDLE),
+        Some(is_strict) => {
+            let (access_for, _) = if is_strict { STRICT } else { STAFF };
+            (access_for, access_for + STAFF_IDLE)
+        }
+    };
+    let access = issue(ids, Kind::Access, (now + access_for).min(until));
+    let refresh = issue(ids, Kind::Refresh, (now + idle).min(until));
     store::use_up(conn, now, tenant, session)?;
     store::set_access(conn, tenant, session, &access)?;
     store::insert_refresh(conn, tenant, session, found.last.saturating_add(1), &refresh)?;

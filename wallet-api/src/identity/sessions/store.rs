@@ -1,11 +1,14 @@
-//! SQL of the tables `session` and `refresh_token`.
+//! SQL of the tables `session` and `refresh_token`; in [`operators`] what is operators' alone.
+
+pub(super) mod operators;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
 use uuid::Uuid;
 
-use super::{End, IDLE, Issued, Session, Standing, THERE};
+use super::{End, IDLE, Issued, STAFF_IDLE, Session, Standing, THERE};
 use crate::identity::devices::device;
+use crate::identity::operators::operator;
 use crate::identity::people::person;
 use crate::platform::keyring::{Actor, Person, Scope};
 
@@ -13,8 +16,10 @@ diesel::table! {
     session (tenant, id) {
         tenant -> BigInt,
         id -> Uuid,
-        person -> Uuid,
-        device -> Uuid,
+        person -> Nullable<Uuid>,
+        device -> Nullable<Uuid>,
+        operator -> Nullable<Uuid>,
+        strict -> Nullable<Bool>,
         access_prefix -> Text,
         access_hash -> Binary,
         access_until -> Timestamptz,
@@ -39,7 +44,7 @@ diesel::table! {
     }
 }
 
-diesel::allow_tables_to_appear_in_same_query!(session, refresh_token, device, person);
+diesel::allow_tables_to_appear_in_same_query!(session, refresh_token, device, person, operator);
 
 /// How often it is noted that a session is used.
 const NOTED_EVERY: TimeDelta = TimeDelta::seconds(30);
@@ -113,8 +118,8 @@ pub(in crate::identity) fn find_access(
     prefix: &str,
     now: DateTime<Utc>,
 ) -> QueryResult<Option<Access>> {
-    let of_device = device::tenant.eq(session::tenant).and(device::id.eq(session::device));
-    let of_person = person::tenant.eq(session::tenant).and(person::id.eq(session::person));
+    let of_device = device::tenant.eq(session::tenant).and(device::id.nullable().eq(session::device));
+    let of_person = person::tenant.eq(session::tenant).and(person::id.nullable().eq(session::person));
     let row: Option<AccessRow> = session::table
         .inner_join(device::table.on(of_device))
         .inner_join(person::table.on(of_person))
@@ -123,7 +128,7 @@ pub(in crate::identity) fn find_access(
         .select((
             session::tenant,
             session::id,
-            session::person,
+            person::id,
             person::number,
             session::access_hash,
             session::seen_at,
@@ -147,9 +152,9 @@ pub(in crate::identity) fn touch(
 ) -> QueryResult<()> {
     let row = session::table.find((tenant, session)).filter(session::seen_at.lt(now - NOTED_EVERY));
     let there = row.filter(session::seen_at.ge(now - IDLE));
-    let device: Option<Uuid> =
+    let device: Option<Option<Uuid>> =
         diesel::update(there).set(session::seen_at.eq(now)).returning(session::device).get_result(conn).optional()?;
-    let Some(device) = device else { return Ok(()) };
+    let Some(Some(device)) = device else { return Ok(()) };
     diesel::update(device::table.find((tenant, device))).set(device::last_seen_at.eq(now)).execute(conn).map(drop)
 }
 
@@ -157,7 +162,10 @@ pub(in crate::identity) fn touch(
 pub(super) struct Found {
     pub(super) tenant: i64,
     pub(super) session: Uuid,
-    pub(super) person: Uuid,
+    /// Whose; none of an operator's.
+    pub(super) person: Option<Uuid>,
+    /// Of an operator's: whether it is a strict one.
+    pub(super) operators: Option<bool>,
     pub(super) access_prefix: String,
     pub(super) until: DateTime<Utc>,
     pub(super) hash: [u8; 32],
@@ -181,7 +189,7 @@ impl Found {
     }
 }
 
-pub(super) fn lock_refresh(conn: &mut PgConnection, prefix: &str) -> QueryResult<Option<Found>> {
+pub(super) fn lock_refresh(conn: &mut PgConnection, prefix: &str, now: DateTime<Utc>) -> QueryResult<Option<Found>> {
     let key = refresh_token::table.filter(refresh_token::prefix.eq(prefix));
     let Some((tenant, id)) =
         key.select((refresh_token::tenant, refresh_token::session)).first::<(i64, Uuid)>(conn).optional()?
@@ -189,9 +197,18 @@ pub(super) fn lock_refresh(conn: &mut PgConnection, prefix: &str) -> QueryResult
         return Ok(None);
     };
     // First the session, so that two uses of one token come one after the other; then how the token is by then.
-    type SessionRow = (Uuid, Uuid, String, DateTime<Utc>, Option<DateTime<Utc>>);
-    let columns = (session::person, session::device, session::access_prefix, session::until, session::revoked_at);
-    let (person, device, access_prefix, until, revoked_at): SessionRow =
+    type SessionRow =
+        (Option<Uuid>, Option<Uuid>, Option<bool>, DateTime<Utc>, String, DateTime<Utc>, Option<DateTime<Utc>>);
+    let columns = (
+        session::person,
+        session::device,
+        session::strict,
+        session::seen_at,
+        session::access_prefix,
+        session::until,
+        session::revoked_at,
+    );
+    let (person, device, operators, seen_at, access_prefix, until, revoked_at): SessionRow =
         session::table.find((tenant, id)).select(columns).for_update().first(conn)?;
     let columns = (refresh_token::number, refresh_token::hash, refresh_token::until, refresh_token::used_at);
     type TokenRow = (i32, Vec<u8>, DateTime<Utc>, Option<DateTime<Utc>>);
@@ -199,12 +216,19 @@ pub(super) fn lock_refresh(conn: &mut PgConnection, prefix: &str) -> QueryResult
     let all = refresh_token::table.filter(refresh_token::tenant.eq(tenant).and(refresh_token::session.eq(id)));
     let last: Option<i32> = all.select(diesel::dsl::max(refresh_token::number)).first(conn)?;
     type DeviceRow = (Option<Vec<u8>>, Option<DateTime<Utc>>);
-    let (thumbprint, device_revoked_at): DeviceRow =
-        device::table.find((tenant, device)).select((device::thumbprint, device::revoked_at)).first(conn)?;
+    let (thumbprint, device_revoked_at): DeviceRow = match device {
+        Some(device) => {
+            device::table.find((tenant, device)).select((device::thumbprint, device::revoked_at)).first(conn)?
+        }
+        None => (None, None),
+    };
+    // An operator's session ends with those of one who leaves; here it ends when nothing was asked.
+    let is_idle = operators.is_some() && seen_at < now - STAFF_IDLE;
     Ok(Some(Found {
         tenant,
         session: id,
         person,
+        operators,
         access_prefix,
         until,
         hash: crate::identity::store::bytes32(hash)?,
@@ -213,7 +237,7 @@ pub(super) fn lock_refresh(conn: &mut PgConnection, prefix: &str) -> QueryResult
         last: last.unwrap_or(number),
         number,
         token_until,
-        is_ended: revoked_at.is_some() || device_revoked_at.is_some(),
+        is_ended: revoked_at.is_some() || device_revoked_at.is_some() || is_idle,
     }))
 }
 
@@ -316,7 +340,7 @@ pub(super) fn living(
         .filter(session::tenant.eq(tenant).and(session::person.eq(person)))
         .filter(session::revoked_at.is_null().and(session::until.gt(now)))
         .order((session::created_at.desc(), session::id))
-        .select((session::id, session::device, session::created_at, session::seen_at, session::until))
+        .select((session::id, session::device.assume_not_null(), session::created_at, session::seen_at, session::until))
         .load(conn)?;
     let read = |(id, device, created_at, seen_at, until): Row| Session { id, device, created_at, seen_at, until };
     Ok(rows.into_iter().map(read).collect())

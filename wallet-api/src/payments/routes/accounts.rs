@@ -17,7 +17,7 @@ use crate::payments::{Payments, reading};
 use crate::platform::books::journal_of;
 use crate::platform::chart::Purpose;
 use crate::platform::http::{Cursor, Page, PageQuery};
-use crate::platform::keyring::{Caller, May, Scope};
+use crate::platform::keyring::{Caller, Scope, Within};
 use crate::platform::money::{EUR, Money};
 use crate::platform::problem::Problem;
 
@@ -73,10 +73,10 @@ struct BalancesBody {
 }
 
 /// Tells a customer's balances: money, cashback, points of each programme.
-#[utoipa::path(tag = "customers", security(("key" = ["payments:read"])), params(Freshness), responses(
+#[utoipa::path(tag = "customers", security(("key" = ["payments:read"]), ("bound" = ["payments:read"])), params(Freshness), responses(
     (status = 200, body = BalancesBody),
 ))]
-#[get("/v1/customers/{id}/balances", wrap = "May(Scope::PaymentsRead)")]
+#[get("/v1/customers/{id}/balances", wrap = "Within(Scope::PaymentsRead)")]
 async fn get_balances(
     caller: Caller,
     payments: web::Data<Payments>,
@@ -84,6 +84,7 @@ async fn get_balances(
     fresh: web::Query<Freshness>,
 ) -> Result<HttpResponse, Problem> {
     let customer = id.into_inner();
+    payments.customers.look(&payments.platform, &caller, Scope::PaymentsRead, customer, "balances").await?;
     let (as_of_seq, balances) = customer_balances(&payments, &caller, customer, fresh.min_seq).await?;
     Ok(HttpResponse::Ok().json(BalancesBody { customer, balances, as_of_seq }))
 }
@@ -186,10 +187,10 @@ struct EntryBody {
 }
 
 /// Tells the movements of one of a customer's accounts, newest first. Balances follow from line to line.
-#[utoipa::path(tag = "customers", security(("key" = ["payments:read"])), params(StatementQuery), responses(
+#[utoipa::path(tag = "customers", security(("key" = ["payments:read"]), ("bound" = ["payments:read"])), params(StatementQuery), responses(
     (status = 200, body = Page<EntryBody>),
 ))]
-#[get("/v1/customers/{id}/statement", wrap = "May(Scope::PaymentsRead)")]
+#[get("/v1/customers/{id}/statement", wrap = "Within(Scope::PaymentsRead)")]
 async fn get_statement(
     caller: Caller,
     payments: web::Data<Payments>,
@@ -197,6 +198,7 @@ async fn get_statement(
     query: web::Query<StatementQuery>,
 ) -> Result<HttpResponse, Problem> {
     let (tenant, customer) = (&caller.tenant, id.into_inner());
+    payments.customers.look(&payments.platform, &caller, Scope::PaymentsRead, customer, "statement").await?;
     payments.customers.secret(&payments.platform, tenant.id, customer).await?;
     let StatementQuery { account, min_seq, cursor, limit } = query.into_inner();
     let limit = PageQuery { cursor: None, limit }.limit()?;

@@ -8,15 +8,15 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use uuid::Uuid;
 
 use super::accounts::{BalanceBody, balances_after};
-use super::answer_payment;
 use super::bodies::PaymentBody;
+use super::{answer_payment, within_to_write};
 use crate::payments::Payments;
 use crate::payments::authorise::CaptureWish;
 use crate::payments::paper::moment;
 use crate::platform::books::request_key;
 use crate::platform::events::Depth;
 use crate::platform::http::{IdempotencyKey, Json, not_found};
-use crate::platform::keyring::{Caller, May, Scope};
+use crate::platform::keyring::{Caller, Scope, Within};
 use crate::platform::money::{EUR, EuroToMove, Money};
 use crate::platform::problem::Problem;
 use crate::platform::reply::created;
@@ -43,11 +43,11 @@ struct NewCapture {
 ///
 /// A capture is a payment that cleared: it has an id of its own, earns rewards on what it captures, and can be refunded.
 /// More than is left is refused (`hold-exceeded`), as is one that was captured, voided or has expired (`hold-ended`).
-#[utoipa::path(tag = "payments", request_body = NewCapture, security(("key" = ["payments:write"])),
+#[utoipa::path(tag = "payments", request_body = NewCapture, security(("key" = ["payments:write"]), ("bound" = ["payments:write"])),
     params(("Idempotency-Key" = inline(IdempotencyKey), Header, description = "A new UUID for each intent")), responses(
     (status = 201, body = PaymentBody),
 ))]
-#[post("/v1/payments/{id}/capture", wrap = "May(Scope::PaymentsWrite)")]
+#[post("/v1/payments/{id}/capture", wrap = "Within(Scope::PaymentsWrite)")]
 async fn capture_payment(
     caller: Caller,
     key: IdempotencyKey,
@@ -58,6 +58,7 @@ async fn capture_payment(
     body: Json<NewCapture>,
 ) -> Result<HttpResponse, Problem> {
     let id = id.into_inner();
+    within_to_write(&payments, &caller, id, "capture").await?;
     let key = request_key(&caller, &key, &format!("/v1/payments/{id}/capture"), &body.canonical());
     let amount_minor = body.amount.as_ref().map(|amount| amount.positive_eur("/amount")).transpose()?;
     let wish = CaptureWish { amount_minor, last: body.last, hook_depth };
@@ -88,11 +89,11 @@ struct VoidBody {
 }
 
 /// Gives back what is left of an authorised payment. What was captured stays captured.
-#[utoipa::path(tag = "payments", security(("key" = ["payments:write"])),
+#[utoipa::path(tag = "payments", security(("key" = ["payments:write"]), ("bound" = ["payments:write"])),
     params(("Idempotency-Key" = inline(IdempotencyKey), Header, description = "A new UUID for each intent")), responses(
     (status = 201, body = VoidBody),
 ))]
-#[post("/v1/payments/{id}/void", wrap = "May(Scope::PaymentsWrite)")]
+#[post("/v1/payments/{id}/void", wrap = "Within(Scope::PaymentsWrite)")]
 async fn void_payment(
     caller: Caller,
     key: IdempotencyKey,
@@ -101,6 +102,7 @@ async fn void_payment(
     id: web::Path<Uuid>,
 ) -> Result<HttpResponse, Problem> {
     let id = id.into_inner();
+    within_to_write(&payments, &caller, id, "void").await?;
     let key = request_key(&caller, &key, &format!("/v1/payments/{id}/void"), b"");
     let done = payments.void(&caller.tenant, key, id, hook_depth).await?;
     let (mut response, record) = (created(&done.answer)?, &done.answer.record);

@@ -8,6 +8,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use uuid::Uuid;
 
 use super::accounts::{BalanceBody, balances_after};
+use super::within_to_write;
 use crate::loyalty::RewardKind;
 use crate::payments::paper::{TakenBack, moment};
 use crate::payments::refund::RefundWish;
@@ -15,7 +16,7 @@ use crate::payments::{Instrument, Payments};
 use crate::platform::books::request_key;
 use crate::platform::events::Depth;
 use crate::platform::http::{IdempotencyKey, Json, not_found};
-use crate::platform::keyring::{Caller, May, Scope};
+use crate::platform::keyring::{Caller, Scope, Within};
 use crate::platform::money::{EUR, EuroToMove, Money};
 use crate::platform::problem::Problem;
 use crate::platform::reply::created;
@@ -79,11 +80,11 @@ struct TakenBackBody {
 ///
 /// The refunds of a payment add up to it and to no cent more (`refund-exceeded`). Rewards go back in proportion, rounded
 /// down, and with the last cent whole. An authorisation that was captured once stands for its capture.
-#[utoipa::path(tag = "payments", request_body = NewRefund, security(("key" = ["payments:write"])),
+#[utoipa::path(tag = "payments", request_body = NewRefund, security(("key" = ["payments:write"]), ("bound" = ["payments:write"])),
     params(("Idempotency-Key" = inline(IdempotencyKey), Header, description = "A new UUID for each intent")), responses(
     (status = 201, body = RefundBody),
 ))]
-#[post("/v1/payments/{id}/refund", wrap = "May(Scope::PaymentsWrite)")]
+#[post("/v1/payments/{id}/refund", wrap = "Within(Scope::PaymentsWrite)")]
 async fn refund_payment(
     caller: Caller,
     key: IdempotencyKey,
@@ -93,6 +94,7 @@ async fn refund_payment(
     body: Json<NewRefund>,
 ) -> Result<HttpResponse, Problem> {
     let id = id.into_inner();
+    within_to_write(&payments, &caller, id, "refund").await?;
     let key = request_key(&caller, &key, &format!("/v1/payments/{id}/refund"), &body.canonical());
     let amount_minor = body.amount.as_ref().map(|amount| amount.positive_eur("/amount")).transpose()?;
     let wish = RefundWish { amount_minor, owing: body.owing, hook_depth };

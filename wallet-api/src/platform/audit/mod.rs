@@ -64,6 +64,22 @@ pub fn about(conn: &mut PgConnection, tenant: i64, person: Uuid, before: i64, mo
     store::page(conn, tenant, filter, before, most)
 }
 
+/// What the tenant's staff did about a person before a seq, newest first: who looked, and what they were refused.
+///
+/// # Errors
+/// The database's.
+pub fn by_staff_about(
+    conn: &mut PgConnection,
+    tenant: i64,
+    person: Uuid,
+    before: i64,
+    most: i64,
+) -> QueryResult<Vec<Row>> {
+    let actor_kind = Some(ActorKind::Staff.word());
+    let filter = store::Filter { actor_kind, subject: Some(person), ..store::Filter::default() };
+    store::page(conn, tenant, filter, before, most)
+}
+
 fn write(conn: &mut PgConnection, entry: &Entry, now: DateTime<Utc>) -> QueryResult<i64> {
     let last = store::lock(conn, entry.tenant)?;
     let row = Row::after(&last, entry, now);

@@ -109,6 +109,26 @@ words! {
         PersonExported = "person.exported",
         /// A person was forgotten: their key was destroyed.
         PersonErased = "person.erased",
+        /// Somebody was invited to work for the tenant, or invited anew.
+        OperatorInvited = "operator.invited",
+        /// They registered a passkey.
+        OperatorSignedUp = "operator.signed_up",
+        /// An operator signed in.
+        OperatorSignedIn = "operator.signed_in",
+        /// An operator left.
+        OperatorClosed = "operator.closed",
+        /// An operator got a role.
+        RoleGranted = "role.granted",
+        /// A role of an operator was ended.
+        RoleEnded = "role.ended",
+        /// An operator looked at a customer's data.
+        CustomerLookedAt = "customer.looked_at",
+        /// An operator opened a customer's data in an emergency.
+        GlassBroken = "glass.broken",
+        /// Somebody asked for what takes four eyes.
+        EyesAsked = "four_eyes.asked",
+        /// Somebody else confirmed it.
+        EyesConfirmed = "four_eyes.confirmed",
     }
 }
 
@@ -182,6 +202,7 @@ impl From<keyring::Actor> for Actor {
         match actor {
             keyring::Actor::Client(client) => Self::Client(client),
             keyring::Actor::Person(person) => Self::Person(person.id),
+            keyring::Actor::Operator(operator) => Self::Staff(operator.id),
         }
     }
 }
@@ -215,6 +236,8 @@ pub enum Object {
     Recovery(Uuid),
     /// A payment.
     Payment(Uuid),
+    /// Somebody of the tenant's staff.
+    Operator(Uuid),
 }
 
 impl Object {
@@ -235,6 +258,7 @@ impl Object {
             Self::Contact(_) => "contact",
             Self::Recovery(_) => "recovery",
             Self::Payment(_) => "payment",
+            Self::Operator(_) => "operator",
         }
     }
 
@@ -252,7 +276,8 @@ impl Object {
             | Self::Passkey(id)
             | Self::Contact(id)
             | Self::Recovery(id)
-            | Self::Payment(id) => id.to_string(),
+            | Self::Payment(id)
+            | Self::Operator(id) => id.to_string(),
         }
     }
 }

@@ -19,6 +19,11 @@ use crate::platform::problem::Problem;
 #[derive(Debug, Clone, Copy)]
 pub struct May(pub Scope);
 
+/// The same for a route that asks how far its caller's right reaches ([`Caller::reach`]), and keeps within: it lets those
+/// in too whose roles are bound to a merchant. [`May`] does not.
+#[derive(Debug, Clone, Copy)]
+pub struct Within(pub Scope);
+
 impl<S, B> Transform<S, ServiceRequest> for May
 where
     S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
@@ -31,14 +36,31 @@ where
     type Future = Ready<Result<Self::Transform, ()>>;
 
     fn new_transform(&self, inner: S) -> Self::Future {
-        ready(Ok(Asking { scope: self.0, inner: Rc::new(inner) }))
+        ready(Ok(Asking { scope: self.0, keeps_within: false, inner: Rc::new(inner) }))
     }
 }
 
-/// A route behind [`May`].
+impl<S, B> Transform<S, ServiceRequest> for Within
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
+    B: MessageBody + 'static,
+{
+    type Response = ServiceResponse<EitherBody<B>>;
+    type Error = Error;
+    type InitError = ();
+    type Transform = Asking<S>;
+    type Future = Ready<Result<Self::Transform, ()>>;
+
+    fn new_transform(&self, inner: S) -> Self::Future {
+        ready(Ok(Asking { scope: self.0, keeps_within: true, inner: Rc::new(inner) }))
+    }
+}
+
+/// A route behind [`May`] or [`Within`].
 #[derive(Debug)]
 pub struct Asking<S> {
     scope: Scope,
+    keeps_within: bool,
     inner: Rc<S>,
 }
 
@@ -54,9 +76,9 @@ where
     forward_ready!(inner);
 
     fn call(&self, mut req: ServiceRequest) -> Self::Future {
-        let (scope, inner) = (self.scope, Rc::clone(&self.inner));
+        let (asked, inner) = ((self.scope, self.keeps_within), Rc::clone(&self.inner));
         // Known nearly always, and then nothing has to be kept for waiting.
-        match Caller::known(req.request()).map(|caller| may(caller, scope)) {
+        match Caller::known(req.request()).map(|caller| may(caller, asked)) {
             Some(Ok(caller)) => {
                 req.extensions_mut().insert(caller);
                 return Either::Left(inner.call(req).map_ok(ServiceResponse::map_into_left_body));
@@ -67,9 +89,9 @@ where
             }
             None => {}
         }
-        let asked = async move {
+        let waiting = async move {
             let caller = req.extract::<Caller>().await;
-            match may(caller, scope) {
+            match may(caller, asked) {
                 Ok(caller) => {
                     req.extensions_mut().insert(caller);
                     Ok(inner.call(req).await?.map_into_left_body())
@@ -77,13 +99,19 @@ where
                 Err(refusal) => Ok(req.error_response(refusal).map_into_right_body()),
             }
         };
-        Either::Right(asked.boxed_local())
+        Either::Right(waiting.boxed_local())
     }
 }
 
 /// The answer of a route to whoever was let in.
 type LetIn<F, B> = MapOk<F, fn(ServiceResponse<B>) -> ServiceResponse<EitherBody<B>>>;
 
-fn may(caller: Result<Caller, Problem>, scope: Scope) -> Result<Caller, Problem> {
-    caller.and_then(|caller| caller.require(scope).map(|()| caller))
+fn may(caller: Result<Caller, Problem>, (scope, keeps_within): (Scope, bool)) -> Result<Caller, Problem> {
+    let caller = caller?;
+    if keeps_within {
+        caller.reach(scope)?;
+    } else {
+        caller.require(scope)?;
+    }
+    Ok(caller)
 }

@@ -1,4 +1,4 @@
-//! Who may come in: machine clients by their API key, people by their session's token.
+//! Who may come in: machine clients by their API key, people and operators by their session's token.
 //!
 //! `Authorization: Bearer tsk_<prefix>_<secret>` or `tsa_…` ([`Token`]). What the directory said is kept for [`FRESH`],
 //! counted from before it was asked: a revoked token is refused after at most that long, on every node. Prefixes nobody has
@@ -7,6 +7,7 @@
 
 mod caller;
 mod may;
+mod role;
 mod scope;
 mod tenant;
 mod token;
@@ -19,8 +20,9 @@ use chrono::{DateTime, Utc};
 use diesel::{Connection, PgConnection, QueryResult};
 use subtle::ConstantTimeEq;
 
-pub use caller::{Actor, Caller, Person};
-pub use may::May;
+pub use caller::{Actor, Caller, Operator, Person};
+pub use may::{May, Within};
+pub use role::{Reach, Rights, Role, UnknownRole};
 pub use scope::{Scope, UnknownScope};
 pub use tenant::{Tenant, TenantSecret};
 pub use token::{Kind, Token};

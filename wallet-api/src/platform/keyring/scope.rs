@@ -27,6 +27,8 @@ pub enum Scope {
     LedgerWrite,
     /// See every account and every record of the books.
     LedgerRead,
+    /// Propose corrections of the books, for another to approve, and close their days.
+    LedgerAdjust,
     /// Approve or reject what another client proposed for the books.
     LedgerApprove,
     /// Move a sandbox's clock.
@@ -37,11 +39,15 @@ pub enum Scope {
     Me,
     /// Of a person: their money, while they are there.
     MeMoney,
+    /// Of an operator: what is their own.
+    Staff,
+    /// Of an operator: look at one customer in an emergency, for an hour, with a reason that the customer sees.
+    BreakGlass,
 }
 
 impl Scope {
     /// Every scope.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 19] = [
         Self::PaymentsWrite,
         Self::PaymentsRead,
         Self::CustomersWrite,
@@ -53,17 +59,28 @@ impl Scope {
         Self::HooksRead,
         Self::LedgerWrite,
         Self::LedgerRead,
+        Self::LedgerAdjust,
         Self::LedgerApprove,
         Self::SandboxWrite,
         Self::Admin,
         Self::Me,
         Self::MeMoney,
+        Self::Staff,
+        Self::BreakGlass,
     ];
 
-    /// Nobody's key has it: only a person's session does.
+    /// Nobody's key has it: only the session of a person or an operator does.
     #[must_use]
     pub const fn is_of_people(self) -> bool {
-        matches!(self, Self::Me | Self::MeMoney)
+        matches!(self, Self::Me | Self::MeMoney | Self::Staff | Self::BreakGlass)
+    }
+
+    /// Whether a key with this one may do what takes the other.
+    #[must_use]
+    pub fn stands_for(self, other: Self) -> bool {
+        self == other
+            || (self == Self::Admin && !other.is_of_people())
+            || (self == Self::LedgerWrite && other == Self::LedgerAdjust)
     }
 
     /// Its word in the API, in commands and in the database.
@@ -81,11 +98,14 @@ impl Scope {
             Self::HooksRead => "hooks:read",
             Self::LedgerWrite => "ledger:write",
             Self::LedgerRead => "ledger:read",
+            Self::LedgerAdjust => "ledger:adjust",
             Self::LedgerApprove => "ledger:approve",
             Self::SandboxWrite => "sandbox:write",
             Self::Admin => "admin",
             Self::Me => "me",
             Self::MeMoney => "me:money",
+            Self::Staff => "staff",
+            Self::BreakGlass => "break-glass",
         }
     }
 }

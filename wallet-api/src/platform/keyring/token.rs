@@ -15,14 +15,16 @@ use crate::platform::ids::Ids;
 pub enum Kind {
     /// A machine client's key.
     Key,
-    /// A person's session, on every request.
+    /// A session of a person or an operator, on every request.
     Access,
-    /// A person's session, once, for the next pair of tokens.
+    /// Such a session, once, for the next pair of tokens.
     Refresh,
+    /// An operator to be, once, to register a passkey.
+    Invitation,
 }
 
 impl Kind {
-    const ALL: [Self; 3] = [Self::Key, Self::Access, Self::Refresh];
+    const ALL: [Self; 4] = [Self::Key, Self::Access, Self::Refresh, Self::Invitation];
 
     /// What its tokens begin with.
     #[must_use]
@@ -31,6 +33,7 @@ impl Kind {
             Self::Key => "tsk",
             Self::Access => "tsa",
             Self::Refresh => "tsr",
+            Self::Invitation => "tsi",
         }
     }
 }

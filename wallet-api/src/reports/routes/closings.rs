@@ -32,10 +32,10 @@ struct CloseBody {
 /// Closes a day: pins it to a seq with the trial balance there. Closed again, it is the same answer.
 ///
 /// Nothing is locked: what is recorded later and counts in a closed day is late, and the next closing says so.
-#[utoipa::path(tag = "reports", request_body = CloseBody, security(("key" = ["ledger:write"])), responses(
+#[utoipa::path(tag = "reports", request_body = CloseBody, security(("key" = ["ledger:adjust"])), responses(
     (status = 200, body = ClosingBody),
 ))]
-#[post("/v1/ledger/closings", wrap = "May(Scope::LedgerWrite)")]
+#[post("/v1/ledger/closings", wrap = "May(Scope::LedgerAdjust)")]
 async fn close_day(
     caller: Caller,
     platform: web::Data<Platform>,

@@ -1,0 +1,89 @@
+//! Operators' looks at customers: how far their right reaches, and that each is written down.
+//!
+//! Staff of a shop sees the customers who have paid there, a few milliseconds after they did, and nobody else: whoever is
+//! out of reach is answered as whoever does not exist. Each look is in the audit log about the customer before anything is
+//! shown, also one that was refused. Machines' and people's own looks are not: the first are the tenant's systems, which
+//! answer for who looks through them.
+
+use diesel::{PgConnection, QueryResult};
+use uuid::Uuid;
+
+use super::{Customers, store, unknown};
+use crate::platform::Platform;
+use crate::platform::audit::{self, Action, Actor, Entry, Fact, Object, Outcome};
+use crate::platform::keyring::{Caller, Reach, Scope};
+use crate::platform::problem::Problem;
+
+impl Customers {
+    /// Lets a caller look at a customer as far as their right reaches, and writes down that an operator did.
+    ///
+    /// # Errors
+    /// 404 `customer-unknown` when there is no such customer or the right does not reach them.
+    pub async fn look(
+        &self,
+        platform: &Platform,
+        caller: &Caller,
+        scope: Scope,
+        customer: Uuid,
+        what: &'static str,
+    ) -> Result<(), Problem> {
+        let reach = caller.reach(scope)?;
+        if caller.operator().is_none() {
+            return Ok(());
+        }
+        let (tenant, by, now) = (caller.tenant.id, caller.clone(), platform.clock.now());
+        let decide = move |conn: &mut PgConnection| -> QueryResult<bool> {
+            if store::customer(conn, tenant, customer)?.is_none() {
+                return Ok(false);
+            }
+            let may = reaches(conn, tenant, customer, &reach)?;
+            let outcome = if may { Outcome::Done } else { Outcome::Refused };
+            note(conn, &by, (customer, what), outcome, now)?;
+            Ok(may)
+        };
+        let may = platform.db.of(tenant).write(decide).await?;
+        if may { Ok(()) } else { Err(unknown()) }
+    }
+
+    /// Writes down that an operator was shown, or changed, what is a customer's, after it was found to be in their reach.
+    ///
+    /// # Errors
+    /// The database's problems.
+    pub async fn note_look(
+        &self,
+        platform: &Platform,
+        caller: &Caller,
+        customer: Uuid,
+        what: &'static str,
+    ) -> Result<(), Problem> {
+        if caller.operator().is_none() {
+            return Ok(());
+        }
+        let (by, now) = (caller.clone(), platform.clock.now());
+        let write = move |conn: &mut PgConnection| note(conn, &by, (customer, what), Outcome::Done, now);
+        platform.db.of(caller.tenant.id).write(write).await
+    }
+}
+
+fn reaches(conn: &mut PgConnection, tenant: i64, customer: Uuid, reach: &Reach) -> QueryResult<bool> {
+    match reach {
+        Reach::All => Ok(true),
+        Reach::Within { customers, .. } if customers.contains(&customer) => Ok(true),
+        Reach::Within { merchants, .. } => store::was_at(conn, tenant, customer, merchants),
+    }
+}
+
+fn note(
+    conn: &mut PgConnection,
+    by: &Caller,
+    (customer, what): (Uuid, &'static str),
+    outcome: Outcome,
+    now: chrono::DateTime<chrono::Utc>,
+) -> QueryResult<()> {
+    let actor = Actor::from(by.actor);
+    let roles = by.roles().iter().map(|(role, _)| role.word()).collect();
+    let entry = Entry::done(by.tenant.id, actor, Action::CustomerLookedAt, Object::Person(customer)).about(customer);
+    let entry = entry.with("what", Fact::Word(what)).with("roles", Fact::Words(roles));
+    let entry = entry.with("in_emergency", Fact::Flag(by.is_emergency(customer)));
+    audit::append(conn, &Entry { outcome, ..entry }, now).map(drop)
+}
