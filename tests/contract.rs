@@ -77,14 +77,14 @@ async fn a_405_says_what_can_be_done_there() {
     let node = ["/livez", "/readyz", "/metrics", "/docs"].map(|path| (path.to_owned(), vec!["GET".to_owned()]));
     let link = [("/internal/journal".to_owned(), vec!["POST".to_owned()])];
     for (path, mut methods) in documented.chain(node).chain(link) {
-        let reply = app.api().send(Method::PATCH, &path, &[], "".into()).await.unwrap();
+        let reply = app.api().send(Method::PUT, &path, &[], "".into()).await.unwrap();
         let allow = reply.headers.get("allow").map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default();
         let mut allowed: Vec<String> = allow.split(", ").map(str::to_owned).collect();
         allowed.sort();
         methods.sort();
         assert_eq!((reply.status, allowed), (405, methods), "{path}");
     }
-    let nowhere = app.api().send(Method::PATCH, "/v1/nowhere", &[], "".into()).await.unwrap();
+    let nowhere = app.api().send(Method::PUT, "/v1/nowhere", &[], "".into()).await.unwrap();
     assert!(nowhere.headers.get("allow").is_none());
     nowhere.expect_problem(404, "not-found");
 }

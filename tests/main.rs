@@ -43,6 +43,7 @@ mod pages;
 mod plans;
 mod post;
 mod proof;
+mod recovery;
 mod reference;
 mod reports;
 mod restore;

@@ -53,6 +53,8 @@ COMMENT ON COLUMN device.passkey IS 'Of a device without a key: the passkey that
 GRANT SELECT, INSERT, UPDATE (blind, ended_at) ON contact TO tessera_app;
 GRANT SELECT, INSERT, DELETE, UPDATE (value, proved_at, expires_at) ON contact_claim TO tessera_app;
 GRANT SELECT, INSERT, DELETE, UPDATE (tried, last_at) ON door_try TO tessera_app;
+-- Who signs up becomes a person in a request of the tenant's.
+GRANT USAGE ON SEQUENCE api_client_seq TO tessera_tenant;
 GRANT UPDATE (passkey) ON device TO tessera_app;
 SELECT public.guard_tenant('device', 'tenant');
 SELECT public.guard_tenant('contact', 'tenant');

@@ -60,7 +60,12 @@ impl Payer {
         let registered =
             passkeys::finish_registration(conn, &ids, now, party, whose, opened.challenge, &response, "Telefono")?;
         registered.map_err(|refused| anyhow::anyhow!(refused))?;
-        Ok(Self { party: party.clone(), authenticator, token: pair.access.token.reveal().to_owned(), session: pair.session })
+        Ok(Self {
+            party: party.clone(),
+            authenticator,
+            token: pair.access.token.reveal().to_owned(),
+            session: pair.session,
+        })
     }
 
     /// The approval of a payment that was asked for.

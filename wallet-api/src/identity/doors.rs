@@ -9,8 +9,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use actix_web::HttpRequest;
 use actix_web::http::header::{AUTHORIZATION, HeaderName};
-use actix_web::{HttpRequest, HttpResponse};
 use chrono::{DateTime, Utc};
 use diesel::PgConnection;
 use uuid::Uuid;
@@ -108,55 +108,37 @@ impl Doors {
         req: &HttpRequest,
         access: Option<&Token>,
         now: DateTime<Utc>,
-    ) -> Result<Option<DeviceKey>, Shown> {
+    ) -> Result<Option<DeviceKey>, Problem> {
         let mut given = req.headers().get_all(DPOP);
-        let (proof, None) = (given.next(), given.next()) else { return Err(Shown::Refused) };
+        let (proof, None) = (given.next(), given.next()) else { return Err(self.refusal(ProofError::Worthless, now)) };
         let Some(proof) = proof else { return Ok(None) };
         let asked = Asked { method: req.method().as_str(), origins: &self.origins, path: req.path(), access };
-        match self.judge.judge(proof.to_str().unwrap_or_default(), asked, now) {
-            Ok(key) => Ok(Some(key)),
-            Err(ProofError::Nonce) => Err(Shown::Nonce),
-            Err(ProofError::Worthless) => Err(Shown::Refused),
-            Err(ProofError::Overrun) => Err(Shown::Overrun),
-        }
+        let judged = self.judge.judge(proof.to_str().unwrap_or_default(), asked, now);
+        judged.map(Some).map_err(|error| self.refusal(error, now))
     }
 
     /// The same for a request with an access token, which the proof must be over too.
-    pub(super) fn shown_with_token(&self, req: &HttpRequest, now: DateTime<Utc>) -> Result<Option<DeviceKey>, Shown> {
+    pub(super) fn shown_with_token(&self, req: &HttpRequest, now: DateTime<Utc>) -> Result<Option<DeviceKey>, Problem> {
         let given = req.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok()?.split_once(' '));
         let token = given.and_then(|(_scheme, token)| Token::parse(token));
         self.shown(req, token.as_ref(), now)
     }
 
     /// The refusal of a proof, with the nonce to use.
-    pub(super) fn refusal(&self, shown: &Shown, now: DateTime<Utc>) -> HttpResponse {
-        let mut response = HttpResponse::from_error(Problem::from(shown));
-        if let Ok(nonce) = self.judge.nonce(now).parse() {
-            response.headers_mut().insert(DPOP_NONCE, nonce);
-        }
-        response
-    }
-}
-
-/// What a request's proof came to, when not to a key.
-pub(super) enum Shown {
-    Nonce,
-    Refused,
-    Overrun,
-}
-
-impl From<&Shown> for Problem {
-    fn from(shown: &Shown) -> Self {
-        match shown {
-            Shown::Nonce => {
+    fn refusal(&self, error: ProofError, now: DateTime<Utc>) -> Problem {
+        let problem = match error {
+            ProofError::Nonce => {
                 let remedy = "Make the proof again with the nonce of the DPoP-Nonce header.";
-                Self::new(401, "use-dpop-nonce", "The proof has not our nonce", remedy)
+                Problem::new(401, "use-dpop-nonce", "The proof has not our nonce", remedy)
             }
-            Shown::Refused => super::routes::refused(),
-            Shown::Overrun => {
-                let remedy = "Try again in a moment.";
-                Self::new(503, "overloaded", "Too much at once", remedy).retry_after(1)
+            ProofError::Worthless => super::routes::refused(),
+            ProofError::Overrun => {
+                Problem::new(503, "overloaded", "Too much at once", "Try again in a moment.").retry_after(1)
             }
+        };
+        match self.judge.nonce(now).parse() {
+            Ok(nonce) => problem.header(DPOP_NONCE, nonce),
+            Err(_no_header) => problem,
         }
     }
 }

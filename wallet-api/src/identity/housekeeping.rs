@@ -22,6 +22,8 @@ use crate::platform::post::Post;
 
 /// From one look for notices to the next.
 const EVERY: Duration = Duration::from_secs(1);
+/// How long what is in hand may take when the node stops.
+const LAST_TURN: Duration = Duration::from_secs(5);
 /// Looks from one sweep to the next.
 const SWEEP_EVERY: u32 = 60;
 /// Rows of a sort that one sweep takes away of a tenant.
@@ -53,11 +55,13 @@ impl Housekeeper {
         Self { stop, task }
     }
 
-    /// Ends it, once what it has in hand is done.
-    pub async fn stop(self) {
+    /// Ends it, once what it has in hand is done; what takes longer than [`LAST_TURN`] is left, and another node does it again.
+    pub async fn stop(mut self) {
         _ = self.stop.send(true);
-        if self.task.await.is_err() {
-            tracing::error!("the doors' house work panicked");
+        match tokio::time::timeout(LAST_TURN, &mut self.task).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_panicked)) => tracing::error!("the doors' house work panicked"),
+            Err(_elapsed) => self.task.abort(),
         }
     }
 }

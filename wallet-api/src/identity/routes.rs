@@ -64,10 +64,7 @@ async fn refresh_session(
     body: Json<Refresh>,
 ) -> Result<HttpResponse, Problem> {
     let now = platform.clock.now();
-    let shown = match doors.shown(&req, None, now) {
-        Ok(shown) => shown,
-        Err(shown) => return Ok(doors.refusal(&shown, now)),
-    };
+    let shown = doors.shown(&req, None, now)?;
     let token = Token::parse(&body.into_inner().refresh_token).ok_or_else(refused)?;
     let (ids, shown) = (platform.ids.clone(), shown.as_ref().map(DeviceKey::thumbprint));
     let come = platform.db.house().run(move |conn| sessions::refresh(conn, &ids, now, &token, shown)).await?;

@@ -44,6 +44,7 @@ struct Parts {
     errors: Vec<FieldError>,
     members: Vec<(&'static str, Value)>,
     retry_after_s: Option<u32>,
+    header: Option<(header::HeaderName, header::HeaderValue)>,
 }
 
 /// What is wrong with one field of the request.
@@ -116,6 +117,7 @@ impl Problem {
             errors: Vec::new(),
             members: Vec::new(),
             retry_after_s: None,
+            header: None,
         }))
     }
 
@@ -149,6 +151,13 @@ impl Problem {
     #[must_use]
     pub fn retry_after(mut self, seconds: u32) -> Self {
         self.0.retry_after_s = Some(seconds);
+        self
+    }
+
+    /// Says something in a header of its own, which the answer keeps in whatever language it is written.
+    #[must_use]
+    pub fn header(mut self, name: header::HeaderName, value: header::HeaderValue) -> Self {
+        self.0.header = Some((name, value));
         self
     }
 
@@ -197,6 +206,9 @@ impl Problem {
         }
         if self.0.status == StatusCode::UNAUTHORIZED {
             builder.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
+        }
+        if let Some(header) = &self.0.header {
+            builder.insert_header(header.clone());
         }
         let mut response = builder.json(self.body(lang));
         let problem_json = header::HeaderValue::from_static(PROBLEM_JSON);

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::bodies::{BegunBody, OptionsBody, code_refused};
 use crate::identity::contacts::{self, Contact, Proved};
-use crate::identity::doors::{Doors, Shown, Visit};
+use crate::identity::doors::{Doors, Visit};
 use crate::identity::own::{self, Me};
 use crate::identity::passkeys::{self, Holder, Passkey};
 use crate::identity::{devices, people};
@@ -41,14 +41,11 @@ pub(super) fn routes(config: &mut ServiceConfig) {
 }
 
 /// The caller in a session of theirs, with their device's proof if it brings one.
-fn me(
-    req: &HttpRequest,
-    (platform, doors): (&Platform, &Doors),
-    caller: &Caller,
-) -> Result<Result<(Visit, Me), Shown>, Problem> {
-    let visit = doors.visit(req, platform, caller.tenant.clone())?;
+fn me(req: &HttpRequest, (platform, doors): (&Platform, &Doors), caller: &Caller) -> Result<(Visit, Me), Problem> {
     let person = caller.person()?;
-    Ok(doors.shown_with_token(req, visit.now).map(|shown| (visit, Me { person, shown })))
+    let visit = doors.visit(req, platform, caller.tenant.clone())?;
+    let shown = doors.shown_with_token(req, visit.now)?;
+    Ok((visit, Me { person, shown }))
 }
 
 /// A passkey of one's own.
@@ -125,10 +122,7 @@ async fn begin_passkey(
     platform: web::Data<Platform>,
     doors: web::Data<Doors>,
 ) -> Result<HttpResponse, Problem> {
-    let (visit, me) = match me(&req, (&platform, &doors), &caller)? {
-        Ok(me) => me,
-        Err(shown) => return Ok(doors.refusal(&shown, platform.clock.now())),
-    };
+    let (visit, me) = me(&req, (&platform, &doors), &caller)?;
     let of = platform.db.of(visit.tenant.id);
     let opened = of.write(move |conn| own::begin_passkey(conn, &visit, &me)).await?;
     Ok(HttpResponse::Created().json(OptionsBody::of(opened)))
@@ -148,10 +142,7 @@ async fn add_passkey(
     doors: web::Data<Doors>,
     body: Json<PasskeyMade>,
 ) -> Result<HttpResponse, Problem> {
-    let (visit, me) = match me(&req, (&platform, &doors), &caller)? {
-        Ok(me) => me,
-        Err(shown) => return Ok(doors.refusal(&shown, platform.clock.now())),
-    };
+    let (visit, me) = me(&req, (&platform, &doors), &caller)?;
     let PasskeyMade { challenge, response, name } = body.into_inner();
     let (response, name) = (Value::Object(response).to_string().into_bytes(), name.unwrap_or_default());
     let of = platform.db.of(visit.tenant.id);
@@ -196,10 +187,7 @@ async fn revoke_passkey(
     doors: web::Data<Doors>,
     id: web::Path<Uuid>,
 ) -> Result<HttpResponse, Problem> {
-    let (visit, me) = match me(&req, (&platform, &doors), &caller)? {
-        Ok(me) => me,
-        Err(shown) => return Ok(doors.refusal(&shown, platform.clock.now())),
-    };
+    let (visit, me) = me(&req, (&platform, &doors), &caller)?;
     let (of, id) = (platform.db.of(visit.tenant.id), id.into_inner());
     of.write(move |conn| own::revoke_passkey(conn, &visit, &me, id)).await?;
     Ok(HttpResponse::NoContent().finish())
@@ -304,10 +292,7 @@ async fn begin_contact(
     post: web::Data<Post>,
     body: Json<NewContact>,
 ) -> Result<HttpResponse, Problem> {
-    let (visit, me) = match me(&req, (&platform, &doors), &caller)? {
-        Ok(me) => me,
-        Err(shown) => return Ok(doors.refusal(&shown, platform.clock.now())),
-    };
+    let (visit, me) = me(&req, (&platform, &doors), &caller)?;
     let contact = Contact::email(&body.email)?;
     post.is_set()?;
     let of = platform.db.of(visit.tenant.id);
@@ -336,10 +321,7 @@ async fn add_contact(
     id: web::Path<Uuid>,
     body: Json<ContactCode>,
 ) -> Result<HttpResponse, Problem> {
-    let (visit, me) = match me(&req, (&platform, &doors), &caller)? {
-        Ok(me) => me,
-        Err(shown) => return Ok(doors.refusal(&shown, platform.clock.now())),
-    };
+    let (visit, me) = me(&req, (&platform, &doors), &caller)?;
     let digits: String = body.code.chars().filter(|c| !c.is_whitespace()).take(16).collect();
     let (of, id) = (platform.db.of(visit.tenant.id), id.into_inner());
     let added = of.write(move |conn| own::add_contact(conn, &visit, &me, (id, &digits))).await?;
@@ -360,10 +342,7 @@ async fn end_contact(
     doors: web::Data<Doors>,
     id: web::Path<Uuid>,
 ) -> Result<HttpResponse, Problem> {
-    let (visit, me) = match me(&req, (&platform, &doors), &caller)? {
-        Ok(me) => me,
-        Err(shown) => return Ok(doors.refusal(&shown, platform.clock.now())),
-    };
+    let (visit, me) = me(&req, (&platform, &doors), &caller)?;
     let (of, id) = (platform.db.of(visit.tenant.id), id.into_inner());
     of.write(move |conn| own::end_contact(conn, &visit, &me, id)).await?;
     Ok(HttpResponse::NoContent().finish())

@@ -57,11 +57,7 @@ async fn begin_sign_in(
     doors: web::Data<Doors>,
     body: Json<SignInWish>,
 ) -> Result<HttpResponse, Problem> {
-    let now = platform.clock.now();
-    let device = match doors.shown(&req, None, now) {
-        Ok(device) => device,
-        Err(shown) => return Ok(doors.refusal(&shown, now)),
-    };
+    let device = doors.shown(&req, None, platform.clock.now())?;
     let visit = visit(&req, &platform, &doors, &body.tenant).await?;
     let of = platform.db.of(visit.tenant.id);
     let opened = of.write(move |conn| sign_in::begin(conn, &visit, device.as_ref())).await?;
@@ -84,11 +80,7 @@ async fn finish_sign_in(
     id: web::Path<Uuid>,
     body: Json<PasskeyShown>,
 ) -> Result<HttpResponse, Problem> {
-    let now = platform.clock.now();
-    let device = match doors.shown(&req, None, now) {
-        Ok(device) => device,
-        Err(shown) => return Ok(doors.refusal(&shown, now)),
-    };
+    let device = doors.shown(&req, None, platform.clock.now())?;
     let visit = visit(&req, &platform, &doors, &body.tenant).await?;
     let PasskeyShown { response, device_name, .. } = body.into_inner();
     let response = Value::Object(response).to_string().into_bytes();

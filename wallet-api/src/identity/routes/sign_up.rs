@@ -69,11 +69,7 @@ async fn finish_sign_up(
     id: web::Path<Uuid>,
     body: Json<NewPasskeyBody>,
 ) -> Result<HttpResponse, Problem> {
-    let now = platform.clock.now();
-    let device = match doors.shown(&req, None, now) {
-        Ok(device) => device,
-        Err(shown) => return Ok(doors.refusal(&shown, now)),
-    };
+    let device = doors.shown(&req, None, platform.clock.now())?;
     let visit = visit(&req, &platform, &doors, &body.tenant).await?;
     let (answer, name) = body.into_inner().into_answer(device);
     let (id, of) = (id.into_inner(), platform.db.of(visit.tenant.id));

@@ -6,7 +6,7 @@
 //! user verified; the fifth failure in a row blocks; a failure never says which part was wrong, and touches no counter but
 //! the failures'. A refusal is a value: what it spent and counted is committed, so the caller's transaction must not be
 //! rolled back for it.
-//! Not here: paying, sending notices, device keys (their proof comes in as a [`DeviceProof`]), sealing ([`Keeper`]), routes.
+//! Not here: paying, sending notices, device keys (their proof comes in as a [`DeviceProof`]), routes.
 //! Law: Regulation (EU) 2018/389, art. 4 (codes), 5 (dynamic linking), 16 (low value: [`exemption`]).
 
 mod currency;
@@ -14,6 +14,7 @@ mod device;
 mod evidence;
 pub mod exemption;
 mod failure;
+mod keeper;
 mod payload;
 mod policy;
 mod store;
@@ -32,13 +33,14 @@ pub use currency::Currency;
 pub use device::{DeviceProof, device_message};
 pub use evidence::{Evidence, EvidenceFault, Factor, Method, Shown, verify_evidence};
 pub use failure::{Notice, Standing};
+pub use keeper::{EvidenceCell, InClear, Keeper, Sealed};
 pub use payload::{Intent, IntentFault, Payload};
 pub use policy::{SyncedRule, needs_device};
 
 use super::passkeys::{self, Asked, CHALLENGE_SECONDS, Holder, HolderKind, Passkey, Purpose, RelyingParty};
 use crate::platform::ids::Ids;
 use crate::platform::problem::{Describe, Problem};
-use crate::platform::vault::{Cell, Column, Vault, VaultError};
+use crate::platform::vault::VaultError;
 use crate::platform::webauthn::{self, Assertion, Ceremony, Fault, Instrument};
 use evidence::File;
 
@@ -117,74 +119,6 @@ pub struct Refusal {
     pub notice: Option<Notice>,
     /// What is about to be paid is not what was approved: somebody changed it. For an alert.
     pub is_tampered: bool,
-}
-
-/// Seals what evidence says before it is kept, and opens it again: it names the payee, and the table only grows.
-pub trait Keeper {
-    /// The file as it is kept.
-    ///
-    /// # Errors
-    /// [`VaultError`].
-    fn seal(&self, conn: &mut PgConnection, cell: &EvidenceCell, file: &[u8]) -> Result<Vec<u8>, VaultError>;
-
-    /// The file again.
-    ///
-    /// # Errors
-    /// [`VaultError`].
-    fn open(&self, conn: &mut PgConnection, cell: &EvidenceCell, sealed: &[u8]) -> Result<Vec<u8>, VaultError>;
-}
-
-/// Where a file is kept: `sca_evidence.file` of this row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct EvidenceCell {
-    /// The tenant's number.
-    pub tenant: i64,
-    /// Whose key it is sealed by.
-    pub person: Uuid,
-    /// The row.
-    pub payment_id: Uuid,
-}
-
-/// Keeps files as they are. For tests and benchmarks, which have no vault.
-#[derive(Debug, Clone, Copy)]
-pub struct InClear;
-
-impl Keeper for InClear {
-    fn seal(&self, _conn: &mut PgConnection, _cell: &EvidenceCell, file: &[u8]) -> Result<Vec<u8>, VaultError> {
-        Ok(file.to_vec())
-    }
-
-    fn open(&self, _conn: &mut PgConnection, _cell: &EvidenceCell, sealed: &[u8]) -> Result<Vec<u8>, VaultError> {
-        Ok(sealed.to_vec())
-    }
-}
-
-/// Where files are sealed, by their person's key: gone with it.
-const FILE: Column = Column { table: "sca_evidence", column: "file" };
-
-/// Keeps files in the vault, each under its person's key.
-#[derive(Debug, Clone)]
-pub struct Sealed {
-    /// The vault.
-    pub vault: Vault,
-    /// The present: a person's first key is dated.
-    pub now: DateTime<Utc>,
-}
-
-impl EvidenceCell {
-    fn sealed(&self) -> Cell {
-        Cell::of_person(self.tenant, self.person, FILE, self.payment_id)
-    }
-}
-
-impl Keeper for Sealed {
-    fn seal(&self, conn: &mut PgConnection, cell: &EvidenceCell, file: &[u8]) -> Result<Vec<u8>, VaultError> {
-        self.vault.seal(conn, &cell.sealed(), file, self.now)
-    }
-
-    fn open(&self, conn: &mut PgConnection, cell: &EvidenceCell, sealed: &[u8]) -> Result<Vec<u8>, VaultError> {
-        Ok(self.vault.open(conn, &cell.sealed(), sealed)?.to_vec())
-    }
 }
 
 /// What is kept of an offer until it is answered.

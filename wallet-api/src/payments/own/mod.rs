@@ -147,10 +147,10 @@ impl Payments {
 }
 
 fn stands_of(done: super::Paid) -> Stands {
-    match &done.answer.record.body {
-        Body::Refused { refusal } => Stands::Refused { refusal: refusal.clone(), seq: done.answer.record.seq },
-        _ => Stands::Paid(Box::new(done)),
+    if let Body::Refused { refusal } = &done.answer.record.body {
+        return Stands::Refused { refusal: *refusal, seq: done.answer.record.seq };
     }
+    Stands::Paid(Box::new(done))
 }
 
 /// The journal's key of a payment: its id, among those of its payer. Its fingerprint is of how they agreed, so that under one

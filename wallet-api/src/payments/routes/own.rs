@@ -295,13 +295,9 @@ impl OwnPaymentBody {
             Stands::Refused { refusal, seq } => ("refused", Some(refusal_code(refusal)), Some(*seq)),
             Stands::Lapsed { seq } => ("lapsed", Some("payment-lapsed"), Some(*seq)),
         };
-        let payment = match stands {
-            Stands::Paid(paid) => paid
-                .paper
-                .as_ref()
-                .map(|paper| PaymentBody::cleared(caller.tenant.id, lang, config, &paid.answer.record, paper)),
-            _ => None,
-        };
+        let paid =
+            if let Stands::Paid(paid) = stands { paid.paper.as_ref().zip(Some(&paid.answer.record)) } else { None };
+        let payment = paid.map(|(paper, record)| PaymentBody::cleared(caller.tenant.id, lang, config, record, paper));
         Self {
             id,
             status,

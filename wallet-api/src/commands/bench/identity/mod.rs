@@ -33,7 +33,7 @@ use crate::platform::clock::Clock;
 use crate::platform::ids::Ids;
 
 /// Concurrent requests that are tried.
-const CONCURRENT: [usize; 2] = [64, 256];
+const CONCURRENT: [usize; 2] = [16, 32];
 /// Payers, who approve in turn.
 const PAYERS: usize = 512;
 /// Enough in each wallet that none runs out.
@@ -76,8 +76,14 @@ impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { approvals_per_s, sca_ratio, approval_p99_ms, revocation_s, .. } = self;
         let Self { token_check_p99_us, token_check_with_proof_p99_us, .. } = self;
-        writeln!(f, "{approvals_per_s} approvals with payment/s ({sca_ratio} x pgbench), p99 {approval_p99_ms} ms at half")?;
-        write!(f, "token p99 {token_check_p99_us} us, with proof {token_check_with_proof_p99_us} us; revoked in {revocation_s} s")
+        writeln!(
+            f,
+            "{approvals_per_s} approvals with payment/s ({sca_ratio} x pgbench), p99 {approval_p99_ms} ms at half"
+        )?;
+        write!(
+            f,
+            "token p99 {token_check_p99_us} us, with proof {token_check_with_proof_p99_us} us; revoked in {revocation_s} s"
+        )
     }
 }
 
@@ -117,7 +123,10 @@ pub async fn identity(seconds: u32) -> anyhow::Result<Identity> {
     anyhow::ensure!(report.ok, "the books do not verify: {:?}", report.broken);
     let top_ups = u64::try_from(PAYERS)?;
     let rows = report.transactions.saturating_sub(top_ups);
-    anyhow::ensure!(rows == acknowledged, "{acknowledged} approvals were acknowledged, {rows} payments are in the books");
+    anyhow::ensure!(
+        rows == acknowledged,
+        "{acknowledged} approvals were acknowledged, {rows} payments are in the books"
+    );
     let reference = stage.close()?;
     Ok(Identity {
         token_check_p99_us: checked.token_us,
@@ -225,7 +234,7 @@ impl Till {
     }
 
     async fn open_run(&mut self, rate: u32, time: Duration) -> anyhow::Result<LoadReport> {
-        let prepared = self.prepare(64, time.saturating_mul(2)).await?;
+        let prepared = self.prepare(16, time.saturating_mul(2)).await?;
         let ran_out = Arc::new(AtomicBool::new(false));
         let plan = Plan::new(self.address, 256, self.approvals(prepared, &ran_out));
         let report = open_loop(plan, NonZeroU32::new(rate).context("the server answers nothing")?, time).await?;
