@@ -106,7 +106,7 @@ async fn the_language_is_the_one_chosen_then_the_browsers() {
     assert_eq!(lang(&ask(&app.api(), "GET", page, &[("cookie", &cookie)]).await), "it");
     let refused = ask(&app.api(), "GET", "/my/nobody/sign-in", &[("cookie", &cookie)]).await;
     assert_eq!(refused.status, 404);
-    assert!(html(&refused).contains("Qui non c'è nulla"), "refusals too");
+    assert!(html(&refused).contains("Qui non c&#x27;è nulla"), "refusals too");
 }
 
 /// The strict cookie stays behind when somebody comes from another site: the page is asked for again, by itself.

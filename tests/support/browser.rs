@@ -180,7 +180,8 @@ impl Browser {
 
     /// Presses what this selector finds first, having opened what it is folded into.
     pub async fn press(&self, css: &str) {
-        let open = "const folded = document.querySelector(arguments[0])?.closest('details'); if (folded) folded.open = true";
+        let open =
+            "const folded = document.querySelector(arguments[0])?.closest('details'); if (folded) folded.open = true";
         self.run_with(open, &json!(css)).await;
         let element = self.find(css).await;
         self.ask(&format!("element/{element}/click"), &json!({})).await;

@@ -769,7 +769,7 @@ page-act-person-erased = Wallet erased
 
 page-looks = Who looked
 page-looks-about = Who looked at your data or changed it, and when.
-page-looks-lead = Every time somebody looked at your data at { $tenant } or changed it, newest first.
+page-looks-lead = What our log has of your data at { $tenant }: who did what with it, and when, newest first.
 page-looks-none = Nobody has so far.
 page-looks-older = Older
 page-look-refused = refused

@@ -767,7 +767,7 @@ page-act-person-erased = Wallet cancellato
 
 page-looks = Chi ha guardato
 page-looks-about = Chi ha guardato o modificato i tuoi dati, e quando.
-page-looks-lead = Ogni volta che qualcuno ha guardato o modificato i tuoi dati su { $tenant }, dalla più recente.
+page-looks-lead = Che cosa il nostro registro ha dei tuoi dati su { $tenant }: chi ne ha fatto che cosa, e quando, dal più recente.
 page-looks-none = Finora nessuno.
 page-looks-older = Precedenti
 page-look-refused = rifiutato

@@ -108,4 +108,3 @@ pub fn routes(config: &mut web::ServiceConfig) {
             .route("/payments/{id}/approval", web::post().to(pay::approve)),
     );
 }
-

@@ -56,11 +56,7 @@ fn first(ask: &Ask, visit: &Visit, status: StatusCode, (email, wrong): (&str, &s
 }
 
 /// Sends a code.
-pub(super) async fn begin(
-    ask: Ask,
-    post: web::Data<Post>,
-    form: web::Form<Reached>,
-) -> Result<HttpResponse, Halt> {
+pub(super) async fn begin(ask: Ask, post: web::Data<Post>, form: web::Form<Reached>) -> Result<HttpResponse, Halt> {
     let (visit, email, lang) = (ask.visit().await?, form.into_inner().email, ask.lang);
     let Ok(contact) = Contact::email(&email) else {
         return first(&ask, &visit, StatusCode::UNPROCESSABLE_ENTITY, (&email, "page-sign-up-wrong-email"));
