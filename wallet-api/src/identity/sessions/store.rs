@@ -259,8 +259,10 @@ pub(super) fn set_access(conn: &mut PgConnection, tenant: i64, id: Uuid, access:
 
 pub(super) fn standing(conn: &mut PgConnection, tenant: i64, id: Uuid) -> QueryResult<Option<Standing>> {
     let row = session::table.find((tenant, id)).filter(session::revoked_at.is_null());
+    // People's have a device, operators' none.
+    let row = row.filter(session::device.is_not_null());
     let found: Option<(Uuid, DateTime<Utc>)> =
-        row.select((session::device, session::authenticated_at)).first(conn).optional()?;
+        row.select((session::device.assume_not_null(), session::authenticated_at)).first(conn).optional()?;
     Ok(found.map(|(device, authenticated_at)| Standing { device, authenticated_at }))
 }
 
