@@ -150,7 +150,7 @@ async fn a_crash_between_decision_and_posting_or_after_it_is_resolved_by_approvi
     let desk = Desk::open().await;
     let proposal = desk.proposed(900).await;
     // Decided, and nothing posted.
-    desk.sql("UPDATE adjustment SET status = 'approved', decided_by = 77, decided_at = now(), expires_at = now()");
+    desk.sql("UPDATE adjustment SET status = 'approved', decided_by = 77, decided_eyes = 77, decided_at = now(), expires_at = now()");
     assert_eq!(desk.clerk.get(&proposal).await.expect(200)["status"], "approved");
     desk.chief
         .post(&format!("{proposal}/reject"), &json!({"text": "no"}))
