@@ -10,7 +10,22 @@ use serde_json::{Map, Value, json};
 use tessera_tests::{Api, TestApp, fresh_key};
 use wallet_api::platform::keyring::Scope;
 
-const SLICES: [&str; 11] = ["billers", "books", "engagement", "identity", "loyalty", "pages", "payments", "profile", "proofs", "reports", "sandbox"];
+const SLICES: [&str; 14] = [
+    "billers",
+    "books",
+    "consents",
+    "engagement",
+    "identity",
+    "levels",
+    "loyalty",
+    "pages",
+    "payments",
+    "privacy",
+    "profile",
+    "proofs",
+    "reports",
+    "sandbox",
+];
 
 /// Where SQL stands outside a `store`, and why.
 const SQL_ELSEWHERE: &[(&str, &str)] = &[
