@@ -172,7 +172,9 @@ async fn t39_each_role_passes_the_doors_that_the_table_opens_and_no_other() {
         for operation in tried.iter().chain(&last) {
             let reply = operation.call(api, operation.body.as_ref()).await;
             let at = format!("{role:?} at {}: {} {}", operation.name(), reply.status, reply.json());
-            assert!(reply.status != 401 && reply.status < 500, "{at}");
+            // This node has no mail server, which whoever passed the door is told.
+            let is_unset = reply.code() == "mail-not-set";
+            assert!(reply.status != 401 && (reply.status < 500 || is_unset), "{at}");
             let is_refused =
                 ["role-missing", "scope-missing", "people-only", "operators-only"].contains(&reply.code().as_str());
             match door(*role, operation) {

@@ -264,15 +264,14 @@ pub fn level_before(
     Ok(people::find(conn, tenant, person)?.map(|person| person.level))
 }
 
-/// What a person was held to, first to last: at which level, by the table of which moment.
+/// What a person was held to: at which level, by the table of which moment, and how much.
+pub type Held = (Level, Option<DateTime<Utc>>, Allowed);
+
+/// What a person was held to, first to last.
 ///
 /// # Errors
 /// What the database says.
-pub fn history(
-    conn: &mut PgConnection,
-    tenant: i64,
-    person: Uuid,
-) -> diesel::QueryResult<Vec<(Level, Option<DateTime<Utc>>, Allowed)>> {
+pub fn history(conn: &mut PgConnection, tenant: i64, person: Uuid) -> diesel::QueryResult<Vec<Held>> {
     let mut versions = store::versions_before(conn, tenant, person, i64::MAX)?;
     versions.reverse();
     Ok(versions.into_iter().map(|version| (version.level, version.table_from, version.allowed)).collect())

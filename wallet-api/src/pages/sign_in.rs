@@ -42,7 +42,7 @@ pub(super) async fn show(ask: Ask, wish: web::Query<Wish>) -> Result<HttpRespons
     }
     let visit = ask.visit().await?;
     let done = done.filter(|done| matches!(done.as_str(), "out" | "removed")).unwrap_or_default();
-    Ok(page(&ask, visit, next.as_deref(), StatusCode::OK, &done).await?)
+    page(&ask, visit, next.as_deref(), StatusCode::OK, &done).await
 }
 
 /// The page with new options. `news` is what to say first: a word of ours, or nothing.

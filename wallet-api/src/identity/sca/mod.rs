@@ -375,7 +375,10 @@ const fn refused(notice: Option<Notice>, is_tampered: bool) -> Verdict {
     Verdict::Refused(Refusal { notice, is_tampered })
 }
 
-/// Which payments a person approved, by id after one: each with the SHA-256 of its evidence and when it was approved.
+/// An approved payment: its id, the SHA-256 of its evidence, and when it was approved.
+pub type Approved = (Uuid, Vec<u8>, DateTime<Utc>);
+
+/// Which payments a person approved, by id after one.
 ///
 /// # Errors
 /// The database's.
@@ -385,7 +388,7 @@ pub fn evidence_list(
     person: Uuid,
     after: Uuid,
     limit: i64,
-) -> QueryResult<Vec<(Uuid, Vec<u8>, DateTime<Utc>)>> {
+) -> QueryResult<Vec<Approved>> {
     store::evidence_list(conn, tenant, person, after, limit)
 }
 

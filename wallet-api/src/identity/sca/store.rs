@@ -133,7 +133,7 @@ pub(super) fn evidence_list(
     person: Uuid,
     after: Uuid,
     limit: i64,
-) -> QueryResult<Vec<(Uuid, Vec<u8>, DateTime<Utc>)>> {
+) -> QueryResult<Vec<super::Approved>> {
     sca_evidence::table
         .filter(sca_evidence::tenant.eq(tenant).and(sca_evidence::person.eq(person)))
         .filter(sca_evidence::payment_id.gt(after))
