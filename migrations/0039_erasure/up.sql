@@ -8,6 +8,9 @@ BEGIN
         WHERE tenant = NEW.tenant AND person = NEW.person AND revoked_at IS NULL;
     UPDATE passkey SET revoked_at = coalesce(revoked_at, NEW.erased_at), name = '-'
         WHERE tenant = NEW.tenant AND holder_kind = 'person' AND holder = NEW.person;
+    -- So that whoever has the address may sign up anew; its value opens nowhere any more.
+    UPDATE contact SET ended_at = NEW.erased_at, blind = NULL
+        WHERE tenant = NEW.tenant AND person = NEW.person AND ended_at IS NULL;
     -- What salted the books' commitments to their facts: from here on nobody can tell what was committed to.
     DELETE FROM person_secret WHERE tenant = NEW.tenant AND customer = NEW.person;
     RETURN NULL;

@@ -10,11 +10,12 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::identity::passkeys::{self, Holder};
-use crate::identity::{devices, people, sca, sessions};
+use crate::identity::{contacts, devices, people, sca, sessions};
 use crate::payments::PAYMENT;
 use crate::platform::audit;
 use crate::platform::db::Db;
 use crate::platform::problem::Problem;
+use crate::platform::vault::Vault;
 use crate::{consents, levels};
 
 /// Rows read at a time.
@@ -33,6 +34,8 @@ pub struct Source {
     pub person: Uuid,
     /// Their accounts: id, name in the API, asset code.
     pub accounts: Vec<(Uuid, String, String)>,
+    /// What opens what is sealed of them.
+    pub vault: Vault,
     /// Now.
     pub now: chrono::DateTime<chrono::Utc>,
 }
@@ -113,9 +116,15 @@ impl Source {
             "kind": "person", "format": 1, "person": person, "exported_at": self.now, "level": found.level.word(),
             "locale": found.locale.tag(),
         })];
-        lines.extend(devices::list(conn, tenant, person)?.iter().map(|device| {
+        lines.extend(contacts::list(conn, &self.vault, tenant, person)?.iter().map(|proved| {
             json!({
-                "kind": "device", "device": device.id, "has_key": device.key.is_some(), "created_at": device.created_at,
+                "kind": "contact", "contact": proved.id, "of": proved.contact.kind().word(),
+                "value": proved.contact.reveal(), "proved_at": proved.proved_at,
+            })
+        }));
+        lines.extend(devices::named_list(conn, &self.vault, tenant, person)?.iter().map(|(device, name)| {
+            json!({
+                "kind": "device", "device": device.id, "name": name, "has_key": device.key.is_some(), "created_at": device.created_at,
                 "last_seen_at": device.last_seen_at, "revoked_at": device.revoked_at,
             })
         }));

@@ -38,8 +38,8 @@ async fn export_me(
     let accounts = payments::own_accounts(tenant, &config, me.id);
     let act = Entry::done(tenant, caller.actor, Action::PersonExported, Object::Person(me.id)).about(me.id);
     platform.db.of(tenant).write(move |conn| audit::append(conn, &act, now)).await?;
-    let (db, history) = (platform.db.clone(), platform.history.clone());
-    let mut export = Export::of(Source { db, history, tenant, person: me.id, accounts, now });
+    let (db, history, vault) = (platform.db.clone(), platform.history.clone(), platform.vault.clone());
+    let mut export = Export::of(Source { db, history, tenant, person: me.id, accounts, vault, now });
     // The first page before the answer begins: what is refused is still a refusal then.
     let first = export.next().await?.map(Bytes::from);
     let rest = stream::unfold((first, Some(export)), |(first, export)| async move {
