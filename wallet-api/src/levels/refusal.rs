@@ -67,21 +67,29 @@ pub(super) async fn describe(
 
 impl Told {
     fn problem(&self, seq: i64) -> Problem {
-        let (title, detail) = match self.limit {
-            Limit::Stored => (
+        let problem = match self.limit {
+            Limit::Stored => Problem::new(
+                422,
+                "limit-stored",
                 "The wallet would hold more than your level allows",
                 "Put in at most what is left, or raise your level: prove who you are. Then use a new Idempotency-Key.",
             ),
-            Limit::Payment => (
+            Limit::Payment => Problem::new(
+                422,
+                "limit-payment",
                 "The payment is larger than your level allows",
                 "Pay at most that at once, or raise your level: prove who you are. Then use a new Idempotency-Key.",
             ),
-            Limit::Day => (
+            Limit::Day => Problem::new(
+                422,
+                "limit-day",
                 "The day's payments would pass what your level allows",
                 "Pay at most what is left, wait for tomorrow, or raise your level: prove who you are. Then use a new \
                  Idempotency-Key.",
             ),
-            Limit::Month => (
+            Limit::Month => Problem::new(
+                422,
+                "limit-month",
                 "The month's payments would pass what your level allows",
                 "Pay at most what is left, wait for the next month, or raise your level: prove who you are. Then use a new \
                  Idempotency-Key.",
@@ -89,7 +97,7 @@ impl Told {
         };
         let money = |minor| json!(Money::new(minor, EUR));
         let until = self.until.and_then(chrono::DateTime::from_timestamp_micros);
-        let problem = Problem::new(422, self.limit.code(), title, detail)
+        let problem = problem
             .with("limit", self.limit.word())
             .with("level", self.level.word())
             .with("most", money(self.most))
