@@ -1,7 +1,11 @@
 //! A person's rights from outside: all of what is kept of them in one file, and being forgotten for good.
 
+use diesel::{Connection as _, PgConnection};
 use serde_json::{Value, json};
 use tessera_tests::{Member, Rewards, TestApp, eur, run_sql, scalar};
+use wallet_api::identity::contacts::{self, Contact};
+use wallet_api::platform::clock::Clock;
+use wallet_api::platform::ids::Ids;
 use wallet_api::platform::vault::Receipt;
 
 async fn export(member: &Member) -> Vec<Value> {
@@ -13,6 +17,14 @@ async fn export(member: &Member) -> Vec<Value> {
     let last = lines.last().unwrap();
     assert_eq!((&last["kind"], &last["lines"]), (&json!("end"), &json!(lines.len())), "it is whole");
     lines
+}
+
+/// As if they had proved it.
+fn add_contact(app: &TestApp, member: &Member) {
+    let (contact, now) = (Contact::email("Anna@example.org").unwrap(), Clock::System.now());
+    let conn = &mut PgConnection::establish(&app.db().url()).unwrap();
+    let whose = (app.world.tenant, member.id);
+    conn.transaction(|conn| contacts::add(conn, &app.vault(), &Ids::system(), now, whose, &contact)).unwrap();
 }
 
 fn of<'a>(lines: &'a [Value], kind: &str) -> Vec<&'a Value> {
@@ -42,7 +54,10 @@ async fn an_export_has_all_of_a_person_and_nothing_of_anybody_else() {
         "sha256": text["sha256"]});
     anna.api.post("/v1/me/consents", &agree).await.expect(200);
 
+    add_contact(&app, &anna);
+
     let lines = export(&anna).await;
+    assert_eq!(of(&lines, "contact")[0]["value"], "anna@example.org");
     assert_eq!(lines[0]["person"], json!(anna.id));
     assert_eq!((&lines[0]["level"], of(&lines, "device").len(), of(&lines, "session").len()), (&json!("T2"), 1, 1));
     assert_eq!(of(&lines, "consent")[0]["sha256"], text["sha256"]);
@@ -73,6 +88,7 @@ async fn whoever_asks_is_forgotten_once_the_wallet_is_empty() {
     run_sql(&app.db().super_url(), "UPDATE session SET authenticated_at = now() - interval '301 seconds'");
     anna.api.post("/v1/me/erasure", &Value::Null).await.expect_problem(401, "passkey-stale");
     run_sql(&app.db().super_url(), "UPDATE session SET authenticated_at = now() - interval '290 seconds'");
+    add_contact(&app, &anna);
     let receipt = anna.api.post("/v1/me/erasure", &Value::Null).await.expect(200);
     assert_eq!(receipt["person"], json!(anna.id));
     Receipt::parse(&receipt.to_string()).unwrap();
@@ -80,6 +96,7 @@ async fn whoever_asks_is_forgotten_once_the_wallet_is_empty() {
     let url = app.db().super_url();
     let count = |of: &str| scalar::<diesel::sql_types::BigInt, i64>(&url, &format!("(SELECT count(*) FROM {of})"));
     assert_eq!(count("person WHERE closed_at IS NOT NULL"), 1);
+    assert_eq!(count("contact WHERE blind IS NOT NULL OR ended_at IS NULL"), 0, "nobody is found by the address");
     assert_eq!((count("vault_erasure"), count("person_secret"), count("session WHERE revoked_at IS NULL")), (1, 0, 0));
     // Nobody pays into it or out of it, and what was paid stays in the books.
     let top_up = json!({"customer": anna.id, "amount": eur(1), "rail": "card"});

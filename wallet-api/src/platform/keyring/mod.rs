@@ -101,6 +101,8 @@ struct Memory {
     is_key: bool,
     /// When somebody said that the key may have changed.
     doubted_at: Option<Instant>,
+    /// When it was ended by this node: no answer counts that was asked for before.
+    ended_at: Option<Instant>,
 }
 
 /// An answer of the directory, or the problem it had, with the time before it was asked and the time after.
@@ -150,10 +152,10 @@ impl Keyring {
         _ = self.elsewhere.set(tell);
     }
 
-    /// Says here and elsewhere that these access tokens have ended.
+    /// Says that these access tokens have ended: here nothing that was known of them counts any more, elsewhere it is doubted.
     pub fn ended<'a>(&self, prefixes: impl IntoIterator<Item = &'a String>) {
         for prefix in prefixes {
-            self.doubt(Kind::Access, prefix);
+            self.at(Kind::Access, prefix, |memory| memory.ended_at = Some(Instant::now()));
             if let Some(tell) = self.elsewhere.get() {
                 tell(Kind::Access, prefix);
             }
@@ -162,9 +164,14 @@ impl Keyring {
 
     /// Says that the token of this kind and prefix may have changed: what is known of it is believed for [`DOUBTED`] at the most.
     pub fn doubt(&self, kind: Kind, prefix: &str) {
+        self.at(kind, prefix, |memory| memory.doubted_at = Some(Instant::now()));
+    }
+
+    /// Does it to what is remembered of this kind and prefix, if anything is.
+    fn at(&self, kind: Kind, prefix: &str, what: impl FnOnce(&mut Memory)) {
         let memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(entry) = memory.get(&(kind, prefix.to_owned())) {
-            entry.memory().doubted_at = Some(Instant::now());
+            what(&mut entry.memory());
         }
     }
 
@@ -209,6 +216,9 @@ impl Entry {
     fn known_since(&self, arrived_at: Instant) -> Option<Known> {
         let memory = self.memory();
         let known = memory.known.as_ref()?;
+        if memory.ended_at.is_some_and(|ended_at| known.asked_at < ended_at) {
+            return None;
+        }
         let is_in_doubt = memory.doubted_at.is_some_and(|doubted_at| known.asked_at < doubted_at);
         let fresh = if is_in_doubt { DOUBTED } else { FRESH };
         let counts = match known.key {

@@ -100,6 +100,27 @@ async fn a_key_in_doubt_is_asked_for_again_soon_and_once() {
 }
 
 #[tokio::test]
+async fn what_was_known_of_an_ended_token_or_asked_before_counts_no_more() {
+    let (scratch, token) = (Scratch::new(), Token::generate(Kind::Access, &Ids::system()));
+    let desk = Desk::with(&token, false);
+    let keyring = Keyring::new(Db::open(&scratch.url, 4).unwrap(), Clock::System, desk.clone());
+    let name = [token.prefix().to_owned()];
+    keyring.admit(&token).await.unwrap();
+    keyring.ended(&name);
+    let ended_meanwhile = async {
+        while desk.asked.load(Ordering::SeqCst) < 2 {
+            tokio::task::yield_now().await;
+        }
+        keyring.ended(&name);
+    };
+    _ = tokio::join!(keyring.admit(&token), ended_meanwhile);
+    keyring.admit(&token).await.unwrap();
+    assert_eq!(desk.asked.load(Ordering::SeqCst), 3, "the second answer may be older than the end");
+    keyring.admit(&token).await.unwrap();
+    assert_eq!(desk.asked.load(Ordering::SeqCst), 3);
+}
+
+#[tokio::test]
 async fn a_flood_of_made_up_prefixes_never_outgrows_the_memory_and_known_keys_stay() {
     let (scratch, key) = (Scratch::new(), Token::generate(Kind::Key, &Ids::system()));
     let keyring = Keyring::new(Db::open(&scratch.url, 1).unwrap(), Clock::System, Desk::with(&key, false));
