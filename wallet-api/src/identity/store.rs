@@ -210,7 +210,7 @@ fn find_session(conn: &mut PgConnection, prefix: &str, now: DateTime<Utc>) -> Qu
     let Some(access) = sessions::find_access(conn, prefix, now)? else { return find_operator(conn, prefix, now) };
     let tenant: TenantRow = tenant::table.find(access.tenant).select(TenantRow::as_select()).first(conn)?;
     let caller = Caller::new(Arc::new(tenant.into_tenant()?), access.actor, access.scopes);
-    Ok(Some(TokenRecord { hash: bytes32(access.hash)?, key: 0, caller }))
+    Ok(Some(TokenRecord { hash: bytes32(access.hash)?, key: 0, caller, is_noted: access.is_noted }))
 }
 
 fn find_operator(conn: &mut PgConnection, prefix: &str, now: DateTime<Utc>) -> QueryResult<Option<TokenRecord>> {
@@ -219,7 +219,7 @@ fn find_operator(conn: &mut PgConnection, prefix: &str, now: DateTime<Utc>) -> Q
     let tenant = tenant.into_tenant()?;
     let rights = operators::rights(conn, tenant.id, access.operator.id, now, tenant.zone)?;
     let caller = Caller::of_operator(Arc::new(tenant), access.operator, rights);
-    Ok(Some(TokenRecord { hash: bytes32(access.hash)?, key: 0, caller }))
+    Ok(Some(TokenRecord { hash: bytes32(access.hash)?, key: 0, caller, is_noted: false }))
 }
 
 fn touch_key(conn: &mut PgConnection, tenant: i64, key: i64, now: DateTime<Utc>) -> QueryResult<()> {
@@ -254,7 +254,7 @@ impl KeyRow {
             Some(number) => caller.of_number(number),
             None => caller,
         };
-        Ok(TokenRecord { key: self.id, hash: bytes32(self.hash)?, caller })
+        Ok(TokenRecord { key: self.id, hash: bytes32(self.hash)?, caller, is_noted: false })
     }
 }
 

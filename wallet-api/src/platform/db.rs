@@ -31,7 +31,7 @@ use diesel::r2d2::R2D2Connection;
 pub use error::DbError;
 use ledger::Histogram;
 pub use migrate::{MIGRATIONS, MigrateError, check_migrated, migrate, newest_known};
-pub use tenancy::{OfHouse, OfTenant};
+pub use tenancy::{OfHouse, OfTenant, join};
 
 use self::places::Share;
 use self::pool::Sessions;

@@ -24,7 +24,7 @@ mod tests;
 
 use chrono::{DateTime, Utc};
 use data_encoding::BASE64URL_NOPAD;
-use diesel::{Connection, PgConnection, QueryResult};
+use diesel::{PgConnection, QueryResult};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -38,6 +38,7 @@ pub use payload::{Intent, IntentFault, Payload};
 pub use policy::{SyncedRule, needs_device};
 
 use super::passkeys::{self, Asked, CHALLENGE_SECONDS, Holder, HolderKind, Passkey, Purpose, RelyingParty};
+use crate::platform::db::join;
 use crate::platform::ids::Ids;
 use crate::platform::problem::{Describe, Problem};
 use crate::platform::vault::VaultError;
@@ -234,7 +235,7 @@ pub fn approve(
     keeper: &dyn Keeper,
 ) -> Result<Verdict, VaultError> {
     let Payer { tenant, person } = approval.payer;
-    conn.transaction(|conn| {
+    join(conn, |conn| {
         // First, and kept until the end: of approvals of one person at once, each sees what the one before it counted.
         let standing = store::lock_standing(conn, tenant, person)?;
         let asked =

@@ -108,6 +108,7 @@ pub(in crate::identity) struct Access {
     pub(in crate::identity) hash: Vec<u8>,
     pub(in crate::identity) actor: Actor,
     pub(in crate::identity) scopes: &'static [Scope],
+    pub(in crate::identity) is_noted: bool,
 }
 
 type AccessRow = (i64, Uuid, Uuid, i64, Vec<u8>, DateTime<Utc>, DateTime<Utc>);
@@ -139,7 +140,8 @@ pub(in crate::identity) fn find_access(
     Ok(row.map(|(tenant, session, id, number, hash, seen_at, authenticated_at)| {
         let is_there = now - seen_at <= IDLE && now - authenticated_at <= THERE;
         let scopes: &[Scope] = if is_there { &[Scope::Me, Scope::MeMoney] } else { &[Scope::Me] };
-        Access { tenant, hash, actor: Actor::Person(Person { id, number, session }), scopes }
+        let (actor, is_noted) = (Actor::Person(Person { id, number, session }), now - seen_at <= NOTED_EVERY);
+        Access { tenant, hash, actor, scopes, is_noted }
     }))
 }
 

@@ -21,13 +21,15 @@ mod store;
 pub mod verify;
 
 use chrono::{DateTime, Utc};
-use diesel::{Connection, PgConnection, QueryResult};
+use diesel::{PgConnection, QueryResult};
 use uuid::Uuid;
 
 pub use model::{Action, Actor, ActorKind, Detail, Entry, Fact, Object, Outcome};
 pub use routes::routes;
 
 use form::Row;
+
+use super::db::join;
 
 /// Writes an entry at the end of its tenant's chain, inside the caller's transaction, and tells its seq.
 ///
@@ -37,7 +39,7 @@ use form::Row;
 /// The database's.
 pub fn append(conn: &mut PgConnection, entry: &Entry, now: DateTime<Utc>) -> QueryResult<i64> {
     // By itself where the caller has no transaction: row and head are one, whatever happens in between.
-    conn.transaction(|conn| write(conn, entry, now))
+    join(conn, |conn| write(conn, entry, now))
 }
 
 /// The same, unless an entry of this action on this object is there: for an act whose own commit is the journal's, and
@@ -46,7 +48,7 @@ pub fn append(conn: &mut PgConnection, entry: &Entry, now: DateTime<Utc>) -> Que
 /// # Errors
 /// The database's.
 pub fn append_once(conn: &mut PgConnection, entry: &Entry, now: DateTime<Utc>) -> QueryResult<()> {
-    conn.transaction(|conn| {
+    join(conn, |conn| {
         store::lock(conn, entry.tenant)?;
         if !store::is_written(conn, entry)? {
             write(conn, entry, now)?;

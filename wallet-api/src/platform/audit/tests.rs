@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 use std::sync::Barrier;
 
+use diesel::Connection;
 use diesel::connection::SimpleConnection;
 use ledger::proof::{Ring, Salts, Signer};
 use proptest::prelude::*;

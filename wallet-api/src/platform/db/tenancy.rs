@@ -5,15 +5,30 @@
 //! or ends itself, is not told as done. Not here: what a role may see and do (migrations).
 
 use diesel::connection::{SimpleConnection, TransactionManager};
-use diesel::{PgConnection, QueryResult};
+use diesel::{Connection, PgConnection, QueryResult};
 use ledger::read::{BEGIN_SNAPSHOT, Until, begin};
 
 use super::DbError;
-use super::pool::{Sessions, Transactions};
+use super::pool::{Sessions, Transactions, has_open_transaction};
 use crate::platform::problem::Problem;
 
 /// Begins what changes something: each statement sees what was committed before it.
-const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
+///
+/// Changes find their rows by keys, whichever they are, so their plans are kept: planning each anew took a third of an
+/// approval's time. What only reads is planned for what it asks (see `session`).
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL plan_cache_mode = force_generic_plan";
+
+/// Runs work in the transaction that is open, without a savepoint of its own, or in one of its own where none is. What it did
+/// before it fails is undone by whoever opened the transaction: the caller tells the failure on.
+///
+/// # Errors
+/// What `work` says, and the database's.
+pub fn join<T, E: From<diesel::result::Error>>(
+    conn: &mut PgConnection,
+    work: impl FnOnce(&mut PgConnection) -> Result<T, E>,
+) -> Result<T, E> {
+    if has_open_transaction(conn) { work(conn) } else { conn.transaction(work) }
+}
 
 /// A pool's work for one tenant.
 pub struct OfTenant {

@@ -32,8 +32,9 @@ use super::db::Db;
 use super::problem::Problem;
 use token::Name;
 
-/// How long an answer of the directory is believed; so, how long a revoked key may still work.
-pub const FRESH: Duration = Duration::from_secs(1);
+/// How long an answer of the directory is believed; so, how long a revoked key may still work. A tenth of the promised
+/// second is left for asking and answering.
+pub const FRESH: Duration = Duration::from_millis(900);
 
 /// The same for an answer that came before somebody said that the key may have changed. Not zero: whoever says so again
 /// and again makes us ask twenty times a second, not at every request.
@@ -51,6 +52,8 @@ pub struct TokenRecord {
     pub key: i64,
     /// Whom it lets in.
     pub caller: Caller,
+    /// Its use was noted a short while ago, and need not be again.
+    pub is_noted: bool,
 }
 
 /// Who keeps the tokens.
@@ -180,7 +183,7 @@ impl Keyring {
         let (asked_at, now) = (Instant::now(), self.clock.now());
         let find = move |conn: &mut PgConnection| -> QueryResult<_> {
             let found = directory.find(conn, kind, &prefix, now)?;
-            if let Some(record) = found.as_ref().filter(|record| record.fits(&hash))
+            if let Some(record) = found.as_ref().filter(|record| record.fits(&hash) && !record.is_noted)
                 && let Err(error) = conn.transaction(|conn| directory.touch(conn, record, now))
             {
                 tracing::warn!(%error, "use of a token was not noted"); // no reason to refuse its holder

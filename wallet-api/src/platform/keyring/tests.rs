@@ -34,7 +34,7 @@ impl Directory for Desk {
             return Err(diesel::result::Error::RollbackTransaction);
         }
         let caller = Caller::new(tenant(), Actor::Client(7), [Scope::PaymentsRead]);
-        Ok((prefix == self.prefix).then_some(TokenRecord { key: 1, hash: self.hash, caller }))
+        Ok((prefix == self.prefix).then_some(TokenRecord { key: 1, hash: self.hash, caller, is_noted: false }))
     }
 
     fn touch(&self, _: &mut PgConnection, _: &TokenRecord, _: DateTime<Utc>) -> QueryResult<()> {
