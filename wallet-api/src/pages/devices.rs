@@ -8,6 +8,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::ask::{Halt, Visitor};
+use super::device;
 use super::frame::Frame;
 use super::sign_in::out;
 use super::words::When;
@@ -28,6 +29,13 @@ pub(super) struct Wish {
 #[derive(Debug, Deserialize)]
 pub(super) struct Named {
     name: String,
+}
+
+/// What the form of a deed brings: the device's proof, if this browser keeps a key.
+#[derive(Deserialize)]
+pub(super) struct Proved {
+    #[serde(default)]
+    proof: String,
 }
 
 /// Everything the page shows.
@@ -59,7 +67,7 @@ async fn page(visitor: &Visitor, status: StatusCode, news: &str) -> Result<HttpR
     let found = ask.platform.db.of(tenant).read(find).await?;
     let here = found.sessions.iter().find(|session| session.id == me.session).map(|session| session.device);
     let when = |at| When::of(at, caller.tenant.zone, ask.lang);
-    let device = |(device, name): &(Device, Option<String>)| {
+    let line = |(device, name): &(Device, Option<String>)| {
         context! {
             id => device.id.to_string(),
             name => name.clone(),
@@ -80,9 +88,10 @@ async fn page(visitor: &Visitor, status: StatusCode, news: &str) -> Result<HttpR
         }
     };
     let values = context! {
-        devices => found.devices.iter().map(device).collect::<Vec<_>>(),
+        devices => found.devices.iter().map(line).collect::<Vec<_>>(),
         passkeys => found.passkeys.iter().map(passkey).collect::<Vec<_>>(),
         sessions => found.sessions.len(),
+        device => device::in_session(visitor),
         news,
     };
     Ok(Frame { ask, tenant: &caller.tenant, is_in: true, status }.page("devices.html", values)?)
@@ -100,7 +109,7 @@ pub(super) async fn sign_out_others(visitor: Visitor) -> Result<HttpResponse, Ha
 
 /// Revokes a device and ends its sessions; whoever does it to the one they sit at is signed out.
 pub(super) async fn remove(visitor: Visitor, path: web::Path<(String, Uuid)>) -> Result<HttpResponse, Halt> {
-    let ((visit, me), platform, id) = (visitor.own()?, &visitor.ask.platform, path.1);
+    let ((visit, me), platform, id) = (visitor.own("")?, &visitor.ask.platform, path.1);
     let (tenant, person, now) = (visit.tenant.id, me.person, visit.now);
     let ended = platform.db.of(tenant).write(move |conn| own::revoke_device(conn, &visit, &me, id)).await?;
     platform.keyring.ended(&ended);
@@ -142,9 +151,13 @@ pub(super) async fn rename_passkey(
 }
 
 /// Ends a passkey, once one was shown again. The last one stays: its holder would be locked out.
-pub(super) async fn remove_passkey(visitor: Visitor, path: web::Path<(String, Uuid)>) -> Result<HttpResponse, Halt> {
+pub(super) async fn remove_passkey(
+    visitor: Visitor,
+    path: web::Path<(String, Uuid)>,
+    form: web::Form<Proved>,
+) -> Result<HttpResponse, Halt> {
     visitor.is_there("/devices")?;
-    let ((visit, me), platform, id) = (visitor.own()?, &visitor.ask.platform, path.1);
+    let ((visit, me), platform, id) = (visitor.own(&form.proof)?, &visitor.ask.platform, path.1);
     let of = platform.db.of(visit.tenant.id);
     match of.write(move |conn| own::revoke_passkey(conn, &visit, &me, id)).await {
         Ok(()) => Ok(visitor.on_to("/devices?done=removed")),

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::ask::{Ask, Halt, elsewhere};
+use super::device::{self, Make};
 use super::frame::Frame;
 use super::sign_in::come_in;
 use super::words::machine;
@@ -41,6 +42,8 @@ pub(super) struct Said {
 pub(super) struct Made {
     challenge: Uuid,
     response: String,
+    #[serde(default)]
+    proof: String,
     name: String,
 }
 
@@ -106,6 +109,7 @@ fn third(ask: &Ask, visit: &Visit, id: Uuid, opened: &Opened) -> Result<HttpResp
         id => id.to_string(),
         challenge => opened.challenge.to_string(),
         options => opened.options.to_string(),
+        device => device::in_ceremony(ask, opened.challenge, Make::Anew),
         name => machine(&ask.req).unwrap_or_default(),
     };
     let frame = Frame { ask, tenant: &visit.tenant, is_in: false, status: StatusCode::OK };
@@ -119,9 +123,10 @@ pub(super) async fn finish(
     form: web::Form<Made>,
 ) -> Result<HttpResponse, Halt> {
     let (visit, id) = (ask.visit().await?, path.1);
-    let Made { challenge, response, name } = form.into_inner();
+    let Made { challenge, response, proof, name } = form.into_inner();
+    let device = device::shown_in_ceremony(&ask, &proof, challenge)?;
     let (before, device_name) = (ask.known().await?.map(|(_, me)| me), machine(&ask.req));
-    let answer = Answer { challenge, response: response.into_bytes(), device: None, device_name, held: Held::Page };
+    let answer = Answer { challenge, response: response.into_bytes(), device, device_name, held: Held::Page };
     let (again, of) = (visit.clone(), ask.platform.db.of(visit.tenant.id));
     let entered = of.write(move |conn| sign_up::finish(conn, &visit, (id, &name), &answer)).await;
     match entered {

@@ -54,7 +54,7 @@ fn claims(proofs: &Judge, jti: &str, at: DateTime<Utc>, access: Option<&Token>) 
 
 fn asked(access: Option<&Token>) -> Asked<'_> {
     static ORIGINS: LazyLock<Vec<String>> = LazyLock::new(|| vec!["https://wallet.example".to_owned()]);
-    Asked { method: "POST", origins: &ORIGINS, path: PATH, access }
+    Asked { method: "POST", origins: &ORIGINS, path: PATH, access, nonces: None }
 }
 
 #[test]
