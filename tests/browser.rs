@@ -24,7 +24,11 @@ struct Desk {
 impl Desk {
     /// None, and a line that says so, where something of it cannot be had.
     async fn set(lang: &str) -> Option<Self> {
-        let (mails, browser) = (MailServer::start(Speech::Plain)?, Browser::start(lang).await?);
+        Self::with(Browser::start(lang).await?)
+    }
+
+    fn with(browser: Browser) -> Option<Self> {
+        let mails = MailServer::start(Speech::Plain)?;
         let app = TestApp::with_mail(&mails);
         Some(Self { browser, app, mails })
     }
@@ -218,6 +222,81 @@ async fn a_payment_that_is_not_approved_is_not_paid_and_can_be_looked_at_again()
     browser.press("button.main").await;
     browser.wait_for_text("È nei libri").await;
     assert_eq!(desk.app.world.balance(customer, "available").await, 7_450);
+}
+
+/// T17, T18: a synced passkey approves beside the key of the browser it was made in, and its copy elsewhere does not.
+#[tokio::test]
+async fn t17_a_synced_passkey_approves_with_this_browsers_key_and_its_copy_elsewhere_does_not() {
+    let Some(browser) = Browser::start_synced("en").await else { return };
+    let Some(desk) = Desk::with(browser) else { return };
+    let browser = &desk.browser;
+    desk.sign_up("anna@example.com").await;
+    desk.go("/devices").await;
+    assert!(browser.text().await.contains("may be on several of your devices"), "the passkey is a synced one");
+    let shop = desk.app.world.shop("shop", Rewards::PLENTY).await;
+    let customer = desk.person();
+    desk.app.world.top_up(customer, 10_000).await;
+    let pay = format!("{}/my/acme/pay?merchant={}&amount=2550", desk.app.origin(), shop.merchant);
+    approve(browser, &pay).await;
+    browser.wait_for_text("It is in the books").await;
+    assert_eq!(desk.app.world.balance(customer, "available").await, 7_450);
+
+    // The same device comes in again, and is known.
+    browser.press("nav button").await;
+    browser.wait_for_path("/my/acme/sign-in").await;
+    browser.press("button.main").await;
+    browser.wait_for_path("/my/acme").await;
+    desk.go("/devices").await;
+    assert_eq!(browser.run("return document.querySelectorAll('[id^=device-]').length").await, 1);
+
+    // Somebody has the person's cloud, and a browser of their own.
+    let thief = Browser::start_synced("en").await.unwrap();
+    browser.sync_passkeys_to(&thief).await;
+    thief.go(&pay).await;
+    thief.press("button.main").await;
+    thief.wait_for_text("To be paid").await;
+    approve(&thief, &pay).await;
+    thief.wait_for_text("device that is registered as yours").await;
+    assert_eq!(desk.app.world.balance(customer, "available").await, 7_450, "nothing moves");
+
+    // And the key cannot be taken along.
+    let keys = "const open = indexedDB.open('tessera'); \
+        await new Promise((done) => { open.onsuccess = done; }); \
+        const all = open.result.transaction('device').objectStore('device').getAll(); \
+        await new Promise((done) => { all.onsuccess = done; }); \
+        const own = all.result[0].privateKey; \
+        return [own.extractable, await crypto.subtle.exportKey('jwk', own).then(() => 'out', (error) => error.name)];";
+    let script = format!("return (async () => {{ {keys} }})()");
+    assert_eq!(browser.run(&script).await, json!([false, "InvalidAccessError"]));
+    desk.app.world.assert_whole();
+}
+
+/// Asks for a payment and approves it, as far as the passkey goes.
+async fn approve(browser: &Browser, pay: &str) {
+    browser.go(pay).await;
+    browser.press("button.main").await;
+    browser.wait_for("form[data-passkey=get]").await;
+    browser.press("button.main").await;
+}
+
+/// A device that was removed does not come back under its key; whoever shows the passkey there makes another.
+#[tokio::test]
+async fn t18_a_browser_that_was_removed_comes_back_as_a_new_device_only() {
+    let Some(desk) = Desk::set("en").await else { return };
+    let browser = &desk.browser;
+    desk.sign_up("anna@example.com").await;
+    desk.go("/devices").await;
+    let old = browser.run("return document.querySelector('[id^=device-]').id").await;
+    browser.press("[action*='/devices/'][action$='/remove'] button").await;
+    browser.wait_for_text("The device was removed, and you are signed out.").await;
+    browser.press("button.main").await;
+    browser.wait_for_text("it then counts as a new device").await;
+    assert!(desk.session().await.is_none());
+    browser.press("button.main").await;
+    browser.wait_for_path("/my/acme").await;
+    desk.go("/devices").await;
+    assert_ne!(browser.run("return document.querySelector('[id^=device-]').id").await, old);
+    assert!(browser.text().await.contains("after a passkey of yours"));
 }
 
 #[tokio::test]
