@@ -271,6 +271,15 @@ impl Visitor {
         self.caller.require(Scope::MeMoney).map_err(|_away| self.ask.again(page))
     }
 
+    /// A deed that was refused. Whoever did not show a passkey just now, or whose browser has lost its key, does by the sign-in, and
+    /// goes on to this page.
+    pub(super) fn halted(&self, problem: Problem, page: &str) -> Halt {
+        match problem.code() {
+            "passkey-needed" | "proof-needed" => self.ask.again(page),
+            _ => problem.into(),
+        }
+    }
+
     /// On to a page of this tenant.
     pub(super) fn on_to(&self, page: &str) -> HttpResponse {
         elsewhere(&self.ask.address(page))
