@@ -2,8 +2,8 @@
 //!
 //! Each tenant's pages lie below `/my/<slug>`. Promise: they work without script but for passkeys and the device's key,
 //! which a browser only gives to one; nothing is loaded from elsewhere and nothing stands inline ([`frame`] has the policy);
-//! every POST comes from a page of ours (its `Origin`, compared to the letter, beside `SameSite=Strict`); a session is a cookie that no script
-//! reads; whoever is not signed in is led to the sign-in and learns nothing else. Refusals are pages too.
+//! every POST comes from a page of ours (its `Origin`, compared to the letter, beside `SameSite=Strict`); a session is a
+//! cookie that no script reads; whoever is not signed in is led to the sign-in and learns nothing else. Refusals are pages too.
 //! Not here: what happens (the other slices' public functions, never their tables), and the machine API, which knows no cookie.
 //! Meant for: WCAG 2.2 AA.
 

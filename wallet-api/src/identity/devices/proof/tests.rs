@@ -95,6 +95,24 @@ fn t21_a_proof_proves_once_at_one_node_and_nothing_at_the_others() {
     here.judge(&Hand::new().proof(&here, "one", now(), None), asked(None), now()).unwrap();
 }
 
+/// As pages give them: a form cannot be asked for twice, so any node takes its nonce, once.
+#[test]
+fn a_nonce_of_whoever_asks_is_taken_by_any_node_in_the_place_of_its_own() {
+    let (here, there, hand) = (Judge::new(&Ids::system()), Judge::new(&Ids::system()), Hand::new());
+    let given = [String::from("now"), String::from("before")];
+    let with = Asked { nonces: Some(&given), ..asked(None) };
+    for nonce in ["now", "before"] {
+        let mut claims = claims(&here, nonce, now(), None);
+        claims["nonce"] = nonce.into();
+        let proof = hand.sign(&hand.header(), &claims);
+        assert_eq!(there.judge(&proof, asked(None), now()), Err(ProofError::Nonce), "only where it was given");
+        there.judge(&proof, with, now()).unwrap();
+        assert_eq!(there.judge(&proof, with, now()), Err(ProofError::Worthless), "once");
+    }
+    let proof = hand.proof(&here, "three", now(), None);
+    assert_eq!(here.judge(&proof, with, now()), Err(ProofError::Nonce), "and no other beside it");
+}
+
 #[test]
 fn t22_a_proof_is_of_a_minute_ago_at_the_most_and_of_ten_seconds_ahead() {
     let (proofs, hand) = (Judge::new(&Ids::system()), Hand::new());
