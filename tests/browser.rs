@@ -268,6 +268,13 @@ async fn t17_a_synced_passkey_approves_with_this_browsers_key_and_its_copy_elsew
         return [own.extractable, await crypto.subtle.exportKey('jwk', own).then(() => 'out', (error) => error.name)];";
     let script = format!("return (async () => {{ {keys} }})()");
     assert_eq!(browser.run(&script).await, json!([false, "InvalidAccessError"]));
+    // Without it this browser is as good as any other.
+    desk.go("/devices").await;
+    let forget = "return new Promise((done) => { indexedDB.deleteDatabase('tessera').onsuccess = () => done(true); })";
+    browser.run(forget).await;
+    approve(browser, &pay).await;
+    browser.wait_for_text("device that is registered as yours").await;
+    assert_eq!(desk.app.world.balance(customer, "available").await, 7_450);
     desk.app.world.assert_whole();
 }
 
