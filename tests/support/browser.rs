@@ -36,6 +36,15 @@ pub struct Browser {
 impl Browser {
     /// Starts one that asks for pages in this language. None, and a line that says so, where Chromium is not installed.
     pub async fn start(lang: &str) -> Option<Self> {
+        Self::start_with(lang, false).await
+    }
+
+    /// The same with an authenticator whose passkeys are synced, as most phones have it.
+    pub async fn start_synced(lang: &str) -> Option<Self> {
+        Self::start_with(lang, true).await
+    }
+
+    async fn start_with(lang: &str, is_synced: bool) -> Option<Self> {
         let (Some(chromium), Some(driver)) =
             (found(&["chromium", "chromium-browser", "google-chrome"]), found(&["chromedriver"]))
         else {
@@ -48,11 +57,11 @@ impl Browser {
         let (driver, port) = launch(&driver, &folder);
         let wire = Api { patience: START, ..Api::new(format!("127.0.0.1:{port}"), "") };
         let mut browser = Self { driver, folder, wire, session: String::new(), authenticator: String::new() };
-        browser.open(&chromium, lang).await;
+        browser.open(&chromium, lang, is_synced).await;
         Some(browser)
     }
 
-    async fn open(&mut self, chromium: &Path, lang: &str) {
+    async fn open(&mut self, chromium: &Path, lang: &str, is_synced: bool) {
         let args = [
             "--headless=new",
             "--no-sandbox",
@@ -87,6 +96,8 @@ impl Browser {
             "hasResidentKey": true,
             "hasUserVerification": true,
             "isUserVerified": true,
+            "defaultBackupEligibility": is_synced,
+            "defaultBackupState": is_synced,
         });
         let made = self.ask("webauthn/authenticator", &wish).await;
         self.authenticator = made.as_str().expect("an authenticator has an id").to_owned();
@@ -210,8 +221,22 @@ impl Browser {
 
     /// How many passkeys the authenticator holds.
     pub async fn passkeys(&self) -> usize {
-        let path = format!("webauthn/authenticator/{}/credentials", self.authenticator);
-        self.get(&path).await.as_array().unwrap().len()
+        self.credentials().await.len()
+    }
+
+    async fn credentials(&self) -> Vec<Value> {
+        self.get(&format!("webauthn/authenticator/{}/credentials", self.authenticator))
+            .await
+            .as_array()
+            .unwrap()
+            .clone()
+    }
+
+    /// Gives copies of all passkeys to another browser's authenticator, as somebody's cloud does.
+    pub async fn sync_passkeys_to(&self, other: &Self) {
+        for credential in self.credentials().await {
+            other.ask(&format!("webauthn/authenticator/{}/credential", other.authenticator), &credential).await;
+        }
     }
 
     /// Takes all passkeys off the authenticator.

@@ -112,7 +112,8 @@ impl Doors {
         let mut given = req.headers().get_all(DPOP);
         let (proof, None) = (given.next(), given.next()) else { return Err(self.refusal(ProofError::Worthless, now)) };
         let Some(proof) = proof else { return Ok(None) };
-        let asked = Asked { method: req.method().as_str(), origins: &self.origins, path: req.path(), access };
+        let asked =
+            Asked { method: req.method().as_str(), origins: &self.origins, path: req.path(), access, nonces: None };
         let judged = self.judge.judge(proof.to_str().unwrap_or_default(), asked, now);
         judged.map(Some).map_err(|error| self.refusal(error, now))
     }
@@ -122,6 +123,30 @@ impl Doors {
         let given = req.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok()?.split_once(' '));
         let token = given.and_then(|(_scheme, token)| Token::parse(token));
         self.shown(req, token.as_ref(), now)
+    }
+
+    /// The device key whose holder proves it in a form of a page, under a nonce that the page gave it; none when the browser brings
+    /// no proof. Any node gives such nonces and takes them, because a form cannot be asked for twice: what is done with it must be
+    /// done once by itself.
+    ///
+    /// # Errors
+    /// 401 `proof-needed` when the proof is worth nothing, 503 `overloaded`.
+    pub fn shown_by_page(
+        &self,
+        req: &HttpRequest,
+        (proof, nonces): (&str, &[String]),
+        access: Option<&Token>,
+        now: DateTime<Utc>,
+    ) -> Result<Option<DeviceKey>, Problem> {
+        if proof.is_empty() {
+            return Ok(None);
+        }
+        let (method, origins, path) = (req.method().as_str(), &*self.origins, req.path());
+        let asked = Asked { method, origins, path, access, nonces: Some(nonces) };
+        self.judge.judge(proof, asked, now).map(Some).map_err(|error| match error {
+            ProofError::Overrun => self.refusal(error, now),
+            ProofError::Nonce | ProofError::Worthless => super::own::OwnError::NoProof.describe(),
+        })
     }
 
     /// The refusal of a proof, with the nonce to use.

@@ -13,7 +13,7 @@ use futures_util::future::LocalBoxFuture;
 use header::{HeaderMap, HeaderName, LOCATION, ORIGIN, SET_COOKIE};
 use url::form_urlencoded;
 
-use super::{cookies, frame};
+use super::{cookies, device, frame};
 use crate::identity::doors::{Doors, Visit};
 use crate::identity::own;
 use crate::identity::tenant_by_slug;
@@ -259,15 +259,25 @@ impl Visitor {
         (self.caller.tenant.id, self.me.id)
     }
 
-    /// The same as the doors and their owner take it. A page's session is bound to no key, so none is shown.
-    pub(super) fn own(&self) -> Result<(Visit, own::Me), Problem> {
+    /// The same as the doors and their owner take it, with the device's key if the form proves one.
+    pub(super) fn own(&self, proof: &str) -> Result<(Visit, own::Me), Problem> {
         let visit = self.ask.doors()?.visit(&self.ask.req, &self.ask.platform, self.caller.tenant.clone())?;
-        Ok((visit, own::Me { person: self.me, shown: None }))
+        let shown = device::shown_in_session(self, proof, visit.now)?;
+        Ok((visit, own::Me { person: self.me, shown }))
     }
 
     /// Goes on if they are there, so that money may be shown and moved; else by the sign-in, and on to this page.
     pub(super) fn is_there(&self, page: &str) -> Result<(), Halt> {
         self.caller.require(Scope::MeMoney).map_err(|_away| self.ask.again(page))
+    }
+
+    /// A deed that was refused. Whoever did not show a passkey just now, or whose browser has lost its key, does by the sign-in, and
+    /// goes on to this page.
+    pub(super) fn halted(&self, problem: Problem, page: &str) -> Halt {
+        match problem.code() {
+            "passkey-needed" | "proof-needed" => self.ask.again(page),
+            _ => problem.into(),
+        }
     }
 
     /// On to a page of this tenant.

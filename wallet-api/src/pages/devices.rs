@@ -1,4 +1,5 @@
-//! Devices and passkeys: where somebody is signed in, and what they can sign in with.
+//! Devices and passkeys: where somebody is signed in, and what they can sign in with. What is done to passkeys
+//! has a file of its own ([`passkeys`](super::passkeys)).
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
@@ -8,9 +9,10 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::ask::{Halt, Visitor};
+use super::device;
 use super::frame::Frame;
 use super::sign_in::out;
-use super::words::When;
+use super::words::{When, cautious};
 use crate::identity::devices::{self, Device};
 use crate::identity::own;
 use crate::identity::passkeys::{self, Holder, Passkey};
@@ -27,7 +29,14 @@ pub(super) struct Wish {
 /// A new name.
 #[derive(Debug, Deserialize)]
 pub(super) struct Named {
-    name: String,
+    pub(super) name: String,
+}
+
+/// What the form of a deed brings: the device's proof, if this browser keeps a key.
+#[derive(Deserialize)]
+pub(super) struct Proved {
+    #[serde(default)]
+    pub(super) proof: String,
 }
 
 /// Everything the page shows.
@@ -40,12 +49,14 @@ struct Found {
 /// The page.
 pub(super) async fn show(visitor: Visitor, wish: web::Query<Wish>) -> Result<HttpResponse, Halt> {
     let done = wish.into_inner().done;
-    let done = done.filter(|done| matches!(done.as_str(), "removed" | "renamed" | "others")).unwrap_or_default();
+    let done = done
+        .filter(|done| matches!(done.as_str(), "removed" | "renamed" | "others" | "added" | "recovered"))
+        .unwrap_or_default();
     page(&visitor, StatusCode::OK, &done).await
 }
 
 /// The page. `news` is what to say first: a word of ours, or nothing.
-async fn page(visitor: &Visitor, status: StatusCode, news: &str) -> Result<HttpResponse, Halt> {
+pub(super) async fn page(visitor: &Visitor, status: StatusCode, news: &str) -> Result<HttpResponse, Halt> {
     let Visitor { ask, caller, me } = visitor;
     let (tenant, person) = visitor.who();
     let (now, vault) = (ask.platform.clock.now(), ask.platform.vault.clone());
@@ -59,7 +70,7 @@ async fn page(visitor: &Visitor, status: StatusCode, news: &str) -> Result<HttpR
     let found = ask.platform.db.of(tenant).read(find).await?;
     let here = found.sessions.iter().find(|session| session.id == me.session).map(|session| session.device);
     let when = |at| When::of(at, caller.tenant.zone, ask.lang);
-    let device = |(device, name): &(Device, Option<String>)| {
+    let line = |(device, name): &(Device, Option<String>)| {
         context! {
             id => device.id.to_string(),
             name => name.clone(),
@@ -80,9 +91,11 @@ async fn page(visitor: &Visitor, status: StatusCode, news: &str) -> Result<HttpR
         }
     };
     let values = context! {
-        devices => found.devices.iter().map(device).collect::<Vec<_>>(),
+        devices => found.devices.iter().map(line).collect::<Vec<_>>(),
         passkeys => found.passkeys.iter().map(passkey).collect::<Vec<_>>(),
         sessions => found.sessions.len(),
+        device => device::in_session(visitor),
+        most => cautious(ask),
         news,
     };
     Ok(Frame { ask, tenant: &caller.tenant, is_in: true, status }.page("devices.html", values)?)
@@ -100,7 +113,7 @@ pub(super) async fn sign_out_others(visitor: Visitor) -> Result<HttpResponse, Ha
 
 /// Revokes a device and ends its sessions; whoever does it to the one they sit at is signed out.
 pub(super) async fn remove(visitor: Visitor, path: web::Path<(String, Uuid)>) -> Result<HttpResponse, Halt> {
-    let ((visit, me), platform, id) = (visitor.own()?, &visitor.ask.platform, path.1);
+    let ((visit, me), platform, id) = (visitor.own("")?, &visitor.ask.platform, path.1);
     let (tenant, person, now) = (visit.tenant.id, me.person, visit.now);
     let ended = platform.db.of(tenant).write(move |conn| own::revoke_device(conn, &visit, &me, id)).await?;
     platform.keyring.ended(&ended);
@@ -124,34 +137,4 @@ pub(super) async fn rename(
         return Err(not_found().into());
     }
     Ok(visitor.on_to("/devices?done=renamed"))
-}
-
-/// Gives a passkey another name.
-pub(super) async fn rename_passkey(
-    visitor: Visitor,
-    path: web::Path<(String, Uuid)>,
-    form: web::Form<Named>,
-) -> Result<HttpResponse, Halt> {
-    let ((tenant, person), (_, id), name) = (visitor.who(), path.into_inner(), form.into_inner().name);
-    let whose = Holder::person(person);
-    let rename = move |conn: &mut _| passkeys::rename(conn, tenant, whose, id, &name);
-    if !visitor.ask.platform.db.of(tenant).write(rename).await? {
-        return Err(not_found().into());
-    }
-    Ok(visitor.on_to("/devices?done=renamed"))
-}
-
-/// Ends a passkey, once one was shown again. The last one stays: its holder would be locked out.
-pub(super) async fn remove_passkey(visitor: Visitor, path: web::Path<(String, Uuid)>) -> Result<HttpResponse, Halt> {
-    visitor.is_there("/devices")?;
-    let ((visit, me), platform, id) = (visitor.own()?, &visitor.ask.platform, path.1);
-    let of = platform.db.of(visit.tenant.id);
-    match of.write(move |conn| own::revoke_passkey(conn, &visit, &me, id)).await {
-        Ok(()) => Ok(visitor.on_to("/devices?done=removed")),
-        Err(problem) => match problem.code() {
-            "last-passkey" => page(&visitor, StatusCode::CONFLICT, "last-passkey").await,
-            "passkey-needed" => Err(visitor.ask.again("/devices")),
-            _ => Err(problem.into()),
-        },
-    }
 }

@@ -6,6 +6,7 @@
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
+use data_encoding::BASE64URL_NOPAD;
 use minijinja::{Value, context};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -13,6 +14,7 @@ use url::form_urlencoded;
 use uuid::Uuid;
 
 use super::ask::{Halt, Visitor};
+use super::device;
 use super::frame::Frame;
 use super::words::When;
 use crate::identity::sca::Method;
@@ -57,6 +59,9 @@ pub(super) struct Wish {
 pub(super) struct Answer {
     offer: Uuid,
     response: String,
+    /// The device's signature over the payload, by the browser's key.
+    #[serde(default)]
+    device: String,
     merchant: Uuid,
     amount: i64,
     #[serde(default)]
@@ -163,6 +168,7 @@ fn approval(
     let values = context! {
         id => intended.id.to_string(),
         offer => offered.offer.id.to_string(),
+        device => device::of(visitor.me.id),
         options => offered.options(ask.doors()?.party()?).0.to_string(),
         payee => payload.payee_name_shown.clone(),
         payee_id => payload.payee_id.clone(),
@@ -188,14 +194,17 @@ pub(super) async fn approve(
     path: web::Path<(String, Uuid)>,
     form: web::Form<Answer>,
 ) -> Result<HttpResponse, Halt> {
-    let Answer { offer, response, merchant, amount, reference, key } = form.into_inner();
+    let Answer { offer, response, device, merchant, amount, reference, key } = form.into_inner();
     let (bill, id) = (Bill { merchant, amount, reference }, path.1);
     visitor.is_there(&bill.page())?;
     let Ok(assertion) = Assertion::from_json(response.as_bytes()) else {
         let news = if response.is_empty() { "page-no-script" } else { "page-pay-refused-detail" };
         return not_approved(&visitor, (&bill, key), news);
     };
-    let answer = PayersAnswer { offer, method: Method::Passkey, assertion, device_signature: None };
+    // What is no signature proves nothing, and is judged as one that is wrong.
+    let signature = Some(device).filter(|device| !device.is_empty());
+    let device_signature = signature.map(|text| BASE64URL_NOPAD.decode(text.as_bytes()).unwrap_or_default());
+    let answer = PayersAnswer { offer, method: Method::Passkey, assertion, device_signature };
     let party = visitor.ask.doors()?.party()?;
     let approved = payments.approve(&visitor.caller.tenant, visitor.me, party, id, answer).await;
     match approved {

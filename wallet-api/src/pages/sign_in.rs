@@ -12,12 +12,15 @@ use uuid::Uuid;
 
 use super::ask::{Ask, Halt, Visitor, elsewhere};
 use super::cookies;
+use super::device::{self, Make};
 use super::frame::Frame;
 use super::words::machine;
+use crate::identity::devices::{self, DeviceKey};
 use crate::identity::doors::{Answer, Entered, Visit};
 use crate::identity::sessions::{self, End, Held};
 use crate::identity::sign_in;
 use crate::platform::keyring::Person;
+use crate::platform::problem::Problem;
 
 /// Where to go on to, and what has just happened.
 #[derive(Debug, Default, Deserialize)]
@@ -31,6 +34,8 @@ pub(super) struct Wish {
 pub(super) struct Shown {
     challenge: Uuid,
     response: String,
+    #[serde(default)]
+    proof: String,
     next: Option<String>,
 }
 
@@ -58,6 +63,7 @@ async fn page(
     let values = context! {
         challenge => opened.challenge.to_string(),
         options => opened.options.to_string(),
+        device => device::in_ceremony(ask, opened.challenge, if news == "renew" { Make::Anew } else { Make::Missing }),
         next => ask.next(next),
         news,
     };
@@ -66,21 +72,30 @@ async fn page(
 
 /// Judges what the passkey answered.
 pub(super) async fn enter(ask: Ask, form: web::Form<Shown>) -> Result<HttpResponse, Halt> {
-    let Shown { challenge, response, next } = form.into_inner();
+    let Shown { challenge, response, proof, next } = form.into_inner();
     let visit = ask.visit().await?;
     if response.is_empty() {
         // There is no script, or it could not do its work: nothing was tried, so nothing is counted.
         return page(&ask, visit, next.as_deref(), StatusCode::UNPROCESSABLE_ENTITY, "no-script").await;
     }
     let before = ask.known().await?.map(|(_, me)| me);
-    let device_name = machine(&ask.req);
-    let answer = Answer { challenge, response: response.into_bytes(), device: None, device_name, held: Held::Page };
+    let device = device::shown_in_ceremony(&ask, &proof, challenge)?;
+    let (key, device_name) = (device.clone(), machine(&ask.req));
+    let answer = Answer { challenge, response: response.into_bytes(), device, device_name, held: Held::Page };
     let (again, of) = (visit.clone(), ask.platform.db.of(visit.tenant.id));
     let entered = of.write(move |conn| sign_in::finish(conn, &visit, &answer)).await?;
-    match entered {
-        Some(entered) => come_in(&ask, &again, &entered, before, next.as_deref()).await,
-        None => page(&ask, again, next.as_deref(), StatusCode::FORBIDDEN, "refused").await,
-    }
+    let Some(entered) = entered else {
+        let news = if is_removed(&ask, &again, key).await? { "renew" } else { "refused" };
+        return page(&ask, again, next.as_deref(), StatusCode::FORBIDDEN, news).await;
+    };
+    come_in(&ask, &again, &entered, before, next.as_deref()).await
+}
+
+/// Whether the key that was proved is of a device that was removed: whoever holds it may know, and makes another.
+async fn is_removed(ask: &Ask, visit: &Visit, key: Option<DeviceKey>) -> Result<bool, Problem> {
+    let (Some(key), tenant) = (key, visit.tenant.id) else { return Ok(false) };
+    let found = ask.platform.db.of(tenant).read(move |conn| devices::find_by_key(conn, tenant, &key)).await?;
+    Ok(found.is_some_and(|device| device.revoked_at.is_some()))
 }
 
 /// Keeps the session in the browser and ends the one it had before.

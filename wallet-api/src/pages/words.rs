@@ -6,6 +6,10 @@ use chrono::{DateTime, Datelike, SecondsFormat, Utc};
 use chrono_tz::Tz;
 use minijinja::{Value, context};
 
+use super::ask::Ask;
+use crate::identity::people::CAUTIOUS_MINOR;
+use crate::payments::amount;
+use crate::platform::money::EUR;
 use crate::platform::text::{Arg, Lang, text};
 
 /// A moment, for machines and for people.
@@ -31,6 +35,19 @@ impl When {
         ];
         Self { iso: at.to_rfc3339_opts(SecondsFormat::Secs, true), text: text(lang, "page-when", &values) }
     }
+}
+
+/// Most characters that are looked at of what is said to be a code.
+const CODE_LENGTH: usize = 16;
+
+/// What somebody says is the code, without the spaces that people put between digits.
+pub(super) fn digits(code: &str) -> String {
+    code.chars().filter(|letter| !letter.is_whitespace()).take(CODE_LENGTH).collect()
+}
+
+/// What may be paid in all for a day after a recovery or a new device.
+pub(super) fn cautious(ask: &Ask) -> String {
+    amount(ask.lang, CAUTIOUS_MINOR, EUR)
 }
 
 /// What somebody sits at, as far as their browser says: a first name for a device, which its person may change.

@@ -103,6 +103,8 @@ pub struct Asked<'a> {
     pub path: &'a str,
     /// The token it goes with, if it goes with one.
     pub access: Option<&'a Token>,
+    /// The nonces it may have, where whoever asks gave their own; without any, this node's.
+    pub nonces: Option<&'a [String]>,
 }
 
 #[derive(Deserialize)]
@@ -187,7 +189,9 @@ impl Judge {
         if !(in_time && is_over && (1..=LONGEST_JTI).contains(&claims.jti.len())) {
             return Err(ProofError::Worthless);
         }
-        if !claims.nonce.is_some_and(|nonce| self.is_ours(&nonce, now)) {
+        let is_good =
+            |nonce: String| asked.nonces.map_or_else(|| self.is_ours(&nonce, now), |all| all.contains(&nonce));
+        if !claims.nonce.is_some_and(is_good) {
             return Err(ProofError::Nonce);
         }
         self.first_time(&key, &claims.jti, now)?;

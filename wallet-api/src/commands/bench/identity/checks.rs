@@ -55,7 +55,7 @@ pub(super) async fn checks(url: &str, token: &str) -> anyhow::Result<Checks> {
         }
         let began = Instant::now();
         let is_known = is_known(&keyring, token);
-        let asked = Asked { method: "POST", origins: &origins, path: PATH, access: Some(&parsed) };
+        let asked = Asked { method: "POST", origins: &origins, path: PATH, access: Some(&parsed), nonces: None };
         let judged = judge.judge(proof, asked, Clock::System.now());
         let took = began.elapsed();
         anyhow::ensure!(judged.is_ok(), "a proof was refused: the figures are void");

@@ -54,7 +54,7 @@ fn claims(proofs: &Judge, jti: &str, at: DateTime<Utc>, access: Option<&Token>) 
 
 fn asked(access: Option<&Token>) -> Asked<'_> {
     static ORIGINS: LazyLock<Vec<String>> = LazyLock::new(|| vec!["https://wallet.example".to_owned()]);
-    Asked { method: "POST", origins: &ORIGINS, path: PATH, access }
+    Asked { method: "POST", origins: &ORIGINS, path: PATH, access, nonces: None }
 }
 
 #[test]
@@ -93,6 +93,24 @@ fn t21_a_proof_proves_once_at_one_node_and_nothing_at_the_others() {
         assert_eq!(here.judge(&proof, asked(None), at), Err(ProofError::Worthless), "{later} s later");
     }
     here.judge(&Hand::new().proof(&here, "one", now(), None), asked(None), now()).unwrap();
+}
+
+/// As pages give them: a form cannot be asked for twice, so any node takes its nonce, once.
+#[test]
+fn a_nonce_of_whoever_asks_is_taken_by_any_node_in_the_place_of_its_own() {
+    let (here, there, hand) = (Judge::new(&Ids::system()), Judge::new(&Ids::system()), Hand::new());
+    let given = [String::from("now"), String::from("before")];
+    let with = Asked { nonces: Some(&given), ..asked(None) };
+    for nonce in ["now", "before"] {
+        let mut claims = claims(&here, nonce, now(), None);
+        claims["nonce"] = nonce.into();
+        let proof = hand.sign(&hand.header(), &claims);
+        assert_eq!(there.judge(&proof, asked(None), now()), Err(ProofError::Nonce), "only where it was given");
+        there.judge(&proof, with, now()).unwrap();
+        assert_eq!(there.judge(&proof, with, now()), Err(ProofError::Worthless), "once");
+    }
+    let proof = hand.proof(&here, "three", now(), None);
+    assert_eq!(here.judge(&proof, with, now()), Err(ProofError::Nonce), "and no other beside it");
 }
 
 #[test]
