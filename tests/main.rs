@@ -19,6 +19,7 @@ mod doors;
 mod edge;
 mod export;
 mod faults;
+mod finishing;
 mod fleet;
 mod history;
 mod holds;
