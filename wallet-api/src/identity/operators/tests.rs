@@ -301,8 +301,9 @@ async fn an_emergency_ends_by_itself_after_sixty_minutes_or_with_its_role() {
     let insert = format!("INSERT INTO customer VALUES ({tenant}, '{customer}', 'c', now())");
     diesel::sql_query(insert).execute(&mut house.conn).unwrap();
     let whose = (tenant, entered.operator, customer);
-    let (_, until) =
-        break_glass::open(&mut house.conn, (&house.vault, &house.door.ids), now, whose, "They ask for it").unwrap();
+    let (vault, ids) = (&house.vault, &house.door.ids);
+    let opened = house.conn.transaction(|conn| break_glass::open(conn, (vault, ids), now, whose, "They ask for it"));
+    let (_, until) = opened.unwrap();
     assert_eq!(until, now + TimeDelta::minutes(60));
     let mut open_at = |at| rights(&mut house.conn, tenant, entered.operator, at, chrono_tz::Europe::Rome).unwrap();
     assert_eq!(open_at(until - TimeDelta::microseconds(1)).emergencies, [customer]);
