@@ -1,6 +1,7 @@
 //! End-to-end, contract and fault tests of the whole house, one file per journey. The harness is `tessera_tests`.
 
 mod adjustments;
+mod approvals;
 mod archive;
 mod audit;
 mod authorise;
@@ -19,6 +20,7 @@ mod doors;
 mod edge;
 mod export;
 mod faults;
+mod finishing;
 mod fleet;
 mod history;
 mod holds;
@@ -40,6 +42,7 @@ mod observe;
 mod openapi;
 mod own;
 mod pages;
+mod passwords;
 mod plans;
 mod post;
 mod privacy;

@@ -17,6 +17,7 @@ use uuid::Uuid;
 use wallet_api::identity::devices::{self, BoundBy, NewDevice};
 use wallet_api::identity::people;
 use wallet_api::identity::sessions::{self, Held};
+use wallet_api::platform::chart::Purpose;
 use wallet_api::platform::clock::Clock;
 use wallet_api::platform::ids::Ids;
 use wallet_api::platform::keyring::{Role, Scope};
@@ -369,6 +370,28 @@ async fn t40_staff_sees_its_shops_customers_and_every_look_is_told_to_whom_it_wa
     clerk.api.get("/v1/me/looks").await.expect_problem(403, "role-missing");
 }
 
+/// Who reads a customer's account in the books looks at the customer, who is told before anything is shown.
+#[tokio::test]
+async fn t40_finance_reading_a_customers_account_in_the_books_is_told_to_them() {
+    let town = Town::new().await;
+    let [anna, bruno] = town.customers;
+    let finance = Staff::with(&town.app, &[role(Role::Finance, None)]).await;
+    let (hers, his) = (consumer(&town.app.world, anna), consumer(&town.app.world, bruno));
+    let account = Purpose::Available(anna).account(town.app.world.tenant);
+    let paths = ["", "/balance", "/entries", "/statement", "/holds", "/lots"];
+    for path in paths {
+        let path = format!("/v1/ledger/accounts/{account}{path}");
+        town.app.api().get(&path).await;
+        assert_ne!(finance.api.get(&path).await.status, 403, "{path}");
+    }
+    let told = looks(&hers).await;
+    assert_eq!(told.len(), paths.len(), "each, and no machine's: {told:?}");
+    assert!(told.iter().all(|look| look["what"] == "account" && look["operator"] == json!(finance.id)), "{told:?}");
+    finance.api.get("/v1/ledger/totals").await.expect(200);
+    finance.api.get(&format!("/v1/ledger/accounts/{NOBODY}")).await.expect_problem(404, "not-found");
+    assert_eq!((looks(&hers).await.len(), looks(&his).await.len()), (paths.len(), 0));
+}
+
 #[tokio::test]
 async fn t41_no_second_role_session_or_key_of_whoever_proposed_approves() {
     let app = TestApp::start();
@@ -468,12 +491,15 @@ fn the_command_line_invites_gives_roles_and_closes() {
         &["operators", "roles", "--tenant", "t", "e", "--end", "finance"],
         &["operators", "close", "--tenant", "t", "e"],
         &["operators", "list", "--tenant", "t", "--json"],
+        &["operators", "four-eyes", "--tenant", "t", "--refunds-above", "5000"],
+        &["operators", "four-eyes", "--tenant", "t", "--refunds-off"],
     ] {
         wallet_api::commands::check_usage(words).unwrap();
     }
     for words in [
         &["operators", "invite", "--tenant", "t", "--name", "n", "--email", "e", "--role", "root"][..],
         &["operators", "roles", "--tenant", "t", "e"],
+        &["operators", "four-eyes", "--tenant", "t"],
         &["operators", "roles", "--tenant", "t", "e", "--grant", "bank", "--end", "bank"],
     ] {
         assert!(wallet_api::commands::check_usage(words).is_err(), "{words:?}");

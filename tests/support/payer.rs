@@ -19,7 +19,7 @@ use wallet_api::platform::ids::Ids;
 use wallet_api::platform::text::Lang;
 use wallet_api::platform::webauthn::{Instrument, PaymentShown};
 
-use crate::{Api, Reply, World, eur};
+use crate::{Api, Reply, World, eur, fresh_key};
 
 /// Where our pages are, and what passkeys are bound to: what a node is that was told nothing else.
 pub const ORIGIN: &str = "http://localhost:8080";
@@ -118,6 +118,12 @@ impl Payer {
     pub async fn approve(&self, asked: &Value, answer: &Value) -> Reply {
         let id = asked["id"].as_str().unwrap();
         self.api.post(&format!("/v1/me/payments/{id}/approval"), answer).await
+    }
+
+    /// Sends an answer to a node that may die meanwhile.
+    pub async fn try_approve(&self, asked: &Value, answer: &Value) -> Result<Reply, String> {
+        let id = asked["id"].as_str().unwrap();
+        self.api.try_post_as(fresh_key(), &format!("/v1/me/payments/{id}/approval"), answer).await
     }
 
     /// Asks for a payment and approves it.

@@ -93,7 +93,9 @@ problem-role-invalid-detail = Shop staff, billers and merchants are always of on
 problem-request-for-eyes-unknown = Nobody asked for this
 problem-request-for-eyes-unknown-detail = Ask first, then confirm.
 problem-request-for-eyes-over = There is nothing to confirm any more
-problem-request-for-eyes-over-detail = It was confirmed before, or nobody did in time: ask again.
+problem-request-for-eyes-over-detail = It was decided before, or nobody did in time: ask again.
+problem-request-for-eyes-changed = This is not what was asked
+problem-request-for-eyes-changed-detail = Somebody changed it after it was asked: look into the audit log, and ask again.
 problem-passkeys-not-set = This node knows no passkeys
 problem-passkeys-not-set-detail = Whoever runs it names the domain and the pages of its passkeys: --rp-id and --origin.
 
@@ -807,6 +809,9 @@ page-act-approval-of-another = A payment was not the one that was approved
 page-act-approvals-blocked = Approvals blocked after failures
 page-act-person-exported = Copy of your data taken out
 page-act-person-erased = Wallet erased
+page-act-four-eyes-asked = The company's staff asked for something that a second person decides
+page-act-four-eyes-confirmed = A second person of the staff approved it
+page-act-four-eyes-rejected = A second person of the staff refused it
 
 page-looks = Who looked
 page-looks-about = Who looked at your data or changed it, and when.

@@ -92,7 +92,9 @@ problem-role-invalid-detail = Personale di negozio, fatturatori ed esercenti son
 problem-request-for-eyes-unknown = Nessuno l'ha chiesto
 problem-request-for-eyes-unknown-detail = Prima si chiede, poi si conferma.
 problem-request-for-eyes-over = Non c'è più nulla da confermare
-problem-request-for-eyes-over-detail = È già stato confermato, o nessuno l'ha fatto in tempo: chiedilo di nuovo.
+problem-request-for-eyes-over-detail = È già stato deciso, o nessuno l'ha fatto in tempo: chiedilo di nuovo.
+problem-request-for-eyes-changed = Non è quello che era stato chiesto
+problem-request-for-eyes-changed-detail = Qualcuno l'ha cambiato dopo la richiesta: guarda il registro e chiedilo di nuovo.
 problem-passkeys-not-set = Questo nodo non conosce passkey
 problem-passkeys-not-set-detail = Chi lo gestisce indica il dominio e le pagine delle sue passkey: --rp-id e --origin.
 
@@ -805,6 +807,9 @@ page-act-approval-of-another = Un pagamento non era quello confermato
 page-act-approvals-blocked = Conferme bloccate dopo errori
 page-act-person-exported = Copia dei tuoi dati scaricata
 page-act-person-erased = Wallet cancellato
+page-act-four-eyes-asked = Il personale dell'azienda ha chiesto qualcosa che decide una seconda persona
+page-act-four-eyes-confirmed = Una seconda persona del personale l'ha approvato
+page-act-four-eyes-rejected = Una seconda persona del personale l'ha rifiutato
 
 page-looks = Chi ha guardato
 page-looks-about = Chi ha guardato o modificato i tuoi dati, e quando.

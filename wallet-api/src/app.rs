@@ -26,6 +26,7 @@ use crate::platform::keyring::{Kind, May, Scope};
 use crate::platform::limits::{Class, Classes, Limits, Look, Policy, Writer};
 use crate::platform::link::{self, LinkEnd};
 use crate::platform::metrics::{Exporter, get_metrics};
+use crate::platform::password::Passwords;
 use crate::platform::post::Post;
 use crate::platform::problem::{Problem, ProblemBody};
 use crate::platform::redis::{self, News};
@@ -33,7 +34,8 @@ use crate::platform::vault::{TenantColumn, VaultError};
 use crate::profile::Customers;
 use crate::proofs::Proofs;
 use crate::{
-    billers, consents, identity, levels, loyalty, pages, payments, privacy, profile, proofs, reports, requests, sandbox,
+    approvals, billers, consents, identity, levels, loyalty, pages, payments, privacy, profile, proofs, reports,
+    requests, sandbox,
 };
 
 /// Everything the routes stand on.
@@ -65,6 +67,8 @@ pub struct Parts {
     pub doors: Doors,
     /// What sends mail.
     pub post: Post,
+    /// What looks at passwords.
+    pub passwords: Passwords,
 }
 
 /// Routes that are limited otherwise than their method says.
@@ -133,6 +137,7 @@ impl Parts {
         let limits = Limits::new(Policy::default(), CLASSES, look(&journal));
         let (hook_policy, redis, proofs) = (Arc::new(hook_policy), redis::State::default(), Proofs::default());
         let (doors, post) = (Doors::new(&platform.ids, Vec::new()), Post::none());
+        let passwords = Passwords::new(&platform.ids);
         Self {
             platform,
             journal,
@@ -147,6 +152,7 @@ impl Parts {
             proofs,
             doors,
             post,
+            passwords,
         }
     }
 }
@@ -195,7 +201,7 @@ pub fn configure(parts: &Parts) -> impl FnOnce(&mut web::ServiceConfig) + use<> 
     move |config| {
         let ready = ready_check(&parts);
         let Parts { platform, journal, payments, books, hook_policy, hook_wake, .. } = parts;
-        let Parts { link, exporter, limits, redis, proofs, doors, post, .. } = parts;
+        let Parts { link, exporter, limits, redis, proofs, doors, post, passwords, .. } = parts;
         config
             .app_data(web::Data::new(platform))
             .app_data(web::Data::new(journal))
@@ -213,6 +219,7 @@ pub fn configure(parts: &Parts) -> impl FnOnce(&mut web::ServiceConfig) + use<> 
             .app_data(web::Data::new(proofs))
             .app_data(web::Data::new(doors))
             .app_data(web::Data::new(post))
+            .app_data(web::Data::new(passwords))
             .app_data(methods().clone())
             .app_data(pages::FACE)
             .route("/metrics", web::get().to(get_metrics));
@@ -240,6 +247,7 @@ fn routes(config: &mut ServiceConfig) {
         .configure(sandbox::routes)
         .configure(identity::routes)
         .configure(levels::routes)
+        .configure(approvals::routes)
         .configure(consents::routes)
         .configure(privacy::routes)
         .configure(audit::routes)
@@ -299,6 +307,7 @@ fn methods() -> &'static Methods {
         (name = "me", description = "A person's own: payments, sessions, devices, passkeys"),
         (name = "consents", description = "What people are asked to agree to"),
         (name = "limits", description = "What people may hold and pay, by how well they are known"),
+        (name = "approvals", description = "What takes four eyes: asked by one, decided by another"),
         (name = "operators", description = "People who work for the company: how they come in, what they may"),
         (name = "audit", description = "What was done that matters, by whom, to what"),
         (name = "sandbox", description = "What only sandboxes have"),

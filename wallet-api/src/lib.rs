@@ -4,6 +4,7 @@
 //! tables. [`commands`] alone knows all slices.
 
 pub mod app;
+pub mod approvals;
 pub mod billers;
 pub mod books;
 pub mod commands;

@@ -26,6 +26,7 @@ use crate::platform::keyring::{Caller, May, Scope};
 use crate::platform::money::Money;
 use crate::platform::problem::Problem;
 use crate::platform::reply::created;
+use crate::profile::AccountLook;
 
 pub(super) fn routes(config: &mut ServiceConfig) {
     transactions::routes(config);
@@ -209,7 +210,12 @@ async fn change_account(
     (status = 200, body = AccountBody),
 ))]
 #[get("/v1/ledger/accounts/{id}", wrap = "May(Scope::LedgerRead)")]
-async fn get_account(caller: Caller, books: web::Data<Books>, id: web::Path<Uuid>) -> Result<HttpResponse, Problem> {
+async fn get_account(
+    caller: Caller,
+    _told: AccountLook,
+    books: web::Data<Books>,
+    id: web::Path<Uuid>,
+) -> Result<HttpResponse, Problem> {
     let (journal, id) = (journal_of(&caller.tenant), id.into_inner());
     let history = books.platform.history.clone();
     let found =
@@ -306,6 +312,7 @@ struct LedgerEntry {
 #[get("/v1/ledger/accounts/{id}/entries", wrap = "May(Scope::LedgerRead)")]
 async fn list_entries(
     caller: Caller,
+    _told: AccountLook,
     books: web::Data<Books>,
     id: web::Path<Uuid>,
     query: web::Query<PageQuery>,

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use diesel::PgConnection;
+use diesel::{Connection as _, PgConnection};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -28,6 +28,8 @@ pub enum OperatorsCommand {
     Close(CloseArgs),
     /// List the operators, with their roles.
     List(ListArgs),
+    /// Set from which amount on refunds take four eyes, or that none do. It counts at once.
+    FourEyes(FourEyesArgs),
 }
 
 /// Whom to invite.
@@ -58,6 +60,23 @@ pub struct InviteArgs {
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
+}
+
+/// What takes four eyes.
+#[derive(Debug, clap::Args)]
+#[group(id = "refunds", required = true, multiple = false, args = ["refunds_above", "refunds_off"])]
+pub struct FourEyesArgs {
+    #[command(flatten)]
+    open: OpenArgs,
+    /// Whose refunds.
+    #[arg(long)]
+    tenant: String,
+    /// All that is refunded of one payment, in cents, above which somebody else decides.
+    #[arg(long, value_name = "CENTS", value_parser = clap::value_parser!(i64).range(0..))]
+    refunds_above: Option<i64>,
+    /// Refunds take nobody else.
+    #[arg(long)]
+    refunds_off: bool,
 }
 
 /// Which role to give or to end.
@@ -128,6 +147,7 @@ pub fn operators(what: OperatorsCommand, out: &mut dyn Write) -> anyhow::Result<
         OperatorsCommand::Roles(args) => roles(&args, out),
         OperatorsCommand::Close(args) => close(&args, out),
         OperatorsCommand::List(args) => list(&args, out),
+        OperatorsCommand::FourEyes(args) => four_eyes(&args, out),
     }
 }
 
@@ -189,6 +209,17 @@ fn list(args: &ListArgs, out: &mut dyn Write) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+fn four_eyes(args: &FourEyesArgs, out: &mut dyn Write) -> anyhow::Result<()> {
+    let (Opened { mut conn, .. }, tenant) = open(&args.open, &args.tenant)?;
+    let now = Clock::System.now();
+    conn.transaction(|conn| identity::four_eyes::set_refunds_above(conn, now, tenant, args.refunds_above))?;
+    let told = match args.refunds_above {
+        Some(cents) => format!("refunds above {cents} cents of a payment take four eyes"),
+        None => "refunds take no four eyes".to_owned(),
+    };
+    Ok(writeln!(out, "{told}")?)
 }
 
 fn shown(one: &Operator) -> Value {

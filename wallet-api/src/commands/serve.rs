@@ -14,6 +14,7 @@ use super::systemd;
 use super::vault::VaultArgs;
 use crate::engagement::hooks::guard::Policy;
 use crate::identity::{Doors, Housekeeper};
+use crate::payments::own::Finisher;
 use crate::platform::ids::Ids;
 use crate::platform::limits;
 use crate::platform::post::Post;
@@ -114,6 +115,7 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     }
     let post = node.parts.post.clone();
     let housekeeper = Housekeeper::start(node.parts.platform.clone(), node.house.clone(), post.clone());
+    let finisher = Finisher::start(node.parts.payments.clone(), node.house.clone());
     let sharing = redis.map(|settings| node.parts.join_redis(settings));
     let workers = args.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(2, Into::into));
     tracing::debug!(workers, allow_private_hooks = allow, "starting the server");
@@ -130,6 +132,7 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     node.parts.books.end_streams();
     server.stop().await;
     housekeeper.stop().await;
+    finisher.stop().await;
     post.drain(LAST_MAILS).await;
     drop(sharing);
     node.stop().await;

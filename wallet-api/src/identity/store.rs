@@ -218,6 +218,7 @@ fn find_operator(conn: &mut PgConnection, prefix: &str, now: DateTime<Utc>) -> Q
     let tenant: TenantRow = tenant::table.find(access.tenant).select(TenantRow::as_select()).first(conn)?;
     let tenant = tenant.into_tenant()?;
     let rights = operators::rights(conn, tenant.id, access.operator.id, now, tenant.zone)?;
+    let rights = if access.by_password { rights.of_password() } else { rights };
     let caller = Caller::of_operator(Arc::new(tenant), access.operator, rights);
     Ok(Some(TokenRecord { hash: bytes32(access.hash)?, key: 0, caller, is_noted: false }))
 }

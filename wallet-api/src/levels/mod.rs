@@ -25,7 +25,7 @@ use uuid::Uuid;
 pub use account::{Counting, calendar, counted_rows, ending, limit_of};
 pub use model::{Allowed, LAW, LevelsError, Limit, Table, Tables};
 pub use replay::{Made, Replay, WouldRefuse};
-pub use routes::routes;
+pub use routes::{present, publish_approved, routes};
 
 use crate::identity::people::{self, Level};
 use crate::platform::Platform;

@@ -2,20 +2,23 @@
 
 use actix_web::{HttpResponse, get, post, web};
 use chrono::{DateTime, Utc};
+use diesel::PgConnection;
 use ledger::Journal;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 use uuid::Uuid;
 
-use super::{Allowed, Ask, LAW, Levels, LimitStanding, Standing, Table};
+use super::{Allowed, Ask, LAW, Levels, LevelsError, LimitStanding, Standing, Table};
+use crate::identity::four_eyes::{self, Act, Proposal, ProposalBody, Wish};
 use crate::identity::people::Level;
 use crate::loyalty::Programmes;
 use crate::platform::Platform;
+use crate::platform::audit::{self, Object};
 use crate::platform::http::Json;
 use crate::platform::keyring::{Caller, May, Scope};
 use crate::platform::money::{EUR, Money};
-use crate::platform::problem::Problem;
+use crate::platform::problem::{Describe, Problem};
 
 /// Adds this slice's routes.
 pub fn routes(config: &mut ServiceConfig) {
@@ -115,7 +118,7 @@ impl From<Allowed> for AllowedBody {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewTable {
-    /// From when on; at once when absent.
+    /// From when on; from the approval on when absent.
     #[serde(default)]
     valid_from: Option<DateTime<Utc>>,
     /// By level; the law's when absent.
@@ -139,32 +142,66 @@ impl From<&Table> for TableBody {
     }
 }
 
-/// Publishes what each level may hold and pay, from a moment on. What was published stays; the next table follows it by date.
+impl NewTable {
+    fn table(&self, present: DateTime<Utc>) -> Table {
+        let of = |LevelsBody { t0, t1, t2, t3 }: LevelsBody| [&t0, &t1, &t2, &t3].map(Allowed::from);
+        Table { valid_from: micros(self.valid_from.unwrap_or(present)), levels: self.levels.map_or(LAW, of) }
+    }
+}
+
+/// Asks for what each level may hold and pay, from a moment on. It takes four eyes: somebody else approves it
+/// (`/v1/approvals`), and it is published then.
 ///
-/// With the first table the tenant's people are limited: those who signed up, not the customers that machines look after.
+/// What was published stays; the next table follows it by date. With the first table the tenant's people are limited: those who
+/// signed up, not the customers that machines look after.
 #[utoipa::path(tag = "limits", request_body = NewTable, security(("key" = ["admin"])), responses(
-    (status = 201, body = TableBody),
+    (status = 202, body = ProposalBody),
 ))]
 #[post("/v1/limit-tables", wrap = "May(Scope::Admin)")]
 async fn publish_limits(
     caller: Caller,
     platform: web::Data<Platform>,
-    levels: web::Data<Levels>,
     programmes: web::Data<Programmes>,
     body: Json<NewTable>,
 ) -> Result<HttpResponse, Problem> {
-    let (tenant, now, by) = (caller.tenant.id, platform.clock.now(), caller.actor.into());
-    let ahead = programmes.config(&platform, tenant).await?.clock_ahead;
-    let present = now.checked_add_signed(ahead).unwrap_or(now);
-    let NewTable { valid_from, levels: wished } = body.into_inner();
-    let of = |LevelsBody { t0, t1, t2, t3 }: LevelsBody| [&t0, &t1, &t2, &t3].map(Allowed::from);
-    let table = Table { valid_from: micros(valid_from.unwrap_or(present)), levels: wished.map_or(LAW, of) };
-    let publish = move |conn: &mut diesel::PgConnection| {
-        super::publish(conn, (now, micros(present)), by, tenant, &table).map(|()| table)
+    let (tenant, now) = (caller.tenant.id, platform.clock.now());
+    let present = present(&platform, &programmes, tenant).await?;
+    let table = body.table(present);
+    table.check(present).map_err(|error| error.describe())?;
+    let wish = Wish { act: Act::Limits, object: Object::Tenant(tenant), body: body.canonical() };
+    let id = platform.ids.uuid_v7(now);
+    let ask = move |conn: &mut PgConnection| -> Result<_, Problem> {
+        if super::tables(conn, tenant)?.all.iter().any(|one| one.valid_from == table.valid_from) {
+            return Err(LevelsError::Taken.describe());
+        }
+        Ok(four_eyes::ask(conn, (id, now), &caller, &wish)?)
     };
-    let table = platform.db.of(tenant).write(publish).await?;
-    levels.forget(tenant);
-    Ok(HttpResponse::Created().json(TableBody::from(&table)))
+    let asked = platform.db.of(tenant).write(ask).await?;
+    Ok(asked.accepted(now))
+}
+
+/// Publishes what another pair of eyes approved, in the transaction of their decision.
+///
+/// # Errors
+/// As [`publish`](super::publish): its time may have come and gone before it was approved.
+pub fn publish_approved(
+    conn: &mut PgConnection,
+    (now, present): (DateTime<Utc>, DateTime<Utc>),
+    by: audit::Actor,
+    tenant: i64,
+    approved: &Proposal,
+) -> Result<(), Problem> {
+    let asked: NewTable = serde_json::from_slice(&approved.body).map_err(|error| Problem::internal(&error))?;
+    Ok(super::publish(conn, (now, present), by, tenant, &asked.table(present))?)
+}
+
+/// The tenant's present, as tables have it.
+///
+/// # Errors
+/// The database's.
+pub async fn present(platform: &Platform, programmes: &Programmes, tenant: i64) -> Result<DateTime<Utc>, Problem> {
+    let (now, ahead) = (platform.clock.now(), programmes.config(platform, tenant).await?.clock_ahead);
+    Ok(micros(now.checked_add_signed(ahead).unwrap_or(now)))
 }
 
 /// As the database keeps it.

@@ -5,24 +5,30 @@
 //! spent of it is owed, and repaid by what is earned next. A reward that cannot be taken back (a closed account) stands in
 //! no refund's way: the next one takes it back.
 //! Shares follow from the refunds before, so of two refunds of one payment at the same moment one is refused, and asks
-//! again. Not here: money that goes back over a rail, which follows the settlement account.
+//! again. Above a tenant's amount, counted over all refunds of a payment, another pair of eyes decides first
+//! ([`four_eyes`]); what it approves is refunded under the request's id.
+//! Not here: money that goes back over a rail, which follows the settlement account.
 
 use ledger::read::LinkAt;
 use ledger::{
     Amount, Answer, Body, Claim, Command, Group, How, JournalError, Key, LegRef, Posted, Refusal, RowKind, Tender,
     Transfer, mix, share,
 };
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::paper::{self, Outcome, RefundPaper, Sheet as _, TakenBack};
 use super::reading::{self, Authorised, Cleared, Refundable};
 use super::{Done, Payments};
+use crate::identity::four_eyes::{self, Act, Proposal, Wish};
 use crate::levels;
-use crate::platform::books::{Paper, journal_of, only_if_done};
+use crate::platform::audit::Object;
+use crate::platform::books::{HOUSE, Paper, journal_of, only_if_done};
 use crate::platform::chart::Purpose;
 use crate::platform::ids::derived;
-use crate::platform::keyring::Tenant;
-use crate::platform::problem::Problem;
+use crate::platform::keyring::{Caller, Tenant};
+use crate::platform::problem::{Describe, Problem};
+use crate::platform::reply::created;
 
 /// What to refund of a payment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +39,18 @@ pub(super) struct RefundWish {
     pub owing: bool,
     /// How many hooks led to it, one after the other.
     pub hook_depth: i16,
+}
+
+/// A refund as it waits for another pair of eyes.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Asked {
+    amount_minor: i64,
+    hook_depth: i16,
+    owing: bool,
+    payment: Uuid,
+    /// The fingerprint of the request that asked for it.
+    request: Uuid,
 }
 
 /// A refund to be asked for.
@@ -80,6 +98,66 @@ impl Payments {
         self.done(tenant, answer, id, written).await
     }
 
+    /// Has a refund wait for another pair of eyes if it takes four; gives what waits then. One that was done under this key, or
+    /// that the books would refuse, does not wait.
+    ///
+    /// # Errors
+    /// 404 for an unknown payment; 422 `key-reused`; the database's.
+    pub(super) async fn wait_for_eyes(
+        &self,
+        by: &Caller,
+        key: Key,
+        payment: Uuid,
+        wish: RefundWish,
+    ) -> Result<Option<Proposal>, Problem> {
+        let (tenant, db) = (by.tenant.id, &self.platform.db);
+        let id = derived("refund-for-eyes", &[&tenant.to_be_bytes(), &key.scope.0.to_be_bytes(), key.key.as_bytes()]);
+        let find = move |conn: &mut diesel::PgConnection| -> diesel::QueryResult<_> {
+            Ok((four_eyes::find(conn, tenant, id)?, four_eyes::refunds_above(conn, tenant)?))
+        };
+        // What waited once under this key is never done without.
+        let most = match db.of(tenant).read(find).await? {
+            (Some(asked), _) => return same_request(asked, key).map(Some),
+            (None, None) => return Ok(None),
+            (None, Some(most)) => most,
+        };
+        let journal = journal_of(&by.tenant);
+        let answered = move |conn: &mut diesel::PgConnection| ledger::read::answer_to(conn, journal, &key);
+        if db.of(tenant).read(answered).await?.is_some() {
+            return Ok(None);
+        }
+        let Refundable::This(paid) = reading::refundable(&self.platform, journal, payment).await? else {
+            return Ok(None);
+        };
+        let left = paid.left(&paid.tenders(tenant));
+        let amount_minor = wish.amount_minor.unwrap_or(left);
+        let in_all = paid.paper.amount_minor.saturating_sub(left).saturating_add(amount_minor);
+        if amount_minor > left || amount_minor < 1 || in_all <= most {
+            return Ok(None);
+        }
+        let RefundWish { owing, hook_depth, .. } = wish;
+        let asked = Asked { amount_minor, hook_depth, owing, payment, request: key.fingerprint };
+        let body = serde_json_canonicalizer::to_vec(&asked).map_err(|error| Problem::internal(&error))?;
+        let wish = Wish { act: Act::Refund, object: Object::Payment(payment), body };
+        let (by, now) = (by.clone(), self.platform.clock.now());
+        let ask = move |conn: &mut diesel::PgConnection| four_eyes::ask(conn, (id, now), &by, &wish);
+        same_request(db.of(tenant).write(ask).await?, key).map(Some)
+    }
+
+    /// Refunds what another pair of eyes approved, to the letter, and gives its place in the books; again tells the same.
+    ///
+    /// # Errors
+    /// As [`refund`](Self::refund), and the journal's refusals.
+    pub async fn refund_approved(&self, tenant: &Tenant, approved: &Proposal) -> Result<i64, Problem> {
+        let Asked { amount_minor, hook_depth, owing, payment, .. } = read(approved)?;
+        let print = derived("refund-approved", &[&approved.fingerprint]);
+        let key = Key { scope: HOUSE, key: approved.id, fingerprint: print };
+        let wish = RefundWish { amount_minor: Some(amount_minor), owing, hook_depth };
+        let done = self.refund(tenant, key, payment, wish).await?;
+        created(&done.answer)?; // what the books refused is refused here
+        Ok(done.answer.record.seq)
+    }
+
     /// It was clear once what to refund, if this key did it then: that is the answer for ever.
     async fn refunded_before(
         &self,
@@ -102,6 +180,15 @@ impl Payments {
     }
 }
 
+fn read(asked: &Proposal) -> Result<Asked, Problem> {
+    serde_json::from_slice(&asked.body).map_err(|error| Problem::internal(&error))
+}
+
+/// One key asks for one thing, as it does without four eyes.
+fn same_request(asked: Proposal, key: Key) -> Result<Proposal, Problem> {
+    if read(&asked)?.request == key.fingerprint { Ok(asked) } else { Err(JournalError::KeyReused.describe()) }
+}
+
 fn unclear(captures: &[Uuid]) -> Problem {
     if captures.is_empty() {
         let detail = "Nothing of it was captured: void it, and what is set aside is free again.";
@@ -122,14 +209,9 @@ fn overtaken(answer: &Answer) -> Result<(), Problem> {
 
 /// What a refund moves: of each tender its part, and of each reward that was given its share, each as a group.
 fn plan(tenant: i64, paid: &Cleared, wish: RefundWish) -> Plan {
-    let payee = Purpose::Payable(paid.paper.merchant).account(tenant);
-    let rows = paid.record.body.transfers();
-    // What a final capture gave back names the payee and moved nothing there.
-    let moved = |row: &&Posted| matches!(row.kind, RowKind::Move | RowKind::Capture);
-    let tenders: Vec<&Posted> = rows.iter().filter(moved).filter(|row| row.credit.public_id == payee).collect();
-    let stands = |row: &&Posted| Tender { whole: row.amount.minor, back: paid.back(row.leg) };
-    let standing: Vec<Tender> = tenders.iter().map(stands).collect();
-    let left = standing.iter().fold(0_i64, |sum, one| sum.saturating_add(one.left()));
+    let tenders = paid.tenders(tenant);
+    let standing = paid.standing(&tenders);
+    let left = paid.left(&tenders);
     // With nothing left it asks for a cent, which the journal refuses for good.
     let minor = wish.amount_minor.unwrap_or(left.max(1));
     // So it does with more than is left.
@@ -176,6 +258,24 @@ fn back(seq: i64, row: &Posted, minor: i64, owing: bool) -> Transfer {
 }
 
 impl Cleared {
+    /// The rows that paid the merchant.
+    fn tenders(&self, tenant: i64) -> Vec<&Posted> {
+        let payee = Purpose::Payable(self.paper.merchant).account(tenant);
+        // What a final capture gave back names the payee and moved nothing there.
+        let moved = |row: &&Posted| matches!(row.kind, RowKind::Move | RowKind::Capture);
+        let rows = self.record.body.transfers().iter();
+        rows.filter(moved).filter(|row| row.credit.public_id == payee).collect()
+    }
+
+    fn standing(&self, tenders: &[&Posted]) -> Vec<Tender> {
+        tenders.iter().map(|row| Tender { whole: row.amount.minor, back: self.back(row.leg) }).collect()
+    }
+
+    /// What can be refunded yet.
+    fn left(&self, tenders: &[&Posted]) -> i64 {
+        self.standing(tenders).iter().fold(0_i64, |sum, one| sum.saturating_add(one.left()))
+    }
+
     /// What of a row has been moved back.
     pub(super) fn back(&self, leg: i32) -> i64 {
         let of_it = self.moved_back().filter(|link| link.of.leg == leg);

@@ -3,22 +3,28 @@
 use actix_web::http::header;
 use actix_web::web::Bytes;
 use actix_web::{HttpResponse, post, web};
+use diesel::PgConnection;
 use futures_util::stream;
 use ledger::Journal;
 use utoipa_actix_web::service_config::ServiceConfig;
+use uuid::Uuid;
 
+use super::erase::Ordered;
 use super::{Erasing, Export, Source, erase};
+use crate::identity::four_eyes::{self, Act, ProposalBody, Wish};
+use crate::identity::people;
 use crate::loyalty::Programmes;
 use crate::payments;
 use crate::platform::Platform;
 use crate::platform::audit::{self, Action, Entry, Object};
+use crate::platform::http::not_found;
 use crate::platform::keyring::{Caller, May, Scope};
 use crate::platform::problem::Problem;
 use crate::profile::Customers;
 
 /// Adds this slice's routes.
 pub fn routes(config: &mut ServiceConfig) {
-    config.service(export_me).service(erase_me);
+    config.service(export_me).service(erase_me).service(erase_customer);
 }
 
 /// Gives one file of everything that is kept of me, who looked at it included: a JSON object a line, each with its `kind`.
@@ -77,4 +83,27 @@ async fn erase_me(
     let with = Erasing { platform: &platform, journal: &journal, customers: &customers, tenant: &caller.tenant };
     let receipt = erase(with, me).await?;
     Ok(HttpResponse::Ok().json(receipt))
+}
+
+/// Asks for a person to be forgotten who did not ask for it in a session of theirs: by letter, say. It takes four eyes: somebody
+/// else approves it (`/v1/approvals`), whose answer has the signed receipt.
+#[utoipa::path(tag = "customers", security(("key" = ["admin"])), responses(
+    (status = 202, body = ProposalBody),
+))]
+#[post("/v1/customers/{id}/erasure", wrap = "May(Scope::Admin)")]
+async fn erase_customer(
+    caller: Caller,
+    platform: web::Data<Platform>,
+    id: web::Path<Uuid>,
+) -> Result<HttpResponse, Problem> {
+    let (tenant, customer, now) = (caller.tenant.id, id.into_inner(), platform.clock.now());
+    let body = serde_json_canonicalizer::to_vec(&Ordered { customer }).map_err(|error| Problem::internal(&error))?;
+    let wish = Wish { act: Act::Erasure, object: Object::Person(customer), body };
+    let id = platform.ids.uuid_v7(now);
+    let ask = move |conn: &mut PgConnection| -> Result<_, Problem> {
+        people::find(conn, tenant, customer)?.ok_or_else(not_found)?;
+        Ok(four_eyes::ask(conn, (id, now), &caller, &wish)?)
+    };
+    let asked = platform.db.of(tenant).write(ask).await?;
+    Ok(asked.accepted(now))
 }

@@ -2,15 +2,21 @@
 //!
 //! Staff of a shop sees the customers who have paid there, a few milliseconds after they did, and nobody else: whoever is
 //! out of reach is answered as whoever does not exist. Each look is in the audit log about the customer before anything is
-//! shown, also one that was refused. Machines' and people's own looks are not: the first are the tenant's systems, which
+//! shown, also one that was refused; whoever reads the books ([`AccountLook`]) looks at the customer whose account it is. Machines' and people's own looks are not: the first are the tenant's systems, which
 //! answer for who looks through them.
 
+use actix_web::dev::Payload;
+use actix_web::{FromRequest, HttpRequest, web};
 use diesel::{PgConnection, QueryResult};
+use futures_util::FutureExt as _;
+use futures_util::future::LocalBoxFuture;
+use ledger::read::accounts;
 use uuid::Uuid;
 
 use super::{Customers, store, unknown};
 use crate::platform::Platform;
 use crate::platform::audit::{self, Action, Actor, Entry, Fact, Object, Outcome};
+use crate::platform::books::journal_of;
 use crate::platform::keyring::{Caller, Reach, Scope};
 use crate::platform::problem::Problem;
 
@@ -63,6 +69,43 @@ impl Customers {
         let write = move |conn: &mut PgConnection| note(conn, &by, (customer, what), Outcome::Done, now);
         platform.db.of(caller.tenant.id).write(write).await
     }
+}
+
+/// A look at the account of the books that a path names: an extractor, which tells the customer whose it is that an operator
+/// looks, before anything is read for them. What is nobody's or a merchant's is told to nobody.
+pub struct AccountLook(());
+
+impl FromRequest for AccountLook {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let caller = Caller::extract(req);
+        let account = req.match_info().get("id").and_then(|id| id.parse::<Uuid>().ok());
+        let platform = req.app_data::<web::Data<Platform>>().cloned();
+        async move {
+            let caller = caller.await?;
+            if let (Some(account), Some(platform), Some(_)) = (account, platform, caller.operator()) {
+                tell(&platform, caller, account).await?;
+            }
+            Ok(Self(()))
+        }
+        .boxed_local()
+    }
+}
+
+async fn tell(platform: &Platform, by: Caller, account: Uuid) -> Result<(), Problem> {
+    let (tenant, journal, now) = (by.tenant.id, journal_of(&by.tenant), platform.clock.now());
+    let history = platform.history.clone();
+    let tell = move |conn: &mut PgConnection| -> Result<(), Problem> {
+        let found = accounts::accounts(conn, &history, journal, &[account])?.into_iter().next();
+        let Some(owner) = found.and_then(|found| found.owner) else { return Ok(()) };
+        if store::customer(conn, tenant, owner)?.is_some() {
+            note(conn, &by, (owner, "account"), Outcome::Done, now)?;
+        }
+        Ok(())
+    };
+    platform.db.of(tenant).write(tell).await
 }
 
 fn reaches(conn: &mut PgConnection, tenant: i64, customer: Uuid, reach: &Reach) -> QueryResult<bool> {

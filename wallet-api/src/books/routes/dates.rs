@@ -20,6 +20,7 @@ use crate::platform::http::{Cursor, Page, PageQuery, not_found};
 use crate::platform::keyring::{Caller, May, Scope};
 use crate::platform::money::Money;
 use crate::platform::problem::{Describe, Problem};
+use crate::profile::AccountLook;
 
 pub(super) fn routes(config: &mut ServiceConfig) {
     config.service(get_balance).service(get_trial_balance).service(get_account_statement);
@@ -79,6 +80,7 @@ struct BalanceAtBody {
 #[get("/v1/ledger/accounts/{id}/balance", wrap = "May(Scope::LedgerRead)")]
 async fn get_balance(
     caller: Caller,
+    _told: AccountLook,
     books: web::Data<Books>,
     id: web::Path<Uuid>,
     moment: web::Query<Moment>,
@@ -188,6 +190,7 @@ struct StatementBody {
 #[get("/v1/ledger/accounts/{id}/statement", wrap = "May(Scope::LedgerRead)")]
 async fn get_account_statement(
     caller: Caller,
+    _told: AccountLook,
     books: web::Data<Books>,
     id: web::Path<Uuid>,
     query: web::Query<StatementQuery>,

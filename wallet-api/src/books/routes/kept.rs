@@ -18,6 +18,7 @@ use crate::platform::http::{Cursor, Page, PageQuery, not_found};
 use crate::platform::keyring::{Caller, May, Scope};
 use crate::platform::money::Money;
 use crate::platform::problem::Problem;
+use crate::profile::AccountLook;
 
 pub(super) fn routes(config: &mut ServiceConfig) {
     config.service(list_holds).service(get_hold).service(list_lots);
@@ -124,6 +125,7 @@ fn micros(at: Option<DateTime<Utc>>) -> Option<i64> {
 #[get("/v1/ledger/accounts/{id}/holds", wrap = "May(Scope::LedgerRead)")]
 async fn list_holds(
     caller: Caller,
+    _told: AccountLook,
     books: web::Data<Books>,
     id: web::Path<Uuid>,
     query: web::Query<HoldsQuery>,
@@ -256,6 +258,7 @@ fn lot_of([expires_us, earned_day, activates_us, high, low, unit_cost]: [i64; 6]
 #[get("/v1/ledger/accounts/{id}/lots", wrap = "May(Scope::LedgerRead)")]
 async fn list_lots(
     caller: Caller,
+    _told: AccountLook,
     books: web::Data<Books>,
     id: web::Path<Uuid>,
     query: web::Query<LotsQuery>,

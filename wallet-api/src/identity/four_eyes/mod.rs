@@ -1,126 +1,155 @@
-//! Four eyes: one person asks for something, and another confirms it before it is done.
+//! Four eyes: one person asks for something, and another decides before it is done.
 //!
-//! Promise: whoever asked cannot confirm, by whatever role, session or key of theirs ([`Caller::eyes`]); what is confirmed is
-//! to the letter what was asked, once, within [`STANDS`]; both are in the audit log, and so is a try with the same eyes.
-//! Both functions join their caller's transaction, which does the thing itself after [`confirm`]: a refusal is a value, to be
-//! committed. Not here: what takes four eyes, which its slice says; corrections of the books, which have their own.
+//! Promise: whoever asked cannot decide, by whatever role, session or key of theirs ([`Caller::eyes`]); what is done is made of the
+//! very bytes that were asked, which a hash is kept of; a request is decided once, within [`STANDS`]; who asked, who decided, and
+//! who tried with the same eyes are in the audit log. What is approved is done in the deciding transaction, or after it under
+//! the request's id as its idempotency key: to approve again within its time does that again, and changes nothing.
+//! Functions join their caller's transaction; a refusal is a value, to be committed.
+//! Not here: doing it (`approvals`), which slices ask (refunds, limits, erasures), corrections of the books, which have their own.
 
+mod body;
+mod model;
 mod store;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::{PgConnection, QueryResult};
-use ring::digest;
 use uuid::Uuid;
 
-use crate::platform::audit::{self, Action, Entry, Fact, Object};
-use crate::platform::ids::Ids;
-use crate::platform::keyring::Caller;
-use crate::platform::problem::{Describe, Problem};
+pub use body::ProposalBody;
+pub use model::{Act, Decision, EyesError, Proposal, Wish};
 
-/// How long a request can be confirmed.
+use crate::platform::audit::{self, Action, Actor, Entry, Fact, Object};
+use crate::platform::keyring::Caller;
+
+/// How long a request can be decided.
 pub const STANDS: TimeDelta = TimeDelta::days(7);
 
-/// What is asked for.
-#[derive(Debug, Clone)]
-pub struct Wish<'a> {
-    /// The act, as the audit log will call it when it is done.
-    pub act: Action,
-    /// To what.
-    pub object: Object,
-    /// All else that was asked for, in canonical bytes: a reason, an amount. Another is another request.
-    pub terms: &'a [u8],
-}
-
-/// Why it is not confirmed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum EyesError {
-    /// Nobody asked for this under the id.
-    #[error("nobody asked for this")]
-    Unknown,
-    /// Whoever asked would confirm.
-    #[error("whoever asked may not confirm")]
-    SameEyes,
-    /// It was confirmed before, or its time is over.
-    #[error("it was confirmed before, or its time is over")]
-    Over,
-}
-
-impl Describe for EyesError {
-    fn describe(&self) -> Problem {
-        match self {
-            Self::Unknown => {
-                Problem::new(404, "request-for-eyes-unknown", "Nobody asked for this", "Ask first, then confirm.")
-            }
-            Self::SameEyes => {
-                let remedy = "Four eyes: have somebody else confirm it.";
-                Problem::new(403, "same-eyes", "Who proposed it may not decide it", remedy)
-            }
-            Self::Over => {
-                let remedy = "It was confirmed before, or nobody did in time: ask again.";
-                Problem::new(409, "request-for-eyes-over", "There is nothing to confirm any more", remedy)
-            }
-        }
-    }
-}
-
-/// Notes what somebody asks for; gives the id to confirm it by.
+/// Notes what somebody asks for under an id, and gives what is kept under it: who asks again is given the same. Whether that is
+/// what they ask now ([`Proposal::fingerprint`]) is theirs to see, where they choose the id.
 ///
 /// # Errors
 /// The database's.
-pub fn ask(conn: &mut PgConnection, ids: &Ids, now: DateTime<Utc>, by: &Caller, wish: &Wish<'_>) -> QueryResult<Uuid> {
-    let (id, tenant) = (ids.uuid_v7(now), by.tenant.id);
-    store::insert(conn, tenant, id, &Asked::of(wish), by.eyes(), (now, now + STANDS))?;
-    audit::append(conn, &entry(by, Action::EyesAsked, id, wish), now)?;
-    Ok(id)
+pub fn ask(
+    conn: &mut PgConnection,
+    (id, now): (Uuid, DateTime<Utc>),
+    by: &Caller,
+    wish: &Wish,
+) -> QueryResult<Proposal> {
+    let tenant = by.tenant.id;
+    let new = Proposal {
+        id,
+        act: wish.act,
+        object: wish.object_text(),
+        body: wish.body.clone(),
+        fingerprint: wish.fingerprint(),
+        asked_by: by.client(),
+        asked_eyes: by.eyes(),
+        asked_at: now,
+        expires_at: now + STANDS,
+        decided: None,
+    };
+    if store::insert(conn, tenant, &new)? {
+        audit::append(conn, &entry(by, Action::EyesAsked, &new, wish.object.clone()), now)?;
+        return Ok(new);
+    }
+    store::find(conn, tenant, id)?.ok_or(diesel::result::Error::NotFound)
 }
 
-/// Confirms what another asked for: from here on the caller may do it, in this transaction.
+/// Decides what another asked for. Approved, the caller does it, in this transaction or under the request's id; it is told too
+/// whether this was decided so before.
 ///
 /// # Errors
 /// The database's. A refusal is no error.
-pub fn confirm(
+pub fn decide(
     conn: &mut PgConnection,
     now: DateTime<Utc>,
     by: &Caller,
     id: Uuid,
-    wish: &Wish<'_>,
-) -> QueryResult<Result<(), EyesError>> {
-    let (tenant, asked) = (by.tenant.id, Asked::of(wish));
-    // The update matches an open request of another only: of two at once, the second finds it decided.
-    let is_confirmed = store::decide(conn, tenant, id, &asked, (by.eyes(), now))?;
-    if is_confirmed {
-        audit::append(conn, &entry(by, Action::EyesConfirmed, id, wish), now)?;
-        return Ok(Ok(()));
-    }
-    let refused = match store::asked_by(conn, tenant, id, &asked)? {
-        None => EyesError::Unknown,
-        Some(eyes) if eyes == by.eyes() => {
-            audit::append(conn, &entry(by, Action::EyesConfirmed, id, wish).refused(), now)?;
-            EyesError::SameEyes
-        }
-        Some(_) => EyesError::Over,
+    is_approved: bool,
+) -> QueryResult<Result<(Proposal, bool), EyesError>> {
+    let tenant = by.tenant.id;
+    let Some(found) = store::lock(conn, tenant, id)? else { return Ok(Err(EyesError::Unknown)) };
+    let action = if is_approved { Action::EyesConfirmed } else { Action::EyesRejected };
+    let entry = entry(by, action, &found, Object::Request(id));
+    let refused = if !found.is_as_asked() {
+        EyesError::Changed
+    } else if found.asked_eyes == by.eyes() {
+        EyesError::SameEyes
+    } else if now >= found.expires_at {
+        return Ok(Err(EyesError::Over));
+    } else if let Some(decided) = found.decided {
+        return Ok(if decided.is_approved == is_approved { Ok((found, true)) } else { Err(EyesError::Over) });
+    } else {
+        let decision = Decision { by: by.client(), at: now, is_approved };
+        store::set_decision(conn, tenant, id, (by.eyes(), decision))?;
+        audit::append(conn, &entry, now)?;
+        return Ok(Ok((Proposal { decided: Some(decision), ..found }, false)));
     };
+    audit::append(conn, &entry.refused(), now)?;
     Ok(Err(refused))
 }
 
-fn entry(by: &Caller, action: Action, id: Uuid, wish: &Wish<'_>) -> Entry {
-    let entry = Entry::done(by.tenant.id, by.actor, action, wish.object.clone());
-    let entry = entry.with("request", Fact::Id(id)).with("act", Fact::Word(wish.act.word()));
-    if let Object::Person(person) = wish.object { entry.about(person) } else { entry }
+/// What was asked under an id.
+///
+/// # Errors
+/// The database's.
+pub fn find(conn: &mut PgConnection, tenant: i64, id: Uuid) -> QueryResult<Option<Proposal>> {
+    store::find(conn, tenant, id)
 }
 
-/// A wish as the table has it.
-struct Asked {
-    act: &'static str,
-    object: String,
-    fingerprint: Vec<u8>,
+/// Which of what was asked to list.
+#[derive(Debug, Clone)]
+pub struct Filter {
+    /// Only these acts.
+    pub acts: Vec<Act>,
+    /// Only what can be decided at this moment.
+    pub pending_at: Option<DateTime<Utc>>,
+    /// Only what was asked before, in the order of asking.
+    pub before: Option<(DateTime<Utc>, Uuid)>,
 }
 
-impl Asked {
-    fn of(wish: &Wish<'_>) -> Self {
-        let object = format!("{}:{}", wish.object.kind(), wish.object.id());
-        let fingerprint = digest::digest(&digest::SHA256, wish.terms).as_ref().to_vec();
-        Self { act: wish.act.word(), object, fingerprint }
+/// What was asked, newest first.
+///
+/// # Errors
+/// The database's.
+pub fn page(conn: &mut PgConnection, tenant: i64, filter: &Filter, most: i64) -> QueryResult<Vec<Proposal>> {
+    store::page(conn, tenant, filter, most)
+}
+
+/// Above how many cents refunded of one payment a refund takes four eyes; none when none does.
+///
+/// # Errors
+/// The database's.
+pub fn refunds_above(conn: &mut PgConnection, tenant: i64) -> QueryResult<Option<i64>> {
+    store::refunds_above(conn, tenant)
+}
+
+/// Sets that, for the house; none ends it.
+///
+/// # Errors
+/// The database's; a negative amount is one of it.
+pub fn set_refunds_above(
+    conn: &mut PgConnection,
+    now: DateTime<Utc>,
+    tenant: i64,
+    minor: Option<i64>,
+) -> QueryResult<()> {
+    store::set_refunds_above(conn, tenant, minor)?;
+    let entry = Entry::done(tenant, Actor::Operator, Action::EyesSet, Object::Tenant(tenant));
+    let entry = match minor {
+        Some(minor) => entry.with("refunds_above_minor", Fact::Number(minor)),
+        None => entry.with("refunds", Fact::Flag(false)),
+    };
+    audit::append(conn, &entry, now).map(drop)
+}
+
+fn entry(by: &Caller, action: Action, of: &Proposal, object: Object) -> Entry {
+    let entry = Entry::done(by.tenant.id, by.actor, action, object);
+    let entry = entry.with("request", Fact::Id(of.id)).with("act", Fact::Word(of.act.word()));
+    let person = of.object.strip_prefix("person:").and_then(|id| id.parse().ok());
+    match person {
+        Some(person) => entry.about(person),
+        None => entry,
     }
 }
 

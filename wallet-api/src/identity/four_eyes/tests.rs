@@ -4,6 +4,7 @@ use diesel::Connection;
 
 use super::*;
 use crate::identity::passkeys::tests::add_tenant;
+use crate::platform::ids::Ids;
 use crate::platform::keyring::{Actor, Tenant, TenantSecret};
 use crate::platform::scratch::Scratch;
 use crate::platform::text::Lang;
@@ -27,31 +28,41 @@ fn caller(tenant: i64, client: i64, operator: Option<i64>) -> Caller {
 }
 
 #[test]
-fn t41_what_one_asked_for_another_confirms_to_the_letter_once_and_in_time() {
+fn t41_what_one_asked_for_another_decides_once_and_in_time_and_nobody_decides_what_was_changed() {
     let scratch = Scratch::migrated();
     let (mut conn, ids) = (scratch.connect(), Ids::system());
     let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
     let tenant = add_tenant(&mut conn, &ids, now, "acea");
-    let wish = Wish { act: Action::KeyRevoked, object: Object::Key("abc".into()), terms: b"lost" };
+    let wish = Wish { act: Act::Limits, object: Object::Tenant(tenant), body: b"{}".to_vec() };
     let (anna, annas_key, bruno) = (caller(tenant, 7, None), caller(tenant, 8, Some(7)), caller(tenant, 9, None));
-    let confirm = |conn: &mut PgConnection, now, by: &Caller, id, wish: &Wish<'_>| {
-        conn.transaction(|conn| confirm(conn, now, by, id, wish)).unwrap()
-    };
     let conn = &mut conn;
-    let id = ask(conn, &ids, now, &anna, &wish).unwrap();
-    for same in [&anna, &annas_key] {
-        assert_eq!(confirm(conn, now, same, id, &wish), Err(EyesError::SameEyes));
+    let asked = |conn: &mut PgConnection, by: &Caller| {
+        let id = ids.uuid_v7(now);
+        conn.transaction(|conn| ask(conn, (id, now), by, &wish)).unwrap().id
+    };
+    let said = |conn: &mut PgConnection, now, by: &Caller, id, yes| {
+        conn.transaction(|conn| decide(conn, now, by, id, yes)).unwrap().map(|(_, was_before)| was_before)
+    };
+    let id = asked(conn, &anna);
+    for yes in [true, false] {
+        for same in [&anna, &annas_key] {
+            assert_eq!(said(conn, now, same, id, yes), Err(EyesError::SameEyes));
+        }
     }
-    let other_terms = Wish { terms: b"found", ..wish.clone() };
-    let other_object = Wish { object: Object::Key("abd".into()), ..wish.clone() };
-    let other_act = Wish { act: Action::KeyCreated, ..wish.clone() };
-    for other in [&other_terms, &other_object, &other_act] {
-        assert_eq!(confirm(conn, now, &bruno, id, other), Err(EyesError::Unknown), "{other:?}");
+    assert_eq!(said(conn, now, &bruno, ids.uuid_v7(now), true), Err(EyesError::Unknown));
+    assert_eq!(said(conn, now + STANDS, &bruno, id, true), Err(EyesError::Over));
+    assert_eq!(said(conn, now, &bruno, id, true), Ok(false));
+    assert_eq!(said(conn, now, &bruno, id, true), Ok(true), "again, and it says so");
+    assert_eq!(said(conn, now, &bruno, id, false), Err(EyesError::Over));
+    assert_eq!(said(conn, now, &anna, id, true), Err(EyesError::SameEyes), "also once it is decided");
+    let theirs = asked(conn, &annas_key);
+    assert_eq!(said(conn, now, &anna, theirs, true), Err(EyesError::SameEyes), "their key asked");
+    assert_eq!(said(conn, now, &bruno, theirs, false), Ok(false));
+    assert_eq!(said(conn, now, &bruno, theirs, true), Err(EyesError::Over), "it was rejected");
+    for change in ["body = '{\"valid_from\":1}'", "act = 'erasure'", "object = 'tenant:0'"] {
+        let changed = asked(conn, &anna);
+        let sql = format!("UPDATE four_eyes SET {change} WHERE id = '{changed}'");
+        diesel::RunQueryDsl::execute(diesel::sql_query(sql), &mut scratch.connect()).unwrap();
+        assert_eq!(said(conn, now, &bruno, changed, true), Err(EyesError::Changed), "{change}");
     }
-    assert_eq!(confirm(conn, now, &bruno, ids.uuid_v7(now), &wish), Err(EyesError::Unknown));
-    assert_eq!(confirm(conn, now + STANDS, &bruno, id, &wish), Err(EyesError::Over));
-    assert_eq!(confirm(conn, now, &bruno, id, &wish), Ok(()));
-    assert_eq!(confirm(conn, now, &bruno, id, &wish), Err(EyesError::Over), "once");
-    let theirs = ask(conn, &ids, now, &annas_key, &wish).unwrap();
-    assert_eq!(confirm(conn, now, &anna, theirs, &wish), Err(EyesError::SameEyes), "their key asked");
 }

@@ -4,12 +4,14 @@
 //! passkey. A further invitation is how somebody comes back who lost theirs: with it the passkeys and sessions before end.
 //! They sign in with the passkey and get a session that lives shorter the more they may ([`sessions`](super::sessions)).
 //! Promise: what somebody may is the union of the roles in force at that moment, looked up afresh each second; a change
-//! of roles ends their sessions; whatever is wrong with an invitation or a passkey, the answer is the same.
+//! of roles ends their sessions; whatever is wrong with an invitation or a passkey, the answer is the same. Their doors are counted
+//! by address, as people's are. A [`password`] is what they fall back on.
 //! Name and address are sealed as the tenant's own. Functions join their caller's transaction, and write to the audit log
 //! in it. Not here: what a role may ([`Role`](crate::platform::keyring::Role)), and granting roles over HTTP.
 
 mod hours;
 mod model;
+pub mod password;
 mod routes;
 mod store;
 
@@ -24,8 +26,10 @@ pub use routes::routes;
 pub(in crate::identity) use store::operator;
 
 use super::break_glass;
+use super::doors::Visit;
 use super::passkeys::{self, Holder, HolderKind, NewPasskey, Opened, RelyingParty};
 use super::sessions::{self, End, Pair};
+use super::sign_in::{self, FAILURES};
 use crate::platform::audit::{self, Action, Actor, Entry, Fact, Object};
 use crate::platform::ids::Ids;
 use crate::platform::keyring::{Kind, Rights, Role, Scope, Token};
@@ -303,16 +307,25 @@ pub fn begin_sign_in(conn: &mut PgConnection, door: &Door) -> Result<Opened, Ope
 /// The database's.
 pub fn finish_sign_in(
     conn: &mut PgConnection,
-    door: &Door,
+    (door, visit): (&Door, &Visit),
     challenge: Uuid,
     response: &[u8],
 ) -> Result<Option<Entered>, OperatorError> {
     let kind = (door.tenant, HolderKind::Operator);
+    // The try is counted before anything is judged, by whom it would be and from where.
+    let place = passkeys::claimed_holder(conn, kind, response)?.map(|who| sign_in::operators_place(visit, who));
+    let may = match &place {
+        Some(place) => sign_in::count(conn, door.tenant, place, door.now, FAILURES)?,
+        None => true,
+    };
     let judged = passkeys::finish_sign_in(conn, door.now, &door.party, kind, challenge, response)?;
-    let Ok(signed_in) = judged else { return Ok(None) };
+    let (Ok(signed_in), true) = (judged, may) else { return Ok(None) };
     let operator = signed_in.holder.id;
     if store::find(conn, door.tenant, operator)?.is_none() {
         return Ok(None);
+    }
+    if let Some(place) = &place {
+        sign_in::forget(conn, door.tenant, place)?;
     }
     enter(conn, door, operator, (Action::OperatorSignedIn, signed_in.passkey), Vec::new()).map(Some)
 }

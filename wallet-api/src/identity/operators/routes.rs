@@ -1,6 +1,8 @@
 //! Operators over HTTP: their invitation, their sign-in, and what is their own.
 
-use actix_web::{HttpResponse, delete, get, post, web};
+use std::sync::Arc;
+
+use actix_web::{HttpRequest, HttpResponse, delete, get, post, web};
 use chrono::{DateTime, Utc};
 use diesel::PgConnection;
 use serde::{Deserialize, Serialize};
@@ -10,7 +12,8 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use uuid::Uuid;
 
 use super::{Door, Entered};
-use crate::identity::{Doors, tenant_by_slug};
+use crate::identity::doors::Visit;
+use crate::identity::{Doors, sign_in, tenant_by_slug};
 use crate::platform::Platform;
 use crate::platform::http::Json;
 use crate::platform::keyring::{Caller, May, Scope, Token};
@@ -24,20 +27,22 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(begin_operator_sign_in)
         .service(finish_operator_sign_in)
         .service(get_operator)
-        .service(end_operator_session);
+        .service(end_operator_session)
+        .configure(super::password::routes);
 }
 
 /// One refusal for whoever does not come in, whatever was wrong.
-fn entry_refused() -> Problem {
+pub(super) fn entry_refused() -> Problem {
     let remedy = "Begin again with your passkey, or ask for a new invitation.";
     Problem::new(403, "operator-refused", "You were not let in", remedy)
 }
 
-/// What a request at the doors stands on. Whose slug it is, is what is asked.
-async fn door(platform: &Platform, doors: &Doors, slug: String) -> Result<Door, Problem> {
-    let party = doors.party()?.clone();
-    let tenant = platform.db.house().run(move |conn| tenant_by_slug(conn, &slug)).await?.id;
-    Ok(Door { tenant, ids: platform.ids.clone(), now: platform.clock.now(), party })
+/// What a request at the doors stands on, and from where it comes. Whose slug it is, is what is asked.
+async fn door(req: &HttpRequest, platform: &Platform, doors: &Doors, slug: String) -> Result<(Door, Visit), Problem> {
+    let tenant = platform.db.house().run(move |conn| tenant_by_slug(conn, &slug)).await?;
+    let visit = doors.visit(req, platform, Arc::new(tenant))?;
+    let door = Door { tenant: visit.tenant.id, ids: visit.ids.clone(), now: visit.now, party: visit.party.clone() };
+    Ok((door, visit))
 }
 
 /// An invitation to begin with.
@@ -98,7 +103,7 @@ struct OperatorAnswer {
 
 /// An operator who came in, and what they hold from now on. Shown once.
 #[derive(Serialize, ToSchema)]
-struct OperatorEntered {
+pub(super) struct OperatorEntered {
     /// Who.
     operator: Uuid,
     /// The session.
@@ -114,7 +119,7 @@ struct OperatorEntered {
 }
 
 /// 201, or the refusal of whoever did not come in.
-fn answer(platform: &Platform, entered: Option<Entered>) -> Result<HttpResponse, Problem> {
+pub(super) fn answer(platform: &Platform, entered: Option<Entered>) -> Result<HttpResponse, Problem> {
     let Entered { operator, pair, ended } = entered.ok_or_else(entry_refused)?;
     platform.keyring.ended(&ended);
     Ok(HttpResponse::Created().json(OperatorEntered {
@@ -138,15 +143,19 @@ fn ceremony(opened: super::Opened) -> HttpResponse {
 ))]
 #[post("/v1/operator-sign-ups")]
 async fn begin_operator_sign_up(
+    req: HttpRequest,
     platform: web::Data<Platform>,
     doors: web::Data<Doors>,
     body: Json<OperatorSignUp>,
 ) -> Result<HttpResponse, Problem> {
     let OperatorSignUp { tenant, invitation } = body.into_inner();
-    let door = door(&platform, &doors, tenant).await?;
+    let (door, visit) = door(&req, &platform, &doors, tenant).await?;
     let invitation = Token::parse(&invitation).ok_or_else(entry_refused)?;
     let (vault, tenant) = (platform.vault.clone(), door.tenant);
-    let begin = move |conn: &mut PgConnection| super::begin_sign_up(conn, &vault, &door, &invitation);
+    let begin = move |conn: &mut PgConnection| -> Result<_, Problem> {
+        sign_in::begun_as_operator(conn, &visit)?;
+        Ok(super::begin_sign_up(conn, &vault, &door, &invitation)?)
+    };
     let opened = platform.db.of(tenant).write(begin).await?;
     Ok(ceremony(opened.ok_or_else(entry_refused)?))
 }
@@ -157,13 +166,14 @@ async fn begin_operator_sign_up(
 ))]
 #[post("/v1/operator-sign-ups/{id}")]
 async fn finish_operator_sign_up(
+    req: HttpRequest,
     platform: web::Data<Platform>,
     doors: web::Data<Doors>,
     id: web::Path<Uuid>,
     body: Json<OperatorPasskey>,
 ) -> Result<HttpResponse, Problem> {
     let OperatorPasskey { tenant, invitation, response, passkey_name } = body.into_inner();
-    let door = door(&platform, &doors, tenant).await?;
+    let (door, _) = door(&req, &platform, &doors, tenant).await?;
     let invitation = Token::parse(&invitation).ok_or_else(entry_refused)?;
     let (challenge, response, tenant) = (id.into_inner(), response.to_string().into_bytes(), door.tenant);
     let finish = move |conn: &mut PgConnection| {
@@ -178,13 +188,17 @@ async fn finish_operator_sign_up(
 ))]
 #[post("/v1/operator-sign-ins")]
 async fn begin_operator_sign_in(
+    req: HttpRequest,
     platform: web::Data<Platform>,
     doors: web::Data<Doors>,
     body: Json<OperatorSignIn>,
 ) -> Result<HttpResponse, Problem> {
-    let door = door(&platform, &doors, body.into_inner().tenant).await?;
+    let (door, visit) = door(&req, &platform, &doors, body.into_inner().tenant).await?;
     let tenant = door.tenant;
-    let begin = move |conn: &mut PgConnection| super::begin_sign_in(conn, &door);
+    let begin = move |conn: &mut PgConnection| -> Result<_, Problem> {
+        sign_in::begun_as_operator(conn, &visit)?;
+        Ok(super::begin_sign_in(conn, &door)?)
+    };
     Ok(ceremony(platform.db.of(tenant).write(begin).await?))
 }
 
@@ -197,15 +211,16 @@ async fn begin_operator_sign_in(
 ))]
 #[post("/v1/operator-sign-ins/{id}")]
 async fn finish_operator_sign_in(
+    req: HttpRequest,
     platform: web::Data<Platform>,
     doors: web::Data<Doors>,
     id: web::Path<Uuid>,
     body: Json<OperatorAnswer>,
 ) -> Result<HttpResponse, Problem> {
     let OperatorAnswer { tenant, response } = body.into_inner();
-    let door = door(&platform, &doors, tenant).await?;
+    let (door, visit) = door(&req, &platform, &doors, tenant).await?;
     let (challenge, response, tenant) = (id.into_inner(), response.to_string().into_bytes(), door.tenant);
-    let finish = move |conn: &mut PgConnection| super::finish_sign_in(conn, &door, challenge, &response);
+    let finish = move |conn: &mut PgConnection| super::finish_sign_in(conn, (&door, &visit), challenge, &response);
     answer(&platform, platform.db.of(tenant).write(finish).await?)
 }
 

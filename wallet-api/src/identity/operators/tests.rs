@@ -1,10 +1,13 @@
 //! Operators over a real database, with the software authenticator; the threats' numbers are those of `docs/threats.md`.
 
+use std::sync::Arc;
+
 use data_encoding::BASE64URL_NOPAD;
 use diesel::RunQueryDsl;
 use serde_json::Value;
 
 use super::*;
+use crate::identity::codes::Blind;
 use crate::identity::passkeys::tests::{ORIGIN, add_tenant};
 use crate::identity::sessions::{Refreshed, STAFF_IDLE};
 use crate::identity::{NewKey, create_key_of, directory};
@@ -74,7 +77,10 @@ impl House {
         let challenge = challenge_of(&opened.options);
         let ask = Ask { challenge: &challenge, origin: ORIGIN, rp_id: "wallet.example" };
         let response = authenticator.get(&ask, &Manners::good()).unwrap().to_json().to_string().into_bytes();
-        finish_sign_in(conn, door, opened.challenge, &response).unwrap()
+        let tenant = Arc::new(crate::identity::tenant_by_slug(conn, "acea").unwrap());
+        let (address, ids, vault, party) = (Blind::default(), door.ids.clone(), self.vault.clone(), door.party.clone());
+        let visit = Visit { tenant, now: door.now, address, ids, vault, party };
+        finish_sign_in(conn, (door, &visit), opened.challenge, &response).unwrap()
     }
 
     /// Somebody with a role, signed up.
@@ -283,4 +289,28 @@ async fn t41_an_operators_keys_and_sessions_are_one_pair_of_eyes() {
     assert!(first.eyes() != bruno.eyes() && houses.eyes() != first.eyes() && houses.eyes() == houses.client());
     assert_ne!(key.client(), first.client(), "its idempotency keys are its own");
     assert!(matches!(key.actor, keyring::Actor::Client(_)));
+}
+
+/// Glass that was broken is whole again after an hour, to the second, and with the role that allowed it.
+#[tokio::test]
+async fn an_emergency_ends_by_itself_after_sixty_minutes_or_with_its_role() {
+    let mut house = House::new();
+    let (entered, _) = house.somebody("anna@example.org", whole(Role::Finance));
+    let customer = house.door.ids.uuid_v7(house.door.now);
+    let (tenant, now) = (house.door.tenant, house.door.now);
+    let insert = format!("INSERT INTO customer VALUES ({tenant}, '{customer}', 'c', now())");
+    diesel::sql_query(insert).execute(&mut house.conn).unwrap();
+    let whose = (tenant, entered.operator, customer);
+    let (vault, ids) = (&house.vault, &house.door.ids);
+    let opened = house.conn.transaction(|conn| break_glass::open(conn, (vault, ids), now, whose, "They ask for it"));
+    let (_, until) = opened.unwrap();
+    assert_eq!(until, now + TimeDelta::minutes(60));
+    let mut open_at = |at| rights(&mut house.conn, tenant, entered.operator, at, chrono_tz::Europe::Rome).unwrap();
+    assert_eq!(open_at(until - TimeDelta::microseconds(1)).emergencies, [customer]);
+    assert_eq!(open_at(until).emergencies, Vec::<Uuid>::new(), "over to the moment");
+    assert!(open_at(until - TimeDelta::microseconds(1)).of_password().emergencies.is_empty(), "not by a password");
+    let ended = end_role(&mut house.conn, now, (Actor::Operator, tenant), entered.operator, (Role::Finance, None));
+    ended.unwrap();
+    let left = rights(&mut house.conn, tenant, entered.operator, now, chrono_tz::Europe::Rome).unwrap();
+    assert_eq!(left, Rights::default(), "with its role");
 }

@@ -186,12 +186,44 @@ pub fn open_operators(
     operator: Uuid,
     is_strict: bool,
 ) -> QueryResult<Pair> {
+    of_operator(conn, ids, now, tenant, (operator, is_strict, false))
+}
+
+/// The same by a password: it lives as short as any.
+///
+/// # Errors
+/// What the database says.
+pub fn open_by_password(
+    conn: &mut PgConnection,
+    ids: &Ids,
+    now: DateTime<Utc>,
+    tenant: i64,
+    operator: Uuid,
+) -> QueryResult<Pair> {
+    of_operator(conn, ids, now, tenant, (operator, true, true))
+}
+
+/// When a passkey was last shown in an operator's session; none in one that a password opened.
+///
+/// # Errors
+/// What the database says.
+pub fn passkey_shown_at(conn: &mut PgConnection, tenant: i64, session: Uuid) -> QueryResult<Option<DateTime<Utc>>> {
+    store::operators::passkey_shown_at(conn, tenant, session)
+}
+
+fn of_operator(
+    conn: &mut PgConnection,
+    ids: &Ids,
+    now: DateTime<Utc>,
+    tenant: i64,
+    (operator, is_strict, by_password): (Uuid, bool, bool),
+) -> QueryResult<Pair> {
     let session = ids.uuid_v7(now);
     let (access_for, session_for) = if is_strict { STRICT } else { STAFF };
     let (access, until) = (issue(ids, Kind::Access, now + access_for), now + session_for);
     let refresh = issue(ids, Kind::Refresh, now + access_for + STAFF_IDLE);
     conn.transaction(|conn| {
-        store::operators::insert(conn, now, tenant, (session, operator), (is_strict, until), &access)?;
+        store::operators::insert(conn, now, tenant, (session, operator), (is_strict, by_password, until), &access)?;
         store::insert_refresh(conn, tenant, session, 0, &refresh)?;
         Ok(Pair { session, access, refresh: Some(refresh) })
     })

@@ -25,6 +25,7 @@ diesel::table! {
         access_until -> Timestamptz,
         created_at -> Timestamptz,
         authenticated_at -> Timestamptz,
+        by_password -> Bool,
         seen_at -> Timestamptz,
         until -> Timestamptz,
         revoked_at -> Nullable<Timestamptz>,

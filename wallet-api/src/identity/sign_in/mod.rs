@@ -119,9 +119,42 @@ fn place(visit: &Visit, person: Uuid, shown: Option<&Device>) -> Blind {
     }
 }
 
-fn counted(visit: &Visit, parts: &[&[u8]]) -> Blind {
+/// What counts something at the doors, and does not tell what.
+pub(super) fn counted(visit: &Visit, parts: &[&[u8]]) -> Blind {
     // HMAC-SHA-256 is 32 bytes by definition.
     Blind::try_from(visit.tenant.secret.sign("door-try", parts).as_ref()).unwrap_or_default()
+}
+
+/// Counts that an operator's sign-in begins from an address: beside people's, who may be behind the same one.
+///
+/// # Errors
+/// [`DoorError::TooMany`], with nothing changed.
+pub(super) fn begun_as_operator(conn: &mut PgConnection, visit: &Visit) -> Result<(), DoorError> {
+    let (tenant, now) = (visit.tenant.id, visit.now);
+    let who = counted(visit, &[b"operator-from-address", &visit.address]);
+    let may = store::count(conn, tenant, &who, now, (now - MINUTE, PER_MINUTE))?;
+    if may { Ok(()) } else { Err(DoorError::TooMany) }
+}
+
+/// Where somebody tries to come in as an operator with a passkey.
+pub(super) fn operators_place(visit: &Visit, operator: Uuid) -> Blind {
+    counted(visit, &[b"operator-failed-from-address", operator.as_bytes(), &visit.address])
+}
+
+/// Counts a try of the last [`FAILURES_WINDOW`]; false, and nothing changed, past `most` of them.
+pub(super) fn count(
+    conn: &mut PgConnection,
+    tenant: i64,
+    who: &Blind,
+    now: DateTime<Utc>,
+    most: i32,
+) -> QueryResult<bool> {
+    store::count(conn, tenant, who, now, (now - FAILURES_WINDOW, most))
+}
+
+/// Forgets tries of who came in.
+pub(super) fn forget(conn: &mut PgConnection, tenant: i64, who: &Blind) -> QueryResult<()> {
+    store::forget(conn, tenant, who)
 }
 
 /// Takes away tries that count no more, at most so many rows.

@@ -5,7 +5,7 @@ use diesel::{PgConnection, QueryResult};
 use uuid::Uuid;
 
 use super::model::{Agreed, Agreement, Intended, Own, PayersAnswer};
-use super::{POST_FOR, caution, store};
+use super::{POST_FOR, caution, scope_of, store};
 use crate::identity::passkeys::RelyingParty;
 use crate::identity::sca::{self, Approval, DeviceNeeded, DeviceProof, Payer, Refusal, Sealed, Verdict};
 use crate::identity::{devices, notices, sessions};
@@ -54,7 +54,7 @@ impl Payments {
         let ids = self.platform.ids.clone();
         let bench = Bench { party: party.clone(), keeper, ids, now, tenant: tenant.id, person };
         match self.platform.db.of(tenant.id).write(move |conn| bench.judge(conn, id, &answer)).await? {
-            Judged::Agreed(intended) => self.post_agreed(tenant, person, *intended).await,
+            Judged::Agreed(intended) => self.post_agreed(tenant, scope_of(person), *intended).await,
             Judged::DeviceNeeded => Err(DeviceNeeded.describe()),
             Judged::Refused(refusal) => Err(refusal.describe()),
         }

@@ -4,7 +4,7 @@ use diesel::PgConnection;
 use ledger::{JournalError, Key};
 
 use super::model::{Agreed, Agreement, Intended, Offered, Own, OwnWish};
-use super::{POST_FOR, caution, store};
+use super::{POST_FOR, caution, scope_of, store};
 use crate::identity::passkeys::RelyingParty;
 use crate::identity::sca::exemption::{self, Candidate, Decision};
 use crate::identity::sca::{self, Offer, OfferError, Payer};
@@ -67,11 +67,11 @@ impl Payments {
             settle_or_offer(conn, &ids, now, payer, asked, &shown)
         };
         match self.platform.db.of(tenant.id).write(ask).await? {
-            Asked::Agreed(intended) => Ok((self.post_agreed(tenant, person, *intended).await?, None)),
-            Asked::Over(intended) => Ok((self.standing(tenant, person, *intended).await?, None)),
+            Asked::Agreed(intended) => Ok((self.post_agreed(tenant, scope_of(person), *intended).await?, None)),
+            Asked::Over(intended) => Ok((self.standing(tenant, scope_of(person), *intended).await?, None)),
             Asked::Offered(intended, offer) => {
                 let earns = self.quote(tenant, intended.merchant, intended.amount_minor).await?;
-                let own = self.standing(tenant, person, *intended).await?;
+                let own = self.standing(tenant, scope_of(person), *intended).await?;
                 Ok((own, Some(Offered { offer: *offer, instrument, earns })))
             }
         }

@@ -5,6 +5,7 @@ use diesel::prelude::*;
 use diesel::result::Error as SqlError;
 use uuid::Uuid;
 
+use super::LOOK_AFTER;
 use super::model::{Agreed, Agreement, Intended};
 use crate::identity::sca::exemption::Article;
 
@@ -27,6 +28,7 @@ diesel::table! {
         evidence -> Nullable<Binary>,
         article -> Nullable<Text>,
         post_until -> Nullable<Timestamptz>,
+        look_at -> Nullable<Timestamptz>,
     }
 }
 
@@ -191,7 +193,43 @@ pub(super) fn set_agreement(
             payment_intent::evidence.eq(evidence),
             payment_intent::article.eq(article),
             payment_intent::post_until.eq(post_until),
+            payment_intent::look_at.eq(*at + LOOK_AFTER),
         ))
+        .execute(conn)
+        .map(drop)
+}
+
+/// Payments that were agreed to and are to be looked at, for whoever asks first: nobody else gets them before the lease is over.
+pub(super) fn take_unfinished(
+    conn: &mut PgConnection,
+    tenant: i64,
+    now: DateTime<Utc>,
+    (lease, most): (DateTime<Utc>, i64),
+) -> QueryResult<Vec<Intended>> {
+    conn.transaction(|conn| {
+        let due = payment_intent::table.filter(payment_intent::tenant.eq(tenant).and(payment_intent::look_at.le(now)));
+        let rows: Vec<Row> = due
+            .order(payment_intent::look_at)
+            .limit(most)
+            .select(Row::as_select())
+            .for_update()
+            .skip_locked()
+            .load(conn)?;
+        let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
+        diesel::update(
+            payment_intent::table.filter(payment_intent::tenant.eq(tenant).and(payment_intent::id.eq_any(&ids))),
+        )
+        .set(payment_intent::look_at.eq(lease))
+        .execute(conn)?;
+        rows.into_iter().map(Row::into_intended).collect()
+    })
+}
+
+/// Notes that the journal has said what became of these.
+pub(super) fn set_finished(conn: &mut PgConnection, tenant: i64, ids: &[Uuid]) -> QueryResult<()> {
+    let none = None::<DateTime<Utc>>;
+    diesel::update(payment_intent::table.filter(payment_intent::tenant.eq(tenant).and(payment_intent::id.eq_any(ids))))
+        .set(payment_intent::look_at.eq(none))
         .execute(conn)
         .map(drop)
 }

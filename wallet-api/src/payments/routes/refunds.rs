@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::accounts::{BalanceBody, balances_after};
 use super::within_to_write;
+use crate::identity::four_eyes::ProposalBody;
 use crate::loyalty::RewardKind;
 use crate::payments::paper::{TakenBack, moment};
 use crate::payments::refund::RefundWish;
@@ -79,10 +80,12 @@ struct TakenBackBody {
 /// Refunds some or all of a payment that cleared, and takes back what that part of it had earned.
 ///
 /// The refunds of a payment add up to it and to no cent more (`refund-exceeded`). Rewards go back in proportion, rounded
-/// down, and with the last cent whole. An authorisation that was captured once stands for its capture.
+/// down, and with the last cent whole. An authorisation that was captured once stands for its capture. Above the tenant's
+/// amount, counted over all refunds of the payment, nothing is done yet: somebody else decides (`/v1/approvals`).
 #[utoipa::path(tag = "payments", request_body = NewRefund, security(("key" = ["payments:write"]), ("bound" = ["payments:write"])),
     params(("Idempotency-Key" = inline(IdempotencyKey), Header, description = "A new UUID for each intent")), responses(
     (status = 201, body = RefundBody),
+    (status = 202, body = ProposalBody),
 ))]
 #[post("/v1/payments/{id}/refund", wrap = "Within(Scope::PaymentsWrite)")]
 async fn refund_payment(
@@ -98,6 +101,9 @@ async fn refund_payment(
     let key = request_key(&caller, &key, &format!("/v1/payments/{id}/refund"), &body.canonical());
     let amount_minor = body.amount.as_ref().map(|amount| amount.positive_eur("/amount")).transpose()?;
     let wish = RefundWish { amount_minor, owing: body.owing, hook_depth };
+    if let Some(waits) = payments.wait_for_eyes(&caller, key, id, wish).await? {
+        return Ok(waits.accepted(payments.platform.clock.now()));
+    }
     let done = payments.refund(&caller.tenant, key, id, wish).await?;
     let (mut response, record) = (created(&done.answer)?, &done.answer.record);
     let paper = done.paper.as_ref().ok_or_else(not_found)?;

@@ -115,6 +115,10 @@ words! {
         OperatorSignedUp = "operator.signed_up",
         /// An operator signed in.
         OperatorSignedIn = "operator.signed_in",
+        /// An operator set the password they fall back on.
+        OperatorPasswordSet = "operator.password_set",
+        /// They ended it.
+        OperatorPasswordEnded = "operator.password_ended",
         /// An operator left.
         OperatorClosed = "operator.closed",
         /// An operator got a role.
@@ -129,6 +133,10 @@ words! {
         EyesAsked = "four_eyes.asked",
         /// Somebody else confirmed it.
         EyesConfirmed = "four_eyes.confirmed",
+        /// Somebody else refused it.
+        EyesRejected = "four_eyes.rejected",
+        /// What takes four eyes was changed.
+        EyesSet = "four_eyes.set",
     }
 }
 
@@ -238,6 +246,8 @@ pub enum Object {
     Payment(Uuid),
     /// Somebody of the tenant's staff.
     Operator(Uuid),
+    /// What somebody asked for that takes four eyes.
+    Request(Uuid),
 }
 
 impl Object {
@@ -259,6 +269,7 @@ impl Object {
             Self::Recovery(_) => "recovery",
             Self::Payment(_) => "payment",
             Self::Operator(_) => "operator",
+            Self::Request(_) => "request",
         }
     }
 
@@ -277,7 +288,8 @@ impl Object {
             | Self::Contact(id)
             | Self::Recovery(id)
             | Self::Payment(id)
-            | Self::Operator(id) => id.to_string(),
+            | Self::Operator(id)
+            | Self::Request(id) => id.to_string(),
         }
     }
 }

@@ -38,11 +38,18 @@ const MAY: [(Role, &[Scope]); 8] = [
     // No `ledger:write`: what a person posts by hand takes four eyes.
     (
         Role::Finance,
-        &[Scope::PaymentsRead, Scope::LedgerRead, Scope::LedgerAdjust, Scope::LedgerApprove, Scope::BreakGlass],
+        &[
+            Scope::PaymentsRead,
+            Scope::LedgerRead,
+            Scope::LedgerAdjust,
+            Scope::LedgerApprove,
+            Scope::Approvals,
+            Scope::BreakGlass,
+        ],
     ),
     (Role::Bank, &[]), // its routes come with open banking
     (Role::Developer, &[Scope::HooksRead, Scope::HooksWrite, Scope::LoyaltyRead, Scope::SandboxWrite]),
-    (Role::Admin, &[Scope::Admin, Scope::MerchantsWrite, Scope::HooksRead, Scope::BreakGlass]),
+    (Role::Admin, &[Scope::Admin, Scope::MerchantsWrite, Scope::HooksRead, Scope::Approvals, Scope::BreakGlass]),
 ];
 
 /// What an open glass lets its operator do with the one customer it is about.
@@ -115,6 +122,15 @@ pub struct Rights {
     pub roles: Vec<(Role, Option<Uuid>)>,
     /// Customers they look at in an emergency.
     pub emergencies: Vec<Uuid>,
+}
+
+impl Rights {
+    /// What of it is in force in a session that a password opened: no role that may much, and no emergency.
+    #[must_use]
+    pub fn of_password(mut self) -> Self {
+        self.roles.retain(|(role, _)| !role.is_strict());
+        Self { emergencies: Vec::new(), ..self }
+    }
 }
 
 /// How far somebody's right reaches.

@@ -31,6 +31,8 @@ pub enum Scope {
     LedgerAdjust,
     /// Approve or reject what another client proposed for the books.
     LedgerApprove,
+    /// See and decide what others asked for that takes four eyes, beside what the act itself takes.
+    Approvals,
     /// Move a sandbox's clock.
     SandboxWrite,
     /// Everything that machines may.
@@ -47,7 +49,7 @@ pub enum Scope {
 
 impl Scope {
     /// Every scope.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::PaymentsWrite,
         Self::PaymentsRead,
         Self::CustomersWrite,
@@ -61,6 +63,7 @@ impl Scope {
         Self::LedgerRead,
         Self::LedgerAdjust,
         Self::LedgerApprove,
+        Self::Approvals,
         Self::SandboxWrite,
         Self::Admin,
         Self::Me,
@@ -100,6 +103,7 @@ impl Scope {
             Self::LedgerRead => "ledger:read",
             Self::LedgerAdjust => "ledger:adjust",
             Self::LedgerApprove => "ledger:approve",
+            Self::Approvals => "approvals",
             Self::SandboxWrite => "sandbox:write",
             Self::Admin => "admin",
             Self::Me => "me",

@@ -6,11 +6,11 @@
 //! comes beyond is told at once to come back ([`PasswordError::Busy`]). So two hundred attempts cost a node what nine do.
 //! Not here: who has a password, how often one may be tried (identity), lists of passwords that leaked.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use argon2::password_hash::{PasswordHash, SaltString};
 use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, PasswordVerifier as _, Version};
-use tokio::sync::{Semaphore, TryAcquireError};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
 use zeroize::Zeroizing;
 
 use crate::platform::ids::Ids;
@@ -130,18 +130,30 @@ pub struct Passwords {
     /// Whoever computes and whoever waits for it.
     places: Arc<Semaphore>,
     turn: Arc<Semaphore>,
-    nobodys: Kept,
+    nobodys: Arc<OnceLock<Kept>>,
 }
+
+/// A place in the queue, which is given back with the value.
+pub struct Place(#[expect(dead_code, reason = "held, and given back when dropped")] OwnedSemaphorePermit);
 
 impl Passwords {
     /// Of a node: one is enough, since it is what limits.
+    #[must_use]
+    pub fn new(ids: &Ids) -> Self {
+        let places = Arc::new(Semaphore::new(PLACES.saturating_add(1)));
+        Self { ids: ids.clone(), places, turn: Arc::new(Semaphore::new(1)), nobodys: Arc::default() }
+    }
+
+    /// A place in the queue, for who has something to do before the password is looked at.
     ///
     /// # Errors
-    /// [`PasswordError::Broken`] when this machine cannot compute one.
-    pub fn new(ids: &Ids) -> Result<Self, PasswordError> {
-        let nobodys = hash(ids, &Password(Zeroizing::new("nobody has this one".to_owned())))?;
-        let places = Arc::new(Semaphore::new(PLACES.saturating_add(1)));
-        Ok(Self { ids: ids.clone(), places, turn: Arc::new(Semaphore::new(1)), nobodys })
+    /// [`PasswordError::Busy`].
+    pub fn place(&self) -> Result<Place, PasswordError> {
+        let place = Arc::clone(&self.places).try_acquire_owned();
+        place.map(Place).map_err(|error| match error {
+            TryAcquireError::NoPermits => PasswordError::Busy,
+            TryAcquireError::Closed => PasswordError::Broken,
+        })
     }
 
     /// What to keep of a password.
@@ -150,7 +162,7 @@ impl Passwords {
     /// [`PasswordError::Busy`], [`PasswordError::Broken`].
     pub async fn keep(&self, password: Password) -> Result<Kept, PasswordError> {
         let ids = self.ids.clone();
-        self.in_turn(move || hash(&ids, &password)).await
+        self.in_turn(self.place()?, move || hash(&ids, &password)).await
     }
 
     /// Whether this is the password that is kept. Where none is, it is not, after as long a time.
@@ -158,20 +170,36 @@ impl Passwords {
     /// # Errors
     /// [`PasswordError::Busy`]; [`PasswordError::Broken`] when what is kept is no PHC string.
     pub async fn is(&self, kept: Option<&Kept>, said: Password) -> Result<bool, PasswordError> {
-        let (is_somebodys, kept) = (kept.is_some(), kept.unwrap_or(&self.nobodys).clone());
-        let is_right = self.in_turn(move || compare(&kept, &said)).await?;
-        Ok(is_right && is_somebodys)
+        self.is_at(self.place()?, kept, said).await
+    }
+
+    /// The same for who has a place already.
+    ///
+    /// # Errors
+    /// [`PasswordError::Broken`].
+    pub async fn is_at(&self, place: Place, kept: Option<&Kept>, said: Password) -> Result<bool, PasswordError> {
+        let (kept, nobodys, ids) = (kept.cloned(), Arc::clone(&self.nobodys), self.ids.clone());
+        let look = move || -> Result<bool, PasswordError> {
+            // Made at the first look, whoever is looked at, so that nobody's takes no longer than somebody's.
+            let nobodys = match nobodys.get() {
+                Some(made) => made.clone(),
+                None => {
+                    let made = hash(&ids, &Password(Zeroizing::new("nobody has this one".to_owned())))?;
+                    nobodys.get_or_init(|| made).clone()
+                }
+            };
+            let is_somebodys = kept.is_some();
+            Ok(compare(&kept.unwrap_or(nobodys), &said)? && is_somebodys)
+        };
+        self.in_turn(place, look).await
     }
 
     /// One at a time, away from the threads that serve.
     async fn in_turn<T: Send + 'static>(
         &self,
+        place: Place,
         work: impl FnOnce() -> Result<T, PasswordError> + Send + 'static,
     ) -> Result<T, PasswordError> {
-        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|error| match error {
-            TryAcquireError::NoPermits => PasswordError::Busy,
-            TryAcquireError::Closed => PasswordError::Broken,
-        })?;
         let turn = Arc::clone(&self.turn).acquire_owned().await;
         let turn = turn.map_err(|_closed: tokio::sync::AcquireError| PasswordError::Broken)?;
         // Both go with the work: who asked may be gone, and it is computed all the same.

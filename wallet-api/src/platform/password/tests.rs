@@ -5,7 +5,7 @@ use super::*;
 const RIGHT: &str = "correct horse battery staple";
 
 fn passwords() -> Passwords {
-    Passwords::new(&Ids::system()).unwrap()
+    Passwords::new(&Ids::system())
 }
 
 fn said(text: &str) -> Password {

@@ -14,6 +14,7 @@ use crate::platform::Platform;
 use crate::platform::keyring::{Caller, May, Scope};
 use crate::platform::problem::Problem;
 use crate::platform::text::Lang;
+use crate::profile::AccountLook;
 use crate::reports::form::Form;
 use crate::reports::sheets::{self, File, TRIAL_BALANCE};
 use crate::reports::statement::StatementFile;
@@ -66,6 +67,7 @@ struct StatementFileQuery {
 #[get("/v1/ledger/accounts/{id}/statement/file", wrap = "May(Scope::LedgerRead)")]
 async fn get_statement_file(
     caller: Caller,
+    _told: AccountLook,
     platform: web::Data<Platform>,
     id: web::Path<Uuid>,
     query: web::Query<StatementFileQuery>,

@@ -2,9 +2,11 @@
 //!
 //! An approval with its payment is one request: the passkey's answer is judged, the evidence sealed and kept, and the payment posted.
 //! What it answers is prepared before it is timed: payments are asked for and signed in software. Each payer approves one after
-//! the other, as people do, so there are many. Latencies come from an open loop at half of peak. Not here yet: passwords.
+//! the other, as people do, so there are many. Latencies come from an open loop at half of peak. Then the same load once more
+//! while two hundred passwords at once are tried each second.
 
 mod checks;
+mod passwords;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -21,6 +23,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use self::passwords::Tried;
 use super::load::{Answer, LoadReport, Plan, closed_loop, open_loop};
 use super::payments::{Server, admin_key, all_answered, ms};
 use super::pgbench::{CLIENTS, ratio};
@@ -59,6 +62,14 @@ pub struct Identity {
     pub approval_p50_ms: Decimal,
     /// Approvals a second of the open loop.
     pub open_rate: u32,
+    /// The same 99th percentile while two hundred passwords at once are tried each second.
+    pub approval_with_passwords_p99_ms: Decimal,
+    /// That over the one without.
+    pub argon_payment_p99_ratio: Decimal,
+    /// Passwords that were looked at meanwhile.
+    pub passwords_looked_at: u64,
+    /// Passwords that were told to come back.
+    pub passwords_told_to_wait: u64,
     /// From the answer that a session was ended at one node to its refusal at another, without Redis: the longest, seconds.
     pub revocation_s: Decimal,
     /// Approvals answered 2xx.
@@ -75,11 +86,12 @@ pub struct Identity {
 impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { approvals_per_s, sca_ratio, approval_p99_ms, revocation_s, .. } = self;
-        let Self { token_check_p99_us, token_check_with_proof_p99_us, .. } = self;
+        let Self { token_check_p99_us, token_check_with_proof_p99_us, argon_payment_p99_ratio, .. } = self;
         writeln!(
             f,
             "{approvals_per_s} approvals with payment/s ({sca_ratio} x pgbench), p99 {approval_p99_ms} ms at half"
         )?;
+        writeln!(f, "with 200 passwords at once its p99 is {argon_payment_p99_ratio} x as long")?;
         write!(
             f,
             "token p99 {token_check_p99_us} us, with proof {token_check_with_proof_p99_us} us; revoked in {revocation_s} s"
@@ -97,7 +109,8 @@ pub async fn identity(seconds: u32) -> anyhow::Result<Identity> {
     let tenant = stage.tenant()?;
     let vault = tempfile::Builder::new().prefix("tessera-bench-vault-").tempdir_in(std::env::temp_dir())?;
     let vault = vault.path().to_str().context("a folder whose name is no text")?;
-    let words = ["serve", "--log", "warn", "--limits", "off", "--vault-dir", vault];
+    // Whoever tries passwords says where they come from, as if a proxy stood in front.
+    let words = ["serve", "--log", "warn", "--limits", "off", "--vault-dir", vault, "--trusted-proxy", "127.0.0.1"];
     let server = Server::run(&words, Some(&stage.url())).await?;
     let mut till = Till::open(&server, &stage.url(), tenant.id).await?;
     let first = till.payers.first().context("no payers")?.token.clone();
@@ -112,8 +125,10 @@ pub async fn identity(seconds: u32) -> anyhow::Result<Identity> {
         acknowledged = acknowledged.saturating_add(report.ok);
     }
     let open_rate = u32::try_from(best.checked_div(2).unwrap_or(0))?.max(1);
-    let open = till.open_run(open_rate, time).await?;
-    acknowledged = acknowledged.saturating_add(open.ok);
+    let (open, _) = till.open_run(open_rate, time, None).await?;
+    let (beside, tried) = till.open_run(open_rate, time, Some(&tenant.slug)).await?;
+    anyhow::ensure!(tried.looked_at > 0 && tried.told_to_wait > 0, "no passwords were tried: the figures are void");
+    acknowledged = acknowledged.saturating_add(open.ok).saturating_add(beside.ok);
     let other = Server::run(&words, Some(&stage.url())).await?;
     let revocation_s = till.revoke(&other).await?;
     other.stop()?;
@@ -135,6 +150,10 @@ pub async fn identity(seconds: u32) -> anyhow::Result<Identity> {
         sca_ratio: ratio(best, reference.pgbench_tps).context("the reference did nothing")?,
         approval_p99_ms: ms(&open.latencies, 990),
         approval_p50_ms: ms(&open.latencies, 500),
+        approval_with_passwords_p99_ms: ms(&beside.latencies, 990),
+        argon_payment_p99_ratio: times(ms(&beside.latencies, 990), ms(&open.latencies, 990))?,
+        passwords_looked_at: tried.looked_at,
+        passwords_told_to_wait: tried.told_to_wait,
         open_rate,
         revocation_s,
         acknowledged,
@@ -233,14 +252,28 @@ impl Till {
         Ok(report)
     }
 
-    async fn open_run(&mut self, rate: u32, time: Duration) -> anyhow::Result<LoadReport> {
+    /// At a rate; with a tenant's slug, while passwords are tried there.
+    async fn open_run(
+        &mut self,
+        rate: u32,
+        time: Duration,
+        tried: Option<&str>,
+    ) -> anyhow::Result<(LoadReport, Tried)> {
         let prepared = self.prepare(16, time.saturating_mul(2)).await?;
         let ran_out = Arc::new(AtomicBool::new(false));
         let plan = Plan::new(self.address, 256, self.approvals(prepared, &ran_out));
-        let report = open_loop(plan, NonZeroU32::new(rate).context("the server answers nothing")?, time).await?;
+        let load = open_loop(plan, NonZeroU32::new(rate).context("the server answers nothing")?, time);
+        let tries = async {
+            match tried {
+                Some(slug) => passwords::bursts(self.address, slug, time).await,
+                None => Ok(Tried::default()),
+            }
+        };
+        let (report, tried) = tokio::join!(load, tries);
+        let report = report?;
         all_answered(&report)?;
         anyhow::ensure!(!ran_out.load(Ordering::Relaxed), "too few payments were asked for: the figures are void");
-        Ok(report)
+        Ok((report, tried?))
     }
 
     /// Ends sessions here, and sees how long the other node lets them in.
@@ -260,6 +293,10 @@ impl Till {
         }
         Ok(Decimal::new(i64::try_from(longest.as_millis())?, 3))
     }
+}
+
+fn times(with: Decimal, without: Decimal) -> anyhow::Result<Decimal> {
+    Ok(with.checked_div(without).context("nothing was answered")?.round_dp(2))
 }
 
 fn turn(number: u64, payers: usize) -> usize {

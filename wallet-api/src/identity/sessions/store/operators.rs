@@ -14,6 +14,8 @@ pub(in crate::identity) struct OperatorAccess {
     pub(in crate::identity) tenant: i64,
     pub(in crate::identity) hash: Vec<u8>,
     pub(in crate::identity) operator: Operator,
+    /// Opened by a password, not by a passkey.
+    pub(in crate::identity) by_password: bool,
 }
 
 /// The same of an operator, unless nothing was asked for too long, or they have left.
@@ -23,18 +25,26 @@ pub(in crate::identity) fn find_operator_access(
     now: DateTime<Utc>,
 ) -> QueryResult<Option<OperatorAccess>> {
     let theirs = operator::tenant.eq(session::tenant).and(operator::id.nullable().eq(session::operator));
-    let row: Option<(i64, Uuid, Uuid, i64, Vec<u8>)> = session::table
+    let row: Option<(i64, Uuid, Uuid, i64, Vec<u8>, bool)> = session::table
         .inner_join(operator::table.on(theirs))
         .filter(session::access_prefix.eq(prefix).and(session::access_until.gt(now)).and(session::until.gt(now)))
         .filter(session::revoked_at.is_null().and(operator::closed_at.is_null()))
         .filter(session::seen_at.ge(now - STAFF_IDLE))
-        .select((session::tenant, session::id, operator::id, operator::number, session::access_hash))
+        .select((
+            session::tenant,
+            session::id,
+            operator::id,
+            operator::number,
+            session::access_hash,
+            session::by_password,
+        ))
         .first(conn)
         .optional()?;
-    let read = |(tenant, session, id, number, hash)| OperatorAccess {
+    let read = |(tenant, session, id, number, hash, by_password)| OperatorAccess {
         tenant,
         hash,
         operator: Operator { id, number, session },
+        by_password,
     };
     Ok(row.map(read))
 }
@@ -56,7 +66,7 @@ pub(in crate::identity::sessions) fn insert(
     now: DateTime<Utc>,
     tenant: i64,
     (id, operator): (Uuid, Uuid),
-    (is_strict, until): (bool, DateTime<Utc>),
+    (is_strict, by_password, until): (bool, bool, DateTime<Utc>),
     access: &Issued,
 ) -> QueryResult<()> {
     let values = (
@@ -64,6 +74,7 @@ pub(in crate::identity::sessions) fn insert(
         session::id.eq(id),
         session::operator.eq(operator),
         session::strict.eq(is_strict),
+        session::by_password.eq(by_password),
         session::access_prefix.eq(access.token.prefix()),
         session::access_hash.eq(access.token.hash().to_vec()),
         session::access_until.eq(access.until),
@@ -90,4 +101,14 @@ pub(in crate::identity::sessions) fn end(
     let ids: Vec<Uuid> = rows.select(session::id).load(conn)?;
     let ending = session::table.filter(session::tenant.eq(tenant).and(session::id.eq_any(ids)));
     diesel::update(ending).set(ended(now, why)).returning(session::access_prefix).get_results(conn)
+}
+
+/// When a passkey was last shown in an operator's session; none in one that a password opened.
+pub(in crate::identity::sessions) fn passkey_shown_at(
+    conn: &mut PgConnection,
+    tenant: i64,
+    session: Uuid,
+) -> QueryResult<Option<DateTime<Utc>>> {
+    let row = session::table.find((tenant, session)).filter(session::by_password.eq(false));
+    row.select(session::authenticated_at).first(conn).optional()
 }

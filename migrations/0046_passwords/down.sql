@@ -1,0 +1,2 @@
+ALTER TABLE session DROP COLUMN by_password;
+DROP TABLE operator_password;
