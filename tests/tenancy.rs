@@ -167,9 +167,10 @@ fn sessions_of_tenants_may_do_what_the_app_may_and_only_read_the_journal() {
     let is_kept = |name: &str| !SHARED.contains(&name) && !SHARED.contains(&format!("public.{name}").as_str());
     let expected = |row: &Vec<String>| {
         let writes = row[1] == "INSERT" && ["journal.asset", "journal.closing"].contains(&row[0].as_str());
-        // Who is an operator and what they may is told by the house alone.
-        let is_of_operators = ["operator", "operator_role", "operator_invitation"].contains(&row[0].as_str());
-        let is_the_houses = is_of_operators && row[1] != "SELECT" && row[2] != "used_at";
+        // Who is an operator, what they may and from what on it takes another is told by the house alone.
+        let is_of_the_house =
+            ["operator", "operator_role", "operator_invitation", "four_eyes_policy"].contains(&row[0].as_str());
+        let is_the_houses = is_of_the_house && row[1] != "SELECT" && row[2] != "used_at";
         is_kept(&row[0])
             && !is_the_houses
             && !["tenant", "api_key"].contains(&row[0].as_str())
