@@ -78,6 +78,48 @@ async fn t03_one_approval_sent_fifty_times_at_once_pays_once() {
     app.world.assert_whole();
 }
 
+/// Answers that come at once are judged together, and what fails one of them is nobody else's: here, of one of them there is
+/// nothing to seal the evidence with any more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_many_payers_who_approve_at_once_each_is_judged_for_themselves() {
+    let app = TestApp::start();
+    let merchant = app.world.merchant("shop").await;
+    let (mut payers, mut asked) = (Vec::new(), Vec::new());
+    for number in 0..24 {
+        let payer = Payer::with_money(&app.world, &format!("payer{number}"), Make::SYNCED, 1_000).await;
+        asked.push(payer.ask(merchant, 1_000).await.expect(201));
+        payers.push(payer);
+    }
+    let answer = |place: usize| match place % 4 {
+        0 => payers[place].answer_as(&asked[place], &Manners { signs_with_another_key: true, ..Manners::good() }),
+        _ => payers[place].answer(&asked[place]),
+    };
+    let answers: Vec<Value> = (0..24).map(answer).collect();
+    let gone = 13;
+    let destroy = format!(
+        "INSERT INTO vault_person_key (tenant, person, version, made_at, forgotten_at) \
+         SELECT tenant, id, 1, now(), now() FROM person WHERE id = '{}'",
+        payers[gone].id
+    );
+    run_sql(&app.db().super_url(), &destroy);
+    let send = async |place: usize| payers[place].approve(&asked[place], &answers[place]).await;
+    let told = join_all((0..24).map(send)).await;
+    for (place, reply) in told.into_iter().enumerate() {
+        let left = minor(&app.world.balances(payers[place].id).await, "available");
+        if place % 4 == 0 {
+            reply.expect_problem(403, "approval-refused");
+            assert_eq!(left, 1_000);
+        } else if place == gone {
+            assert!(reply.status >= 400, "{reply:?}");
+            assert_eq!(left, 1_000);
+        } else {
+            assert_eq!(reply.expect(200)["payment"]["id"], asked[place]["id"], "their own");
+            assert_eq!(left, 0);
+        }
+    }
+    app.world.assert_whole();
+}
+
 /// T1, T2: whoever changes what is kept between the approval's offer and its answer gets nothing paid, and it is noted.
 #[tokio::test]
 async fn t01_t02_a_payment_changed_after_it_was_shown_is_not_paid_and_somebody_is_told() {

@@ -17,6 +17,7 @@ use crate::engagement::hooks;
 use crate::identity::Doors;
 use crate::levels::Levels;
 use crate::loyalty::Programmes;
+use crate::payments::own::Approver;
 use crate::payments::{Payments, Refusals};
 use crate::platform::Platform;
 use crate::platform::audit;
@@ -132,6 +133,7 @@ impl Parts {
             programmes: Arc::new(Programmes::default()),
             levels: Arc::new(Levels::default()),
             refusals: Arc::new(Refusals::default()),
+            approver: Approver::new(platform.clone()),
         };
         let books = Books::new(platform.clone(), journal.clone());
         let limits = Limits::new(Policy::default(), CLASSES, look(&journal));

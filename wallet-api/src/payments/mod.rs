@@ -58,6 +58,8 @@ pub struct Payments {
     pub levels: Arc<Levels>,
     /// Who was refused of late.
     pub refusals: Arc<Refusals>,
+    /// What judges what people approve.
+    pub approver: own::Approver,
 }
 
 /// What the journal has decided: done, or refused for good.

@@ -17,20 +17,24 @@
 //! The journal is never called from inside `work` (JOURNAL 21): asking it is asynchronous, `work` is not, so by the time
 //! one can ask, the transaction has ended. Not here: the journal's own sessions (`ledger`), and retries.
 
+mod columns;
 mod error;
 mod migrate;
 mod places;
 mod pool;
 mod session;
+mod statement;
 mod tenancy;
 
 use std::time::Duration;
 
+pub use columns::Columns;
 use diesel::PgConnection;
 use diesel::r2d2::R2D2Connection;
 pub use error::DbError;
 use ledger::Histogram;
 pub use migrate::{MIGRATIONS, MigrateError, check_migrated, migrate, newest_known};
+pub use statement::{Arg, statement};
 pub use tenancy::{OfHouse, OfTenant, join};
 
 use self::places::Share;

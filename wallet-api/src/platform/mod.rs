@@ -34,6 +34,7 @@ pub mod sealing;
 pub mod snapshot;
 pub mod telemetry;
 pub mod text;
+pub mod together;
 pub mod vault;
 pub mod webauthn;
 

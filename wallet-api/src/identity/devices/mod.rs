@@ -9,6 +9,8 @@
 pub mod proof;
 mod store;
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use diesel::{PgConnection, QueryResult};
 use uuid::Uuid;
@@ -121,6 +123,15 @@ pub fn list(conn: &mut PgConnection, tenant: i64, person: Uuid) -> QueryResult<V
 /// What the database says.
 pub fn find(conn: &mut PgConnection, tenant: i64, person: Uuid, id: Uuid) -> QueryResult<Option<Device>> {
     store::find(conn, tenant, person, id)
+}
+
+/// Keys of devices that have one and were not revoked, each with its person, by the device.
+///
+/// # Errors
+/// What the database says.
+pub fn keys(conn: &mut PgConnection, tenant: i64, ids: &[Uuid]) -> QueryResult<HashMap<Uuid, (Uuid, DeviceKey)>> {
+    let bound = store::find_all(conn, tenant, ids)?.into_iter().filter(|device| device.revoked_at.is_none());
+    Ok(bound.filter_map(|device| Some((device.id, (device.person, device.key?)))).collect())
 }
 
 /// The device that has this key, whoever's it is, one that was revoked too.

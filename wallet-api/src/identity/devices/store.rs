@@ -89,6 +89,11 @@ pub(super) fn find(conn: &mut PgConnection, tenant: i64, person: Uuid, id: Uuid)
     Ok(row.select(Row::as_select()).first(conn).optional()?.map(Row::into_device))
 }
 
+pub(super) fn find_all(conn: &mut PgConnection, tenant: i64, ids: &[Uuid]) -> QueryResult<Vec<Device>> {
+    let rows = device::table.filter(device::tenant.eq(tenant).and(device::id.eq_any(ids)));
+    Ok(rows.select(Row::as_select()).load(conn)?.into_iter().map(Row::into_device).collect())
+}
+
 pub(super) fn find_by_key(conn: &mut PgConnection, tenant: i64, key: &DeviceKey) -> QueryResult<Option<Device>> {
     let row = device::table.filter(device::tenant.eq(tenant).and(device::thumbprint.eq(key.thumbprint().to_vec())));
     Ok(row.select(Row::as_select()).first(conn).optional()?.map(Row::into_device))

@@ -1,6 +1,8 @@
 //! Challenges: what was asked, kept until it is answered or its time is over. One table for all ceremonies, so that none
 //! can be answered twice, late, or as another.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::{PgConnection, QueryResult};
 use uuid::Uuid;
@@ -67,6 +69,18 @@ pub(in crate::identity) fn spend(
     now: DateTime<Utc>,
 ) -> QueryResult<Option<Asked>> {
     store::spend(conn, tenant, id, (purpose, kind, holder), now)
+}
+
+/// Spends challenges of one purpose, each of its holder: by their ids those that were open. Of as many as try at once, one
+/// gets each; and nobody gets, or spends, what is another's.
+pub(in crate::identity) fn spend_all(
+    conn: &mut PgConnection,
+    tenant: i64,
+    (purpose, kind): (Purpose, HolderKind),
+    asked: &[(Uuid, Uuid)],
+    now: DateTime<Utc>,
+) -> QueryResult<HashMap<Uuid, Asked>> {
+    Ok(store::spend_all(conn, tenant, (purpose, kind), asked, now)?.into_iter().collect())
 }
 
 /// A challenge of a holder as it was asked, and until when it can be answered; none when it is spent or late. Looking spends

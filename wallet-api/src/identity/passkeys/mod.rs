@@ -19,12 +19,15 @@ mod store;
 #[cfg(test)]
 pub(crate) mod tests;
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use diesel::{Connection, PgConnection, QueryResult};
 use serde_json::Value;
 use uuid::Uuid;
 
-pub(in crate::identity) use challenge::{Asked, Purpose, keep, spend, still_open};
+use challenge::spend;
+pub(in crate::identity) use challenge::{Asked, Purpose, keep, spend_all, still_open};
 pub use challenge::{CHALLENGE_SECONDS, forget_expired};
 pub(in crate::identity) use model::descriptors;
 pub use model::{Holder, HolderKind, NewPasskey, Opened, Passkey, PasskeyError, Refused, SignedIn};
@@ -150,7 +153,7 @@ pub fn finish_sign_in(
             .and_then(|verified| {
                 library::agrees_to_sign_in(party, &asked.state, response, &passkey).map(|()| verified)
             });
-        note(conn, tenant, &passkey, judged, now)?;
+        note(conn, tenant, &[(passkey.id, judged)], now)?;
         Ok(match judged {
             Ok(_) => Ok(SignedIn { holder: passkey.holder, passkey: passkey.id, synced: passkey.backup_eligible }),
             Err(fault) => Err(Refused::because(fault)),
@@ -172,7 +175,7 @@ pub(in crate::identity) fn claimed_holder(
 }
 
 /// The credential that an answer names, locked against other answers of it, if it may be used.
-pub(in crate::identity) fn usable(
+fn usable(
     conn: &mut PgConnection,
     tenant: i64,
     kind: HolderKind,
@@ -180,6 +183,27 @@ pub(in crate::identity) fn usable(
 ) -> QueryResult<Option<Passkey>> {
     let found = store::find_locked(conn, tenant, &assertion.credential_id)?;
     Ok(found.filter(|passkey| passkey.is_live() && passkey.holder.kind == kind))
+}
+
+/// The credentials that answers name, each by its holder, locked against other answers of it: those that may be used.
+pub(in crate::identity) fn usable_all(
+    conn: &mut PgConnection,
+    tenant: i64,
+    kind: HolderKind,
+    named: &[(Uuid, &Assertion)],
+) -> QueryResult<HashMap<Uuid, Passkey>> {
+    let holders: Vec<_> = named.iter().map(|(holder, _)| *holder).collect();
+    let credentials: Vec<_> = named.iter().map(|(_, assertion)| assertion.credential_id.as_slice()).collect();
+    let found = store::find_all_locked(conn, tenant, kind, (&credentials, &holders))?;
+    // A pair of each: the one who names it is the one whose it is.
+    let names = |passkey: &Passkey| {
+        let is_named = |(holder, assertion): &(Uuid, &Assertion)| {
+            *holder == passkey.holder.id && assertion.credential_id == passkey.credential_id
+        };
+        named.iter().any(is_named)
+    };
+    let usable = found.into_iter().filter(|passkey| passkey.is_live() && names(passkey));
+    Ok(usable.map(|passkey| (passkey.holder.id, passkey)).collect())
 }
 
 /// Judges an answer against what is on file of its credential.
@@ -192,22 +216,23 @@ pub(in crate::identity) fn judge(
     webauthn::verify(assertion, expected, &Known { key, counter: *counter, backup_eligible: *backup_eligible })
 }
 
-/// Brings a credential up to date with an answer; one whose counter went back is locked.
+/// Brings credentials up to date with their answers; one whose counter went back is locked.
 pub(in crate::identity) fn note(
     conn: &mut PgConnection,
     tenant: i64,
-    passkey: &Passkey,
-    judged: Result<Verified, Fault>,
+    answers: &[(Uuid, Result<Verified, Fault>)],
     now: DateTime<Utc>,
 ) -> QueryResult<()> {
-    match judged {
-        Ok(verified) => store::used(conn, tenant, passkey.id, verified, now),
-        Err(Fault::CounterBack) => {
-            tracing::warn!(tenant.id = tenant, passkey.id = %passkey.id, "a passkey's counter went back: it is locked");
-            store::lock(conn, tenant, passkey.id, now)
-        }
-        Err(_) => Ok(()),
+    let right = answers.iter().filter_map(|(id, judged)| judged.ok().map(|verified| (*id, verified)));
+    let right: Vec<_> = right.collect();
+    if !right.is_empty() {
+        store::used(conn, tenant, &right, now)?;
     }
+    for (id, _) in answers.iter().filter(|(_, judged)| matches!(judged, Err(Fault::CounterBack))) {
+        tracing::warn!(tenant.id = tenant, passkey.id = %id, "a passkey's counter went back: it is locked");
+        store::lock(conn, tenant, *id, now)?;
+    }
+    Ok(())
 }
 
 /// Who answers is who was asked, and the user handle says so too (Level 3, §7.2, step 6).

@@ -3,11 +3,12 @@
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::result::Error as SqlError;
-use diesel::sql_types::{BigInt, Timestamptz};
+use diesel::sql_types::{BigInt, Binary, Bool, Text, Timestamptz, Uuid as SqlUuid};
 use uuid::Uuid;
 
 use super::challenge::{Asked, Purpose};
 use super::model::{Holder, HolderKind, Passkey};
+use crate::platform::db::{Arg, Columns, statement};
 use crate::platform::webauthn::{PublicKey, Verified};
 
 diesel::table! {
@@ -96,6 +97,24 @@ pub(super) fn find_locked(conn: &mut PgConnection, tenant: i64, credential_id: &
     row.map(Row::read).transpose()
 }
 
+/// The credentials of these ids that are these holders', kept from others until the transaction ends: in the order of their
+/// keys, so that two never wait for each other.
+pub(super) fn find_all_locked(
+    conn: &mut PgConnection,
+    tenant: i64,
+    kind: HolderKind,
+    (credentials, holders): (&[&[u8]], &[Uuid]),
+) -> QueryResult<Vec<Passkey>> {
+    let rows: Vec<Row> = passkey::table
+        .filter(passkey::tenant.eq(tenant).and(passkey::credential_id.eq_any(credentials)))
+        .filter(passkey::holder_kind.eq(kind.word()).and(passkey::holder.eq_any(holders)))
+        .order(passkey::id)
+        .select(Row::as_select())
+        .for_update()
+        .load(conn)?;
+    rows.into_iter().map(Row::read).collect()
+}
+
 pub(super) fn holder_of(
     conn: &mut PgConnection,
     tenant: i64,
@@ -132,21 +151,21 @@ pub(super) fn live(conn: &mut PgConnection, tenant: i64, holder: Holder) -> Quer
     Ok(all(conn, tenant, holder)?.into_iter().filter(Passkey::is_live).collect())
 }
 
+/// Notes of passkeys, whose rows are locked, what they said when they were used.
 pub(super) fn used(
     conn: &mut PgConnection,
     tenant: i64,
-    id: Uuid,
-    verified: Verified,
+    uses: &[(Uuid, Verified)],
     now: DateTime<Utc>,
 ) -> QueryResult<()> {
-    diesel::update(passkey::table.find((tenant, id)))
-        .set((
-            passkey::counter.eq(i64::from(verified.counter)),
-            passkey::backed_up.eq(verified.backed_up),
-            passkey::last_used_at.eq(now),
-        ))
-        .execute(conn)
-        .map(drop)
+    const TEXT: &str = "UPDATE passkey SET counter = used.counter, backed_up = used.backed_up, last_used_at = ? \
+        FROM (SELECT ?) AS used (id, counter, backed_up) WHERE passkey.tenant = ? AND passkey.id = used.id";
+    let columns = Columns::of(uses)
+        .with::<SqlUuid, _>(|(id, _)| *id)
+        .with::<BigInt, _>(|(_, verified)| i64::from(verified.counter))
+        .with::<Bool, _>(|(_, verified)| verified.backed_up);
+    let args: [Arg<'_>; 3] = [&now.into_sql::<Timestamptz>(), &columns, &tenant.into_sql::<BigInt>()];
+    statement::<()>(TEXT, &args).execute(conn).map(drop)
 }
 
 pub(super) fn lock(conn: &mut PgConnection, tenant: i64, id: Uuid, now: DateTime<Utc>) -> QueryResult<()> {
@@ -230,6 +249,34 @@ pub(super) fn spend(
         Ok(Asked { holder, nonce, state })
     })
     .transpose()
+}
+
+/// Spends challenges, each of its holder, in one statement: those that were open, by their ids.
+pub(super) fn spend_all(
+    conn: &mut PgConnection,
+    tenant: i64,
+    (purpose, kind): (Purpose, HolderKind),
+    asked: &[(Uuid, Uuid)],
+    now: DateTime<Utc>,
+) -> QueryResult<Vec<(Uuid, Asked)>> {
+    const TEXT: &str = "DELETE FROM challenge USING (SELECT ?) AS asked (id, holder) \
+        WHERE challenge.tenant = ? AND challenge.id = asked.id AND challenge.holder = asked.holder \
+        AND purpose = ? AND holder_kind = ? AND expires_at > ? RETURNING challenge.id, challenge.holder, nonce, state";
+    let columns = Columns::of(asked).with::<SqlUuid, _>(|(id, _)| *id).with::<SqlUuid, _>(|(_, holder)| *holder);
+    let args: [Arg<'_>; 5] = [
+        &columns,
+        &tenant.into_sql::<BigInt>(),
+        &purpose.word().into_sql::<Text>(),
+        &kind.word().into_sql::<Text>(),
+        &now.into_sql::<Timestamptz>(),
+    ];
+    let rows: Vec<(Uuid, Uuid, Vec<u8>, String)> =
+        statement::<(SqlUuid, SqlUuid, Binary, Text)>(TEXT, &args).load(conn)?;
+    let read = |(id, holder, nonce, state)| {
+        let nonce = <[u8; 32]>::try_from(nonce).map_err(|_length: Vec<u8>| unreadable("a nonce"))?;
+        Ok((id, Asked { holder: Some(holder), nonce, state }))
+    };
+    rows.into_iter().map(read).collect()
 }
 
 /// A challenge of a holder that can still be answered, and until when.

@@ -7,6 +7,8 @@
 
 mod store;
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::{PgConnection, QueryResult};
 use uuid::Uuid;
@@ -147,8 +149,22 @@ pub fn set_level(conn: &mut PgConnection, tenant: i64, id: Uuid, level: Level) -
 /// # Errors
 /// What the database says.
 pub fn caution(conn: &mut PgConnection, tenant: i64, person: Uuid, now: DateTime<Utc>) -> QueryResult<Option<Caution>> {
-    let since = store::last_change(conn, tenant, person, now - COOLING_OFF)?;
-    Ok(since.map(|since| Caution { until: since + COOLING_OFF, most_minor: CAUTIOUS_MINOR }))
+    Ok(cautions(conn, tenant, &[person], now)?.remove(&person))
+}
+
+/// [`caution`] for many: those of whom there is reason for it.
+///
+/// # Errors
+/// What the database says.
+pub fn cautions(
+    conn: &mut PgConnection,
+    tenant: i64,
+    persons: &[Uuid],
+    now: DateTime<Utc>,
+) -> QueryResult<HashMap<Uuid, Caution>> {
+    let caution = |since| Caution { until: since + COOLING_OFF, most_minor: CAUTIOUS_MINOR };
+    let since = store::last_changes(conn, tenant, persons, now - COOLING_OFF)?;
+    Ok(since.into_iter().map(|(person, since)| (person, caution(since))).collect())
 }
 
 #[cfg(test)]

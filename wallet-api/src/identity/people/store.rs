@@ -1,5 +1,7 @@
 //! SQL of the table `person`, and of what calls for caution.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use uuid::Uuid;
@@ -66,18 +68,21 @@ pub(super) fn set_level(conn: &mut PgConnection, tenant: i64, id: Uuid, level: L
 }
 
 /// The last recovery or new device after a moment; the device of the sign-up is not new.
-pub(super) fn last_change(
+pub(super) fn last_changes(
     conn: &mut PgConnection,
     tenant: i64,
-    person: Uuid,
+    persons: &[Uuid],
     after: DateTime<Utc>,
-) -> QueryResult<Option<DateTime<Utc>>> {
-    let recovered = recovery::last_done(conn, tenant, person, after)?;
-    let devices = device::table.filter(device::tenant.eq(tenant).and(device::person.eq(person)));
-    let added: Option<DateTime<Utc>> = devices
+) -> QueryResult<HashMap<Uuid, DateTime<Utc>>> {
+    let devices = device::table.filter(device::tenant.eq(tenant).and(device::person.eq_any(persons)));
+    let added: Vec<(Uuid, DateTime<Utc>)> = devices
         .filter(device::created_at.gt(after).and(device::revoked_at.is_null()))
         .filter(device::bound_by.ne(BoundBy::SignUp.number()))
-        .select(diesel::dsl::max(device::created_at))
-        .first(conn)?;
-    Ok(recovered.max(added))
+        .select((device::person, device::created_at))
+        .load(conn)?;
+    let mut last = HashMap::new();
+    for (person, at) in recovery::done_since(conn, tenant, persons, after)?.into_iter().chain(added) {
+        last.entry(person).and_modify(|last: &mut DateTime<Utc>| *last = at.max(*last)).or_insert(at);
+    }
+    Ok(last)
 }

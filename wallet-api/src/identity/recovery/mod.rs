@@ -129,7 +129,20 @@ pub(super) fn last_done(
     person: Uuid,
     after: DateTime<Utc>,
 ) -> QueryResult<Option<DateTime<Utc>>> {
-    store::last_done(conn, tenant, person, after)
+    Ok(store::done_since(conn, tenant, &[person], after)?.into_iter().map(|(_, at)| at).max())
+}
+
+/// Which of these persons came back after a moment, and when.
+///
+/// # Errors
+/// The database's.
+pub(super) fn done_since(
+    conn: &mut PgConnection,
+    tenant: i64,
+    persons: &[Uuid],
+    after: DateTime<Utc>,
+) -> QueryResult<Vec<(Uuid, DateTime<Utc>)>> {
+    store::done_since(conn, tenant, persons, after)
 }
 
 /// Whose the claimed contact is, if they may come in.

@@ -29,12 +29,15 @@ pub(super) fn finish(conn: &mut PgConnection, tenant: i64, id: Uuid, now: DateTi
     diesel::update(recovery::table.find((tenant, id))).set(recovery::done_at.eq(now)).execute(conn).map(drop)
 }
 
-pub(super) fn last_done(
+pub(super) fn done_since(
     conn: &mut PgConnection,
     tenant: i64,
-    person: Uuid,
+    persons: &[Uuid],
     after: DateTime<Utc>,
-) -> QueryResult<Option<DateTime<Utc>>> {
-    let theirs = recovery::table.filter(recovery::tenant.eq(tenant).and(recovery::person.eq(person)));
-    theirs.filter(recovery::done_at.gt(after)).select(diesel::dsl::max(recovery::done_at)).first(conn)
+) -> QueryResult<Vec<(Uuid, DateTime<Utc>)>> {
+    let theirs = recovery::table.filter(recovery::tenant.eq(tenant).and(recovery::person.eq_any(persons)));
+    theirs
+        .filter(recovery::done_at.gt(after))
+        .select((recovery::person, recovery::done_at.assume_not_null()))
+        .load(conn)
 }

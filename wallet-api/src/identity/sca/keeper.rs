@@ -8,11 +8,11 @@ use crate::platform::vault::{Cell, Column, Vault, VaultError};
 
 /// Seals what evidence says before it is kept, and opens it again: it names the payee, and the table only grows.
 pub trait Keeper {
-    /// The file as it is kept.
+    /// Files of one tenant as they are kept, in their order.
     ///
     /// # Errors
-    /// [`VaultError`].
-    fn seal(&self, conn: &mut PgConnection, cell: &EvidenceCell, file: &[u8]) -> Result<Vec<u8>, VaultError>;
+    /// [`VaultError`], when one of them cannot be.
+    fn seal(&self, conn: &mut PgConnection, files: &[(EvidenceCell, &[u8])]) -> Result<Vec<Vec<u8>>, VaultError>;
 
     /// The file again.
     ///
@@ -37,8 +37,8 @@ pub struct EvidenceCell {
 pub struct InClear;
 
 impl Keeper for InClear {
-    fn seal(&self, _conn: &mut PgConnection, _cell: &EvidenceCell, file: &[u8]) -> Result<Vec<u8>, VaultError> {
-        Ok(file.to_vec())
+    fn seal(&self, _conn: &mut PgConnection, files: &[(EvidenceCell, &[u8])]) -> Result<Vec<Vec<u8>>, VaultError> {
+        Ok(files.iter().map(|(_, file)| file.to_vec()).collect())
     }
 
     fn open(&self, _conn: &mut PgConnection, _cell: &EvidenceCell, sealed: &[u8]) -> Result<Vec<u8>, VaultError> {
@@ -65,8 +65,9 @@ impl EvidenceCell {
 }
 
 impl Keeper for Sealed {
-    fn seal(&self, conn: &mut PgConnection, cell: &EvidenceCell, file: &[u8]) -> Result<Vec<u8>, VaultError> {
-        self.vault.seal(conn, &cell.sealed(), file, self.now)
+    fn seal(&self, conn: &mut PgConnection, files: &[(EvidenceCell, &[u8])]) -> Result<Vec<Vec<u8>>, VaultError> {
+        let cells: Vec<_> = files.iter().map(|(cell, file)| (cell.sealed(), *file)).collect();
+        self.vault.seal_all(conn, &cells, self.now)
     }
 
     fn open(&self, conn: &mut PgConnection, cell: &EvidenceCell, sealed: &[u8]) -> Result<Vec<u8>, VaultError> {

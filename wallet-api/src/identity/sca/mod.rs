@@ -1,14 +1,15 @@
 //! Strong customer authentication with dynamic linking: a payer approves one payment, as it was shown, once.
 //!
 //! [`offer`] keeps the payment's canonical payload, whose hash is the challenge, before anybody shows it; [`approve`] spends
-//! it in the caller's transaction and keeps the evidence. Promise: what was approved and what is about to be paid are the
-//! same to the letter, or nothing is; one payload approves once, within five minutes, by a passkey of the payer with its
-//! user verified; the fifth failure in a row blocks; a failure never says which part was wrong, and touches no counter but
-//! the failures'. A refusal is a value: what it spent and counted is committed, so the caller's transaction must not be
-//! rolled back for it.
+//! it in the caller's transaction and keeps the evidence, of many payers at once. Promise: what was approved and what is about
+//! to be paid are the same to the letter, or nothing is; one payload approves once, within five minutes, by a passkey of the
+//! payer with its user verified; the fifth failure in a row blocks; a failure never says which part was wrong, and touches no
+//! counter but the failures'. A refusal is a value: what it spent and counted is committed, so the caller's transaction must
+//! not be rolled back for it.
 //! Not here: paying, sending notices, device keys (their proof comes in as a [`DeviceProof`]), routes.
 //! Law: Regulation (EU) 2018/389, art. 4 (codes), 5 (dynamic linking), 16 (low value: [`exemption`]).
 
+mod approving;
 mod currency;
 mod device;
 mod evidence;
@@ -29,6 +30,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+pub use approving::{Approval, Standings, approve, hold};
 pub use currency::Currency;
 pub use device::{DeviceProof, device_message};
 pub use evidence::{Evidence, EvidenceFault, Factor, Method, Shown, verify_evidence};
@@ -38,12 +40,10 @@ pub use payload::{Intent, IntentFault, Payload};
 pub use policy::{SyncedRule, needs_device};
 
 use super::passkeys::{self, Asked, CHALLENGE_SECONDS, Holder, HolderKind, Passkey, Purpose, RelyingParty};
-use crate::platform::db::join;
 use crate::platform::ids::Ids;
 use crate::platform::problem::{Describe, Problem};
 use crate::platform::vault::VaultError;
-use crate::platform::webauthn::{self, Assertion, Ceremony, Fault, Instrument};
-use evidence::File;
+use crate::platform::webauthn::Instrument;
 
 /// Who approves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,23 +83,6 @@ pub enum OfferError {
     /// What the database says.
     #[error("database call failed")]
     Database(#[from] diesel::result::Error),
-}
-
-/// An approval that came in.
-#[derive(Debug, Clone, Copy)]
-pub struct Approval<'a> {
-    /// Who.
-    pub payer: Payer,
-    /// Which offer.
-    pub offer: Uuid,
-    /// What is about to be paid.
-    pub intent: &'a Intent,
-    /// How it was approved.
-    pub method: Method,
-    /// The passkey's answer.
-    pub assertion: &'a Assertion,
-    /// The device's own proof, by a key that the caller knows to be bound to the payer.
-    pub device: Option<&'a DeviceProof>,
 }
 
 /// What an approval comes to.
@@ -222,160 +205,6 @@ impl Offer {
     }
 }
 
-/// Judges an approval, in the caller's transaction. Spends the offer whatever it comes to.
-///
-/// # Errors
-/// The keeper's and the database's: then nothing was spent. A refusal is no error.
-#[tracing::instrument(name = "sca.approve", skip_all, fields(payment.id = %approval.intent.payment_id))]
-pub fn approve(
-    conn: &mut PgConnection,
-    now: DateTime<Utc>,
-    party: &RelyingParty,
-    approval: &Approval<'_>,
-    keeper: &dyn Keeper,
-) -> Result<Verdict, VaultError> {
-    let Payer { tenant, person } = approval.payer;
-    join(conn, |conn| {
-        // First, and kept until the end: of approvals of one person at once, each sees what the one before it counted.
-        let standing = store::lock_standing(conn, tenant, person)?;
-        let asked =
-            passkeys::spend(conn, tenant, approval.offer, (Purpose::Approve, HolderKind::Person, Some(person)), now)?;
-        let passkey = passkeys::usable(conn, tenant, HolderKind::Person, approval.assertion)?;
-        let passkey = passkey.filter(|passkey| passkey.holder.id == person);
-        let Some(kept) = asked.as_ref().and_then(|asked| serde_json::from_str::<Kept>(&asked.state).ok()) else {
-            // Spent, late or none: nothing was tried, so nothing is counted; but it takes as long.
-            webauthn::judge_in_vain(approval.assertion);
-            return Ok(refused(None, false));
-        };
-        let Some(passkey) = passkey else {
-            webauthn::judge_in_vain(approval.assertion);
-            return Ok(failed(conn, approval.payer, standing, Fault::Credential, now)?);
-        };
-        let judged = judge(party, approval, &kept, &passkey);
-        if standing.is_blocked(now) {
-            return Ok(refused(None, false));
-        }
-        passkeys::note(conn, tenant, &passkey, judged, now)?;
-        match judged {
-            Ok(_) => settle(conn, approval, keeper, &kept, &passkey, standing, now),
-            Err(fault) => Ok(failed(conn, approval.payer, standing, fault, now)?),
-        }
-    })
-}
-
-/// Whether the passkey's answer, and the device's where there is one, approve what was kept.
-fn judge(
-    party: &RelyingParty,
-    approval: &Approval<'_>,
-    kept: &Kept,
-    passkey: &Passkey,
-) -> Result<webauthn::Verified, Fault> {
-    let (hash, value) = (kept.payload.hash(), kept.payload.decimal().ok_or(Fault::Payment)?);
-    let shown = match (approval.method, &kept.instrument) {
-        (Method::Passkey, _) => None,
-        (Method::Confirmation, Some(instrument)) => Some(evidence::payment_shown(&kept.payload, &value, instrument)),
-        (Method::Confirmation, None) => return Err(Fault::Ceremony),
-    };
-    let ceremony = shown.as_ref().map_or(Ceremony::Get, Ceremony::Payment);
-    let is_device_right = approval.device.is_none_or(|device| device.proves(&hash));
-    let verified = passkeys::judge(approval.assertion, &party.expects(ceremony, &hash), passkey)?;
-    if is_device_right { Ok(verified) } else { Err(Fault::Signature) }
-}
-
-/// The answer is right: is it of what is about to be paid, and does it suffice? Then evidence is kept.
-fn settle(
-    conn: &mut PgConnection,
-    approval: &Approval<'_>,
-    keeper: &dyn Keeper,
-    kept: &Kept,
-    passkey: &Passkey,
-    standing: Standing,
-    now: DateTime<Utc>,
-) -> Result<Verdict, VaultError> {
-    let Payer { tenant, person } = approval.payer;
-    if !kept.payload.is_of(tenant, approval.intent) {
-        tracing::warn!(tenant.id = tenant, "a payment is not the one that was approved");
-        return Ok(refused(None, true));
-    }
-    let rule = store::synced_rule(conn, tenant, &approval.intent.currency, now)?;
-    if approval.device.is_none() && needs_device(rule, passkey.backup_eligible, approval.intent.amount_minor) {
-        return Ok(Verdict::DeviceNeeded);
-    }
-    let evidence = evidence_of(approval, kept, passkey, rule, now);
-    let cell = EvidenceCell { tenant, person, payment_id: evidence.payment_id };
-    let sealed = keeper.seal(conn, &cell, &evidence.file)?;
-    if !store::insert_evidence(conn, tenant, &evidence, &sealed)? {
-        return Ok(refused(None, false));
-    }
-    if standing != Standing::default() {
-        store::set_standing(conn, tenant, person, Standing::default())?;
-    }
-    store::reset_counters(conn, tenant, approval.intent.payer_account)?;
-    Ok(Verdict::Approved(Box::new(evidence)))
-}
-
-fn evidence_of(
-    approval: &Approval<'_>,
-    kept: &Kept,
-    passkey: &Passkey,
-    rule: Option<SyncedRule>,
-    now: DateTime<Utc>,
-) -> Evidence {
-    let (format, v) = File::format();
-    let file = File {
-        format,
-        v,
-        payload: kept.payload.clone(),
-        payload_sha256: kept.payload.hash().to_vec(),
-        method: approval.method,
-        instrument: kept.instrument.clone().filter(|_| approval.method == Method::Confirmation),
-        person: approval.payer.person,
-        approved_at: now,
-        factors: evidence::factors(approval.device.is_some()),
-        credential: evidence::Credential {
-            id: passkey.credential_id.clone(),
-            public_key: passkey.key.to_cose(),
-            backup_eligible: passkey.backup_eligible,
-            counter_before: passkey.counter,
-        },
-        assertion: evidence::Parts {
-            client_data_json: approval.assertion.client_data_json.clone(),
-            authenticator_data: approval.assertion.authenticator_data.clone(),
-            signature: approval.assertion.signature.clone(),
-        },
-        device: approval.device.cloned(),
-        rule: evidence::Rule {
-            synced_max_minor: rule.map_or(0, |rule| rule.most_minor).to_string(),
-            valid_from: rule.map(|rule| rule.valid_from),
-        },
-    };
-    let file = file.write();
-    let digest = payload::sha256(&file);
-    let (payment_id, person) = (approval.intent.payment_id, approval.payer.person);
-    Evidence { payment_id, person, approved_at: now, file, digest }
-}
-
-/// A wrong answer to a right offer: it is counted, unless approvals are blocked already.
-fn failed(
-    conn: &mut PgConnection,
-    Payer { tenant, person }: Payer,
-    standing: Standing,
-    fault: Fault,
-    now: DateTime<Utc>,
-) -> QueryResult<Verdict> {
-    if standing.is_blocked(now) {
-        return Ok(refused(None, false));
-    }
-    tracing::info!(%fault, "an approval was refused");
-    let (standing, notice) = standing.after_failure(now);
-    store::set_standing(conn, tenant, person, standing)?;
-    Ok(refused(notice, false))
-}
-
-const fn refused(notice: Option<Notice>, is_tampered: bool) -> Verdict {
-    Verdict::Refused(Refusal { notice, is_tampered })
-}
-
 /// An approved payment: its id, the SHA-256 of its evidence, and when it was approved.
 pub type Approved = (Uuid, Vec<u8>, DateTime<Utc>);
 
@@ -407,14 +236,6 @@ pub fn export_evidence(
     let cell = EvidenceCell { tenant, person: kept.person, payment_id };
     let file = keeper.open(conn, &cell, &kept.file)?;
     Ok(Some(Evidence { file, ..kept }))
-}
-
-/// Waits until nobody else judges an approval of this payer, and keeps others waiting until the transaction ends.
-///
-/// # Errors
-/// The database's.
-pub fn wait_for_others(conn: &mut PgConnection, payer: Payer) -> QueryResult<()> {
-    store::lock_standing(conn, payer.tenant, payer.person).map(drop)
 }
 
 /// Lets somebody approve again who proved anew who they are.

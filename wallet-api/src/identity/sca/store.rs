@@ -1,14 +1,18 @@
 //! SQL of the tables `sca_…`.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::result::Error as SqlError;
+use diesel::sql_types::{BigInt, Binary, Timestamptz, Uuid as SqlUuid};
 use uuid::Uuid;
 
 use super::evidence::Evidence;
 use super::exemption::{Article, Candidate, Counter, Rule, Used};
 use super::failure::Standing;
 use super::policy::SyncedRule;
+use crate::platform::db::{Columns, statement};
 
 diesel::table! {
     sca_evidence (tenant, payment_id) {
@@ -91,25 +95,21 @@ const EXECUTED: &str = "executed";
 const RELEASED: &str = "released";
 const TAKEN: &str = "taken";
 
-/// Keeps evidence, its file as it was sealed. False when the payment has some.
+/// Keeps evidence, each with its file as it was sealed. Tells of whom: a payment that has some takes no other.
 pub(super) fn insert_evidence(
     conn: &mut PgConnection,
     tenant: i64,
-    evidence: &Evidence,
-    sealed: &[u8],
-) -> QueryResult<bool> {
-    let added = diesel::insert_into(sca_evidence::table)
-        .values((
-            sca_evidence::tenant.eq(tenant),
-            sca_evidence::payment_id.eq(evidence.payment_id),
-            sca_evidence::person.eq(evidence.person),
-            sca_evidence::file.eq(sealed),
-            sca_evidence::digest.eq(evidence.digest.as_slice()),
-            sca_evidence::approved_at.eq(evidence.approved_at),
-        ))
-        .on_conflict_do_nothing()
-        .execute(conn)?;
-    Ok(added == 1)
+    evidence: &[(&Evidence, Vec<u8>)],
+) -> QueryResult<Vec<Uuid>> {
+    const TEXT: &str = "INSERT INTO sca_evidence (tenant, payment_id, person, file, digest, approved_at) SELECT ?, ? \
+        ON CONFLICT DO NOTHING RETURNING person";
+    let columns = Columns::of(evidence)
+        .with::<SqlUuid, _>(|(evidence, _)| evidence.payment_id)
+        .with::<SqlUuid, _>(|(evidence, _)| evidence.person)
+        .with::<Binary, _>(|(_, sealed)| sealed.as_slice())
+        .with::<Binary, _>(|(evidence, _)| evidence.digest.as_slice())
+        .with::<Timestamptz, _>(|(evidence, _)| evidence.approved_at);
+    statement::<SqlUuid>(TEXT, &[&tenant.into_sql::<BigInt>(), &columns]).load(conn)
 }
 
 /// Evidence whose file is still sealed.
@@ -143,26 +143,26 @@ pub(super) fn evidence_list(
         .load(conn)
 }
 
-/// How somebody stands, kept from others until the transaction ends.
-pub(super) fn lock_standing(conn: &mut PgConnection, tenant: i64, person: Uuid) -> QueryResult<Standing> {
-    if let Some(found) = find_standing(conn, tenant, person)? {
-        return Ok(found);
-    }
-    diesel::insert_into(sca_failure::table)
-        .values((sca_failure::tenant.eq(tenant), sca_failure::person.eq(person)))
-        .on_conflict_do_nothing()
-        .execute(conn)?;
-    find_standing(conn, tenant, person).map(Option::unwrap_or_default)
-}
-
-fn find_standing(conn: &mut PgConnection, tenant: i64, person: Uuid) -> QueryResult<Option<Standing>> {
-    let row: Option<(i32, i32, Option<DateTime<Utc>>)> = sca_failure::table
-        .find((tenant, person))
-        .select((sca_failure::consecutive, sca_failure::blocks, sca_failure::blocked_until))
+/// How these stand, kept from others until the transaction ends. Rows of the first time are made before any is locked, and
+/// each is done in the order of the ids, so that two never wait for each other.
+pub(super) fn lock_standings(
+    conn: &mut PgConnection,
+    tenant: i64,
+    persons: &[Uuid],
+) -> QueryResult<HashMap<Uuid, Standing>> {
+    const MAKE: &str = "INSERT INTO sca_failure (tenant, person) SELECT ?, ? ON CONFLICT DO NOTHING";
+    let mut sorted = persons.to_vec();
+    sorted.sort_unstable();
+    let columns = Columns::of(&sorted).with::<SqlUuid, _>(|person| *person);
+    statement::<()>(MAKE, &[&tenant.into_sql::<BigInt>(), &columns]).execute(conn)?;
+    let rows: Vec<(Uuid, i32, i32, Option<DateTime<Utc>>)> = sca_failure::table
+        .filter(sca_failure::tenant.eq(tenant).and(sca_failure::person.eq_any(persons)))
+        .order(sca_failure::person)
+        .select((sca_failure::person, sca_failure::consecutive, sca_failure::blocks, sca_failure::blocked_until))
         .for_update()
-        .first(conn)
-        .optional()?;
-    Ok(row.map(|(consecutive, blocks, blocked_until)| Standing { consecutive, blocks, blocked_until }))
+        .load(conn)?;
+    let read = |(person, consecutive, blocks, blocked_until)| (person, Standing { consecutive, blocks, blocked_until });
+    Ok(rows.into_iter().map(read).collect())
 }
 
 pub(super) fn set_standing(conn: &mut PgConnection, tenant: i64, person: Uuid, standing: Standing) -> QueryResult<()> {
@@ -355,11 +355,11 @@ pub(super) fn settle_use(
         .map(drop)
 }
 
-/// Sets an account's counters to zero: it authenticated strongly.
-pub(super) fn reset_counters(conn: &mut PgConnection, tenant: i64, payer_account: Uuid) -> QueryResult<()> {
+/// Sets accounts' counters to zero: their payers authenticated strongly.
+pub(super) fn reset_counters(conn: &mut PgConnection, tenant: i64, payer_accounts: &[Uuid]) -> QueryResult<()> {
     use sca_exemption_counter::dsl;
-    let used = dsl::sca_exemption_counter
-        .filter(dsl::tenant.eq(tenant).and(dsl::payer_account.eq(payer_account)).and(dsl::uses.gt(0)));
+    let theirs = dsl::tenant.eq(tenant).and(dsl::payer_account.eq_any(payer_accounts));
+    let used = dsl::sca_exemption_counter.filter(theirs.and(dsl::uses.gt(0)));
     diesel::update(used)
         .set((dsl::round.eq(dsl::round + 1), dsl::uses.eq(0), dsl::total_minor.eq(0)))
         .execute(conn)

@@ -1,17 +1,21 @@
 //! Approvals over a real database; the threats' numbers are those of `docs/threats.md`.
 
+use std::collections::BTreeMap;
+
 use chrono::{NaiveDate, TimeDelta};
 use diesel::prelude::*;
 use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use serde_json::json;
+use tracing::Span;
 
+use super::approving::refused;
 use super::exemption::{self, Article, Candidate, Counter, Decision, Outcome, Rule, Used};
 use super::*;
 use crate::identity::passkeys::tests::{ORIGIN, Stage};
 use crate::platform::authenticator::{Ask, Authenticator, Cut, Make, Manners};
 use crate::platform::text::Lang;
-use crate::platform::webauthn::PublicKey;
+use crate::platform::webauthn::{Assertion, Fault, PublicKey};
 
 const RP_ID: &str = "wallet.example";
 
@@ -72,8 +76,10 @@ impl Till {
         intent: &Intent,
         device: Option<&DeviceProof>,
     ) -> Verdict {
-        let approval = Approval { payer: self.payer(), offer: offer.id, intent, method, assertion, device };
-        approve(&mut self.stage.conn, self.stage.now, &self.stage.party, &approval, &InClear).unwrap()
+        let (party, span, offer) = (&self.stage.party, &Span::none(), offer.id);
+        let approval = Approval { offer, intent, party, method, assertion, device, span };
+        let payer = Payer { tenant: self.stage.tenant, person: self.stage.holder.id };
+        approve_one(&mut self.stage.conn, self.stage.now, payer, approval)
     }
 
     /// One whole approval of the payment in hand.
@@ -91,6 +97,26 @@ impl Till {
     fn next_payment(&mut self) {
         self.intent.payment_id = self.stage.ids.uuid_v7(self.stage.now);
     }
+}
+
+/// An approval that comes alone.
+fn approve_one(conn: &mut PgConnection, now: DateTime<Utc>, payer: Payer, approval: Approval<'_>) -> Verdict {
+    approve_all(conn, now, payer.tenant, BTreeMap::from([(payer.person, approval)])).remove(&payer.person).unwrap()
+}
+
+/// Approvals in a transaction of theirs.
+fn approve_all(
+    conn: &mut PgConnection,
+    now: DateTime<Utc>,
+    tenant: i64,
+    approvals: BTreeMap<Uuid, Approval<'_>>,
+) -> BTreeMap<Uuid, Verdict> {
+    let persons: Vec<_> = approvals.keys().copied().collect();
+    let judge = |conn: &mut PgConnection| {
+        let standings = hold(conn, tenant, &persons)?;
+        approve(conn, now, &standings, &approvals, &InClear)
+    };
+    conn.transaction(judge).unwrap()
 }
 
 #[track_caller]
@@ -257,8 +283,9 @@ fn t03_an_approval_counts_once_also_fifty_times_at_once() {
         let submit = |mut conn: PgConnection| {
             let (intent, assertion, offer) = (&intent, &assertion, offer.id);
             scope.spawn(move || {
-                let approval = Approval { payer, offer, intent, method: Method::Passkey, assertion, device: None };
-                matches!(approve(&mut conn, now, party, &approval, &InClear).unwrap(), Verdict::Approved(_))
+                let (method, span) = (Method::Passkey, &Span::none());
+                let approval = Approval { offer, intent, party, method, assertion, device: None, span };
+                matches!(approve_one(&mut conn, now, payer, approval), Verdict::Approved(_))
             })
         };
         let tries: Vec<_> = conns.into_iter().map(submit).collect();
@@ -398,16 +425,16 @@ fn t08_wrong_ones_at_once_are_each_counted() {
         let submit = |(mut conn, offer, assertion): (PgConnection, Uuid, Assertion)| {
             let intent = &intent;
             scope.spawn(move || {
-                let (method, assertion) = (Method::Passkey, &assertion);
-                let approval = Approval { payer, offer, intent, method, assertion, device: None };
-                refusal(approve(&mut conn, now, party, &approval, &InClear).unwrap()).notice.is_some()
+                let (method, assertion, span) = (Method::Passkey, &assertion, &Span::none());
+                let approval = Approval { offer, intent, party, method, assertion, device: None, span };
+                refusal(approve_one(&mut conn, now, payer, approval)).notice.is_some()
             })
         };
         let tries: Vec<_> = tries.into_iter().map(submit).collect();
         tries.into_iter().map(|one| usize::from(one.join().unwrap())).sum::<usize>()
     });
     assert_eq!(notices, 1, "five made one block, and the seven after it none");
-    let standing = store::lock_standing(&mut till.stage.conn, payer.tenant, payer.person).unwrap();
+    let standing = store::lock_standings(&mut till.stage.conn, payer.tenant, &[payer.person]).unwrap()[&payer.person];
     assert_eq!((standing.consecutive, standing.blocks), (0, 1));
 }
 
@@ -516,6 +543,90 @@ fn somebody_elses_passkey_approves_nothing() {
     till.stage.holder = owner;
     assert_eq!(till.submit(&offer, Method::Passkey, &theirs, &intent), plain());
     assert_eq!(till.submit(&offer, Method::Passkey, &theirs, &intent), plain(), "and the offer is spent");
+}
+
+/// A payer's answer, as it is judged with others'.
+struct Sent {
+    person: Uuid,
+    offer: Uuid,
+    intent: Intent,
+    assertion: Assertion,
+}
+
+impl Till {
+    /// Another payer with a payment of theirs, who answers in this manner.
+    fn another(&mut self, manners: &Manners) -> Sent {
+        self.stage.holder = Holder::person(self.stage.ids.uuid_v7(self.stage.now));
+        (self.authenticator, _) = self.stage.register(Make::DEVICE);
+        self.next_payment();
+        self.intent.payer_account = self.stage.ids.uuid_v7(self.stage.now);
+        let offer = self.offer();
+        let assertion = self.sign(&offer, Method::Passkey, manners);
+        Sent { person: self.stage.holder.id, offer: offer.id, intent: self.intent.clone(), assertion }
+    }
+
+    fn judge_together(&mut self, sent: &[&Sent]) -> BTreeMap<Uuid, Verdict> {
+        let (party, span) = (&self.stage.party, &Span::none());
+        let mut approvals = BTreeMap::new();
+        for Sent { person, offer, intent, assertion } in sent.iter().copied() {
+            let (offer, method) = (*offer, Method::Passkey);
+            approvals.insert(*person, Approval { offer, intent, party, method, assertion, device: None, span });
+        }
+        approve_all(&mut self.stage.conn, self.stage.now, self.stage.tenant, approvals)
+    }
+
+    fn failures(&mut self, of: &Sent) -> i32 {
+        let standings = store::lock_standings(&mut self.stage.conn, self.stage.tenant, &[of.person]).unwrap();
+        standings[&of.person].consecutive
+    }
+}
+
+#[test]
+fn approvals_judged_together_come_to_what_each_comes_to_alone() {
+    let mut till = Till::new(Make::DEVICE);
+    let good = [till.another(&Manners::good()), till.another(&Manners::good())];
+    let forged = till.another(&Manners { signs_with_another_key: true, ..Manners::good() });
+    let changed = Sent { intent: Intent { amount_minor: 1, ..till.intent.clone() }, ..till.another(&Manners::good()) };
+    // Who names another's offer neither gets it nor spends it; who names another's passkey fails with their own.
+    let (first, robbed) = (till.another(&Manners::good()), till.another(&Manners::good()));
+    let thief = Sent { offer: robbed.offer, ..first };
+    let poser = Sent { assertion: good[0].assertion.clone(), ..till.another(&Manners::good()) };
+    let late = Sent { offer: Uuid::nil(), ..till.another(&Manners::good()) };
+    let of = [&good[0], &good[1], &forged, &changed, &thief, &poser, &late];
+    let mut verdicts = till.judge_together(&of);
+    let mut of_one = |sent: &Sent| verdicts.remove(&sent.person).unwrap();
+    for sent in &good {
+        let evidence = approved(of_one(sent));
+        assert_eq!((evidence.person, evidence.payment_id), (sent.person, sent.intent.payment_id));
+        let shown = till.check(&evidence.file).unwrap();
+        assert!(shown.payload.is_of(till.stage.tenant, &sent.intent), "each has the evidence of their own payment");
+    }
+    assert!(refusal(of_one(&changed)).is_tampered);
+    for sent in [&forged, &thief, &poser, &late] {
+        assert_eq!(of_one(sent), plain());
+    }
+    for (sent, failures) in [(&good[0], 0), (&forged, 1), (&changed, 0), (&thief, 0), (&poser, 1), (&late, 0)] {
+        assert_eq!(till.failures(sent), failures, "counted of who failed alone");
+    }
+    assert_eq!(till.judge_together(&of[..1])[&good[0].person], plain(), "an answer counts once");
+    let mut robbed = till.judge_together(&[&robbed]);
+    approved(robbed.pop_first().unwrap().1);
+}
+
+#[test]
+fn who_is_not_held_is_not_judged() {
+    let mut till = Till::new(Make::DEVICE);
+    let sent = till.another(&Manners::good());
+    let Sent { person, offer, intent, assertion } = &sent;
+    let (party, span, now, tenant) = (&till.stage.party, &Span::none(), till.stage.now, till.stage.tenant);
+    let (offer, method) = (*offer, Method::Passkey);
+    let approval = Approval { offer, intent, party, method, assertion, device: None, span };
+    let judged = till.stage.conn.transaction(|conn| {
+        let nobody = hold(conn, tenant, &[])?;
+        approve(conn, now, &nobody, &BTreeMap::from([(*person, approval)]), &InClear)
+    });
+    assert!(judged.is_err());
+    approved(till.judge_together(&[&sent]).pop_first().unwrap().1);
 }
 
 fn eur() -> Currency {

@@ -16,6 +16,8 @@
 
 mod store;
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::{Connection, PgConnection, QueryResult};
 use subtle::ConstantTimeEq;
@@ -377,6 +379,22 @@ pub fn end_others(
 /// What the database says.
 pub fn living(conn: &mut PgConnection, now: DateTime<Utc>, tenant: i64, person: Uuid) -> QueryResult<Vec<Session>> {
     store::living(conn, now, tenant, person)
+}
+
+/// The device that each of these sessions is at, by the session, of those that live and are their person's.
+///
+/// # Errors
+/// What the database says.
+pub fn devices_of(
+    conn: &mut PgConnection,
+    now: DateTime<Utc>,
+    tenant: i64,
+    sessions: &[(Uuid, Uuid)],
+) -> QueryResult<HashMap<Uuid, Uuid>> {
+    let ids: Vec<_> = sessions.iter().map(|(session, _)| *session).collect();
+    let living = store::devices_of(conn, now, tenant, &ids)?.into_iter();
+    let theirs = living.filter(|(session, person, _)| sessions.contains(&(*session, *person)));
+    Ok(theirs.map(|(session, _, device)| (session, device)).collect())
 }
 
 #[cfg(test)]

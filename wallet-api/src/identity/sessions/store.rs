@@ -335,6 +335,21 @@ const fn ended(now: DateTime<Utc>, why: End) -> Ended {
 
 type Row = (Uuid, Uuid, DateTime<Utc>, DateTime<Utc>, DateTime<Utc>);
 
+/// Session, person and device, of those that live.
+pub(super) fn devices_of(
+    conn: &mut PgConnection,
+    now: DateTime<Utc>,
+    tenant: i64,
+    ids: &[Uuid],
+) -> QueryResult<Vec<(Uuid, Uuid, Uuid)>> {
+    session::table
+        .filter(session::tenant.eq(tenant).and(session::id.eq_any(ids)))
+        .filter(session::revoked_at.is_null().and(session::until.gt(now)))
+        .filter(session::person.is_not_null().and(session::device.is_not_null()))
+        .select((session::id, session::person.assume_not_null(), session::device.assume_not_null()))
+        .load(conn)
+}
+
 pub(super) fn living(
     conn: &mut PgConnection,
     now: DateTime<Utc>,

@@ -8,8 +8,8 @@ use diesel::PgConnection;
 use uuid::Uuid;
 
 use super::store;
-use crate::identity::people::{self, COOLING_OFF};
-use crate::identity::sca::{self, Payer};
+use crate::identity::people::{self, COOLING_OFF, Caution};
+use crate::identity::sca;
 use crate::platform::money::{EUR, Money};
 use crate::platform::problem::Problem;
 
@@ -25,7 +25,21 @@ pub(super) fn allows(
 ) -> Result<(), Problem> {
     let Some(caution) = people::caution(conn, tenant, person, now)? else { return Ok(()) };
     // Of payments of one person at once each sees what the one before it was allowed.
-    sca::wait_for_others(conn, Payer { tenant, person })?;
+    sca::hold(conn, tenant, &[person])?;
+    bears(conn, now, caution, (tenant, person), amount_minor)
+}
+
+/// Lets a payment go on if this caution allows so much more. Its payer is held.
+///
+/// # Errors
+/// As [`allows`].
+pub(super) fn bears(
+    conn: &mut PgConnection,
+    now: DateTime<Utc>,
+    caution: Caution,
+    (tenant, person): (i64, Uuid),
+    amount_minor: i64,
+) -> Result<(), Problem> {
     let used = store::agreed_since(conn, tenant, person, now - COOLING_OFF)?;
     let left = caution.most_minor.saturating_sub(used).max(0);
     if amount_minor <= left {

@@ -2,7 +2,7 @@
 //!
 //! Three steps, each of one commit. [`Payments::intend`] keeps what is asked as one row, and puts it to its payer
 //! ([`sca::offer`]). [`Payments::approve`] judges the answer and keeps the agreement: the evidence's digest on that row, in the
-//! transaction that spends the approval. Then it is posted, made of the same row, under the payment's id as the journal's key,
+//! transaction that spends the approval; answers that come at once share it ([`Approver`]). Then it is posted, made of the same row, under the payment's id as the journal's key,
 //! with the digest in the record.
 //! Promise: what was approved is what is posted, to the letter; an approval that was spent posts at most once, however often
 //! and by however many it is sent; what happens between the agreement and the posting is not guessed: the journal's key says what
@@ -26,6 +26,7 @@ use ledger::{Answer, Body, Key, Record, Scope};
 use serde_json::json;
 use uuid::Uuid;
 
+pub use approving::Approver;
 pub use finishing::Finisher;
 pub use model::{Agreed, Agreement, Intended, Offered, Own, OwnWish, PayersAnswer, Stands};
 

@@ -3,11 +3,13 @@
 use chrono::{DateTime, NaiveDate, Utc};
 use diesel::prelude::*;
 use diesel::result::Error as SqlError;
+use diesel::sql_types::{BigInt, Binary, Timestamptz, Uuid as SqlUuid};
 use uuid::Uuid;
 
 use super::LOOK_AFTER;
 use super::model::{Agreed, Agreement, Intended};
 use crate::identity::sca::exemption::Article;
+use crate::platform::db::{Arg, Columns, statement};
 
 diesel::table! {
     payment_intent (tenant, id) {
@@ -120,10 +122,21 @@ pub(super) fn lock_asked(
     row.first(conn).optional()?.map(Row::into_intended).transpose()
 }
 
-/// A payment of a person's, kept from others until the transaction ends.
-pub(super) fn lock(conn: &mut PgConnection, tenant: i64, person: Uuid, id: Uuid) -> QueryResult<Option<Intended>> {
-    let row = payment_intent::table.find((tenant, id)).filter(payment_intent::person.eq(person));
-    row.select(Row::as_select()).for_update().first(conn).optional()?.map(Row::into_intended).transpose()
+/// Payments of these persons', kept from others until the transaction ends: in the order of their ids, so that two never wait
+/// for each other.
+pub(super) fn lock_all(
+    conn: &mut PgConnection,
+    tenant: i64,
+    (persons, ids): (&[Uuid], &[Uuid]),
+) -> QueryResult<Vec<Intended>> {
+    let theirs = payment_intent::table.filter(payment_intent::tenant.eq(tenant).and(payment_intent::id.eq_any(ids)));
+    let rows: Vec<Row> = theirs
+        .filter(payment_intent::person.eq_any(persons))
+        .order(payment_intent::id)
+        .select(Row::as_select())
+        .for_update()
+        .load(conn)?;
+    rows.into_iter().map(Row::into_intended).collect()
 }
 
 /// A payment of a person's.
@@ -197,6 +210,29 @@ pub(super) fn set_agreement(
         ))
         .execute(conn)
         .map(drop)
+}
+
+/// Keeps that payers approved at the same moment, each with the digest of its evidence. Their rows are locked, and have no
+/// agreement yet.
+pub(super) fn set_approved(
+    conn: &mut PgConnection,
+    tenant: i64,
+    approved: &[(Uuid, [u8; 32])],
+    (at, post_until): (DateTime<Utc>, DateTime<Utc>),
+) -> QueryResult<()> {
+    const TEXT: &str = "UPDATE payment_intent SET agreed_at = ?, evidence = approved.evidence, post_until = ?, look_at = ? \
+        FROM (SELECT ?) AS approved (id, evidence) \
+        WHERE payment_intent.tenant = ? AND payment_intent.id = approved.id AND agreed_at IS NULL";
+    let columns =
+        Columns::of(approved).with::<SqlUuid, _>(|(id, _)| *id).with::<Binary, _>(|(_, evidence)| evidence.as_slice());
+    let args: [Arg<'_>; 5] = [
+        &at.into_sql::<Timestamptz>(),
+        &post_until.into_sql::<Timestamptz>(),
+        &(at + LOOK_AFTER).into_sql::<Timestamptz>(),
+        &columns,
+        &tenant.into_sql::<BigInt>(),
+    ];
+    statement::<()>(TEXT, &args).execute(conn).map(drop)
 }
 
 /// Payments that were agreed to and are to be looked at, for whoever asks first: nobody else gets them before the lease is over.

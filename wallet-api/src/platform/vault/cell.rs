@@ -25,6 +25,17 @@ pub enum Owner {
     Person(Uuid),
 }
 
+impl Owner {
+    /// The person, if it is one's.
+    #[must_use]
+    pub const fn person(self) -> Option<Uuid> {
+        match self {
+            Self::Person(person) => Some(person),
+            Self::Tenant => None,
+        }
+    }
+}
+
 /// A place that sealed bytes belong to. They open in this place only.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Cell {

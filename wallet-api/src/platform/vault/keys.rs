@@ -5,6 +5,7 @@
 //! rolled back, or wrapped anew, is never taken for another. That spares the call to whoever keeps the KEK.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -162,6 +163,25 @@ impl Inner {
             store::add_person_key(conn, tenant, &PersonKey { person, version: FIRST, tenant_key, wrapped }, now)?;
         }
         Err(Unsealed.into())
+    }
+
+    /// Persons' keys to seal with, held until the transaction ends. Who has none yet is not among them.
+    pub(super) fn person_keys_to_seal(
+        &self,
+        conn: &mut PgConnection,
+        tenant: i64,
+        persons: &[Uuid],
+    ) -> Result<HashMap<Uuid, (i32, Key)>, VaultError> {
+        let (mut keys, mut outers) = (HashMap::new(), HashMap::new());
+        for row in store::person_keys_to_seal(conn, tenant, persons)? {
+            let version = row.tenant_key.ok_or(VaultError::Forgotten)?;
+            let outer = match outers.entry(version) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => new.insert(self.outer(conn, tenant, version)?),
+            };
+            keys.insert(row.person, (row.version, unwrap_person_key(outer, tenant, &row)?));
+        }
+        Ok(keys)
     }
 
     /// Persons' keys to open with: one question for all of them. Who has none, or one that was tampered with, is not among

@@ -183,6 +183,36 @@ impl Vault {
         }
     }
 
+    /// [`seal`](Self::seal) for many cells of one tenant, asking for the keys of their persons once; in their order.
+    ///
+    /// # Errors
+    /// As [`seal`](Self::seal), when one of them cannot be sealed; [`VaultError::Unsealed`] too when they are of several
+    /// tenants.
+    pub fn seal_all(
+        &self,
+        conn: &mut PgConnection,
+        cells: &[(Cell, &[u8])],
+        now: DateTime<Utc>,
+    ) -> Result<Vec<Vec<u8>>, VaultError> {
+        self.must_be_open()?;
+        must_be_in_transaction(conn)?;
+        let Some((first, _)) = cells.first() else { return Ok(Vec::new()) };
+        if cells.iter().any(|(cell, _)| cell.tenant != first.tenant) {
+            return Err(Unsealed.into());
+        }
+        let persons: Vec<_> = cells.iter().filter_map(|(cell, _)| cell.owner.person()).collect();
+        let keys = self.0.person_keys_to_seal(conn, first.tenant, &persons)?;
+        let mut seal = |(cell, plain): &(Cell, &[u8])| {
+            let known = cell.owner.person().and_then(|person| keys.get(&person));
+            match known.filter(|_| plain.len() <= LONGEST && cell.is_sane()) {
+                Some((version, key)) => Ok(aead::seal(key, *version, &cell.aad(*version), plain)?),
+                // A first key is made, and what cannot be sealed refused, as for one.
+                None => self.seal(conn, cell, plain, now),
+            }
+        };
+        cells.iter().map(&mut seal).collect()
+    }
+
     /// What was sealed for this cell; wiped when it is dropped.
     ///
     /// # Errors
@@ -222,11 +252,7 @@ impl Vault {
         if cells.iter().any(|(cell, _)| cell.tenant != first.tenant) {
             return Err(Unsealed.into());
         }
-        let persons = cells.iter().filter_map(|(cell, _)| match cell.owner {
-            Owner::Person(person) => Some(person),
-            Owner::Tenant => None,
-        });
-        let persons: Vec<_> = persons.collect();
+        let persons: Vec<_> = cells.iter().filter_map(|(cell, _)| cell.owner.person()).collect();
         let keys =
             if persons.is_empty() { Default::default() } else { self.0.person_keys(conn, first.tenant, &persons)? };
         let open = |(cell, sealed): &(&Cell, &[u8])| match cell.owner {

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::erasures::Tally;
 use super::{KeyType, TenantColumn};
+use crate::platform::db::statement;
 
 /// A key that encrypts keys, as the database knows it.
 #[derive(Debug, Clone, QueryableByName)]
@@ -200,6 +201,21 @@ pub(super) fn person_key_to_seal(conn: &mut PgConnection, tenant: i64, person: U
     let text =
         "SELECT person, version, tenant_key, wrapped FROM vault_person_key WHERE tenant = $1 AND person = $2 FOR SHARE";
     sql_query(text).bind::<BigInt, _>(tenant).bind::<SqlUuid, _>(person).get_result(conn).optional()
+}
+
+/// The same of many, in the order of their ids, so that two never wait for each other.
+pub(super) fn person_keys_to_seal(
+    conn: &mut PgConnection,
+    tenant: i64,
+    persons: &[Uuid],
+) -> QueryResult<Vec<PersonKey>> {
+    const TEXT: &str = "SELECT person, version, tenant_key, wrapped FROM vault_person_key \
+        WHERE tenant = ? AND person = ANY(?) ORDER BY person FOR SHARE";
+    type Row = (SqlUuid, Integer, Nullable<Integer>, Nullable<Binary>);
+    let rows: Vec<(Uuid, i32, Option<i32>, Option<Vec<u8>>)> =
+        statement::<Row>(TEXT, &[&tenant.into_sql::<BigInt>(), &persons.into_sql::<Array<SqlUuid>>()]).load(conn)?;
+    let read = |(person, version, tenant_key, wrapped)| PersonKey { person, version, tenant_key, wrapped };
+    Ok(rows.into_iter().map(read).collect())
 }
 
 /// The same alone, to destroy it.

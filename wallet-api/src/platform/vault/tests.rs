@@ -114,6 +114,31 @@ fn number(conn: &mut PgConnection, expression: &str) -> i64 {
 }
 
 #[test]
+fn what_is_sealed_together_opens_as_if_it_had_been_sealed_alone() {
+    let ground = Ground::new();
+    let (vault, conn) = (ground.vault(), &mut ground.conn());
+    let (anna, bruno, carla) = (id(), id(), id());
+    seal(&vault, conn, &note(1, bruno), b"has a key already").unwrap();
+    let secret = Cell::of_tenant(1, SECRET, id());
+    let cells = [(note(1, anna), &b"a"[..]), (note(1, bruno), b"b"), (secret, b"s"), (note(1, anna), b"again")];
+    let sealed = conn.transaction(|conn| vault.seal_all(conn, &cells, now())).unwrap();
+    for ((cell, plain), sealed) in cells.iter().zip(&sealed) {
+        assert_eq!(vault.open(conn, cell, sealed).unwrap().as_slice(), *plain);
+    }
+    assert_eq!(sealed.len(), cells.len());
+    let mixed = [(note(1, anna), &b"a"[..]), (note(2, anna), b"a")];
+    assert!(is_unsealed(conn.transaction(|conn| vault.seal_all(conn, &mixed, now()))), "of one tenant");
+    let long = vec![0; LONGEST + 1];
+    let long = [(note(1, bruno), long.as_slice())];
+    assert!(matches!(conn.transaction(|conn| vault.seal_all(conn, &long, now())), Err(VaultError::TooLong)));
+    assert!(matches!(vault.seal_all(conn, &cells, now()), Err(VaultError::NoTransaction)));
+    forget(&vault, conn, 1, bruno);
+    let with_one_gone = [(note(1, carla), &b"c"[..]), (note(1, bruno), b"b")];
+    let refused = conn.transaction(|conn| vault.seal_all(conn, &with_one_gone, now()));
+    assert!(matches!(refused, Err(VaultError::Forgotten)), "nothing is sealed for who is gone, nor beside it");
+}
+
+#[test]
 fn what_one_node_seals_another_opens_and_each_has_the_same_index() {
     let ground = Ground::new();
     let (one, two, conn) = (ground.vault(), ground.vault(), &mut ground.conn());

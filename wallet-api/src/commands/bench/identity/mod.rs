@@ -36,7 +36,7 @@ use crate::platform::clock::Clock;
 use crate::platform::ids::Ids;
 
 /// Concurrent requests that are tried.
-const CONCURRENT: [usize; 2] = [16, 32];
+const CONCURRENT: [usize; 3] = [16, 64, 256];
 /// Payers, who approve in turn.
 const PAYERS: usize = 512;
 /// Enough in each wallet that none runs out.

@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text, Timestamptz};
 
 use super::bulk::in_bulk;
-use super::statement::statement;
+use crate::platform::db::statement;
 
 /// The state of an endpoint that is not disabled.
 pub(crate) const ENABLED: &str = "enabled";

@@ -16,10 +16,9 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Binary, Integer, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid};
 use uuid::Uuid;
 
-use super::columns::Columns;
 use super::hook_endpoint;
-use super::statement::statement;
 use crate::engagement::hooks::model::DeliveryStatus;
+use crate::platform::db::{Columns, statement};
 
 /// One delivery: the key of its row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -28,6 +27,15 @@ pub(crate) struct Place {
     pub(crate) endpoint: Uuid,
     pub(crate) seq: i64,
     pub(crate) ordinal: i32,
+}
+
+/// Rows as columns, of which the first four are the keys of deliveries.
+pub(super) fn with_keys<'a, R>(rows: &'a [R], place: impl Fn(&'a R) -> Place) -> Columns<'a, R> {
+    Columns::of(rows)
+        .with::<BigInt, _>(|row| place(row).tenant)
+        .with::<SqlUuid, _>(|row| place(row).endpoint)
+        .with::<BigInt, _>(|row| place(row).seq)
+        .with::<Integer, _>(|row| place(row).ordinal)
 }
 
 /// Runs `work` in one transaction whose statements are planned for large tables.
@@ -126,8 +134,7 @@ pub(crate) struct NewDelivery {
 pub(crate) fn insert_deliveries(conn: &mut PgConnection, deliveries: &[NewDelivery]) -> QueryResult<()> {
     const TEXT: &str =
         "INSERT INTO hook_delivery (tenant, endpoint, seq, ordinal, status, attempts, next_at, turn) SELECT ?";
-    let columns = Columns::of(deliveries)
-        .with_key(|delivery| delivery.place)
+    let columns = with_keys(deliveries, |delivery| delivery.place)
         .with::<SmallInt, _>(|delivery| delivery.status.code())
         .with::<Integer, _>(|delivery| delivery.attempts)
         .with::<Nullable<Timestamptz>, _>(|delivery| delivery.next_at)
@@ -258,8 +265,7 @@ pub(crate) fn settle(conn: &mut PgConnection, outcomes: &[&Outcome]) -> QueryRes
 
 /// Attempts as the table has them.
 fn columns_of<'a>(outcomes: &'a [&Outcome]) -> Columns<'a, &'a Outcome> {
-    Columns::of(outcomes)
-        .with_key(|outcome| outcome.place)
+    with_keys(outcomes, |outcome| outcome.place)
         .with::<Integer, _>(|outcome| outcome.attempt)
         .with::<Timestamptz, _>(|outcome| outcome.at)
         .with::<Nullable<Integer>, _>(|outcome| outcome.http_status)
@@ -275,7 +281,7 @@ pub(crate) fn release(conn: &mut PgConnection, places: &[Place], now: DateTime<U
         SELECT p.place FROM (SELECT ?) q (tenant, endpoint, seq, ordinal) \
         CROSS JOIN LATERAL (SELECT ctid AS place FROM hook_delivery WHERE tenant = q.tenant AND endpoint = q.endpoint \
             AND seq = q.seq AND ordinal = q.ordinal AND next_at IS NOT NULL LIMIT 1 FOR UPDATE) p))";
-    let places = Columns::of(places).with_key(|place| *place);
+    let places = with_keys(places, |place| *place);
     statement::<()>(TEXT, &[&now.into_sql::<Timestamptz>(), &places]).execute(conn).map(drop)
 }
 

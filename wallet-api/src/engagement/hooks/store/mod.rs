@@ -5,10 +5,8 @@
 
 pub(super) mod backlog;
 pub(super) mod bulk;
-mod columns;
 pub(super) mod notices;
 pub(super) mod replays;
-mod statement;
 pub(super) mod tend;
 pub(super) mod turns;
 

@@ -5,12 +5,11 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Integer, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid};
 use uuid::Uuid;
 
-use super::bulk::{Place, lane};
-use super::columns::Columns;
+use super::bulk::{Place, lane, with_keys};
 use super::hook_event;
-use super::statement::statement;
 use super::turns::{Waits, turn_comes};
 use crate::engagement::hooks::replay::Replay;
+use crate::platform::db::{Arg, statement};
 
 diesel::table! {
     hook_replay (tenant, id) {
@@ -164,7 +163,7 @@ pub(in super::super) fn mark(
         SELECT p.place FROM (SELECT ?) q (tenant, endpoint, seq, ordinal) \
         CROSS JOIN LATERAL (SELECT ctid AS place FROM hook_delivery WHERE tenant = q.tenant AND endpoint = q.endpoint \
             AND seq = q.seq AND ordinal = q.ordinal LIMIT 1) p)) RETURNING d.tenant, d.endpoint, d.turn";
-    let places = Columns::of(places).with_key(|place| *place);
+    let places = with_keys(places, |place| *place);
     statement::<BigInt>(LOCK, &[&places]).execute(conn)?;
     let (now, turn_comes) = (now.into_sql::<Timestamptz>(), turn_comes().into_sql::<Timestamptz>());
     let rows = statement::<(BigInt, SqlUuid, Nullable<BigInt>)>(TEXT, &[&now, &turn_comes, &places]).load::<(
@@ -186,7 +185,7 @@ pub(in super::super) fn waiting(conn: &mut PgConnection, tenant: i64, endpoint: 
         lane!(),
         " = 2 LIMIT ?) w"
     );
-    let args: [super::statement::Arg<'_>; 3] =
+    let args: [Arg<'_>; 3] =
         [&tenant.into_sql::<BigInt>(), &endpoint.into_sql::<SqlUuid>(), &limit.into_sql::<BigInt>()];
     statement::<BigInt>(TEXT, &args).get_result(conn)
 }

@@ -5,9 +5,9 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Timestamptz, Uuid as SqlUuid};
 use uuid::Uuid;
 
-use super::statement::statement;
 use super::turns::turn_comes;
 use super::{hook_endpoint, hook_event};
+use crate::platform::db::{Arg, statement};
 
 /// Notes the first failure of an endpoint since its last success.
 pub(in super::super) fn failed(
@@ -44,7 +44,7 @@ pub(in super::super) fn line_up_all(
         AND d.turn IS NOT NULL AND d.next_at = ? AND NOT EXISTS (SELECT 1 FROM hook_delivery b \
             WHERE b.tenant = d.tenant AND b.endpoint = d.endpoint AND b.turn = d.turn AND b.status = 0 \
             AND (b.seq, b.ordinal) < (d.seq, d.ordinal))";
-    let args: [super::statement::Arg<'_>; 4] = [
+    let args: [Arg<'_>; 4] = [
         &now.into_sql::<Timestamptz>(),
         &tenant.into_sql::<BigInt>(),
         &id.into_sql::<SqlUuid>(),
@@ -62,7 +62,7 @@ pub(in super::super) fn prune_replays(
 ) -> QueryResult<()> {
     const TEXT: &str = "DELETE FROM hook_replay WHERE ctid = ANY (ARRAY( \
         SELECT ctid FROM hook_replay WHERE tenant = ? AND ended_at < ? LIMIT ?))";
-    let args: [super::statement::Arg<'_>; 3] =
+    let args: [Arg<'_>; 3] =
         [&tenant.into_sql::<BigInt>(), &before.into_sql::<Timestamptz>(), &at_most.into_sql::<BigInt>()];
     statement::<()>(TEXT, &args).execute(conn).map(drop)
 }
@@ -113,8 +113,7 @@ fn delete(conn: &mut PgConnection, tenant: i64, from: i64, upto: i64) -> QueryRe
     const DELIVERIES: &str = "DELETE FROM hook_delivery d USING hook_endpoint e WHERE e.tenant = ? \
         AND d.tenant = e.tenant AND d.endpoint = e.id AND d.seq > ? AND d.seq <= ?";
     const EVENTS: &str = "DELETE FROM hook_event WHERE tenant = ? AND seq > ? AND seq <= ?";
-    let args: [super::statement::Arg<'_>; 3] =
-        [&tenant.into_sql::<BigInt>(), &from.into_sql::<BigInt>(), &upto.into_sql::<BigInt>()];
+    let args: [Arg<'_>; 3] = [&tenant.into_sql::<BigInt>(), &from.into_sql::<BigInt>(), &upto.into_sql::<BigInt>()];
     for text in [ATTEMPTS, DELIVERIES, EVENTS] {
         statement::<()>(text, &args).execute(conn)?;
     }

@@ -10,9 +10,8 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Timestamptz, Uuid as SqlUuid};
 use uuid::Uuid;
 
-use super::columns::Columns;
 use super::hook_endpoint;
-use super::statement::statement;
+use crate::platform::db::{Columns, statement};
 
 /// Whose turn: a tenant, an ordered endpoint of it, and the number of a subject.
 pub(crate) type Waits = (i64, Uuid, i64);

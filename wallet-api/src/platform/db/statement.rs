@@ -1,7 +1,7 @@
 //! One SQL text with typed arguments, as a diesel query that is prepared once per session and found again by its text.
 //!
 //! Diesel has no `unnest`, and prepares its raw queries anew on each call; these run hundreds of times a second. `?`
-//! stands for the next argument.
+//! stands for the next argument. For stores, and for what is asked set by set: one row's statements are diesel's own.
 
 use std::marker::PhantomData;
 
@@ -10,18 +10,18 @@ use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::result::Error as SqlError;
 use diesel::{PgConnection, QueryResult, RunQueryDsl};
 
-/// An argument: a value `into_sql` of its SQL type.
-pub(super) type Arg<'a> = &'a dyn QueryFragment<Pg>;
+/// An argument: a value `into_sql` of its SQL type, or [`Columns`](super::Columns).
+pub type Arg<'a> = &'a dyn QueryFragment<Pg>;
 
-/// A statement whose rows are of SQL type `Row` (`()` when it returns none).
-pub(super) struct Statement<'a, Row = ()> {
+/// A statement, made by [`statement`], whose rows are of SQL type `Row` (`()` when it returns none).
+pub struct Statement<'a, Row = ()> {
     text: &'static str,
     args: &'a [Arg<'a>],
     row: PhantomData<Row>,
 }
 
 /// The statement `text`, each `?` bound to the next of `args`.
-pub(super) const fn statement<'a, Row>(text: &'static str, args: &'a [Arg<'a>]) -> Statement<'a, Row> {
+pub const fn statement<'a, Row>(text: &'static str, args: &'a [Arg<'a>]) -> Statement<'a, Row> {
     Statement { text, args, row: PhantomData }
 }
 

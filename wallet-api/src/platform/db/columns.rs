@@ -1,31 +1,31 @@
 //! Rows as columns: one array for each field, unnested in the select list, in step.
 //!
 //! In FROM, PostgreSQL would first store each array. A fragment of SQL: as an argument of a
-//! [`statement`](super::statement::statement), `SELECT ?` becomes `SELECT unnest($1), unnest($2), …`.
+//! [`statement`](super::statement()), `SELECT ?` becomes `SELECT unnest($1), unnest($2), …`.
 
 use diesel::QueryResult;
 use diesel::expression::{AsExpression, TypedExpressionType};
 use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, QueryFragment};
-use diesel::sql_types::{Array, BigInt, Integer, SqlType, Uuid as SqlUuid};
-
-use super::bulk::Place;
+use diesel::sql_types::{Array, SqlType};
 
 /// See the module.
-pub(super) struct Columns<'a, R> {
+pub struct Columns<'a, R> {
     rows: &'a [R],
     columns: Vec<Box<dyn QueryFragment<Pg> + 'a>>,
 }
 
 impl<'a, R> Columns<'a, R> {
     /// No column yet.
-    pub(super) fn of(rows: &'a [R]) -> Self {
+    #[must_use]
+    pub fn of(rows: &'a [R]) -> Self {
         Self { rows, columns: Vec::new() }
     }
 
     /// The next column: a field of SQL type `S`.
-    pub(super) fn with<S, T>(mut self, field: impl Fn(&'a R) -> T) -> Self
+    #[must_use]
+    pub fn with<S, T>(mut self, field: impl Fn(&'a R) -> T) -> Self
     where
         Array<S>: SqlType + TypedExpressionType,
         Vec<T>: AsExpression<Array<S>>,
@@ -34,14 +34,6 @@ impl<'a, R> Columns<'a, R> {
         let values: Vec<T> = self.rows.iter().map(field).collect();
         self.columns.push(Box::new(values.into_sql::<Array<S>>()));
         self
-    }
-
-    /// The next four columns: the key of a delivery.
-    pub(super) fn with_key(self, place: impl Fn(&'a R) -> Place) -> Self {
-        self.with::<BigInt, _>(|row| place(row).tenant)
-            .with::<SqlUuid, _>(|row| place(row).endpoint)
-            .with::<BigInt, _>(|row| place(row).seq)
-            .with::<Integer, _>(|row| place(row).ordinal)
     }
 }
 
