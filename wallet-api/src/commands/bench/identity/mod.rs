@@ -41,6 +41,8 @@ const CONCURRENT: [usize; 3] = [16, 64, 256];
 const PAYERS: usize = 512;
 /// Enough in each wallet that none runs out.
 const FUNDS: &str = "1000000000000";
+/// How many times as long payments are asked for as they are approved, and by how many at once: approving is the faster.
+const ASKED_FOR: (u32, usize) = (6, 64);
 /// Sessions that are ended to see how long others take them.
 const REVOKED: usize = 5;
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -203,7 +205,9 @@ impl Till {
     }
 
     /// Asks for payments for some time, and has them signed.
-    async fn prepare(&mut self, concurrent: usize, time: Duration) -> anyhow::Result<Vec<Prepared>> {
+    async fn prepare(&mut self, time: Duration) -> anyhow::Result<Vec<Prepared>> {
+        let (times, concurrent) = ASKED_FOR;
+        let time = time.saturating_mul(times);
         let (authorizations, merchant) = (Arc::clone(&self.authorizations), self.merchant);
         let run = Ids::system().uuid_v7(Clock::System.now());
         let make = move |number: u64, out: &mut Vec<u8>| {
@@ -243,7 +247,7 @@ impl Till {
     }
 
     async fn closed(&mut self, concurrent: usize, time: Duration) -> anyhow::Result<LoadReport> {
-        let prepared = self.prepare(concurrent, time.saturating_mul(2)).await?;
+        let prepared = self.prepare(time).await?;
         let ran_out = Arc::new(AtomicBool::new(false));
         let plan = Plan::new(self.address, concurrent, self.approvals(prepared, &ran_out));
         let report = closed_loop(plan, time).await?;
@@ -259,7 +263,7 @@ impl Till {
         time: Duration,
         tried: Option<&str>,
     ) -> anyhow::Result<(LoadReport, Tried)> {
-        let prepared = self.prepare(16, time.saturating_mul(2)).await?;
+        let prepared = self.prepare(time).await?;
         let ran_out = Arc::new(AtomicBool::new(false));
         let plan = Plan::new(self.address, 256, self.approvals(prepared, &ran_out));
         let load = open_loop(plan, NonZeroU32::new(rate).context("the server answers nothing")?, time);
