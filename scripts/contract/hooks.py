@@ -237,6 +237,8 @@ def make_sense(body):
         body.pop("starts_at", None)  # an end comes after its beginning
     if body.get("capture") == "manual":
         body["instrument"] = {"kind": "wallet"}  # a rail authorises by itself
+    for transfer in body.get("transfers") or []:
+        transfer["asset"] = "EUR"  # what there is none of is refused as no form of it
     if body.get("granted") is True:
         body.update(version=1, locale="it", sha256=body.get("sha256") or "0" * 64)  # what one was shown
     if "offer" in body:
