@@ -6,12 +6,13 @@ TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 TESSERA := $(TARGET_DIR)/release/tessera
 # make demo ONCE=1 ends after the story instead of serving on.
 ONCE ?=
-# make contract SEED=20260131 sends the same requests as that day;
+# make contract SEED=20260131 sends the same requests as that day; make contract ONLY=finance asks as an operator of that role;
 # make rounds SEED=7 MINUTES=30 draws the faults of seed 7 for half an hour; without a seed, of a new one, which it prints.
 # make model SEED=7 plays that seed's million requests; make fuzz TARGET=apply MINUTES=30 fuzzes one target for so long.
 # make walls SEED=7 takes the turns of seed 7;
 # make races SEED=7 MINUTES=30 asks what seed 7 asks for half an hour; make shuttle SEED=7 ORDERS=1000000 tries so many orders.
 SEED ?=
+ONLY ?=
 TARGET ?= apply
 MINUTES ?= 10
 DEMO_FLAGS := $(if $(filter-out 0 no false,$(ONCE)),--once)
@@ -36,14 +37,15 @@ test: setup ## run every test against a private PostgreSQL and Redis
 screens: setup ## take pictures of every page, into docs/screens
 	$(CARGO) test -p tessera-tests --locked -- --ignored --nocapture --exact browser::screens
 
-contract: setup ## hold a node against its OpenAPI document with schemathesis (Python; SEED=n repeats a run)
+contract: setup ## hold a node against its OpenAPI document, by each kind of caller (Python; SEED=n repeats a run)
 	$(CARGO) build --workspace --bins --locked
-	@TESSERA="$(TARGET_DIR)/debug/tessera" sh scripts/schemathesis.sh $(SEED)
+	@$(if $(ONLY),true,TESSERA="$(TARGET_DIR)/debug/tessera" sh scripts/schemathesis.sh $(SEED))
+	SEED="$(SEED)" ONLY="$(ONLY)" $(CARGO) test -p tessera-tests --locked -- --ignored --nocapture callers::
 
 rounds: setup ## break three nodes, PostgreSQL and Redis again and again, as a seed draws it (SEED=, MINUTES=)
 	$(CARGO) build --workspace --bins --locked
 	TESSERA_TEST_SEED="$(SEED)" TESSERA_ROUNDS_MINUTES="$(MINUTES)" \
-		$(CARGO) test -p tessera-tests --locked -- --ignored --nocapture --test-threads 1 --skip checker:: --skip tenancy::
+		$(CARGO) test -p tessera-tests --locked -- --ignored --nocapture --test-threads 1 --skip checker:: --skip tenancy:: --skip callers::
 
 races: setup ## have many clients ask and look at once, and hold what they are told against the model (SEED=, MINUTES=)
 	$(CARGO) build --workspace --bins --locked

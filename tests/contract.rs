@@ -4,6 +4,7 @@
 //! keys of several rights.
 
 use hyper::Method;
+use serde_json::json;
 use tessera_tests::TestApp;
 use wallet_api::platform::keyring::Scope;
 
@@ -70,6 +71,18 @@ async fn every_route_asks_who_and_what_they_may_before_it_reads_anything() {
         }
         let reply = ask(&app.world.client(&[scope])).await;
         assert!(![401, 403].contains(&reply.status), "{at}: {}", reply.json());
+    }
+}
+
+/// PostgreSQL takes no text with a zero in it.
+#[tokio::test]
+async fn a_slug_that_can_be_nobodys_is_unknown_and_no_error_of_ours() {
+    let app = TestApp::start();
+    let nobody = app.api().with_key("");
+    for slug in ["", "\u{0}", "acme\u{0}", "ACME"] {
+        for door in ["/v1/operator-sign-ins", "/v1/sign-ins"] {
+            nobody.post(door, &json!({"tenant": slug})).await.expect_problem(404, "tenant-unknown");
+        }
     }
 }
 

@@ -8,6 +8,7 @@ mod authorise;
 mod backup;
 mod books;
 mod browser;
+mod callers;
 mod checker;
 mod config;
 mod consents;

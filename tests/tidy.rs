@@ -41,6 +41,28 @@ const SQL_ELSEWHERE: &[(&str, &str)] = &[
     ("wallet-api/src/platform/snapshot.rs", "the revision that tells when to read again"),
 ];
 
+/// A type's name in the document is its name here. utoipa keeps the last of two that share one, without a word.
+#[test]
+fn no_two_types_of_the_document_share_a_name() {
+    let mut seen: BTreeMap<String, String> = BTreeMap::new();
+    for (file, code) in sources("wallet-api/src").into_iter().chain(sources("ledger/src")) {
+        let derived = code.split("#[derive(").skip(1).filter(|it| it.split(")]").next().unwrap().contains("ToSchema"));
+        for item in derived {
+            let words = item.lines().find_map(|line| {
+                let line =
+                    line.trim_start_matches("pub(super) ").trim_start_matches("pub(crate) ").trim_start_matches("pub ");
+                line.strip_prefix("struct ").or_else(|| line.strip_prefix("enum "))
+            });
+            let Some(words) = words else { continue }; // a macro's, which each use of it names
+            let name = words.split(|c: char| !c.is_alphanumeric()).next().unwrap();
+            if let Some(other) = seen.insert(name.to_owned(), file.clone()) {
+                panic!("{name} of {file} is also the name of a type of {other}");
+            }
+        }
+    }
+    assert!(seen.len() > 150, "{}", seen.len());
+}
+
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }

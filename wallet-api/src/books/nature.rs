@@ -29,6 +29,7 @@ pub enum Keeps {
         /// The other side of every use and of every new period.
         pool: Uuid,
         /// What each period begins with: minor units, zero or more.
+        #[schema(pattern = "^(0|[1-9][0-9]{0,17})$")]
         allowance: String,
         /// How long it lasts.
         period: PeriodBody,
@@ -114,6 +115,11 @@ impl Keeps {
     }
 }
 
+/// What a quota's periods begin with: minor units, zero or more.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[schema(pattern = "^(0|[1-9][0-9]{0,17})$")]
+pub(super) struct AllowanceBody(String);
+
 /// How an account's rules change.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
@@ -122,13 +128,15 @@ pub(super) enum ChangeBody {
     Limits {
         /// Available never goes below this. Minor units.
         #[serde(default)]
+        #[schema(pattern = "^(0|-?[1-9][0-9]{0,17})$")]
         floor: Option<String>,
         /// The balance never goes above this. Minor units.
         #[serde(default)]
+        #[schema(pattern = "^(0|-?[1-9][0-9]{0,17})$")]
         ceiling: Option<String>,
     },
     /// What a quota's periods begin with.
-    Allowance(String),
+    Allowance(AllowanceBody),
     /// Closes an account with nothing on it, or opens it again.
     Closed(bool),
     /// Stops or lets go what leaves and what comes in.
@@ -153,7 +161,9 @@ impl ChangeBody {
             Self::Limits { floor, ceiling } => {
                 Change::Limits { floor: number(floor, "/limits/floor")?, ceiling: number(ceiling, "/limits/ceiling")? }
             }
-            Self::Allowance(minor) => Change::Allowance { minor: digits(minor).ok_or_else(|| wrong("/allowance"))? },
+            Self::Allowance(AllowanceBody(minor)) => {
+                Change::Allowance { minor: digits(minor).ok_or_else(|| wrong("/allowance"))? }
+            }
             Self::Closed(closed) => Change::Closed { closed: *closed },
             Self::Frozen { debits, credits } => {
                 return Ok(ledger::Command::Freeze { account, debits: *debits, credits: *credits });

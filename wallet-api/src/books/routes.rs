@@ -116,7 +116,6 @@ struct NewAccountBody {
     asset: String,
     /// For reports; `credit` when absent.
     #[serde(default)]
-    #[schema(value_type = Option<Normal>)]
     normal_side: Normal,
     /// Whose it is: an opaque reference.
     #[serde(default)]

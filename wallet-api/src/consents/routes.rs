@@ -194,7 +194,7 @@ async fn say_consent(caller: Caller, platform: web::Data<Platform>, body: Json<S
         ChannelWord::Page => Channel::Page,
     };
     let who = Saying { person: me.id, session: me.session, channel };
-    let shown = if body.granted { Some(body.shown()?) } else { None };
+    let shown = body.shown()?;
     let purpose = body.purpose;
     let say = move |conn: &mut diesel::PgConnection| -> Result<SaidBody, ConsentError> {
         let act = match shown {
@@ -207,14 +207,19 @@ async fn say_consent(caller: Caller, platform: web::Data<Platform>, body: Json<S
 }
 
 impl Say {
-    fn shown(&self) -> Result<Shown, Problem> {
+    /// What one was shown, to agree to it; none to take it back, which may repeat it all the same.
+    fn shown(&self) -> Result<Option<Shown>, Problem> {
         let missing = |pointer| field(pointer, "To agree, say what you were shown: version, locale, sha256.");
-        let digest = self.sha256.as_ref().and_then(|hex| HEXLOWER.decode(hex.as_bytes()).ok());
-        Ok(Shown {
+        let digest_of = |hex: &String| HEXLOWER.decode(hex.as_bytes()).ok()?.try_into().ok();
+        let digest = self.sha256.as_ref().map(|hex| digest_of(hex).ok_or_else(|| missing("/sha256"))).transpose()?;
+        if !self.granted {
+            return Ok(None);
+        }
+        Ok(Some(Shown {
             version: self.version.ok_or_else(|| missing("/version"))?,
             locale: self.locale.ok_or_else(|| missing("/locale"))?.into(),
-            digest: digest.and_then(|bytes| bytes.try_into().ok()).ok_or_else(|| missing("/sha256"))?,
-        })
+            digest: digest.ok_or_else(|| missing("/sha256"))?,
+        }))
     }
 }
 

@@ -113,6 +113,9 @@ pub fn restore_tenant(
 /// # Errors
 /// [`IdentityError::UnknownTenant`].
 pub fn tenant_by_slug(conn: &mut PgConnection, slug: &str) -> Result<Tenant, IdentityError> {
+    if !model::is_slug(slug) {
+        return Err(IdentityError::UnknownTenant); // the database takes no text with a zero in it
+    }
     store::tenant_by_slug(conn, slug)?.ok_or(IdentityError::UnknownTenant)
 }
 

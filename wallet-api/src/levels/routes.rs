@@ -275,7 +275,7 @@ async fn asking<'a>(
 
 /// What one may do, and what of it is used.
 #[derive(Debug, Serialize, ToSchema)]
-struct StandingBody {
+struct LimitsBody {
     /// How well one is known.
     level: LevelWord,
     /// Since when these limits are in force; absent while none are.
@@ -321,7 +321,7 @@ impl From<&LimitStanding> for LimitBody {
 
 /// Tells what I may hold and pay at my level, and what of it is used.
 #[utoipa::path(tag = "me", security(("key" = ["me"])), responses(
-    (status = 200, body = StandingBody),
+    (status = 200, body = LimitsBody),
 ))]
 #[get("/v1/me/limits", wrap = "May(Scope::Me)")]
 async fn my_limits(
@@ -335,5 +335,5 @@ async fn my_limits(
     let ask = asking(&caller, &platform, &journal, &programmes).await?;
     let Standing { level, since, limits } = levels.standing(ask, me.id).await?;
     let limits = limits.iter().map(LimitBody::from).collect();
-    Ok(HttpResponse::Ok().json(StandingBody { level: level.into(), since, limits }))
+    Ok(HttpResponse::Ok().json(LimitsBody { level: level.into(), since, limits }))
 }

@@ -80,14 +80,14 @@ struct ReceiptBody {
     /// When it was recorded.
     recorded_at: DateTime<Utc>,
     /// The sides it opens.
-    sides: Vec<SideBody>,
+    sides: Vec<ReceiptSideBody>,
     /// The receipt itself, in base64: what `tessera proof check` reads.
     receipt: String,
 }
 
 /// One account's side of a transfer.
 #[derive(Debug, Serialize, ToSchema)]
-struct SideBody {
+struct ReceiptSideBody {
     /// The account.
     account: Uuid,
     /// `debit` where value left it, `credit` where value reached it.
@@ -300,7 +300,7 @@ async fn get_keys(caller: Caller, platform: web::Data<Platform>) -> Result<HttpR
 
 impl ReceiptBody {
     fn of(receipt: &Receipt) -> Self {
-        let side = |side: &ledger::proof::SideFacts<'_>| SideBody {
+        let side = |side: &ledger::proof::SideFacts<'_>| ReceiptSideBody {
             account: side.account,
             side: match side.side {
                 SideOf::Debit => "debit",

@@ -69,7 +69,7 @@ pub struct NewItem {
 #[expect(dead_code, reason = "only described")]
 pub struct NewTransfer {
     /// What it does; `move` when absent.
-    #[schema(value_type = Option<How>)]
+    #[serde(default)]
     pub how: How,
     /// Value leaves this account.
     pub debit: Uuid,

@@ -30,9 +30,15 @@ struct NewAdjustment {
     /// Why.
     reason: Reason,
     /// Why, in words: 1 to 500 characters. They stay out of the books, which have a commitment to them.
-    #[schema(min_length = 1, max_length = 500, example = "Order 1042 was captured twice")]
+    #[schema(
+        min_length = 1,
+        max_length = 500,
+        example = "Order 1042 was captured twice",
+        pattern = r"^[^\x00-\x1F\x7F-\x9F]*[^\s\x00-\x1F\x7F-\x9F][^\x00-\x1F\x7F-\x9F]*$"
+    )]
     text: String,
     /// What to move, 1 to 100 transfers, all or none.
+    #[schema(min_items = 1, max_items = 100)]
     transfers: Vec<Transfer>,
     /// When it counts; absent is when it is posted.
     #[serde(default)]
@@ -240,7 +246,11 @@ async fn approve_adjustment(
 #[serde(deny_unknown_fields)]
 struct Rejection {
     /// In words: 1 to 500 characters.
-    #[schema(min_length = 1, max_length = 500)]
+    #[schema(
+        min_length = 1,
+        max_length = 500,
+        pattern = r"^[^\x00-\x1F\x7F-\x9F]*[^\s\x00-\x1F\x7F-\x9F][^\x00-\x1F\x7F-\x9F]*$"
+    )]
     text: String,
 }
 

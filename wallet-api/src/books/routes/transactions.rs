@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use ledger::read::{self, ReadError, Window, records};
 use ledger::{History, JournalId, Place, Record};
 use serde::Deserialize;
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::service_config::ServiceConfig;
 use uuid::Uuid;
 
@@ -75,14 +75,27 @@ async fn get_transaction(
     Ok(HttpResponse::Ok().json(TransactionBody::of(&record, &assets).ok_or_else(not_found)?))
 }
 
+/// Which kind of record to list.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum KindAsked {
+    /// What was posted.
+    Transaction,
+    /// What was refused.
+    Refused,
+    /// Every record.
+    Any,
+}
+
 /// Which records to list.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct TransactionsQuery {
     /// Which kind of record: `transaction` when absent, `refused`, or `any`.
-    kind: Option<String>,
-    /// Only those that moved something on this account.
+    #[param(inline)]
+    kind: Option<KindAsked>,
+    /// Only those that moved something on this account. What was refused moved nothing.
     account: Option<Uuid>,
     /// What was recorded from this moment on; absent, from the beginning.
     recorded_from: Option<DateTime<Utc>>,
@@ -138,12 +151,11 @@ async fn list_transactions(
 impl TransactionsQuery {
     /// The number of the kind asked for; none for any.
     fn kind(&self) -> Result<Option<i32>, Problem> {
-        match self.kind.as_deref() {
-            None | Some("transaction") => Ok(Some(TRANSACTION)),
-            // What was refused moved nothing.
-            Some("refused") if self.account.is_none() => Ok(Some(REFUSED)),
-            Some("any") => Ok(None),
-            Some(_) => Err(kind_unknown()),
+        match self.kind {
+            None | Some(KindAsked::Transaction) => Ok(Some(TRANSACTION)),
+            Some(KindAsked::Refused) if self.account.is_none() => Ok(Some(REFUSED)),
+            Some(KindAsked::Refused) => Err(moved_nothing()),
+            Some(KindAsked::Any) => Ok(None),
         }
     }
 
@@ -192,7 +204,7 @@ fn of_account(
     Ok((records::at(conn, journal, &seqs)?, next))
 }
 
-fn kind_unknown() -> Problem {
+fn moved_nothing() -> Problem {
     let remedy = "Check its path, query and headers against the documentation.";
     Problem::new(400, "request-malformed", "The request cannot be read", remedy)
 }

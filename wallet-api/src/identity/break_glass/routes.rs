@@ -30,7 +30,12 @@ struct NewEmergency {
     /// Whom it is about.
     customer: Uuid,
     /// Why, for the customer to read: 10 to 500 characters.
-    #[schema(min_length = 10, max_length = 500, example = "The customer reported a payment they do not know")]
+    #[schema(
+        min_length = 10,
+        max_length = 500,
+        example = "The customer reported a payment they do not know",
+        pattern = r"^[^\x00-\x1F\x7F-\x9F]*[^\s\x00-\x1F\x7F-\x9F][^\x00-\x1F\x7F-\x9F]*$"
+    )]
     reason: String,
 }
 

@@ -33,6 +33,7 @@ pub(super) struct ContactWish {
     /// In its place a phone number with its country's code. Nothing sends text messages yet: it is refused.
     phone: Option<String>,
     /// The language to be written to in, `it` or `en`; without it the tenant's.
+    #[schema(pattern = "^(it|en)$")]
     locale: Option<String>,
 }
 

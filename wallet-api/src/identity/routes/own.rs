@@ -96,7 +96,12 @@ struct PasskeyMade {
 #[serde(deny_unknown_fields)]
 struct Renamed {
     /// 1 to 60 characters.
-    #[schema(example = "My phone")]
+    #[schema(
+        example = "My phone",
+        min_length = 1,
+        max_length = 60,
+        pattern = r"^[^\x00-\x1F\x7F-\x9F]*[^\s\x00-\x1F\x7F-\x9F][^\x00-\x1F\x7F-\x9F]*$"
+    )]
     name: String,
 }
 

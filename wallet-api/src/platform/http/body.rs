@@ -21,6 +21,7 @@ use serde_json::{Map, Number, Value};
 use serde_path_to_error::Segment;
 use tokio::time::timeout;
 
+use crate::platform::fields::field;
 use crate::platform::problem::{FieldError, Problem};
 
 /// How long a body may take to come, as long as its head: whoever sends a byte a second keeps no place for long (T56).
@@ -79,7 +80,7 @@ impl<T: DeserializeOwned + 'static> FromRequest for Json<T> {
             let announced = checked?;
             let bytes =
                 timeout(WHOLE_WITHIN, read(payload, limit, announced)).await.unwrap_or_else(|_| Err(too_slow()))?;
-            let source = parse(&bytes)?;
+            let source = object(parse(&bytes)?)?;
             let value = serde_path_to_error::deserialize(&source).map_err(|error| mistyped(&error))?;
             Ok(Self { value, source })
         }
@@ -199,6 +200,11 @@ fn parse(bytes: &[u8]) -> Result<Value, Problem> {
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let value = Strict { left: DEPTH, path: &path }.deserialize(&mut json);
     value.and_then(|value| json.end().map(|()| value)).map_err(|error| malformed(error.to_string()))
+}
+
+/// Every body is an object. A list of an object's members in their order is none, which serde would take for one.
+fn object(value: Value) -> Result<Value, Problem> {
+    if value.is_array() { Err(field("", "An object is asked for, and this is a list.")) } else { Ok(value) }
 }
 
 /// Builds a value and keeps the path to where it is, for the message.
@@ -344,7 +350,7 @@ mod tests {
     }
 
     fn refusal(json: &str) -> (u16, String, String) {
-        let problem = match parse(json.as_bytes()) {
+        let problem = match parse(json.as_bytes()).and_then(object) {
             Err(problem) => problem,
             Ok(value) => mistyped(&serde_path_to_error::deserialize::<_, Order>(&value).unwrap_err()),
         };
@@ -363,6 +369,7 @@ mod tests {
             (r#"{"lines":[],"x":1}"#, "/x unknown"),
             (r#"{"lines":7}"#, "/lines invalid"),
             (r#"7"#, " invalid"),
+            (r#"[[]]"#, " invalid"),
         ] {
             assert_eq!(refusal(json), (422, "body-invalid".to_owned(), place.to_owned()), "{json}");
         }

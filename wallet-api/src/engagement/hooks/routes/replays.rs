@@ -46,7 +46,7 @@ struct NewHookReplay {
     #[schema(example = json!(["payment.cleared.v1"]), min_items = 1, max_items = 50)]
     event_types: Option<Vec<String>>,
     /// Only deliveries that are this far.
-    #[schema(example = json!(["failed", "gone"]), min_items = 1, max_items = 5)]
+    #[schema(example = json!(["failed", "gone"]), min_items = 1, max_items = 4)]
     statuses: Option<Vec<DeliveryStatus>>,
     /// Only events with these ids, or `webhook-id`s made of them; 1 to 100.
     #[schema(min_items = 1, max_items = 100)]
