@@ -2,7 +2,7 @@
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-use tessera_tests::{Api, TestApp, fresh_key, rows, run_sql};
+use tessera_tests::{Api, TestApp, fresh_key, rows, run_sql, staff};
 use uuid::Uuid;
 use wallet_api::platform::keyring::Scope;
 
@@ -22,7 +22,7 @@ impl Desk {
     async fn open() -> Self {
         let app = TestApp::start();
         let clerk = app.world.client(&[Scope::LedgerWrite, Scope::LedgerRead, Scope::LedgerApprove]);
-        let chief = app.world.client(&[Scope::LedgerApprove, Scope::LedgerRead]);
+        let chief = staff::colleague(&app, &[Scope::LedgerApprove, Scope::LedgerRead]);
         let mut desk = Self { app, clerk, chief, cash: Uuid::nil(), wallet: Uuid::nil() };
         desk.cash = desk.account(json!({"asset": "EUR", "normal_side": "debit"})).await;
         desk.wallet = desk.account(json!({"asset": "EUR", "floor": "0"})).await;
@@ -82,7 +82,7 @@ async fn what_one_proposes_another_approves_and_both_stand_in_the_books_and_the_
     assert_eq!(meta["words"].as_str().map(str::len), Some(64), "a commitment");
     assert!(!record.to_string().contains("Rossi"), "{record}");
     // Again, by whoever may: the same answer, and nothing more.
-    let again = desk.approve(&desk.app.api(), &proposal).await.expect(200);
+    let again = desk.approve(&staff::colleague(&desk.app, &[Scope::LedgerApprove]), &proposal).await.expect(200);
     assert_eq!((again, desk.transfers()), (told, 1));
     desk.app.world.assert_whole();
 }
@@ -120,11 +120,30 @@ async fn a_rejection_is_final_and_so_is_the_end_of_its_time() {
     desk.clerk.get(&format!("{ADJUSTMENTS}/{}", fresh_key())).await.expect_problem(404, "not-found");
 }
 
+/// T41: in whose hands a key of the house is, nobody knows.
+#[tokio::test]
+async fn t41_a_key_of_the_house_decides_no_adjustment() {
+    let desk = Desk::open().await;
+    let proposal = desk.proposed(1).await;
+    for houses in [&desk.app.api(), &desk.app.world.client(&[Scope::LedgerApprove])] {
+        desk.approve(houses, &proposal).await.expect_problem(403, "operators-only");
+        houses.post(&format!("{proposal}/reject"), &json!({"text": "no"})).await.expect_problem(403, "operators-only");
+    }
+    assert_eq!(desk.clerk.get(&proposal).await.expect(200)["status"], "proposed");
+    desk.approve(&desk.chief, &proposal).await.expect(200);
+    // And what was proposed falls with the key that proposed it.
+    let orphaned = desk.proposed(1).await;
+    desk.app.world.revoke(&desk.clerk.key);
+    desk.approve(&desk.chief, &orphaned).await.expect_problem(409, "request-for-eyes-orphaned");
+    desk.approve(&desk.chief, &proposal).await.expect(200);
+    desk.chief.post(&format!("{orphaned}/reject"), &json!({"text": "no"})).await.expect(200);
+}
+
 #[tokio::test]
 async fn of_many_approvals_at_once_one_posting_comes() {
     let desk = Desk::open().await;
     let proposal = desk.proposed(700).await;
-    let chiefs: Vec<Api> = (0..10).map(|_| desk.app.world.client(&[Scope::LedgerApprove])).collect();
+    let chiefs: Vec<Api> = (0..10).map(|_| staff::colleague(&desk.app, &[Scope::LedgerApprove])).collect();
     let replies = join_all(chiefs.iter().map(|chief| desk.approve(chief, &proposal))).await;
     let told: Vec<Value> = replies.into_iter().map(|reply| reply.expect(200)).collect();
     assert!(told.iter().all(|one| *one == told[0]), "{told:?}");

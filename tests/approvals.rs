@@ -25,11 +25,18 @@ impl Desk {
         four_eyes::set_refunds_above(&mut conn, Clock::System.now(), app.world.tenant, Some(1_000)).unwrap();
         let (shop, customer) = (app.world.merchant("shop").await, app.world.customer("anna").await);
         app.world.top_up(customer, 5_000).await;
+        let mut desk = Self { app, shop, customer, refund: String::new() };
+        desk.refund = desk.paid(5_000).await;
+        desk
+    }
+
+    /// One more payment; where it is refunded.
+    async fn paid(&self, minor: i64) -> String {
+        let Self { app, shop, customer, .. } = self;
         let wish =
-            json!({"customer": customer, "merchant": shop, "amount": eur(5_000), "instrument": {"kind": "wallet"}});
+            json!({"customer": customer, "merchant": shop, "amount": eur(minor), "instrument": {"kind": "wallet"}});
         let paid = app.api().post("/v1/payments", &wish).await.expect(201);
-        let refund = format!("/v1/payments/{}/refund", paid["id"].as_str().unwrap());
-        Self { app, shop, customer, refund }
+        format!("/v1/payments/{}/refund", paid["id"].as_str().unwrap())
     }
 
     async fn available(&self) -> i64 {
@@ -67,7 +74,14 @@ async fn t41_a_refund_above_the_amount_waits_for_another_pair_of_eyes_and_is_pos
     let told: Vec<Value> = told.into_iter().map(|one| one.expect(200)).collect();
     assert!(told.iter().all(|one| one["seq"] == told[0]["seq"]), "{told:?}");
     assert_eq!(desk.available().await, 1_001, "once");
-    assert_eq!(clerk.api.post_as(key, &desk.refund, &body).await.expect(202)["status"], "approved");
+    let refunded = clerk.api.post_as(key, &desk.refund, &body).await.expect(201);
+    assert_eq!(
+        (&refunded["seq"], &refunded["amount"]),
+        (&told[0]["seq"], &eur(401)),
+        "who asked is told what came of it"
+    );
+    let shown = finance.api.get(&format!("/v1/approvals/{}", asked["approval"].as_str().unwrap())).await.expect(200);
+    assert_eq!((&shown["seq"], shown.get("refused")), (&told[0]["seq"], None));
     // All that is left, as it stands when it is asked.
     let rest = clerk.api.post(&desk.refund, &json!({})).await.expect(202);
     assert_eq!(rest["asked"]["amount_minor"], 3_999);
@@ -78,6 +92,80 @@ async fn t41_a_refund_above_the_amount_waits_for_another_pair_of_eyes_and_is_pos
     assert_eq!(finance.api.get("/v1/approvals").await.expect(200)["items"], json!([]));
     assert_eq!(finance.api.get("/v1/approvals?all=true").await.expect(200)["items"].as_array().unwrap().len(), 2);
     desk.app.world.assert_whole();
+}
+
+/// T41: many small parts at the same moment are one large refund: of those that together are above the amount, one is done alone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn t41_parts_at_the_same_moment_that_together_are_above_the_amount_are_not_all_done_alone() {
+    let desk = Desk::open().await;
+    desk.app.world.top_up(desk.customer, 60_000).await;
+    for _ in 0..12 {
+        let refund = desk.paid(5_000).await;
+        let before = desk.available().await;
+        let api = desk.app.api();
+        let part = json!({"amount": eur(600)});
+        let told = join_all((0..6).map(|_| api.post(&refund, &part))).await;
+        let told: Vec<u16> = told.iter().map(|one| one.status).collect();
+        let alone = told.iter().filter(|status| **status == 201).count();
+        assert!(alone <= 1 && told.iter().all(|status| matches!(status, 201 | 202 | 409)), "{told:?}");
+        assert_eq!(desk.available().await - before, 600 * i64::try_from(alone).unwrap(), "{told:?}");
+    }
+    desk.app.world.assert_whole();
+}
+
+/// What was approved and the books refuse is refused for good: who decides and who asked read why.
+#[tokio::test]
+async fn what_the_books_refuse_of_an_approved_refund_is_told_to_who_decided_and_who_asked() {
+    let desk = Desk::open().await;
+    let clerk = Staff::with(&desk.app, &[staff::role(Role::Merchant, Some(desk.shop))]).await;
+    let finance = Staff::with(&desk.app, &[staff::role(Role::Finance, None)]).await;
+    let body = json!({"amount": eur(3_000)});
+    let (one, two) = (fresh_key(), fresh_key());
+    let first = clerk.api.post_as(one, &desk.refund, &body).await.expect(202);
+    let second = clerk.api.post_as(two, &desk.refund, &body).await.expect(202);
+    approve(&finance.api, &first).await.expect(200);
+    for _ in 0..2 {
+        approve(&finance.api, &second).await.expect_problem(422, "refund-exceeded");
+    }
+    let listed = finance.api.get("/v1/approvals?all=true").await.expect(200);
+    assert_eq!(
+        (&listed["items"][0]["approval"], &listed["items"][0]["refused"]),
+        (&second["approval"], &json!("refund-exceeded"))
+    );
+    assert!(listed["items"][0]["seq"].as_i64() > listed["items"][1]["seq"].as_i64(), "{listed}");
+    clerk.api.post_as(two, &desk.refund, &body).await.expect_problem(422, "refund-exceeded");
+    clerk.api.post_as(one, &desk.refund, &body).await.expect(201);
+    assert_eq!(desk.available().await, 3_000);
+    desk.app.world.assert_whole();
+}
+
+/// T41: a key of the house is no pair of eyes; T30: what somebody asked who has lost the right to ask nobody approves.
+#[tokio::test]
+async fn t41_a_key_of_the_house_decides_nothing_and_what_was_asked_falls_with_the_right_to_ask() {
+    let app = TestApp::start();
+    let anna = Staff::with(&app, &[staff::role(Role::Admin, None)]).await;
+    let bruno = Staff::with(&app, &[staff::role(Role::Admin, None)]).await;
+    let ask = async |by: &Api| by.post("/v1/limit-tables", &json!({})).await.expect(202);
+    let hers = ask(&anna.api).await;
+    for houses in [&app.api(), &app.world.client(&[Scope::Admin])] {
+        approve(houses, &hers).await.expect_problem(403, "operators-only");
+        houses.post(&to(&hers, "reject"), &Value::Null).await.expect_problem(403, "operators-only");
+    }
+    let machine = app.world.client(&[Scope::Admin]);
+    let machines = ask(&machine).await;
+    staff::end_role(&app.world, anna.id, Role::Admin);
+    app.world.revoke(&machine.key);
+    for orphaned in [&hers, &machines] {
+        approve(&bruno.api, orphaned).await.expect_problem(409, "request-for-eyes-orphaned");
+    }
+    assert_eq!(app.api().get("/v1/limit-tables").await.expect(200), json!([]));
+    assert_eq!(bruno.api.post(&to(&hers, "reject"), &Value::Null).await.expect(200)["status"], "rejected");
+    // Who still may is not in the way, and who was given more than before neither.
+    let carla = Staff::with(&app, &[staff::role(Role::Admin, None)]).await;
+    let asked = ask(&carla.api).await;
+    staff::grant(&app.world, carla.id, &staff::role(Role::Bank, None));
+    staff::end_role(&app.world, carla.id, Role::Bank);
+    approve(&bruno.api, &asked).await.expect(200);
 }
 
 /// T41: a second session, a second role and a key of whoever asked are the same eyes.
@@ -127,7 +215,7 @@ async fn t41_whoever_asked_decides_by_no_session_role_or_key_of_theirs_and_nobod
 #[tokio::test]
 async fn a_table_of_limits_is_published_with_its_approval_and_once() {
     let app = TestApp::start();
-    let other = app.world.client(&[Scope::Admin]);
+    let other = staff::colleague(&app, &[Scope::Admin]);
     let asked = app.api().post("/v1/limit-tables", &json!({})).await.expect(202);
     assert_eq!(app.api().get("/v1/limit-tables").await.expect(200), json!([]), "not yet");
     for _ in 0..2 {

@@ -2,7 +2,7 @@
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-use tessera_tests::{Api, Member, Reply, Run as _, TestApp, World, eur, fresh_key, rows, run_sql, tessera};
+use tessera_tests::{Api, Member, Reply, Run as _, TestApp, World, eur, fresh_key, rows, run_sql, staff, tessera};
 use uuid::Uuid;
 use wallet_api::platform::clock::Clock;
 use wallet_api::platform::keyring::Scope;
@@ -41,7 +41,7 @@ impl Town {
             return asked;
         }
         let path = format!("/v1/approvals/{}/approve", asked.json()["approval"].as_str().unwrap());
-        self.world().client(&[Scope::Admin]).post(&path, &Value::Null).await
+        staff::colleague(&self.app, &[Scope::Admin]).post(&path, &Value::Null).await
     }
 
     /// Somebody of this level, with so much in the wallet.

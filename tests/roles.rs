@@ -392,6 +392,46 @@ async fn t40_finance_reading_a_customers_account_in_the_books_is_told_to_them() 
     assert_eq!((looks(&hers).await.len(), looks(&his).await.len()), (paths.len(), 0));
 }
 
+/// Whoever asks the books, the receipts or the log for what is one customer's looks at them, in a session and by a key of theirs.
+#[tokio::test]
+async fn t40_who_asks_books_receipts_or_the_log_for_one_customer_is_told_to_them_also_by_a_key() {
+    let town = Town::new().await;
+    let [anna, bruno] = town.customers;
+    let world = &town.app.world;
+    let staff = Staff::with(&town.app, &[role(Role::Finance, None), role(Role::Admin, None)]).await;
+    let key = staff.key(world, &[Scope::Admin]);
+    let (hers, his) = (consumer(world, anna), consumer(world, bruno));
+    let account = Purpose::Available(anna).account(world.tenant);
+    let paths = [
+        (format!("/v1/ledger/accounts?owner={anna}"), "accounts"),
+        (format!("/v1/ledger/transactions?account={account}"), "account"),
+        (format!("/v1/ledger/receipts/1?account={account}"), "account"),
+        (format!("/v1/ledger/receipts/1?customer={anna}"), "receipt"),
+        (format!("/v1/ledger/accounts/{account}"), "account"),
+        (format!("/v1/customers/{anna}/balances"), "balances"),
+        (format!("/v1/audit?subject={anna}"), "log"),
+    ];
+    for (path, what) in &paths {
+        town.app.api().get(path).await;
+        for api in [&staff.api, &key] {
+            let before = looks(&hers).await.len();
+            assert_ne!(api.get(path).await.status, 403, "{path}");
+            let told = looks(&hers).await;
+            assert_eq!((told.len(), &told[0]["what"]), (before + 1, &json!(what)), "{path}: {told:?}");
+        }
+    }
+    let told = looks(&hers).await;
+    assert_eq!(told[1]["operator"], json!(staff.id), "in a session");
+    assert_ne!(told[0]["operator"], json!(staff.id), "by a key, whose number it is");
+    let log = town.app.api().get(&format!("/v1/audit?subject={anna}&actor=client")).await.expect(200);
+    let eyes = &log["items"][0]["detail"]["eyes"];
+    assert!(eyes.is_i64(), "and the company knows whose the key is: {log}");
+    for nobodys in [format!("owner={NOBODY}"), format!("owner={}", town.shops[0])] {
+        staff.api.get(&format!("/v1/ledger/accounts?{nobodys}")).await.expect(200);
+    }
+    assert_eq!((looks(&hers).await.len(), looks(&his).await.len()), (2 * paths.len(), 0));
+}
+
 #[tokio::test]
 async fn t41_no_second_role_session_or_key_of_whoever_proposed_approves() {
     let app = TestApp::start();

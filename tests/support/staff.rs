@@ -97,12 +97,30 @@ impl Staff {
 
     /// A key that belongs to them.
     pub fn key(&self, world: &World, scopes: &[Scope]) -> Api {
-        let mut conn = PgConnection::establish(&world.url).unwrap();
-        let wish = NewKey { tenant: world.tenant, name: "theirs".into(), scopes: scopes.to_vec(), client: None };
-        let (ids, now) = (Ids::system(), Clock::System.now());
-        let made = identity::create_key_of(&mut conn, &ids, now, Actor::Operator, (&wish, Some(self.id))).unwrap();
-        self.api.with_key(made.key.reveal())
+        key_of(world, self.id, scopes)
     }
+}
+
+/// Somebody else who works for the tenant, by a key of theirs that may this: another pair of eyes.
+pub fn colleague(app: &TestApp, scopes: &[Scope]) -> Api {
+    let invited =
+        invite(&app.world, &app.vault(), &format!("{}@example.org", fresh_key()), Some(role(Role::Bank, None)));
+    key_of(&app.world, invited.operator, scopes)
+}
+
+fn key_of(world: &World, operator: Uuid, scopes: &[Scope]) -> Api {
+    let mut conn = PgConnection::establish(&world.url).unwrap();
+    let wish = NewKey { tenant: world.tenant, name: "theirs".into(), scopes: scopes.to_vec(), client: None };
+    let (ids, now) = (Ids::system(), Clock::System.now());
+    let made = identity::create_key_of(&mut conn, &ids, now, Actor::Operator, (&wish, Some(operator))).unwrap();
+    world.api.with_key(made.key.reveal())
+}
+
+/// Ends a role of an operator for the whole tenant.
+pub fn end_role(world: &World, operator: Uuid, ended: Role) {
+    let mut conn = PgConnection::establish(&world.url).unwrap();
+    let by = (Actor::Operator, world.tenant);
+    operators::end_role(&mut conn, Clock::System.now(), by, operator, (ended, None)).unwrap();
 }
 
 /// Gives an operator one more role; their sessions end.

@@ -96,6 +96,8 @@ problem-request-for-eyes-over = There is nothing to confirm any more
 problem-request-for-eyes-over-detail = It was decided before, or nobody did in time: ask again.
 problem-request-for-eyes-changed = This is not what was asked
 problem-request-for-eyes-changed-detail = Somebody changed it after it was asked: look into the audit log, and ask again.
+problem-request-for-eyes-orphaned = Who asked for it may not any more
+problem-request-for-eyes-orphaned-detail = Who asked has left, or has lost what it takes: have somebody ask who may.
 problem-passkeys-not-set = This node knows no passkeys
 problem-passkeys-not-set-detail = Whoever runs it names the domain and the pages of its passkeys: --rp-id and --origin.
 
@@ -318,7 +320,7 @@ problem-id-repeated-detail = Give each item an id of its own: it is its Idempote
 problem-streams-full = Too many follow already
 problem-streams-full-detail = Come back later, or ask without waiting.
 problem-same-eyes = Who proposed it may not decide it
-problem-same-eyes-detail = Four eyes: have another client approve or reject it.
+problem-same-eyes-detail = Four eyes: have somebody else approve or reject it.
 problem-adjustment-expired = The proposal's time is over
 problem-adjustment-expired-detail = Nobody decided in time: propose it again.
 problem-adjustment-impossible = It cannot be posted any more

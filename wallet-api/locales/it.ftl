@@ -95,6 +95,8 @@ problem-request-for-eyes-over = Non c'è più nulla da confermare
 problem-request-for-eyes-over-detail = È già stato deciso, o nessuno l'ha fatto in tempo: chiedilo di nuovo.
 problem-request-for-eyes-changed = Non è quello che era stato chiesto
 problem-request-for-eyes-changed-detail = Qualcuno l'ha cambiato dopo la richiesta: guarda il registro e chiedilo di nuovo.
+problem-request-for-eyes-orphaned = Chi l'ha chiesto non può più farlo
+problem-request-for-eyes-orphaned-detail = Chi l'ha chiesto se n'è andato, o ha perso il diritto: fallo chiedere a chi può.
 problem-passkeys-not-set = Questo nodo non conosce passkey
 problem-passkeys-not-set-detail = Chi lo gestisce indica il dominio e le pagine delle sue passkey: --rp-id e --origin.
 
@@ -316,7 +318,7 @@ problem-id-repeated-detail = Dai a ogni elemento un id suo: è la sua Idempotenc
 problem-streams-full = Troppi stanno già seguendo
 problem-streams-full-detail = Torna più tardi, o chiedi senza attendere.
 problem-same-eyes = Chi l'ha proposta non può deciderla
-problem-same-eyes-detail = Quattro occhi: falla approvare o respingere da un altro client.
+problem-same-eyes-detail = Quattro occhi: falla approvare o respingere da qualcun altro.
 problem-adjustment-expired = Il tempo della proposta è scaduto
 problem-adjustment-expired-detail = Nessuno ha deciso in tempo: proponila di nuovo.
 problem-adjustment-impossible = Non si può più registrare

@@ -14,8 +14,8 @@ use crate::identity::four_eyes::{self, Act, EyesError, Filter, Proposal, Proposa
 use crate::levels;
 use crate::payments::Payments;
 use crate::platform::Platform;
-use crate::platform::http::{Cursor, Page, PageQuery};
-use crate::platform::keyring::{Caller, May, Scope};
+use crate::platform::http::{Cursor, Page, PageQuery, halves, whole};
+use crate::platform::keyring::{Caller, May, Scope, Tenant};
 use crate::platform::problem::{Describe, Problem};
 use crate::privacy::{self, Erasing};
 
@@ -52,6 +52,7 @@ fn decidable(caller: &Caller) -> Vec<Act> {
 async fn list_approvals(
     caller: Caller,
     platform: web::Data<Platform>,
+    payments: web::Data<Payments>,
     query: web::Query<ApprovalsQuery>,
 ) -> Result<HttpResponse, Problem> {
     let ApprovalsQuery { all, cursor, limit } = query.into_inner();
@@ -64,19 +65,19 @@ async fn list_approvals(
     let most = i64::from(limit).saturating_add(1);
     let read = move |conn: &mut PgConnection| four_eyes::page(conn, tenant, &filter, most);
     let page = Page::cut(platform.db.of(tenant).read(read).await?, limit, |it| cursor_at(it).encode(secret, &listing));
-    let items: Vec<ProposalBody> = page.items.iter().map(|it| ProposalBody::of(it, now)).collect();
+    let outcomes = payments.outcomes(&caller.tenant, &page.items).await?;
+    let body = |(it, outcome): (&Proposal, _)| ProposalBody::of(it, now).came_to(outcome);
+    let items: Vec<ProposalBody> = page.items.iter().zip(outcomes).map(body).collect();
     Ok(HttpResponse::Ok().json(Page { items, next_cursor: page.next_cursor, has_more: page.has_more }))
 }
 
 fn cursor_at(it: &Proposal) -> Cursor<3> {
-    let (high, low) = it.id.as_u64_pair();
-    let signed = |half: u64| i64::from_ne_bytes(half.to_ne_bytes());
-    Cursor([it.asked_at.timestamp_micros(), signed(high), signed(low)])
+    let [high, low] = halves(it.id);
+    Cursor([it.asked_at.timestamp_micros(), high, low])
 }
 
 fn place_of(Cursor([us, high, low]): Cursor<3>) -> (DateTime<Utc>, Uuid) {
-    let half = |half: i64| u64::from_ne_bytes(half.to_ne_bytes());
-    (DateTime::from_timestamp_micros(us).unwrap_or_default(), Uuid::from_u64_pair(half(high), half(low)))
+    (DateTime::from_timestamp_micros(us).unwrap_or_default(), whole([high, low]))
 }
 
 /// Tells of what was asked.
@@ -87,10 +88,17 @@ fn place_of(Cursor([us, high, low]): Cursor<3>) -> (DateTime<Utc>, Uuid) {
 async fn get_approval(
     caller: Caller,
     platform: web::Data<Platform>,
+    payments: web::Data<Payments>,
     id: web::Path<Uuid>,
 ) -> Result<HttpResponse, Problem> {
     let found = decidable_one(&caller, &platform, id.into_inner()).await?;
-    Ok(HttpResponse::Ok().json(ProposalBody::of(&found, platform.clock.now())))
+    Ok(HttpResponse::Ok().json(shown(&payments, &caller.tenant, &found).await?))
+}
+
+/// What was asked, as it stands, with what the books answered.
+async fn shown(payments: &Payments, tenant: &Tenant, it: &Proposal) -> Result<ProposalBody, Problem> {
+    let outcome = payments.outcomes(tenant, std::slice::from_ref(it)).await?.into_iter().next().flatten();
+    Ok(ProposalBody::of(it, payments.platform.clock.now()).came_to(outcome))
 }
 
 /// What was asked, to whoever may decide such an act. To others it is not there.
@@ -107,9 +115,6 @@ struct DoneBody {
     /// What was asked, and how it was decided.
     #[serde(flatten)]
     proposal: ProposalBody,
-    /// Of a refund: its place in the books.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    seq: Option<i64>,
     /// Of an erasure: the signed receipt.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
@@ -140,19 +145,19 @@ async fn approve(
     let found = decidable_one(&caller, &platform, id.into_inner()).await?;
     let hands = Hands { platform, journal, payments };
     let approved = hands.decide(&caller, &found).await?;
-    let mut done =
-        DoneBody { proposal: ProposalBody::of(&approved, hands.platform.clock.now()), seq: None, receipt: None };
+    let mut receipt = None;
     match approved.act {
         Act::Limits => hands.payments.levels.forget(caller.tenant.id),
-        Act::Refund => done.seq = Some(hands.payments.refund_approved(&caller.tenant, &approved).await?),
+        Act::Refund => hands.payments.refund_approved(&caller.tenant, &approved).await?,
         Act::Erasure => {
             let (platform, journal) = (&hands.platform, &hands.journal);
             let with = Erasing { platform, journal, customers: &hands.payments.customers, tenant: &caller.tenant };
-            let receipt = privacy::erase_approved(with, caller.actor.into(), &approved).await?;
-            done.receipt = Some(serde_json::to_value(receipt).map_err(|error| Problem::internal(&error))?);
+            let signed = privacy::erase_approved(with, caller.actor.into(), &approved).await?;
+            receipt = Some(serde_json::to_value(signed).map_err(|error| Problem::internal(&error))?);
         }
     }
-    Ok(HttpResponse::Ok().json(done))
+    let proposal = shown(&hands.payments, &caller.tenant, &approved).await?;
+    Ok(HttpResponse::Ok().json(DoneBody { proposal, receipt }))
 }
 
 impl Hands {

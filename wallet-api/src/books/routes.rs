@@ -26,7 +26,7 @@ use crate::platform::keyring::{Caller, May, Scope};
 use crate::platform::money::Money;
 use crate::platform::problem::Problem;
 use crate::platform::reply::created;
-use crate::profile::AccountLook;
+use crate::profile::{AccountLook, look_at_owner};
 
 pub(super) fn routes(config: &mut ServiceConfig) {
     transactions::routes(config);
@@ -240,7 +240,7 @@ struct AccountsQuery {
     limit: Option<u16>,
 }
 
-/// Lists accounts, oldest first.
+/// Lists accounts, oldest first. Whoever of the staff asks for a customer's looks at them, who is told.
 #[utoipa::path(tag = "ledger", security(("key" = ["ledger:read"])), params(AccountsQuery), responses(
     (status = 200, body = Page<AccountBody>),
 ))]
@@ -253,6 +253,9 @@ async fn list_accounts(
     let AccountsQuery { owner, asset, cursor, limit } = query.into_inner();
     let limit = PageQuery { cursor: None, limit }.limit()?;
     let (tenant, journal) = (&caller.tenant, journal_of(&caller.tenant));
+    if let Some(owner) = owner {
+        look_at_owner(&books.platform, &caller, owner).await?;
+    }
     let assets = books.assets(tenant.id).await?;
     let listing = format!("ledger-accounts/{owner:?}/{asset:?}");
     let after = cursor.map(|cursor| Cursor::<1>::decode(&tenant.secret, &listing, &cursor)).transpose()?;

@@ -72,7 +72,7 @@ pub enum KeysCommand {
         /// One more key of this client, instead of a new client.
         #[arg(long)]
         client: Option<i64>,
-        /// The operator whose key it is, by id: where four eyes are asked for, the key's are theirs.
+        /// The operator whose key it is, by id: where four eyes are asked for the key's are theirs, its looks are told, and it ends with them.
         #[arg(long)]
         operator: Option<Uuid>,
         /// Print one JSON object.

@@ -24,7 +24,7 @@ pub enum OperatorsCommand {
     Invite(InviteArgs),
     /// Give an operator a role, or end one. Their sessions end.
     Roles(RolesArgs),
-    /// End an operator: their passkeys and sessions end. Their keys are ended by `tessera keys revoke`.
+    /// End an operator: their passkeys, sessions and keys open nothing any more, and nobody approves what they asked for.
     Close(CloseArgs),
     /// List the operators, with their roles.
     List(ListArgs),
@@ -189,8 +189,13 @@ fn close(args: &CloseArgs, out: &mut dyn Write) -> anyhow::Result<()> {
     let (Opened { vault, mut conn, .. }, tenant) = open(&args.open, &args.tenant)?;
     let operator = find(&mut conn, &vault, tenant, &args.email)?;
     let ended = operators::close(&mut conn, Clock::System.now(), (Actor::Operator, tenant), operator)?;
+    let keys = identity::keys_of(&mut conn, tenant, operator)?;
     tell(&args.redis, ended);
-    Ok(writeln!(out, "closed; what they were signed in with works for at most one second more")?)
+    writeln!(out, "closed; what they were signed in with works for at most one second more")?;
+    if !keys.is_empty() {
+        writeln!(out, "so do their keys, which nobody has ended: {}", keys.join(", "))?;
+    }
+    Ok(())
 }
 
 fn list(args: &ListArgs, out: &mut dyn Write) -> anyhow::Result<()> {

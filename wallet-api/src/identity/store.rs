@@ -166,6 +166,20 @@ pub(super) fn key_exists(conn: &mut PgConnection, tenant: i64, prefix: &str) -> 
     diesel::select(diesel::dsl::exists(key)).get_result(conn)
 }
 
+/// The prefixes of an operator's keys that nobody has ended, oldest first.
+pub(super) fn keys_of(conn: &mut PgConnection, tenant: i64, operator: Uuid) -> QueryResult<Vec<String>> {
+    let keys = api_key::table.filter(api_key::tenant.eq(tenant).and(api_key::created_by.eq(operator)));
+    keys.filter(api_key::revoked_at.is_null()).order(api_key::id).select(api_key::prefix).load(conn)
+}
+
+/// Whether a client has a key in force with this scope, or with one that stands for it.
+pub(super) fn client_may(conn: &mut PgConnection, tenant: i64, client: i64, scope: Scope) -> QueryResult<bool> {
+    let keys = api_key::table.filter(api_key::tenant.eq(tenant).and(api_key::client.eq(client)));
+    let held: Vec<Vec<String>> = keys.filter(api_key::revoked_at.is_null()).select(api_key::scopes).load(conn)?;
+    let mut held = held.iter().flatten().filter_map(|word| word.parse::<Scope>().ok());
+    Ok(held.any(|one| one.stands_for(scope)))
+}
+
 /// The keyring's directory over these tables.
 pub(super) struct Keys;
 
@@ -194,12 +208,14 @@ impl Directory for Keys {
     }
 }
 
+/// A key in force. One that belongs to an operator is, as long as they have not left.
 fn find_key(conn: &mut PgConnection, prefix: &str) -> QueryResult<Option<TokenRecord>> {
     let theirs = operator::tenant.eq(api_key::tenant).and(operator::id.nullable().eq(api_key::created_by));
     let row: Option<(KeyRow, TenantRow, Option<i64>)> = api_key::table
         .inner_join(tenant::table.on(tenant::id.eq(api_key::tenant)))
         .left_join(operator::table.on(theirs))
         .filter(api_key::prefix.eq(prefix).and(api_key::revoked_at.is_null()))
+        .filter(operator::closed_at.is_null()) // as it is of nobody, too
         .select((KeyRow::as_select(), TenantRow::as_select(), operator::number.nullable()))
         .first(conn)
         .optional()?;

@@ -6,13 +6,17 @@
 //! no refund's way: the next one takes it back.
 //! Shares follow from the refunds before, so of two refunds of one payment at the same moment one is refused, and asks
 //! again. Above a tenant's amount, counted over all refunds of a payment, another pair of eyes decides first
-//! ([`four_eyes`]); what it approves is refunded under the request's id.
+//! ([`four_eyes`]); what it approves is refunded under the request's id. What is counted is read once, and names the turn that is
+//! asked for: of many small parts at the same moment no two pass together.
 //! Not here: money that goes back over a rail, which follows the settlement account.
 
+use std::sync::Arc;
+
+use diesel::{PgConnection, QueryResult};
 use ledger::read::LinkAt;
 use ledger::{
-    Amount, Answer, Body, Claim, Command, Group, How, JournalError, Key, LegRef, Posted, Refusal, RowKind, Tender,
-    Transfer, mix, share,
+    Amount, Answer, Body, Claim, Command, Group, How, JournalError, Key, LegRef, Posted, Record, Refusal, RowKind,
+    Tender, Transfer, mix, share,
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -23,7 +27,7 @@ use super::{Done, Payments};
 use crate::identity::four_eyes::{self, Act, Proposal, Wish};
 use crate::levels;
 use crate::platform::audit::Object;
-use crate::platform::books::{HOUSE, Paper, journal_of, only_if_done};
+use crate::platform::books::{HOUSE, Paper, journal_of, only_if_done, refusal_code};
 use crate::platform::chart::Purpose;
 use crate::platform::ids::derived;
 use crate::platform::keyring::{Caller, Tenant};
@@ -53,6 +57,23 @@ struct Asked {
     request: Uuid,
 }
 
+/// What came of asking for a refund.
+pub(super) enum Refunded {
+    /// The journal has decided.
+    Done(Done<RefundPaper>),
+    /// Another pair of eyes decides, or decided against it, or it is not done yet what they approved.
+    Waits(Box<Proposal>),
+}
+
+/// From where on somebody else decides, and what is known of who asks.
+struct Alone<'a> {
+    by: &'a Caller,
+    /// What stands for the request under which it would wait.
+    request: Uuid,
+    /// All that may be refunded of the payment alone, in cents.
+    most: i64,
+}
+
 /// A refund to be asked for.
 struct Plan {
     minor: i64,
@@ -64,24 +85,58 @@ struct Plan {
 }
 
 impl Payments {
-    /// Refunds some of a payment or a capture, or tells what became of it under this key. An authorisation that was
-    /// captured once stands for its capture.
+    /// Refunds some of a payment or a capture, has it wait for another pair of eyes, or tells what became of it under this key. An
+    /// authorisation that was captured once stands for its capture. One that the books would refuse does not wait.
     ///
     /// # Errors
-    /// 404 for an unknown payment; 409 `nothing-captured` and `several-captures` for an authorisation; the journal's
-    /// problems. A refusal is an answer.
+    /// 404 for an unknown payment; 409 `nothing-captured` and `several-captures` for an authorisation; 422 `key-reused`; the
+    /// journal's problems. A refusal is an answer.
+    pub(super) async fn refund_by(
+        &self,
+        by: &Caller,
+        key: Key,
+        payment: Uuid,
+        wish: RefundWish,
+    ) -> Result<Refunded, Problem> {
+        let (tenant, db) = (by.tenant.id, &self.platform.db);
+        let request =
+            derived("refund-for-eyes", &[&tenant.to_be_bytes(), &key.scope.0.to_be_bytes(), key.key.as_bytes()]);
+        let find = move |conn: &mut PgConnection| -> QueryResult<_> {
+            Ok((four_eyes::find(conn, tenant, request)?, four_eyes::refunds_above(conn, tenant)?))
+        };
+        let most = match db.of(tenant).read(find).await? {
+            // What waited once under this key is never done without.
+            (Some(asked), _) => return self.what_came_of(&by.tenant, same_request(asked, key)?).await,
+            (None, most) => most,
+        };
+        let alone = most.map(|most| Alone { by, request, most });
+        self.refund(&by.tenant, key, payment, wish, alone).await
+    }
+
+    /// The same of who asks alone up to an amount, or of who was approved.
     #[tracing::instrument(name = "payments.refund", skip_all, fields(tenant = tenant.id))]
-    pub(super) async fn refund(
+    async fn refund(
         &self,
         tenant: &Tenant,
         key: Key,
         payment: Uuid,
         wish: RefundWish,
-    ) -> Result<Done<RefundPaper>, Problem> {
+        alone: Option<Alone<'_>>,
+    ) -> Result<Refunded, Problem> {
         let paid = match reading::refundable(&self.platform, journal_of(tenant), payment).await? {
             Refundable::This(paid) => paid,
-            Refundable::Unclear(of, captures) => return self.refunded_before(tenant, key, &of, &captures).await,
+            Refundable::Unclear(of, captures) => {
+                return self.refunded_before(tenant, key, &of, &captures).await.map(Refunded::Done);
+            }
         };
+        // What is judged and what is asked for are one reading, whose turn the journal gives once.
+        if let Some(alone) = alone
+            && let Some(amount_minor) = paid.too_much(tenant.id, wish, alone.most)
+            && self.answered(tenant, key).await?.is_none()
+        {
+            let waits = self.ask_eyes(&alone, key, payment, RefundWish { amount_minor: Some(amount_minor), ..wish });
+            return waits.await.map(Box::new).map(Refunded::Waits);
+        }
         let customer = paid.paper.customer;
         let secret = self.customers.secret(&self.platform, tenant.id, customer).await?;
         let Plan { minor, transfers, groups, rewards, turn } = plan(tenant.id, &paid, wish);
@@ -95,67 +150,79 @@ impl Payments {
         let paper = Paper { effective_us: None, meta, companions: vec![companion] };
         let answer = self.ask(tenant, (customer, "refund"), key, command, paper).await?;
         overtaken(&answer)?;
-        self.done(tenant, answer, id, written).await
+        self.done(tenant, answer, id, written).await.map(Refunded::Done)
     }
 
-    /// Has a refund wait for another pair of eyes if it takes four; gives what waits then. One that was done under this key, or
-    /// that the books would refuse, does not wait.
-    ///
-    /// # Errors
-    /// 404 for an unknown payment; 422 `key-reused`; the database's.
-    pub(super) async fn wait_for_eyes(
+    /// Has a refund wait for another pair of eyes, and gives what waits.
+    async fn ask_eyes(
         &self,
-        by: &Caller,
+        alone: &Alone<'_>,
         key: Key,
         payment: Uuid,
         wish: RefundWish,
-    ) -> Result<Option<Proposal>, Problem> {
-        let (tenant, db) = (by.tenant.id, &self.platform.db);
-        let id = derived("refund-for-eyes", &[&tenant.to_be_bytes(), &key.scope.0.to_be_bytes(), key.key.as_bytes()]);
-        let find = move |conn: &mut diesel::PgConnection| -> diesel::QueryResult<_> {
-            Ok((four_eyes::find(conn, tenant, id)?, four_eyes::refunds_above(conn, tenant)?))
-        };
-        // What waited once under this key is never done without.
-        let most = match db.of(tenant).read(find).await? {
-            (Some(asked), _) => return same_request(asked, key).map(Some),
-            (None, None) => return Ok(None),
-            (None, Some(most)) => most,
-        };
-        let journal = journal_of(&by.tenant);
-        let answered = move |conn: &mut diesel::PgConnection| ledger::read::answer_to(conn, journal, &key);
-        if db.of(tenant).read(answered).await?.is_some() {
-            return Ok(None);
-        }
-        let Refundable::This(paid) = reading::refundable(&self.platform, journal, payment).await? else {
-            return Ok(None);
-        };
-        let left = paid.left(&paid.tenders(tenant));
-        let amount_minor = wish.amount_minor.unwrap_or(left);
-        let in_all = paid.paper.amount_minor.saturating_sub(left).saturating_add(amount_minor);
-        if amount_minor > left || amount_minor < 1 || in_all <= most {
-            return Ok(None);
-        }
-        let RefundWish { owing, hook_depth, .. } = wish;
+    ) -> Result<Proposal, Problem> {
+        let RefundWish { amount_minor, owing, hook_depth } = wish;
+        let amount_minor = amount_minor.unwrap_or_default();
         let asked = Asked { amount_minor, hook_depth, owing, payment, request: key.fingerprint };
         let body = serde_json_canonicalizer::to_vec(&asked).map_err(|error| Problem::internal(&error))?;
         let wish = Wish { act: Act::Refund, object: Object::Payment(payment), body };
-        let (by, now) = (by.clone(), self.platform.clock.now());
-        let ask = move |conn: &mut diesel::PgConnection| four_eyes::ask(conn, (id, now), &by, &wish);
-        same_request(db.of(tenant).write(ask).await?, key).map(Some)
+        let (by, id, now) = (alone.by.clone(), alone.request, self.platform.clock.now());
+        let tenant = by.tenant.id;
+        let ask = move |conn: &mut PgConnection| four_eyes::ask(conn, (id, now), &by, &wish);
+        same_request(self.platform.db.of(tenant).write(ask).await?, key)
     }
 
-    /// Refunds what another pair of eyes approved, to the letter, and gives its place in the books; again tells the same.
+    /// What a refund came to that waited: it waits yet, or what the journal said once it was approved.
+    async fn what_came_of(&self, tenant: &Tenant, asked: Proposal) -> Result<Refunded, Problem> {
+        let Some(record) = self.answered(tenant, key_of(&asked)).await? else {
+            return Ok(Refunded::Waits(Box::new(asked)));
+        };
+        let answer = Answer { replayed: true, record: Arc::new(record) };
+        overtaken(&answer)?;
+        self.recalled(tenant, answer).await.map(Refunded::Done)
+    }
+
+    /// What the journal answered to a key; none when it was not asked.
+    async fn answered(&self, tenant: &Tenant, key: Key) -> Result<Option<Record>, Problem> {
+        let journal = journal_of(tenant);
+        let answer = move |conn: &mut PgConnection| ledger::read::answer_to(conn, journal, &key);
+        self.platform.db.of(tenant.id).read(answer).await
+    }
+
+    /// What the journal answered to each refund that was asked for and approved.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn outcomes(
+        &self,
+        tenant: &Tenant,
+        asked: &[Proposal],
+    ) -> Result<Vec<Option<four_eyes::Outcome>>, Problem> {
+        let journal = journal_of(tenant);
+        let approved = |it: &Proposal| it.act == Act::Refund && it.decided.is_some_and(|decided| decided.is_approved);
+        let keys: Vec<Option<Key>> = asked.iter().map(|it| approved(it).then(|| key_of(it))).collect();
+        let read = move |conn: &mut PgConnection| -> Result<Vec<Option<Record>>, ledger::StoreError> {
+            let of = |key: &Option<Key>| match key {
+                Some(key) => ledger::read::answer_to(conn, journal, key),
+                None => Ok(None),
+            };
+            keys.iter().map(of).collect()
+        };
+        let records = self.platform.db.of(tenant.id).read(read).await?;
+        Ok(records.iter().map(|record| record.as_ref().map(outcome)).collect())
+    }
+
+    /// Refunds what another pair of eyes approved, to the letter; again changes nothing.
     ///
     /// # Errors
     /// As [`refund`](Self::refund), and the journal's refusals.
-    pub async fn refund_approved(&self, tenant: &Tenant, approved: &Proposal) -> Result<i64, Problem> {
+    pub async fn refund_approved(&self, tenant: &Tenant, approved: &Proposal) -> Result<(), Problem> {
         let Asked { amount_minor, hook_depth, owing, payment, .. } = read(approved)?;
-        let print = derived("refund-approved", &[&approved.fingerprint]);
-        let key = Key { scope: HOUSE, key: approved.id, fingerprint: print };
         let wish = RefundWish { amount_minor: Some(amount_minor), owing, hook_depth };
-        let done = self.refund(tenant, key, payment, wish).await?;
-        created(&done.answer)?; // what the books refused is refused here
-        Ok(done.answer.record.seq)
+        match self.refund(tenant, key_of(approved), payment, wish, None).await? {
+            Refunded::Done(done) => created(&done.answer).map(drop), // what the books refused is refused here
+            Refunded::Waits(_) => Ok(()),                            // only who asks alone is made to wait
+        }
     }
 
     /// It was clear once what to refund, if this key did it then: that is the answer for ever.
@@ -178,6 +245,22 @@ impl Payments {
             }
         }
     }
+}
+
+/// The journal's key of what is approved.
+fn key_of(asked: &Proposal) -> Key {
+    let print = derived("refund-approved", &[&asked.fingerprint]);
+    Key { scope: HOUSE, key: asked.id, fingerprint: print }
+}
+
+fn outcome(record: &Record) -> four_eyes::Outcome {
+    let refused = if let Body::Refused { refusal } = &record.body {
+        let is_overtaken = matches!(refusal, Refusal::ClaimSpent { .. });
+        Some(if is_overtaken { "refund-overtaken" } else { refusal_code(refusal) })
+    } else {
+        None
+    };
+    four_eyes::Outcome { seq: record.seq, refused }
 }
 
 fn read(asked: &Proposal) -> Result<Asked, Problem> {
@@ -274,6 +357,14 @@ impl Cleared {
     /// What can be refunded yet.
     fn left(&self, tenders: &[&Posted]) -> i64 {
         self.standing(tenders).iter().fold(0_i64, |sum, one| sum.saturating_add(one.left()))
+    }
+
+    /// How much a refund is, if with it more would be refunded than `most` and it is one that the books may do.
+    fn too_much(&self, tenant: i64, wish: RefundWish, most: i64) -> Option<i64> {
+        let left = self.left(&self.tenders(tenant));
+        let amount_minor = wish.amount_minor.unwrap_or(left);
+        let in_all = self.paper.amount_minor.saturating_sub(left).saturating_add(amount_minor);
+        ((1..=left).contains(&amount_minor) && in_all > most).then_some(amount_minor)
     }
 
     /// What of a row has been moved back.

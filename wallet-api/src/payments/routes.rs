@@ -29,6 +29,7 @@ use crate::platform::keyring::{Caller, May, Reach, Scope, Within};
 use crate::platform::money::{EuroToMove, Money};
 use crate::platform::problem::Problem;
 use crate::platform::reply::created;
+use crate::platform::staff;
 use crate::platform::text::Lang;
 
 /// Adds this slice's routes.
@@ -241,15 +242,15 @@ fn within(caller: &Caller, scope: Scope, found: &reading::Found) -> Result<(), P
     if caller.reach(scope)?.has_payment(customer, merchant) { Ok(()) } else { Err(not_found()) }
 }
 
-/// The same before an operator changes a payment; only a merchant's own staff does, whoever's glass is broken. Nothing is
-/// looked up for anybody else.
+/// The same before an operator changes a payment, in a session or by a key of theirs; in a session only a merchant's own staff does,
+/// whoever's glass is broken. Nothing is looked up for anybody else.
 async fn within_to_write(
     payments: &Payments,
     caller: &Caller,
     payment: Uuid,
     what: &'static str,
 ) -> Result<(), Problem> {
-    if caller.operator().is_none() {
+    if !staff::acts(caller) {
         return Ok(());
     }
     let reach: Reach = caller.reach(Scope::PaymentsWrite)?;

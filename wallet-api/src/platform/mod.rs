@@ -32,6 +32,7 @@ pub mod reply;
 pub(crate) mod scratch;
 pub mod sealing;
 pub mod snapshot;
+pub mod staff;
 pub mod telemetry;
 pub mod text;
 pub mod together;

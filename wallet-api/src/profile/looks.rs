@@ -2,11 +2,15 @@
 //!
 //! Staff of a shop sees the customers who have paid there, a few milliseconds after they did, and nobody else: whoever is
 //! out of reach is answered as whoever does not exist. Each look is in the audit log about the customer before anything is
-//! shown, also one that was refused; whoever reads the books ([`AccountLook`]) looks at the customer whose account it is. Machines' and people's own looks are not: the first are the tenant's systems, which
-//! answer for who looks through them.
+//! shown, also one that was refused; whoever reads the books ([`AccountLook`], [`look_at_accounts`], [`look_at_owner`]) looks at
+//! the customer whose account it is. A key that was made for an operator looks as they do. The house's machines' and people's own
+//! looks are not told: the first are the tenant's systems, which answer for who looks through them.
+
+use std::collections::BTreeSet;
 
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest, web};
+use chrono::{DateTime, Utc};
 use diesel::{PgConnection, QueryResult};
 use futures_util::FutureExt as _;
 use futures_util::future::LocalBoxFuture;
@@ -15,10 +19,11 @@ use uuid::Uuid;
 
 use super::{Customers, store, unknown};
 use crate::platform::Platform;
-use crate::platform::audit::{self, Action, Actor, Entry, Fact, Object, Outcome};
+use crate::platform::audit::{self, Entry, Outcome};
 use crate::platform::books::journal_of;
 use crate::platform::keyring::{Caller, Reach, Scope};
 use crate::platform::problem::Problem;
+use crate::platform::staff;
 
 impl Customers {
     /// Lets a caller look at a customer as far as their right reaches, and writes down that an operator did.
@@ -34,7 +39,7 @@ impl Customers {
         what: &'static str,
     ) -> Result<(), Problem> {
         let reach = caller.reach(scope)?;
-        if caller.operator().is_none() {
+        if !staff::acts(caller) {
             return Ok(());
         }
         let (tenant, by, now) = (caller.tenant.id, caller.clone(), platform.clock.now());
@@ -62,7 +67,7 @@ impl Customers {
         customer: Uuid,
         what: &'static str,
     ) -> Result<(), Problem> {
-        if caller.operator().is_none() {
+        if !staff::acts(caller) {
             return Ok(());
         }
         let (by, now) = (caller.clone(), platform.clock.now());
@@ -85,8 +90,8 @@ impl FromRequest for AccountLook {
         let platform = req.app_data::<web::Data<Platform>>().cloned();
         async move {
             let caller = caller.await?;
-            if let (Some(account), Some(platform), Some(_)) = (account, platform, caller.operator()) {
-                tell(&platform, caller, account).await?;
+            if let (Some(account), Some(platform)) = (account, platform) {
+                look_at_accounts(&platform, &caller, vec![account]).await?;
             }
             Ok(Self(()))
         }
@@ -94,18 +99,51 @@ impl FromRequest for AccountLook {
     }
 }
 
-async fn tell(platform: &Platform, by: Caller, account: Uuid) -> Result<(), Problem> {
-    let (tenant, journal, now) = (by.tenant.id, journal_of(&by.tenant), platform.clock.now());
+/// Tells the customers whose accounts of the books these are that somebody of the staff looks, if one does.
+///
+/// # Errors
+/// The database's problems.
+pub async fn look_at_accounts(platform: &Platform, caller: &Caller, accounts: Vec<Uuid>) -> Result<(), Problem> {
+    if accounts.is_empty() || !staff::acts(caller) {
+        return Ok(());
+    }
+    let (by, journal, now) = (caller.clone(), journal_of(&caller.tenant), platform.clock.now());
     let history = platform.history.clone();
     let tell = move |conn: &mut PgConnection| -> Result<(), Problem> {
-        let found = accounts::accounts(conn, &history, journal, &[account])?.into_iter().next();
-        let Some(owner) = found.and_then(|found| found.owner) else { return Ok(()) };
-        if store::customer(conn, tenant, owner)?.is_some() {
-            note(conn, &by, (owner, "account"), Outcome::Done, now)?;
+        let found = accounts::accounts(conn, &history, journal, &accounts)?;
+        let owners: BTreeSet<Uuid> = found.into_iter().filter_map(|found| found.owner).collect();
+        for owner in owners {
+            tell(conn, &by, (owner, "account"), now)?;
         }
         Ok(())
     };
-    platform.db.of(tenant).write(tell).await
+    platform.db.of(caller.tenant.id).write(tell).await
+}
+
+/// The same of whoever is named as an owner of accounts.
+///
+/// # Errors
+/// The database's problems.
+pub async fn look_at_owner(platform: &Platform, caller: &Caller, owner: Uuid) -> Result<(), Problem> {
+    if !staff::acts(caller) {
+        return Ok(());
+    }
+    let (by, now) = (caller.clone(), platform.clock.now());
+    let tell = move |conn: &mut PgConnection| tell(conn, &by, (owner, "accounts"), now);
+    platform.db.of(caller.tenant.id).write(tell).await
+}
+
+/// What is nobody's or a merchant's is told to nobody.
+fn tell(
+    conn: &mut PgConnection,
+    by: &Caller,
+    (owner, what): (Uuid, &'static str),
+    now: DateTime<Utc>,
+) -> QueryResult<()> {
+    if store::customer(conn, by.tenant.id, owner)?.is_some() {
+        note(conn, by, (owner, what), Outcome::Done, now)?;
+    }
+    Ok(())
 }
 
 fn reaches(conn: &mut PgConnection, tenant: i64, customer: Uuid, reach: &Reach) -> QueryResult<bool> {
@@ -121,12 +159,7 @@ fn note(
     by: &Caller,
     (customer, what): (Uuid, &'static str),
     outcome: Outcome,
-    now: chrono::DateTime<chrono::Utc>,
+    now: DateTime<Utc>,
 ) -> QueryResult<()> {
-    let actor = Actor::from(by.actor);
-    let roles = by.roles().iter().map(|(role, _)| role.word()).collect();
-    let entry = Entry::done(by.tenant.id, actor, Action::CustomerLookedAt, Object::Person(customer)).about(customer);
-    let entry = entry.with("what", Fact::Word(what)).with("roles", Fact::Words(roles));
-    let entry = entry.with("in_emergency", Fact::Flag(by.is_emergency(customer)));
-    audit::append(conn, &Entry { outcome, ..entry }, now).map(drop)
+    audit::append(conn, &Entry { outcome, ..audit::look(by, customer, what) }, now).map(drop)
 }

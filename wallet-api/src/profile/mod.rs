@@ -18,7 +18,7 @@ use diesel::{Connection, PgConnection, QueryResult};
 use uuid::Uuid;
 
 pub use card::{CARD, follow_payments};
-pub use looks::AccountLook;
+pub use looks::{AccountLook, look_at_accounts, look_at_owner};
 pub use model::{Customer, PersonSecret};
 pub use routes::routes;
 

@@ -23,6 +23,7 @@ use crate::platform::keyring::{Caller, May, Scope};
 use crate::platform::money::Money;
 use crate::platform::problem::Problem;
 use crate::platform::sealing::{HeadForm, public_key_line};
+use crate::profile::look_at_accounts;
 
 /// The media type of a receipt in its binary form.
 const RECEIPT: &str = "application/vnd.tessera.receipt";
@@ -236,7 +237,8 @@ async fn get_consistency(
 
 /// Gives a receipt of a record: that it is in the log, and what it says of one's own accounts.
 ///
-/// Binary, for keeping, unless JSON is asked for by `Accept`. It shows no other account's side. Same question, same bytes.
+/// Binary, for keeping, unless JSON is asked for by `Accept`. It shows no other account's side. Same question, same bytes. Whoever
+/// of the staff asks for a customer's looks at them, who is told.
 #[utoipa::path(tag = "proofs", security(("key" = ["payments:read"])), params(ReceiptQuery,
     ("seq" = i64, Path, description = "The record's place in the journal", minimum = 1, example = 1)), responses(
     (status = 200, content((ReceiptBody = "application/json"), (Vec<u8> = "application/vnd.tessera.receipt"))),
@@ -253,7 +255,9 @@ async fn get_receipt(
 ) -> Result<HttpResponse, Problem> {
     let (journal, seq, size) = (journal_of(&caller.tenant), seq.into_inner(), query.size);
     let mut accounts = accounts(query.account.as_deref().unwrap_or_default())?;
+    look_at_accounts(&payments.platform, &caller, accounts.clone()).await?;
     if let Some(customer) = query.customer {
+        payments.customers.look(&payments.platform, &caller, Scope::PaymentsRead, customer, "receipt").await?;
         accounts.extend(customer_accounts(&payments, &caller, customer).await?);
     }
     let ring = proofs.keys.as_ref().ok_or_else(no_secret)?.ring();

@@ -1,11 +1,12 @@
 //! Adjustments: corrections of the books by hand, with four eyes.
 //!
-//! One client proposes, with a reason and words; another approves or rejects before the proposal's time is over. What is
+//! One proposes, with a reason and words; another approves or rejects before the proposal's time is over. What is
 //! approved is posted under a key made from its id: of two approvals at once, and of one that is repeated after a crash
 //! between decision and posting, one posting comes. Both eyes stand in the record, with a commitment to the words. What
 //! the books cannot take any more when it is approved has its key given up, so that no late twin posts it either.
 //! Two pairs of eyes are two people: whoever proposed may not decide by another role, session or key of theirs.
-//! Not here: who people are (a client of the house may be many), and other kinds of transfers than moves.
+//! A key of the house, which may be in many hands, proposes and decides nothing.
+//! Not here: who people are, and other kinds of transfers than moves.
 
 mod model;
 mod store;
@@ -22,12 +23,14 @@ pub(super) use model::{Adjustment, AdjustmentError, Reason, Status, Transfer, Wi
 pub(super) use store::Filter;
 
 use super::Books;
+use crate::identity::four_eyes;
 use crate::platform::audit::{self, Action, Entry, Fact, Object};
 use crate::platform::books::{Paper, ask, describe_refusal, give_up, journal_of, refusal_code};
 use crate::platform::http::IdempotencyKey;
 use crate::platform::ids::derived;
-use crate::platform::keyring::{Caller, Tenant};
+use crate::platform::keyring::{Caller, Scope, Tenant};
 use crate::platform::problem::{Describe, Problem};
+use crate::platform::staff;
 
 impl Books {
     /// Notes a proposal, or finds the one that this key made before; true when it was.
@@ -164,8 +167,8 @@ fn refused(record: &Record) -> Option<(String, Problem)> {
 }
 
 /// Decides a proposal, with words to reject it and none to approve it; one that was decided the same way before is found.
-/// A decision is in the audit log with itself, and so is the try of whoever proposed it: a refusal is a value, so that this is
-/// committed.
+/// A decision is in the audit log with itself, and so is the try of whoever proposed it or has no eyes: a refusal is a value, so
+/// that this is committed.
 fn decide(
     conn: &mut diesel::PgConnection,
     by: &Caller,
@@ -178,13 +181,22 @@ fn decide(
         Some(_) => (Status::Rejected, Action::AdjustmentRejected),
         None => (Status::Approved, Action::AdjustmentApproved),
     };
+    let has_eyes = staff::acts(by);
+    let is_orphaned = reject.is_none() && is_orphaned(conn, tenant, id)?;
     // The update matches an open proposal of another only: of two at once, the second finds what the first decided.
-    let is_new = store::decide(conn, tenant, id, decided, reject, (client, eyes, now))?;
+    let is_new = has_eyes && !is_orphaned && store::decide(conn, tenant, id, decided, reject, (client, eyes, now))?;
     let Some((found, _)) = store::find(conn, tenant, id)? else { return Ok(Err(AdjustmentError::Unknown)) };
     let act = Entry::done(tenant, by.actor, action, Object::Adjustment(id));
-    if found.proposed_eyes == eyes {
+    let is_same = found.proposed_eyes == eyes;
+    let refused = match found.status {
+        _ if is_same => Some(AdjustmentError::SameEyes),
+        _ if !has_eyes => Some(AdjustmentError::Eyeless),
+        Status::Proposed if is_orphaned && found.expires_at > now => Some(AdjustmentError::Orphaned),
+        _ => None,
+    };
+    if let Some(refused) = refused {
         audit::append(conn, &act.refused(), now)?;
-        return Ok(Err(AdjustmentError::SameEyes));
+        return Ok(Err(refused));
     }
     if is_new {
         audit::append(conn, &act, now)?;
@@ -195,6 +207,13 @@ fn decide(
         (Status::Proposed, _) => Err(AdjustmentError::Expired),
         (Status::Rejected | Status::Approved | Status::Posted | Status::Refused, _) => Err(AdjustmentError::Decided),
     })
+}
+
+/// Whether whoever proposed it could not any more: they left, or lost the role or the key that it took.
+fn is_orphaned(conn: &mut diesel::PgConnection, tenant: i64, id: Uuid) -> QueryResult<bool> {
+    let Some((found, _)) = store::find(conn, tenant, id)? else { return Ok(false) };
+    let asked = (found.proposed_by, found.proposed_eyes);
+    four_eyes::is_orphaned(conn, tenant, asked, (Scope::LedgerAdjust, found.proposed_at))
 }
 
 impl Adjustment {

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::super::Assets;
 use super::super::amount_of;
+use crate::identity::four_eyes::EyesError;
 use crate::platform::fields::field;
 use crate::platform::problem::{Describe, Problem};
 
@@ -174,6 +175,12 @@ pub enum AdjustmentError {
     /// Who proposed it may not decide it.
     #[error("who proposed it may not decide it")]
     SameEyes,
+    /// It is a key of the house that would decide: no pair of eyes.
+    #[error("a key of the house is no pair of eyes")]
+    Eyeless,
+    /// Whoever proposed it may not any more.
+    #[error("whoever proposed it may not any more")]
+    Orphaned,
     /// Its time is over.
     #[error("the proposal's time is over")]
     Expired,
@@ -190,9 +197,11 @@ impl Describe for AdjustmentError {
         match self {
             Self::Unknown => crate::platform::http::not_found(),
             Self::SameEyes => {
-                let detail = "Four eyes: have another client approve or reject it.";
+                let detail = "Four eyes: have somebody else approve or reject it.";
                 Problem::new(403, "same-eyes", "Who proposed it may not decide it", detail)
             }
+            Self::Eyeless => EyesError::Eyeless.describe(),
+            Self::Orphaned => EyesError::Orphaned.describe(),
             Self::Expired => {
                 let detail = "Nobody decided in time: propose it again.";
                 Problem::new(409, "adjustment-expired", "The proposal's time is over", detail)

@@ -20,6 +20,7 @@ use crate::platform::http::{Cursor, IdempotencyKey, JsonBytes, Page, PageQuery, 
 use crate::platform::keyring::{Caller, May, Scope};
 use crate::platform::problem::Problem;
 use crate::platform::text::Lang;
+use crate::profile::look_at_accounts;
 
 /// Bytes of a body with transactions: a thousand of twenty transfers each.
 const BODY: usize = 4 * 1024 * 1024;
@@ -112,7 +113,8 @@ struct TransactionsQuery {
 const TRANSACTION: i32 = 1;
 const REFUSED: i32 = 4;
 
-/// Lists transactions, newest first. A page of a rare kind may have fewer than `limit` and still more to come.
+/// Lists transactions, newest first. A page of a rare kind may have fewer than `limit` and still more to come. Whoever of the staff
+/// asks for those of a customer's account looks at them, who is told.
 #[utoipa::path(tag = "ledger", security(("key" = ["ledger:read"])), params(TransactionsQuery), responses(
     (status = 200, body = Page<RecordBody>),
 ))]
@@ -128,6 +130,7 @@ async fn list_transactions(
     let listing = query.listing(kind);
     let before = query.cursor.as_deref();
     let before = before.map(|cursor| Cursor::<2>::decode(&tenant.secret, &listing, cursor)).transpose()?;
+    look_at_accounts(&books.platform, &caller, query.account.into_iter().collect()).await?;
     let (history, limit) = (books.platform.history.clone(), usize::from(limit));
     let work = move |conn: &mut diesel::PgConnection| -> Result<_, Problem> {
         let window = query.window(conn, journal)?;

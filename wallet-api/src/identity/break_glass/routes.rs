@@ -78,7 +78,7 @@ async fn break_glass(
 struct LookBody {
     /// When.
     at: DateTime<Utc>,
-    /// Who, by a number that stays theirs: the company knows whose it is.
+    /// Who, by an id that stays theirs, or by the number of a key of theirs: the company knows whose it is.
     operator: String,
     /// In which roles.
     roles: Vec<String>,

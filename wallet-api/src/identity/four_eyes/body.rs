@@ -8,7 +8,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::Proposal;
+use super::{Outcome, Proposal};
 
 /// What somebody asked for and somebody else decides.
 #[derive(Debug, Serialize, ToSchema)]
@@ -41,9 +41,23 @@ pub struct ProposalBody {
     /// When.
     #[serde(skip_serializing_if = "Option::is_none")]
     decided_at: Option<DateTime<Utc>>,
+    /// Of a refund that was approved: the place in the books of what was posted, or refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seq: Option<i64>,
+    /// Of a refund that was approved, and that the books refused for good: the code of the reason.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "refund-overtaken")]
+    refused: Option<&'static str>,
 }
 
 impl ProposalBody {
+    /// The same with what the books answered.
+    #[must_use]
+    pub fn came_to(self, outcome: Option<Outcome>) -> Self {
+        let refused = outcome.and_then(|outcome| outcome.refused);
+        Self { seq: outcome.map(|outcome| outcome.seq), refused, ..self }
+    }
+
     /// As it stands at a moment.
     #[must_use]
     pub fn of(it: &Proposal, now: DateTime<Utc>) -> Self {
@@ -59,6 +73,8 @@ impl ProposalBody {
             expires_at: it.expires_at,
             decided_by: it.decided.map(|decided| decided.by),
             decided_at: it.decided.map(|decided| decided.at),
+            seq: None,
+            refused: None,
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Four eyes: one person asks for something, and another decides before it is done.
 //!
-//! Promise: whoever asked cannot decide, by whatever role, session or key of theirs ([`Caller::eyes`]); what is done is made of the
-//! very bytes that were asked, which a hash is kept of; a request is decided once, within [`STANDS`]; who asked, who decided, and
+//! Promise: whoever asked cannot decide, by whatever role, session or key of theirs ([`Caller::eyes`]), and a key of the house, which
+//! is in whoever's hands, decides nothing; what somebody asked who has since left, or lost what it takes to ask, nobody approves;
+//! what is done is made of the very bytes that were asked, which a hash is kept of; a request is decided once, within [`STANDS`]; who asked, who decided, and
 //! who tried with the same eyes are in the audit log. What is approved is done in the deciding transaction, or after it under
 //! the request's id as its idempotency key: to approve again within its time does that again, and changes nothing.
 //! Functions join their caller's transaction; a refusal is a value, to be committed.
@@ -16,10 +17,12 @@ use diesel::{PgConnection, QueryResult};
 use uuid::Uuid;
 
 pub use body::ProposalBody;
-pub use model::{Act, Decision, EyesError, Proposal, Wish};
+pub use model::{Act, Decision, EyesError, Outcome, Proposal, Wish};
 
+use super::{client_may, operators};
 use crate::platform::audit::{self, Action, Actor, Entry, Fact, Object};
-use crate::platform::keyring::Caller;
+use crate::platform::keyring::{Caller, Scope};
+use crate::platform::staff;
 
 /// How long a request can be decided.
 pub const STANDS: TimeDelta = TimeDelta::days(7);
@@ -71,14 +74,19 @@ pub fn decide(
     let Some(found) = store::lock(conn, tenant, id)? else { return Ok(Err(EyesError::Unknown)) };
     let action = if is_approved { Action::EyesConfirmed } else { Action::EyesRejected };
     let entry = entry(by, action, &found, Object::Request(id));
+    let asker = (found.asked_by, found.asked_eyes);
     let refused = if !found.is_as_asked() {
         EyesError::Changed
     } else if found.asked_eyes == by.eyes() {
         EyesError::SameEyes
+    } else if !staff::acts(by) {
+        EyesError::Eyeless
     } else if now >= found.expires_at {
         return Ok(Err(EyesError::Over));
     } else if let Some(decided) = found.decided {
         return Ok(if decided.is_approved == is_approved { Ok((found, true)) } else { Err(EyesError::Over) });
+    } else if is_approved && is_orphaned(conn, tenant, asker, (found.act.asked_with(), found.asked_at))? {
+        EyesError::Orphaned
     } else {
         let decision = Decision { by: by.client(), at: now, is_approved };
         store::set_decision(conn, tenant, id, (by.eyes(), decision))?;
@@ -87,6 +95,24 @@ pub fn decide(
     };
     audit::append(conn, &entry.refused(), now)?;
     Ok(Err(refused))
+}
+
+/// Whether whoever asked with a number, and with somebody's eyes, could not ask for it any more: they left or lost a role since, or
+/// their keys were ended.
+///
+/// # Errors
+/// The database's.
+pub fn is_orphaned(
+    conn: &mut PgConnection,
+    tenant: i64,
+    (number, eyes): (i64, i64),
+    (scope, since): (Scope, DateTime<Utc>),
+) -> QueryResult<bool> {
+    match operators::of_number(conn, tenant, eyes)? {
+        Some(operator) if number == eyes => operators::has_lost(conn, tenant, operator, scope, since),
+        Some(operator) if operators::has_left(conn, tenant, operator)? => Ok(true),
+        Some(_) | None => Ok(!client_may(conn, tenant, number, scope)?),
+    }
 }
 
 /// What was asked under an id.

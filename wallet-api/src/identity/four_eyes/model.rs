@@ -43,6 +43,14 @@ impl Act {
         }
     }
 
+    /// What whoever asks for it may.
+    pub(super) const fn asked_with(self) -> Scope {
+        match self {
+            Self::Refund => Scope::PaymentsWrite,
+            Self::Limits | Self::Erasure => Scope::Admin,
+        }
+    }
+
     /// Of its word; none of one that only a newer release knows.
     #[must_use]
     pub fn of(word: &str) -> Option<Self> {
@@ -96,6 +104,15 @@ pub struct Decision {
     pub at: DateTime<Utc>,
     /// True for yes.
     pub is_approved: bool,
+}
+
+/// What the books answered to what was approved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outcome {
+    /// Its place in them.
+    pub seq: i64,
+    /// The code of why they refused it; none when it is posted.
+    pub refused: Option<&'static str>,
 }
 
 /// What somebody asked for.
@@ -157,6 +174,12 @@ pub enum EyesError {
     /// Whoever asked would decide.
     #[error("whoever asked may not decide")]
     SameEyes,
+    /// It is a key of the house that would decide: no pair of eyes.
+    #[error("a key of the house is no pair of eyes")]
+    Eyeless,
+    /// Whoever asked may not ask for it any more.
+    #[error("whoever asked may not ask for it any more")]
+    Orphaned,
     /// It was decided otherwise before, or its time is over.
     #[error("it was decided otherwise before, or its time is over")]
     Over,
@@ -174,6 +197,14 @@ impl Describe for EyesError {
             Self::SameEyes => {
                 let remedy = "Four eyes: have somebody else confirm it.";
                 Problem::new(403, "same-eyes", "Who proposed it may not decide it", remedy)
+            }
+            Self::Eyeless => {
+                let remedy = "Sign in as somebody who works for the company, or use a key that was made for them.";
+                Problem::new(403, "operators-only", "This is for operators", remedy)
+            }
+            Self::Orphaned => {
+                let remedy = "Who asked has left, or has lost what it takes: have somebody ask who may.";
+                Problem::new(409, "request-for-eyes-orphaned", "Who asked for it may not any more", remedy)
             }
             Self::Over => {
                 let remedy = "It was decided before, or nobody did in time: ask again.";

@@ -1,7 +1,8 @@
 //! Operators: people who work for a tenant, how they come in, and the roles that say what they may.
 //!
 //! The house invites somebody at its command line: the invitation is shown once, good for [`INVITED_FOR`] and for one
-//! passkey. A further invitation is how somebody comes back who lost theirs: with it the passkeys and sessions before end.
+//! passkey. A further invitation is how somebody comes back who lost theirs: with it the passkeys, the password and the sessions
+//! before end.
 //! They sign in with the passkey and get a session that lives shorter the more they may ([`sessions`](super::sessions)).
 //! Promise: what somebody may is the union of the roles in force at that moment, looked up afresh each second; a change
 //! of roles ends their sessions; whatever is wrong with an invitation or a passkey, the answer is the same. Their doors are counted
@@ -13,6 +14,7 @@ mod hours;
 mod model;
 pub mod password;
 mod routes;
+mod standing;
 mod store;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -23,6 +25,7 @@ use uuid::Uuid;
 pub use hours::{Hours, NoHours};
 pub use model::{HeldRole, Invited, NewOperator, NewRole, Operator, OperatorError};
 pub use routes::routes;
+pub use standing::{has_left, has_lost, of_number};
 pub(in crate::identity) use store::operator;
 
 use super::break_glass;
@@ -175,7 +178,8 @@ fn note_role(
     audit::append(conn, &entry, now).map(drop)
 }
 
-/// An operator leaves: nobody comes in as them any more. Their keys stay the tenant's, and are ended one by one.
+/// An operator leaves: nobody comes in as them any more, also not by a key of theirs, and what they asked for that takes four eyes
+/// nobody approves. Gives the access tokens' prefixes, for the nodes to be told.
 ///
 /// # Errors
 /// [`OperatorError::Unknown`], also when they left before.
@@ -268,7 +272,7 @@ pub fn begin_sign_up(
     Ok(Some(passkeys::start_registration(conn, &door.ids, door.now, &door.party, tenant, &new)?))
 }
 
-/// Registers the passkey, which ends those before and the sessions, and opens a session. None whatever is wrong: what was
+/// Registers the passkey, which ends those before, a password and the sessions, and opens a session. None whatever is wrong: what was
 /// spent is to be committed.
 ///
 /// # Errors
@@ -288,7 +292,8 @@ pub fn finish_sign_up(
     let Ok(passkey) = registered else { return Ok(None) };
     store::use_up_invitations(conn, tenant, operator.id, now)?;
     end_passkeys(conn, tenant, operator.id, Some(passkey.id), now)?;
-    let ended = sessions::end_operators(conn, now, tenant, operator.id, None, End::Recovery)?;
+    let mut ended = password::set(conn, now, (tenant, operator.id), None)?;
+    ended.extend(sessions::end_operators(conn, now, tenant, operator.id, None, End::Recovery)?);
     enter(conn, door, operator.id, (Action::OperatorSignedUp, passkey.id), ended).map(Some)
 }
 

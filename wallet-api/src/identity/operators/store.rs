@@ -91,6 +91,27 @@ pub(super) fn find(conn: &mut PgConnection, tenant: i64, id: Uuid) -> QueryResul
     row.select(Row::as_select()).first(conn).optional()
 }
 
+/// Who has a number, whether they have left or not.
+pub(super) fn of_number(conn: &mut PgConnection, tenant: i64, number: i64) -> QueryResult<Option<Uuid>> {
+    let theirs = operator::table.filter(operator::tenant.eq(tenant).and(operator::number.eq(number)));
+    theirs.select(operator::id).first(conn).optional()
+}
+
+/// Whether one of these roles of theirs ended since.
+pub(super) fn has_lost(
+    conn: &mut PgConnection,
+    tenant: i64,
+    operator: Uuid,
+    roles: &[Role],
+    since: DateTime<Utc>,
+) -> QueryResult<bool> {
+    let words: Vec<_> = roles.iter().map(|role| role.word()).collect();
+    let theirs =
+        operator_role::table.filter(operator_role::tenant.eq(tenant).and(operator_role::operator.eq(operator)));
+    let lost = theirs.filter(operator_role::role.eq_any(words).and(operator_role::ended_at.ge(since)));
+    diesel::select(diesel::dsl::exists(lost)).get_result(conn)
+}
+
 pub(super) fn all(conn: &mut PgConnection, tenant: i64) -> QueryResult<Vec<Row>> {
     let rows = operator::table.filter(operator::tenant.eq(tenant)).order((operator::created_at, operator::id));
     rows.select(Row::as_select()).load(conn)

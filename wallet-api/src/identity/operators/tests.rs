@@ -15,6 +15,7 @@ use crate::platform::authenticator::{Ask, Authenticator, Make, Manners};
 use crate::platform::clock::Clock;
 use crate::platform::db::Db;
 use crate::platform::keyring::{self, Caller, Keyring, Scope};
+use crate::platform::password::Kept;
 use crate::platform::scratch::Scratch;
 use crate::platform::vault::{GivenKeys, Parts};
 
@@ -77,10 +78,29 @@ impl House {
         let challenge = challenge_of(&opened.options);
         let ask = Ask { challenge: &challenge, origin: ORIGIN, rp_id: "wallet.example" };
         let response = authenticator.get(&ask, &Manners::good()).unwrap().to_json().to_string().into_bytes();
-        let tenant = Arc::new(crate::identity::tenant_by_slug(conn, "acea").unwrap());
-        let (address, ids, vault, party) = (Blind::default(), door.ids.clone(), self.vault.clone(), door.party.clone());
-        let visit = Visit { tenant, now: door.now, address, ids, vault, party };
-        finish_sign_in(conn, (door, &visit), opened.challenge, &response).unwrap()
+        let visit = self.visit(0);
+        finish_sign_in(&mut self.conn, (&self.door, &visit), opened.challenge, &response).unwrap()
+    }
+
+    /// A request of whoever is at this address.
+    fn visit(&mut self, address: u8) -> Visit {
+        let tenant = Arc::new(crate::identity::tenant_by_slug(&mut self.conn, "acea").unwrap());
+        let (door, mut from) = (&self.door, Blind::default());
+        from[0] = address;
+        let (ids, vault, party) = (door.ids.clone(), self.vault.clone(), door.party.clone());
+        Visit { tenant, now: door.now, address: from, ids, vault, party }
+    }
+
+    /// Keeps a password of anna's; what ended with the one before.
+    fn keep(&mut self, operator: Uuid, kept: &str) -> Vec<String> {
+        let whose = (self.door.tenant, operator);
+        password::set(&mut self.conn, self.door.now, whose, Some(&Kept::new(kept.into()))).unwrap()
+    }
+
+    /// A try at anna's password from an address.
+    fn try_from(&mut self, address: u8) -> password::Tried {
+        let visit = self.visit(address);
+        password::try_once(&mut self.conn, &visit, "anna@example.org").unwrap()
     }
 
     /// Somebody with a role, signed up.
@@ -313,4 +333,58 @@ async fn an_emergency_ends_by_itself_after_sixty_minutes_or_with_its_role() {
     ended.unwrap();
     let left = rights(&mut house.conn, tenant, entered.operator, now, chrono_tz::Europe::Rome).unwrap();
     assert_eq!(left, Rights::default(), "with its role");
+}
+
+/// T9: an address uses up its own tries at somebody's password, and nobody else's.
+#[test]
+fn t09_what_one_address_tries_beyond_its_own_is_no_try_at_the_account() {
+    let mut house = House::new();
+    let (anna, _) = house.somebody("anna@example.org", whole(Role::Marketing));
+    house.keep(anna.operator, "$argon2id$first");
+    for _ in 0..4 {
+        let let_through = (0..30).filter(|_| house.try_from(1).kept().is_some()).count();
+        assert!(let_through == 5 || let_through == 0, "{let_through}");
+        house.door.now += TimeDelta::minutes(1);
+    }
+    assert!(house.try_from(2).kept().is_some(), "from elsewhere");
+    let let_through = (3..=9).filter(|address| (0..5).all(|_| house.try_from(*address).kept().is_some())).count();
+    assert_eq!(let_through, 4, "and thirty from anywhere: five, one, and four times five with four more");
+}
+
+#[tokio::test]
+async fn a_password_ends_with_the_passkeys_before_it_and_what_it_opened_with_it() {
+    let mut house = House::new();
+    let (anna, _) = house.somebody("anna@example.org", whole(Role::Marketing));
+    let by_password = |house: &mut House| {
+        let tried = house.try_from(1);
+        password::enter(&mut house.conn, &house.door, tried).unwrap().map(|entered| entered.pair.access.token)
+    };
+    assert!(house.keep(anna.operator, "$argon2id$first").is_empty());
+    let first = by_password(&mut house).unwrap();
+    assert!(house.admitted(&first, house.door.now).await.is_some());
+    assert_eq!(house.keep(anna.operator, "$argon2id$second"), [first.prefix()]);
+    assert!(house.admitted(&first, house.door.now).await.is_none(), "it was changed");
+    assert!(house.admitted(&anna.pair.access.token, house.door.now).await.is_some(), "what the passkey opened stays");
+    let second = by_password(&mut house).unwrap();
+    let further = house.invite("anna@example.org", None).unwrap();
+    let (again, _) = house.take(&further.invitation).unwrap();
+    assert!(again.ended.contains(&second.prefix().to_owned()), "{again:?}");
+    assert!(house.admitted(&second, house.door.now).await.is_none());
+    assert!(by_password(&mut house).is_none(), "who lost their passkey may have lost it too");
+}
+
+#[tokio::test]
+async fn t30_a_key_of_whoever_left_opens_nothing() {
+    let mut house = House::new();
+    let (anna, _) = house.somebody("anna@example.org", whole(Role::Developer));
+    let (by, now) = (house.by(), house.door.now);
+    let mut key = |operator| {
+        let wish = NewKey { tenant: by.1, name: "k".into(), scopes: vec![Scope::HooksRead], client: None };
+        create_key_of(&mut house.conn, &house.door.ids, now, Actor::Operator, (&wish, operator)).unwrap().key
+    };
+    let (hers, houses) = (key(Some(anna.operator)), key(None));
+    assert!(house.admitted(&hers, now).await.is_some() && house.admitted(&houses, now).await.is_some());
+    close(&mut house.conn, now, by, anna.operator).unwrap();
+    assert!(house.admitted(&hers, now).await.is_none() && house.admitted(&houses, now).await.is_some());
+    assert_eq!(crate::identity::keys_of(&mut house.conn, by.1, anna.operator).unwrap(), [hers.prefix()]);
 }

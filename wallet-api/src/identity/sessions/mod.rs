@@ -72,7 +72,7 @@ pub enum End {
     Recovery,
     /// The account was closed.
     Closed,
-    /// An operator's roles changed.
+    /// An operator's roles changed, or the password that opened it.
     RolesChanged,
 }
 
@@ -244,6 +244,19 @@ pub fn end_operators(
     why: End,
 ) -> QueryResult<Vec<String>> {
     store::operators::end(conn, now, tenant, (operator, only), why)
+}
+
+/// Ends the sessions that an operator's password opened, and gives their access tokens' prefixes.
+///
+/// # Errors
+/// What the database says.
+pub fn end_by_password(
+    conn: &mut PgConnection,
+    now: DateTime<Utc>,
+    tenant: i64,
+    operator: Uuid,
+) -> QueryResult<Vec<String>> {
+    store::operators::end_by_password(conn, now, tenant, operator)
 }
 
 fn issue(ids: &Ids, kind: Kind, until: DateTime<Utc>) -> Issued {

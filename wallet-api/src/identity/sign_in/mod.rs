@@ -130,8 +130,20 @@ pub(super) fn counted(visit: &Visit, parts: &[&[u8]]) -> Blind {
 /// # Errors
 /// [`DoorError::TooMany`], with nothing changed.
 pub(super) fn begun_as_operator(conn: &mut PgConnection, visit: &Visit) -> Result<(), DoorError> {
+    begun_at(conn, visit, b"operator-from-address")
+}
+
+/// The same by a password: passwords use up nothing of the passkeys' door, which others of the same office come in by (T9).
+///
+/// # Errors
+/// [`DoorError::TooMany`], with nothing changed.
+pub(super) fn begun_by_password(conn: &mut PgConnection, visit: &Visit) -> Result<(), DoorError> {
+    begun_at(conn, visit, b"operator-password-from-address")
+}
+
+fn begun_at(conn: &mut PgConnection, visit: &Visit, door: &[u8]) -> Result<(), DoorError> {
     let (tenant, now) = (visit.tenant.id, visit.now);
-    let who = counted(visit, &[b"operator-from-address", &visit.address]);
+    let who = counted(visit, &[door, &visit.address]);
     let may = store::count(conn, tenant, &who, now, (now - MINUTE, PER_MINUTE))?;
     if may { Ok(()) } else { Err(DoorError::TooMany) }
 }

@@ -19,7 +19,7 @@ use crate::payments::Payments;
 use crate::payments::own::{Intended, Offered, Own, OwnWish, PayersAnswer, Stands};
 use crate::platform::books::{describe_refusal, refusal_code, request_key};
 use crate::platform::fields::{field, text};
-use crate::platform::http::{Cursor, IdempotencyKey, Json, Page, PageQuery};
+use crate::platform::http::{Cursor, IdempotencyKey, Json, Page, PageQuery, halves, whole};
 use crate::platform::keyring::{Caller, May, Scope};
 use crate::platform::money::{EUR, EuroToMove, Money};
 use crate::platform::problem::Problem;
@@ -207,10 +207,11 @@ async fn list_own_payments(
     let (tenant, person, limit) = (&caller.tenant, caller.person()?, query.limit()?);
     let listing = format!("own-payments/{}", person.id);
     let cursor = query.into_inner().cursor;
-    let before = cursor.map(|cursor| Cursor::<2>::decode(&tenant.secret, &listing, &cursor)).transpose()?.map(id_of);
+    let before = cursor.map(|cursor| Cursor::decode(&tenant.secret, &listing, &cursor)).transpose()?;
+    let before = before.map(|Cursor(before)| whole(before));
     let owns = payments.owns(tenant, person, before, limit).await?;
     let config = payments.programmes.config(&payments.platform, tenant.id).await?;
-    let page = Page::cut(owns, limit, |last| numbers_of(last.intended.id).encode(&tenant.secret, &listing));
+    let page = Page::cut(owns, limit, |last| Cursor(halves(last.intended.id)).encode(&tenant.secret, &listing));
     let items = page.items.iter().map(|own| OwnPaymentBody::of(&caller, lang, &config, own)).collect();
     Ok(HttpResponse::Ok().json(Page { items, next_cursor: page.next_cursor, has_more: page.has_more }))
 }
@@ -229,16 +230,6 @@ async fn get_own_payment(
     let own = payments.own(&caller.tenant, caller.person()?, id.into_inner()).await?;
     let config = payments.programmes.config(&payments.platform, caller.tenant.id).await?;
     Ok(HttpResponse::Ok().json(OwnPaymentBody::of(&caller, lang, &config, &own)))
-}
-
-/// A UUID as the numbers of a cursor.
-fn numbers_of(id: Uuid) -> Cursor<2> {
-    let (high, low) = id.as_u64_pair();
-    Cursor([high.cast_signed(), low.cast_signed()])
-}
-
-fn id_of(Cursor([high, low]): Cursor<2>) -> Uuid {
-    Uuid::from_u64_pair(high.cast_unsigned(), low.cast_unsigned())
 }
 
 /// What the books refused, or were not asked in time, is a refusal here too. That it was agreed to stays known: the evidence is kept.

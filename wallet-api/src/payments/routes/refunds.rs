@@ -12,7 +12,7 @@ use super::within_to_write;
 use crate::identity::four_eyes::ProposalBody;
 use crate::loyalty::RewardKind;
 use crate::payments::paper::{TakenBack, moment};
-use crate::payments::refund::RefundWish;
+use crate::payments::refund::{RefundWish, Refunded};
 use crate::payments::{Instrument, Payments};
 use crate::platform::books::request_key;
 use crate::platform::events::Depth;
@@ -81,7 +81,8 @@ struct TakenBackBody {
 ///
 /// The refunds of a payment add up to it and to no cent more (`refund-exceeded`). Rewards go back in proportion, rounded
 /// down, and with the last cent whole. An authorisation that was captured once stands for its capture. Above the tenant's
-/// amount, counted over all refunds of the payment, nothing is done yet: somebody else decides (`/v1/approvals`).
+/// amount, counted over all refunds of the payment, nothing is done yet: somebody else decides (`/v1/approvals`). Repeated under
+/// its key once it is approved, it answers with the refund, or with why the books refused it.
 #[utoipa::path(tag = "payments", request_body = NewRefund, security(("key" = ["payments:write"]), ("bound" = ["payments:write"])),
     params(("Idempotency-Key" = inline(IdempotencyKey), Header, description = "A new UUID for each intent")), responses(
     (status = 201, body = RefundBody),
@@ -101,10 +102,10 @@ async fn refund_payment(
     let key = request_key(&caller, &key, &format!("/v1/payments/{id}/refund"), &body.canonical());
     let amount_minor = body.amount.as_ref().map(|amount| amount.positive_eur("/amount")).transpose()?;
     let wish = RefundWish { amount_minor, owing: body.owing, hook_depth };
-    if let Some(waits) = payments.wait_for_eyes(&caller, key, id, wish).await? {
-        return Ok(waits.accepted(payments.platform.clock.now()));
-    }
-    let done = payments.refund(&caller.tenant, key, id, wish).await?;
+    let done = match payments.refund_by(&caller, key, id, wish).await? {
+        Refunded::Done(done) => done,
+        Refunded::Waits(asked) => return Ok(asked.accepted(payments.platform.clock.now())),
+    };
     let (mut response, record) = (created(&done.answer)?, &done.answer.record);
     let paper = done.paper.as_ref().ok_or_else(not_found)?;
     let config = payments.programmes.config(&payments.platform, caller.tenant.id).await?;

@@ -30,6 +30,7 @@ pub use routes::routes;
 use form::Row;
 
 use super::db::join;
+use super::keyring::Caller;
 
 /// Writes an entry at the end of its tenant's chain, inside the caller's transaction, and tells its seq.
 ///
@@ -66,7 +67,8 @@ pub fn about(conn: &mut PgConnection, tenant: i64, person: Uuid, before: i64, mo
     store::page(conn, tenant, filter, before, most)
 }
 
-/// What the tenant's staff did about a person before a seq, newest first: who looked, and what they were refused.
+/// What the tenant's staff did about a person before a seq, newest first: who looked, also by a key of theirs, and what they were
+/// refused.
 ///
 /// # Errors
 /// The database's.
@@ -77,9 +79,20 @@ pub fn by_staff_about(
     before: i64,
     most: i64,
 ) -> QueryResult<Vec<Row>> {
-    let actor_kind = Some(ActorKind::Staff.word());
-    let filter = store::Filter { actor_kind, subject: Some(person), ..store::Filter::default() };
-    store::page(conn, tenant, filter, before, most)
+    store::by_staff_about(conn, tenant, person, before, most)
+}
+
+/// A look of somebody of the staff at what is a customer's, in a session of theirs or by a key of theirs, which names whose it is.
+#[must_use]
+pub fn look(by: &Caller, customer: Uuid, what: &'static str) -> Entry {
+    let roles = by.roles().iter().map(|(role, _)| role.word()).collect();
+    let entry = Entry::done(by.tenant.id, by.actor, Action::CustomerLookedAt, Object::Person(customer)).about(customer);
+    let entry = entry.with("what", Fact::Word(what)).with("roles", Fact::Words(roles));
+    let entry = entry.with("in_emergency", Fact::Flag(by.is_emergency(customer)));
+    match by.operator() {
+        Some(_) => entry,
+        None => entry.with("eyes", Fact::Number(by.eyes())),
+    }
 }
 
 fn write(conn: &mut PgConnection, entry: &Entry, now: DateTime<Utc>) -> QueryResult<i64> {

@@ -3,6 +3,7 @@
 use actix_web::{HttpResponse, get, web};
 use chrono::{DateTime, Utc};
 use data_encoding::HEXLOWER;
+use diesel::{PgConnection, QueryResult};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
@@ -12,10 +13,10 @@ use uuid::Uuid;
 use super::form::Row;
 use super::model::{Action, ActorKind};
 use super::store::{self, Filter};
-use crate::platform::Platform;
 use crate::platform::http::{Cursor, Page, PageQuery};
 use crate::platform::keyring::{Caller, May, Scope};
 use crate::platform::problem::Problem;
+use crate::platform::{Platform, audit, staff};
 
 /// Later than any entry is, and still a time that the database knows.
 const FAR: DateTime<Utc> = DateTime::from_timestamp_nanos(i64::MAX);
@@ -103,7 +104,8 @@ impl From<Row> for AuditEntry {
     }
 }
 
-/// Lists what was done that matters, newest first: by whom, to what, about whom.
+/// Lists what was done that matters, newest first: by whom, to what, about whom. Whoever of the staff asks about one person looks at
+/// them, who is told.
 #[utoipa::path(tag = "audit", security(("key" = ["admin"])), params(AuditQuery), responses(
     (status = 200, body = Page<AuditEntry>),
 ))]
@@ -125,8 +127,22 @@ async fn list_audit_entries(
     let listing = format!("audit/{filter:?}");
     let before = cursor.map(|cursor| Cursor::<1>::decode(secret, &listing, &cursor)).transpose()?;
     let (Cursor([before]), rows) = (before.unwrap_or(Cursor([i64::MAX])), i64::from(limit).saturating_add(1));
-    let find = move |conn: &mut _| store::page(conn, tenant, filter, before, rows);
-    let found = if is_nobodys { Vec::new() } else { platform.db.of(tenant).read(find).await? };
+    // Who reads what is about one person looks at them, who is told before anything is shown.
+    let look = subject.filter(|_| staff::acts(&caller)).map(|subject| audit::look(&caller, subject, "log"));
+    let (is_look, now) = (look.is_some(), platform.clock.now());
+    let find = move |conn: &mut PgConnection| -> QueryResult<Vec<Row>> {
+        let found = store::page(conn, tenant, filter, before, rows)?;
+        match look {
+            Some(look) if !found.is_empty() => audit::append(conn, &look, now).map(|_seq| found),
+            Some(_) | None => Ok(found),
+        }
+    };
+    let db = platform.db.of(tenant);
+    let found = match (is_nobodys, is_look) {
+        (true, _) => Vec::new(),
+        (false, true) => db.write(find).await?,
+        (false, false) => db.read(find).await?,
+    };
     let page = Page::cut(found, limit, |row| Cursor([row.seq]).encode(secret, &listing));
     let items: Vec<AuditEntry> = page.items.into_iter().map(Into::into).collect();
     Ok(HttpResponse::Ok().json(Page { items, next_cursor: page.next_cursor, has_more: page.has_more }))

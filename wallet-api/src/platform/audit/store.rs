@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::form::{Hash, Last, Row};
 use super::head::{AuditHead, SignedAuditHead};
-use super::model::Entry;
+use super::model::{Action, ActorKind, Entry};
 
 diesel::table! {
     audit_entry (tenant, seq) {
@@ -144,6 +144,25 @@ pub(super) fn page(
         query = query.filter(audit_entry::at.lt(until));
     }
     query.load(conn)
+}
+
+/// What staff did about a person before a seq, newest first, and looks by keys of theirs.
+pub(super) fn by_staff_about(
+    conn: &mut PgConnection,
+    tenant: i64,
+    person: Uuid,
+    before: i64,
+    limit: i64,
+) -> QueryResult<Vec<Row>> {
+    let by_staff = audit_entry::actor_kind.eq(ActorKind::Staff.word());
+    audit_entry::table
+        .filter(audit_entry::tenant.eq(tenant).and(audit_entry::subject.eq(person)))
+        .filter(audit_entry::seq.lt(before))
+        .filter(by_staff.or(audit_entry::action.eq(Action::CustomerLookedAt.word())))
+        .order(audit_entry::seq.desc())
+        .limit(limit)
+        .select(Row::as_select())
+        .load(conn)
 }
 
 /// Rows of a chain after a seq, in order.

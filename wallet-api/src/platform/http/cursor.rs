@@ -8,6 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
+use uuid::Uuid;
 
 use crate::platform::keyring::TenantSecret;
 use crate::platform::problem::Problem;
@@ -57,6 +58,19 @@ impl<const N: usize> Cursor<N> {
         let numbers: Vec<i64> = numbers.iter().map(|bytes| i64::from_be_bytes(*bytes)).collect();
         numbers.try_into().ok().map(Self)
     }
+}
+
+/// An id as two numbers of a cursor.
+#[must_use]
+pub const fn halves(id: Uuid) -> [i64; 2] {
+    let (high, low) = id.as_u64_pair();
+    [high.cast_signed(), low.cast_signed()]
+}
+
+/// The id whose [`halves`] these are.
+#[must_use]
+pub const fn whole([high, low]: [i64; 2]) -> Uuid {
+    Uuid::from_u64_pair(high.cast_unsigned(), low.cast_unsigned())
 }
 
 fn tag(secret: &TenantSecret, listing: &str, body: &[u8]) -> [u8; TAG] {

@@ -26,7 +26,7 @@ use serde_json::json;
 
 pub use allow::Methods;
 pub use body::{BodyLimit, Json, JsonBytes, read_json, read_object};
-pub use cursor::{Cursor, Page, PageQuery};
+pub use cursor::{Cursor, Page, PageQuery, halves, whole};
 pub use edge::edge;
 pub use idempotency::{IdempotencyKey, fingerprint};
 

@@ -5,7 +5,9 @@
 //! books. Whatever is wrong, the refusal is the same, after as long a time, known address or not.
 //! **Limits.** A place in the queue comes first, so that nobody is counted who is not looked at (T58). Then tries are counted, before
 //! any is looked at: [`AT_PLACE`] within a quarter of an hour for an account from an address, and [`IN_ALL`] from
-//! wherever. Past that the password opens nothing for as long; the passkey's door is another, and stays open (T9).
+//! wherever, of which one address uses up no more than its own. Past that the password opens nothing for as long; the passkey's
+//! door is another with a counter of its own, and stays open (T9).
+//! A password ends with the passkeys that a further invitation ends; what it opened ends with it, and when it is changed.
 //! Not here: how passwords are computed (`platform::password`), lists of passwords that leaked.
 
 mod routes;
@@ -54,12 +56,12 @@ impl Tried {
 /// [`DoorError::TooMany`] from this address; the vault's and the database's.
 pub fn try_once(conn: &mut PgConnection, visit: &Visit, email: &str) -> Result<Tried, DoorError> {
     let (tenant, now, email) = (visit.tenant.id, visit.now, email.trim().to_lowercase());
-    sign_in::begun_as_operator(conn, visit)?;
+    sign_in::begun_by_password(conn, visit)?;
     let place = sign_in::counted(visit, &[b"password-from-address", email.as_bytes(), &visit.address]);
     let account = sign_in::counted(visit, &[b"password-of", email.as_bytes()]);
-    // Both are counted whatever the first says: nobody learns which of the two it was.
-    let is_first = sign_in::count(conn, tenant, &place, now, AT_PLACE)?;
-    let may = sign_in::count(conn, tenant, &account, now, IN_ALL)? && is_first;
+    // What one address tries beyond its own is no try at the account: it locks nobody out elsewhere.
+    let may =
+        sign_in::count(conn, tenant, &place, now, AT_PLACE)? && sign_in::count(conn, tenant, &account, now, IN_ALL)?;
     let who = match visit.vault.find_index(conn, tenant, BY_EMAIL, &email)? {
         Some(index) if may => store::by_email(conn, tenant, index.as_bytes())?,
         Some(_) | None => None,
@@ -95,7 +97,8 @@ pub fn may_set(conn: &mut PgConnection, now: DateTime<Utc>, tenant: i64, session
     Ok(shown.is_some_and(|at| now.signed_duration_since(at) <= FRESH))
 }
 
-/// Keeps a password in place of any before it, or none any more.
+/// Keeps a password in place of any before it, or none any more. What one before it opened ends: gives the access tokens'
+/// prefixes, for the nodes to be told.
 ///
 /// # Errors
 /// The database's.
@@ -104,17 +107,17 @@ pub fn set(
     now: DateTime<Utc>,
     (tenant, operator): (i64, Uuid),
     kept: Option<&Kept>,
-) -> QueryResult<()> {
+) -> QueryResult<Vec<String>> {
     let action = match kept {
         Some(kept) => {
             store::keep(conn, tenant, operator, kept.text(), now)?;
             Action::OperatorPasswordSet
         }
-        None => {
-            store::end(conn, tenant, operator)?;
-            Action::OperatorPasswordEnded
-        }
+        None if store::end(conn, tenant, operator)? => Action::OperatorPasswordEnded,
+        None => return Ok(Vec::new()),
     };
+    let ended = sessions::end_by_password(conn, now, tenant, operator)?;
     let entry = Entry::done(tenant, Actor::Staff(operator), action, Object::Operator(operator));
-    audit::append(conn, &entry, now).map(drop)
+    audit::append(conn, &entry, now)?;
+    Ok(ended)
 }

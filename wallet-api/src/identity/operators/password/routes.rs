@@ -75,7 +75,8 @@ struct NewPassword {
     password: String,
 }
 
-/// Sets the password one falls back on, in place of any before, in a session that a passkey opened within five minutes.
+/// Sets the password one falls back on, in place of any before, in a session that a passkey opened within five minutes. What one
+/// before it opened ends.
 #[utoipa::path(tag = "operators", request_body = NewPassword, security(("key" = ["staff"])), responses((status = 204)))]
 #[post("/v1/staff/password", wrap = "May(Scope::Staff)")]
 async fn set_password(
@@ -93,16 +94,16 @@ async fn set_password(
     }
     let kept = passwords.keep(chosen).await?;
     let set = move |conn: &mut PgConnection| super::set(conn, now, (tenant, me.id), Some(&kept));
-    platform.db.of(tenant).write(set).await?;
+    platform.keyring.ended(&platform.db.of(tenant).write(set).await?);
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// Ends the password one falls back on. There may be none.
+/// Ends the password one falls back on, and what it opened. There may be none.
 #[utoipa::path(tag = "operators", security(("key" = ["staff"])), responses((status = 204)))]
 #[delete("/v1/staff/password", wrap = "May(Scope::Staff)")]
 async fn end_password(caller: Caller, platform: web::Data<Platform>) -> Result<HttpResponse, Problem> {
     let (tenant, me, now) = (caller.tenant.id, caller.require_operator()?, platform.clock.now());
     let end = move |conn: &mut PgConnection| super::set(conn, now, (tenant, me.id), None);
-    platform.db.of(tenant).write(end).await?;
+    platform.keyring.ended(&platform.db.of(tenant).write(end).await?);
     Ok(HttpResponse::NoContent().finish())
 }

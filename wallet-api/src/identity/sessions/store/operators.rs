@@ -103,6 +103,17 @@ pub(in crate::identity::sessions) fn end(
     diesel::update(ending).set(ended(now, why)).returning(session::access_prefix).get_results(conn)
 }
 
+pub(in crate::identity::sessions) fn end_by_password(
+    conn: &mut PgConnection,
+    now: DateTime<Utc>,
+    tenant: i64,
+    operator: Uuid,
+) -> QueryResult<Vec<String>> {
+    let theirs = session::table.filter(session::tenant.eq(tenant).and(session::operator.eq(operator)));
+    let rows = theirs.filter(session::revoked_at.is_null().and(session::by_password.eq(true)));
+    diesel::update(rows).set(ended(now, End::RolesChanged)).returning(session::access_prefix).get_results(conn)
+}
+
 /// When a passkey was last shown in an operator's session; none in one that a password opened.
 pub(in crate::identity::sessions) fn passkey_shown_at(
     conn: &mut PgConnection,
