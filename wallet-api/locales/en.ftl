@@ -530,6 +530,12 @@ mail-notice-contact-ended-body =
 
 mail-notice-approvals-blocked-subject = Payments of your wallet at { $name } are blocked for now
 mail-notice-approvals-blocked-body =
+mail-notice-erased-subject = Your wallet at { $name } was erased
+mail-notice-erased-body =
+    What we know of you at { $name } is being erased for good, and your wallet is closed: { $at }. It cannot be undone. What the law makes us keep stays, without your name.
+
+    If you asked for it, you need not do anything. If not, write to { $name } at once, and change the password of this mailbox: this is the last letter that we can send you.
+
     Five approvals of payments failed in a row at your wallet at { $name }: { $at }. None can be approved until { $until }.
 
     If it was you, you need not do anything. If not, sign in with a passkey of yours and look at your devices and passkeys: what is not yours can be ended there.

@@ -528,6 +528,12 @@ mail-notice-contact-ended-body =
 
 mail-notice-approvals-blocked-subject = Pagamenti del tuo wallet con { $name } bloccati per ora
 mail-notice-approvals-blocked-body =
+mail-notice-erased-subject = Il tuo wallet con { $name } è stato cancellato
+mail-notice-erased-body =
+    Quello che { $name } sa di te viene cancellato per sempre, e il tuo wallet è chiuso: { $at }. Non si può annullare. Ciò che la legge ci fa conservare resta, senza il tuo nome.
+
+    Se l'hai chiesto tu, non devi fare nulla. Altrimenti scrivi subito a { $name } e cambia la password di questa casella: è l'ultima lettera che possiamo mandarti.
+
     Cinque conferme di pagamento di seguito non sono riuscite nel tuo wallet con { $name }: { $at }. Nessun pagamento si può confermare fino al { $until }.
 
     Se sei stato tu, non devi fare nulla. Altrimenti accedi con una tua passkey e guarda dispositivi e passkey: quello che non è tuo si può togliere lì.
