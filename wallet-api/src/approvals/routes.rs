@@ -16,6 +16,7 @@ use crate::payments::Payments;
 use crate::platform::Platform;
 use crate::platform::http::{Cursor, Page, PageQuery};
 use crate::platform::keyring::{Caller, May, Scope};
+use crate::platform::post::Post;
 use crate::platform::problem::{Describe, Problem};
 use crate::privacy::{self, Erasing};
 
@@ -121,6 +122,7 @@ struct Hands {
     platform: web::Data<Platform>,
     journal: web::Data<Journal>,
     payments: web::Data<Payments>,
+    post: web::Data<Post>,
 }
 
 /// Approves what somebody else asked for, which is done at once, to the letter.
@@ -135,10 +137,11 @@ async fn approve(
     platform: web::Data<Platform>,
     journal: web::Data<Journal>,
     payments: web::Data<Payments>,
+    post: web::Data<Post>,
     id: web::Path<Uuid>,
 ) -> Result<HttpResponse, Problem> {
     let found = decidable_one(&caller, &platform, id.into_inner()).await?;
-    let hands = Hands { platform, journal, payments };
+    let hands = Hands { platform, journal, payments, post };
     let approved = hands.decide(&caller, &found).await?;
     let mut done =
         DoneBody { proposal: ProposalBody::of(&approved, hands.platform.clock.now()), seq: None, receipt: None };
@@ -147,7 +150,8 @@ async fn approve(
         Act::Refund => done.seq = Some(hands.payments.refund_approved(&caller.tenant, &approved).await?),
         Act::Erasure => {
             let (platform, journal) = (&hands.platform, &hands.journal);
-            let with = Erasing { platform, journal, customers: &hands.payments.customers, tenant: &caller.tenant };
+            let (customers, post) = (&hands.payments.customers, &hands.post);
+            let with = Erasing { platform, journal, customers, post, tenant: &caller.tenant };
             let receipt = privacy::erase_approved(with, caller.actor.into(), &approved).await?;
             done.receipt = Some(serde_json::to_value(receipt).map_err(|error| Problem::internal(&error))?);
         }
