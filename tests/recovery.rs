@@ -7,12 +7,15 @@ use hyper::Method;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use tessera_tests::{
-    Guest, NodeProcess, Reply, code_in, create, eventually_async, mails_for, nth_mail, run_sql, vault_dir,
+    Guest, MailServer, NodeProcess, ORIGIN, Payer, RP_ID, Reply, Speech, TestApp, bytes, code_in, create, eur,
+    eventually_async, mails_for, nth_mail, run_sql, vault_dir,
 };
 use uuid::Uuid;
+use wallet_api::identity::contacts::{self, Contact};
 use wallet_api::identity::people;
-use wallet_api::platform::authenticator::Make;
+use wallet_api::platform::authenticator::{Ask, Make, Manners};
 use wallet_api::platform::clock::Clock;
+use wallet_api::platform::ids::Ids;
 
 use crate::doors::House;
 
@@ -118,6 +121,9 @@ async fn t19_a_recovery_is_told_to_every_contact_and_brings_a_day_of_caution() {
     assert!(caution.until > now + chrono::TimeDelta::hours(23) && caution.most_minor == 15_000, "{caution:?}");
     let level = people::find(conn, house.world.tenant, person).unwrap().unwrap().level;
     assert_eq!(level, people::Level::T1, "what was proved beyond the contact is proved anew");
+    let log = house.api().get("/v1/audit?action=person.level_changed").await.expect(200);
+    let changed = &log["items"][0];
+    assert_eq!((&changed["detail"], &changed["object"]["id"]), (&json!({"from": "T2", "to": "T1"}), &entered["person"]));
 
     let elsewhere = elsewhere.with_session(&entered);
     let passkeys = ids(&elsewhere, "/v1/me/passkeys").await;
@@ -140,12 +146,6 @@ async fn t19_a_recovery_is_told_to_every_contact_and_brings_a_day_of_caution() {
     eventually_async("whoever came back is out", PATIENCE, over).await;
 }
 
-/// T59: recovery answers to the letter the same for a contact that has a wallet and for one that has none.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn t59_a_recovery_tells_nobody_whether_there_is_a_wallet() {
-    let Some(house) = House::start(&[]) else { return };
-    house.anna("anna@example.com", Make::DEVICE).await;
-    let stranger = house.browser();
 /// T19: whoever came in last may not be the person, so for a day they forget nobody, and a token that was copied never does. Then it
 /// is done, and told.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -243,6 +243,12 @@ async fn a_contact_that_does_not_open_keeps_no_other_from_being_told() {
     told(&house, "anna@example.com", "le sue sessioni sono terminate", 1).await;
 }
 
+/// T59: recovery answers to the letter the same for a contact that has a wallet and for one that has none.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn t59_a_recovery_tells_nobody_whether_there_is_a_wallet() {
+    let Some(house) = House::start(&[]) else { return };
+    house.anna("anna@example.com", Make::DEVICE).await;
+    let stranger = house.browser();
     let mut seen = Vec::new();
     for email in ["anna@example.com", "none@example.com"] {
         let reply = stranger.post("/v1/recoveries", &json!({"tenant": "club", "email": email})).await;

@@ -530,27 +530,27 @@ mail-notice-contact-ended-body =
 
     If it was you, you need not do anything. If not, sign in with a passkey of yours and look at your devices and passkeys: what is not yours can be ended there.
 
-mail-notice-approvals-blocked-subject = Payments of your wallet at { $name } are blocked for now
-mail-notice-approvals-blocked-body =
 mail-notice-erased-subject = Your wallet at { $name } was erased
 mail-notice-erased-body =
     What we know of you at { $name } is being erased for good, and your wallet is closed: { $at }. It cannot be undone. What the law makes us keep stays, without your name.
 
     If you asked for it, you need not do anything. If not, write to { $name } at once, and change the password of this mailbox: this is the last letter that we can send you.
 
+mail-notice-approvals-blocked-subject = Payments of your wallet at { $name } are blocked for now
+mail-notice-approvals-blocked-body =
     Five approvals of payments failed in a row at your wallet at { $name }: { $at }. None can be approved until { $until }.
 
     If it was you, you need not do anything. If not, sign in with a passkey of yours and look at your devices and passkeys: what is not yours can be ended there.
 
 mail-notice-approvals-last-subject = Payments of your wallet at { $name } are blocked for the last time
 mail-notice-approvals-last-body =
-    Five more approvals of payments failed in a row at your wallet at { $name }: { $at }. None can be approved until { $until }. If it happens once more they stay blocked until you have proved anew who you are.
+    Five more approvals of payments failed in a row at your wallet at { $name }: { $at }. None can be approved until { $until }. If it happens once more they stay blocked until you have proved anew who you are, by a recovery of your wallet.
 
     If it was you, you need not do anything. If not, sign in with a passkey of yours and look at your devices and passkeys: what is not yours can be ended there.
 
 mail-notice-approvals-barred-subject = Payments of your wallet at { $name } are blocked
 mail-notice-approvals-barred-body =
-    Too many approvals of payments failed at your wallet at { $name }: { $at }. None can be approved until you have proved anew who you are.
+    Too many approvals of payments failed at your wallet at { $name }: { $at }. None can be approved until you have proved anew who you are: recover your wallet, with a code that comes to this address and a new passkey. For a day after that only small amounts can be paid.
 
     If it was you, you need not do anything. If not, sign in with a passkey of yours and look at your devices and passkeys: what is not yours can be ended there.
 
@@ -827,14 +827,6 @@ page-looks-lead = What our log has of your data at { $tenant }: who did what wit
 page-looks-none = Nobody has so far.
 page-looks-older = Older
 page-look-refused = refused
-page-look-by-me = You
-page-look-by-client = A system of { $tenant }
-page-look-by-person = Another customer
-page-look-by-staff = Somebody who works for { $tenant }
-page-look-by-operator = Whoever runs the service
-page-look-by-system = The service itself
-page-look-by-other = Somebody else
-page-act-other = Something was done with your data
 page-look-at-card = Your card: what you paid, when last, what you hold
 page-look-at-balances = Your balances
 page-look-at-statement = Your movements
@@ -853,6 +845,14 @@ page-role-finance = accounting
 page-role-bank = bank
 page-role-developer = development
 page-role-admin = administration
+page-look-by-me = You
+page-look-by-client = A system of { $tenant }
+page-look-by-person = Another customer
+page-look-by-staff = Somebody who works for { $tenant }
+page-look-by-operator = Whoever runs the service
+page-look-by-system = The service itself
+page-look-by-other = Somebody else
+page-act-other = Something was done with your data
 page-act-person-signed-up = Wallet opened
 page-act-person-signed-in = Signed in
 page-act-recovery-begun = Recovery begun

@@ -528,27 +528,27 @@ mail-notice-contact-ended-body =
 
     Se sei stato tu, non devi fare nulla. Altrimenti accedi con una tua passkey e guarda dispositivi e passkey: quello che non è tuo si può togliere lì.
 
-mail-notice-approvals-blocked-subject = Pagamenti del tuo wallet con { $name } bloccati per ora
-mail-notice-approvals-blocked-body =
 mail-notice-erased-subject = Il tuo wallet con { $name } è stato cancellato
 mail-notice-erased-body =
     Quello che { $name } sa di te viene cancellato per sempre, e il tuo wallet è chiuso: { $at }. Non si può annullare. Ciò che la legge ci fa conservare resta, senza il tuo nome.
 
     Se l'hai chiesto tu, non devi fare nulla. Altrimenti scrivi subito a { $name } e cambia la password di questa casella: è l'ultima lettera che possiamo mandarti.
 
+mail-notice-approvals-blocked-subject = Pagamenti del tuo wallet con { $name } bloccati per ora
+mail-notice-approvals-blocked-body =
     Cinque conferme di pagamento di seguito non sono riuscite nel tuo wallet con { $name }: { $at }. Nessun pagamento si può confermare fino al { $until }.
 
     Se sei stato tu, non devi fare nulla. Altrimenti accedi con una tua passkey e guarda dispositivi e passkey: quello che non è tuo si può togliere lì.
 
 mail-notice-approvals-last-subject = Pagamenti del tuo wallet con { $name } bloccati per l'ultima volta
 mail-notice-approvals-last-body =
-    Altre cinque conferme di pagamento di seguito non sono riuscite nel tuo wallet con { $name }: { $at }. Nessun pagamento si può confermare fino al { $until }. Se succede ancora una volta, restano bloccati finché non dimostri di nuovo chi sei.
+    Altre cinque conferme di pagamento di seguito non sono riuscite nel tuo wallet con { $name }: { $at }. Nessun pagamento si può confermare fino al { $until }. Se succede ancora una volta, restano bloccati finché non dimostri di nuovo chi sei, recuperando il wallet.
 
     Se sei stato tu, non devi fare nulla. Altrimenti accedi con una tua passkey e guarda dispositivi e passkey: quello che non è tuo si può togliere lì.
 
 mail-notice-approvals-barred-subject = Pagamenti del tuo wallet con { $name } bloccati
 mail-notice-approvals-barred-body =
-    Troppe conferme di pagamento non sono riuscite nel tuo wallet con { $name }: { $at }. Nessun pagamento si può confermare finché non dimostri di nuovo chi sei.
+    Troppe conferme di pagamento non sono riuscite nel tuo wallet con { $name }: { $at }. Nessun pagamento si può confermare finché non dimostri di nuovo chi sei: recupera il wallet, con un codice che arriva a questo indirizzo e una nuova passkey. Per un giorno dopo si possono pagare solo piccoli importi.
 
     Se sei stato tu, non devi fare nulla. Altrimenti accedi con una tua passkey e guarda dispositivi e passkey: quello che non è tuo si può togliere lì.
 
@@ -825,14 +825,6 @@ page-looks-lead = Che cosa il nostro registro ha dei tuoi dati su { $tenant }: c
 page-looks-none = Finora nessuno.
 page-looks-older = Precedenti
 page-look-refused = rifiutato
-page-look-by-me = Tu
-page-look-by-client = Un sistema di { $tenant }
-page-look-by-person = Un altro cliente
-page-look-by-staff = Una persona che lavora per { $tenant }
-page-look-by-operator = Chi gestisce il servizio
-page-look-by-system = Il servizio stesso
-page-look-by-other = Qualcun altro
-page-act-other = È stato fatto qualcosa con i tuoi dati
 page-look-at-card = La tua tessera: che cosa hai pagato, quando l'ultima volta, che cosa hai
 page-look-at-balances = I tuoi saldi
 page-look-at-statement = I tuoi movimenti
@@ -851,6 +843,14 @@ page-role-finance = contabilità
 page-role-bank = banca
 page-role-developer = sviluppo
 page-role-admin = amministrazione
+page-look-by-me = Tu
+page-look-by-client = Un sistema di { $tenant }
+page-look-by-person = Un altro cliente
+page-look-by-staff = Una persona che lavora per { $tenant }
+page-look-by-operator = Chi gestisce il servizio
+page-look-by-system = Il servizio stesso
+page-look-by-other = Qualcun altro
+page-act-other = È stato fatto qualcosa con i tuoi dati
 page-act-person-signed-up = Wallet aperto
 page-act-person-signed-in = Accesso
 page-act-recovery-begun = Recupero iniziato
