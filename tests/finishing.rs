@@ -104,3 +104,43 @@ async fn two_nodes_finish_what_was_left_each_payment_once_and_let_lapse_what_is_
     drop(second);
     world.assert_whole();
 }
+
+/// An error at one tenant, or a payment that nobody can read, leaves everybody else's payments to be finished.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_one_tenant_or_one_payment_has_wrong_holds_up_no_other() {
+    let db = Ground::durable().database();
+    let node = node(&db);
+    let worlds = ["acme", "beta"].map(|slug| World::new(&db.url(), &node.authority(), slug));
+    wait_until_led(&worlds[0]).await;
+    let mut asked = Vec::new();
+    for world in &worlds {
+        let merchant = world.merchant("shop").await;
+        let anna = Payer::with_money(world, "anna", Make::DEVICE, 10_000).await;
+        let two = [anna.ask(merchant, 100).await.expect(201), anna.ask(merchant, 100).await.expect(201)];
+        asked.push((anna, two));
+    }
+    let (first, unreadable) = (worlds[0].tenant, asked[1].1[0]["id"].as_str().unwrap());
+    run_sql(
+        &db.super_url(),
+        &format!(
+            "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE ''broken''; END'; \
+             CREATE TRIGGER fail BEFORE UPDATE OF look_at ON payment_intent FOR EACH ROW \
+             WHEN (old.tenant = {first} AND old.look_at IS NOT NULL) EXECUTE FUNCTION fail(); \
+             {AGREED}, post_until = now() + interval '5 min'; \
+             UPDATE payment_intent SET evidence = NULL, article = 'rts-99', look_at = look_at - interval '1 s' \
+             WHERE id = '{unreadable}'"
+        ),
+    );
+    let (bruno, [_, good]) = &asked[1];
+    let paid = async || (bruno.look(good).await["status"] == "paid").then_some(());
+    eventually_async("the other tenant's other payment is paid", PATIENCE, paid).await;
+    assert_eq!(worlds[1].balance(bruno.id, "available").await, 9_900);
+    // Mended, the first tenant's are finished too.
+    run_sql(&db.super_url(), "DROP TRIGGER fail ON payment_intent");
+    let (anna, both) = &asked[0];
+    let paid = async || {
+        let told = join_all(both.iter().map(|one| anna.look(one))).await;
+        told.iter().all(|one| one["status"] == "paid").then_some(())
+    };
+    eventually_async("the first tenant's payments are paid", PATIENCE, paid).await;
+}

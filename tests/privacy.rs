@@ -2,8 +2,11 @@
 
 use diesel::{Connection as _, PgConnection};
 use serde_json::{Value, json};
-use tessera_tests::{Member, Rewards, TestApp, eur, run_sql, scalar};
+use tessera_tests::{
+    MailServer, Member, Payer, Rewards, Speech, TestApp, eur, eventually_async, nth_mail, run_sql, scalar,
+};
 use wallet_api::identity::contacts::{self, Contact};
+use wallet_api::platform::authenticator::Make;
 use wallet_api::platform::clock::Clock;
 use wallet_api::platform::ids::Ids;
 use wallet_api::platform::vault::Receipt;
@@ -78,7 +81,8 @@ async fn an_export_has_all_of_a_person_and_nothing_of_anybody_else() {
 /// GDPR, Art. 17: the key is destroyed, the person closed, the receipt signed; the books stay, under an id without a name.
 #[tokio::test]
 async fn whoever_asks_is_forgotten_once_the_wallet_is_empty() {
-    let app = TestApp::start();
+    let Some(mails) = MailServer::start(Speech::Plain) else { return };
+    let app = TestApp::with_mail(&mails);
     let shop = app.world.merchant("emporio").await;
     let anna = app.world.member("anna").await;
     app.world.top_up(anna.id, 1_000).await;
@@ -86,11 +90,13 @@ async fn whoever_asks_is_forgotten_once_the_wallet_is_empty() {
     anna.api.post("/v1/me/erasure", &Value::Null).await.expect_problem(409, "wallet-not-empty");
     app.api().post("/v1/payments", &pay).await.expect(201);
     run_sql(&app.db().super_url(), "UPDATE session SET authenticated_at = now() - interval '301 seconds'");
-    anna.api.post("/v1/me/erasure", &Value::Null).await.expect_problem(401, "passkey-stale");
+    anna.api.post("/v1/me/erasure", &Value::Null).await.expect_problem(401, "passkey-needed");
     run_sql(&app.db().super_url(), "UPDATE session SET authenticated_at = now() - interval '290 seconds'");
     add_contact(&app, &anna);
     let receipt = anna.api.post("/v1/me/erasure", &Value::Null).await.expect(200);
     assert_eq!(receipt["person"], json!(anna.id));
+    let letter = nth_mail(&mails, "anna@example.org", 0).await.replace("=\r\n", "");
+    assert!(letter.contains("viene cancellato per sempre"), "{letter}");
     Receipt::parse(&receipt.to_string()).unwrap();
     assert_eq!(anna.api.get("/v1/me/limits").await.status, 401, "the session is over");
     let url = app.db().super_url();
@@ -105,6 +111,46 @@ async fn whoever_asks_is_forgotten_once_the_wallet_is_empty() {
     app.world.assert_whole();
     let log = app.api().get(&format!("/v1/audit?subject={}", anna.id)).await.expect(200);
     assert_eq!(log["items"][0]["action"], "person.erased");
+}
+
+/// Nobody is forgotten whom nobody could tell: a node without mail leaves everything as it is, the wallet too.
+#[tokio::test]
+async fn where_no_letter_can_go_nobody_with_a_contact_is_forgotten() {
+    let app = TestApp::start();
+    let anna = app.world.member("anna").await;
+    app.world.top_up(anna.id, 1_000).await;
+    let shop = app.world.merchant("emporio").await;
+    let pay = json!({"customer": anna.id, "merchant": shop, "amount": eur(1_000), "instrument": {"kind": "wallet"}});
+    app.api().post("/v1/payments", &pay).await.expect(201);
+    add_contact(&app, &anna);
+    anna.api.post("/v1/me/erasure", &Value::Null).await.expect_problem(503, "mail-not-set");
+    app.world.top_up(anna.id, 1).await;
+    assert_eq!(
+        scalar::<diesel::sql_types::BigInt, i64>(&app.db().super_url(), "(SELECT count(*) FROM vault_erasure)"),
+        0
+    );
+}
+
+/// T18: a copied access token forgets nobody, however fresh the passkey.
+#[tokio::test]
+async fn t18_a_copied_access_token_forgets_nobody() {
+    let app = TestApp::start();
+    let anna = Payer::new(&app.world, "anna", Make::DEVICE).await;
+    anna.api.post("/v1/me/erasure", &Value::Null).await.expect_problem(401, "proof-needed");
+    anna.api.get("/v1/me/devices").await.expect(200);
+}
+
+/// RTS, Art. 4(3)(d): what money there is, is shown to who is there.
+#[tokio::test]
+async fn whoever_was_away_sees_no_balance_by_the_limits_or_the_export() {
+    let app = TestApp::start();
+    let anna = app.world.member("anna").await;
+    anna.api.get("/v1/me/limits").await.expect(200);
+    run_sql(&app.db().super_url(), "UPDATE session SET authenticated_at = now() - interval '13 hours'");
+    let away = async || (anna.api.get("/v1/me/limits").await.code() == "sign-in-again").then_some(());
+    eventually_async("they are away", std::time::Duration::from_secs(10), away).await;
+    anna.api.post("/v1/me/export", &Value::Null).await.expect_problem(401, "sign-in-again");
+    anna.api.get("/v1/me/devices").await.expect(200);
 }
 
 /// T65: a database restored from a backup has the person as they were; who forgets them again closes them in the same commit.

@@ -364,6 +364,26 @@ async fn t40_staff_sees_its_shops_customers_and_every_look_is_told_to_whom_it_wa
     let (looked, opened) = (&told[0], &told[told.len() - 2]);
     assert_eq!((&looked["emergency"], &looked["roles"]), (&json!(true), &json!(["admin"])), "{looked}");
     assert_eq!((&opened["operator"], &opened["reason"]), (&json!(admin.id), &wish["reason"]), "{opened}");
+    // Their page says it too, in their language, and so does the copy they take out.
+    for (lang, words) in [
+        ("en", ["administration", "Your card: what you paid", "In an emergency."]),
+        ("it", ["amministrazione", "La tua tessera", "In emergenza."]),
+    ] {
+        let cookie = format!("__Host-tessera-acme={}; __Host-tessera-lang={lang}", his.key);
+        let page =
+            his.with_key("").send(Method::GET, "/my/acme/looks", &[("cookie", &cookie)], "".into()).await.unwrap();
+        let text = String::from_utf8(page.bytes.to_vec()).unwrap();
+        for word in words.into_iter().chain(wish["reason"].as_str()) {
+            assert!(text.contains(word), "{word}: {text}");
+        }
+    }
+    let export = his.post("/v1/me/export", &Value::Null).await;
+    let export = String::from_utf8(export.bytes.to_vec()).unwrap();
+    let acts: Vec<Value> = export.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let opened = acts.iter().find(|act| act["action"] == "glass.broken").unwrap();
+    assert_eq!(opened["reason"], wish["reason"], "{opened}");
+    let looked = acts.iter().find(|act| act["action"] == "customer.looked_at").unwrap();
+    assert!(looked["detail"]["roles"].is_array() && looked.get("reason").is_none(), "{looked}");
     // In the audit log there are no words of theirs.
     let log = admin.api.get(&format!("/v1/audit?subject={bruno}&limit=100")).await.expect(200).to_string();
     assert!(log.contains("glass.broken") && !log.contains("payment that he"), "{log}");

@@ -439,6 +439,8 @@ problem-proof-needed = The device must prove itself
 problem-proof-needed-detail = This session is bound to a device: send its proof over this request, with the access token, in the DPoP header.
 problem-cooling-off = Not for a day after a recovery
 problem-cooling-off-detail = For a day after a recovery a device that came with it or after it ends nothing that was there before: use an older device, or wait.
+problem-erasure-too-soon = Not for a day after a recovery or a new device
+problem-erasure-too-soon-detail = For a day after a recovery or a new device this is not done, because it cannot be undone: wait until the time named.
 problem-last-passkey = This is the last passkey
 problem-last-passkey-detail = Add another one first: without any, nobody could sign in.
 problem-last-contact = This is the last contact
@@ -530,6 +532,12 @@ mail-notice-contact-ended-body =
 
     If it was you, you need not do anything. If not, sign in with a passkey of yours and look at your devices and passkeys: what is not yours can be ended there.
 
+mail-notice-erased-subject = Your wallet at { $name } was erased
+mail-notice-erased-body =
+    What we know of you at { $name } is being erased for good, and your wallet is closed: { $at }. It cannot be undone. What the law makes us keep stays, without your name.
+
+    If you asked for it, you need not do anything. If not, write to { $name } at once, and change the password of this mailbox: this is the last letter that we can send you.
+
 mail-notice-approvals-blocked-subject = Payments of your wallet at { $name } are blocked for now
 mail-notice-approvals-blocked-body =
     Five approvals of payments failed in a row at your wallet at { $name }: { $at }. None can be approved until { $until }.
@@ -538,13 +546,13 @@ mail-notice-approvals-blocked-body =
 
 mail-notice-approvals-last-subject = Payments of your wallet at { $name } are blocked for the last time
 mail-notice-approvals-last-body =
-    Five more approvals of payments failed in a row at your wallet at { $name }: { $at }. None can be approved until { $until }. If it happens once more they stay blocked until you have proved anew who you are.
+    Five more approvals of payments failed in a row at your wallet at { $name }: { $at }. None can be approved until { $until }. If it happens once more they stay blocked until you have proved anew who you are, by a recovery of your wallet.
 
     If it was you, you need not do anything. If not, sign in with a passkey of yours and look at your devices and passkeys: what is not yours can be ended there.
 
 mail-notice-approvals-barred-subject = Payments of your wallet at { $name } are blocked
 mail-notice-approvals-barred-body =
-    Too many approvals of payments failed at your wallet at { $name }: { $at }. None can be approved until you have proved anew who you are.
+    Too many approvals of payments failed at your wallet at { $name }: { $at }. None can be approved until you have proved anew who you are: recover your wallet, with a code that comes to this address and a new passkey. For a day after that only small amounts can be paid.
 
     If it was you, you need not do anything. If not, sign in with a passkey of yours and look at your devices and passkeys: what is not yours can be ended there.
 
@@ -821,6 +829,24 @@ page-looks-lead = What our log has of your data at { $tenant }: who did what wit
 page-looks-none = Nobody has so far.
 page-looks-older = Older
 page-look-refused = refused
+page-look-at-card = Your card: what you paid, when last, what you hold
+page-look-at-balances = Your balances
+page-look-at-statement = Your movements
+page-look-at-payment = A payment of yours
+page-look-at-explanation = Why a payment of yours was as it was
+page-look-at-account = Your account in the books
+page-look-at-refund = A payment of yours, to pay it back
+page-look-at-capture = A payment of yours that was set aside, to collect it
+page-look-at-void = A payment of yours that was set aside, to release it
+page-look-emergency = In an emergency.
+page-role-shop-staff = shop staff
+page-role-biller = billing
+page-role-merchant = merchant
+page-role-marketing = marketing
+page-role-finance = accounting
+page-role-bank = bank
+page-role-developer = development
+page-role-admin = administration
 page-look-by-me = You
 page-look-by-client = A system of { $tenant }
 page-look-by-person = Another customer

@@ -437,6 +437,8 @@ problem-proof-needed = Il dispositivo deve dare prova di sé
 problem-proof-needed-detail = Questa sessione è legata a un dispositivo: invia la sua prova su questa richiesta, con il token d'accesso, nell'intestazione DPoP.
 problem-cooling-off = Non per un giorno dopo un recupero
 problem-cooling-off-detail = Per un giorno dopo un recupero un dispositivo arrivato con esso o dopo non toglie nulla di ciò che c'era prima: usa un dispositivo precedente, o aspetta.
+problem-erasure-too-soon = Non per un giorno dopo un recupero o un nuovo dispositivo
+problem-erasure-too-soon-detail = Per un giorno dopo un recupero o un nuovo dispositivo questo non si fa, perché non si può annullare: attendi fino all'ora indicata.
 problem-last-passkey = È l'ultima passkey
 problem-last-passkey-detail = Prima aggiungine un'altra: senza, nessuno potrebbe accedere.
 problem-last-contact = È l'ultimo contatto
@@ -528,6 +530,12 @@ mail-notice-contact-ended-body =
 
     Se sei stato tu, non devi fare nulla. Altrimenti accedi con una tua passkey e guarda dispositivi e passkey: quello che non è tuo si può togliere lì.
 
+mail-notice-erased-subject = Il tuo wallet con { $name } è stato cancellato
+mail-notice-erased-body =
+    Quello che { $name } sa di te viene cancellato per sempre, e il tuo wallet è chiuso: { $at }. Non si può annullare. Ciò che la legge ci fa conservare resta, senza il tuo nome.
+
+    Se l'hai chiesto tu, non devi fare nulla. Altrimenti scrivi subito a { $name } e cambia la password di questa casella: è l'ultima lettera che possiamo mandarti.
+
 mail-notice-approvals-blocked-subject = Pagamenti del tuo wallet con { $name } bloccati per ora
 mail-notice-approvals-blocked-body =
     Cinque conferme di pagamento di seguito non sono riuscite nel tuo wallet con { $name }: { $at }. Nessun pagamento si può confermare fino al { $until }.
@@ -536,13 +544,13 @@ mail-notice-approvals-blocked-body =
 
 mail-notice-approvals-last-subject = Pagamenti del tuo wallet con { $name } bloccati per l'ultima volta
 mail-notice-approvals-last-body =
-    Altre cinque conferme di pagamento di seguito non sono riuscite nel tuo wallet con { $name }: { $at }. Nessun pagamento si può confermare fino al { $until }. Se succede ancora una volta, restano bloccati finché non dimostri di nuovo chi sei.
+    Altre cinque conferme di pagamento di seguito non sono riuscite nel tuo wallet con { $name }: { $at }. Nessun pagamento si può confermare fino al { $until }. Se succede ancora una volta, restano bloccati finché non dimostri di nuovo chi sei, recuperando il wallet.
 
     Se sei stato tu, non devi fare nulla. Altrimenti accedi con una tua passkey e guarda dispositivi e passkey: quello che non è tuo si può togliere lì.
 
 mail-notice-approvals-barred-subject = Pagamenti del tuo wallet con { $name } bloccati
 mail-notice-approvals-barred-body =
-    Troppe conferme di pagamento non sono riuscite nel tuo wallet con { $name }: { $at }. Nessun pagamento si può confermare finché non dimostri di nuovo chi sei.
+    Troppe conferme di pagamento non sono riuscite nel tuo wallet con { $name }: { $at }. Nessun pagamento si può confermare finché non dimostri di nuovo chi sei: recupera il wallet, con un codice che arriva a questo indirizzo e una nuova passkey. Per un giorno dopo si possono pagare solo piccoli importi.
 
     Se sei stato tu, non devi fare nulla. Altrimenti accedi con una tua passkey e guarda dispositivi e passkey: quello che non è tuo si può togliere lì.
 
@@ -819,6 +827,24 @@ page-looks-lead = Che cosa il nostro registro ha dei tuoi dati su { $tenant }: c
 page-looks-none = Finora nessuno.
 page-looks-older = Precedenti
 page-look-refused = rifiutato
+page-look-at-card = La tua tessera: che cosa hai pagato, quando l'ultima volta, che cosa hai
+page-look-at-balances = I tuoi saldi
+page-look-at-statement = I tuoi movimenti
+page-look-at-payment = Un tuo pagamento
+page-look-at-explanation = Perché un tuo pagamento è andato così
+page-look-at-account = Il tuo conto nei libri
+page-look-at-refund = Un tuo pagamento, per rimborsarlo
+page-look-at-capture = Un tuo pagamento accantonato, per incassarlo
+page-look-at-void = Un tuo pagamento accantonato, per liberarlo
+page-look-emergency = In emergenza.
+page-role-shop-staff = personale di negozio
+page-role-biller = fatturazione
+page-role-merchant = esercente
+page-role-marketing = marketing
+page-role-finance = contabilità
+page-role-bank = banca
+page-role-developer = sviluppo
+page-role-admin = amministrazione
 page-look-by-me = Tu
 page-look-by-client = Un sistema di { $tenant }
 page-look-by-person = Un altro cliente

@@ -16,6 +16,7 @@ use crate::payments::Payments;
 use crate::platform::Platform;
 use crate::platform::http::{Cursor, Page, PageQuery, halves, whole};
 use crate::platform::keyring::{Caller, May, Scope, Tenant};
+use crate::platform::post::Post;
 use crate::platform::problem::{Describe, Problem};
 use crate::privacy::{self, Erasing};
 
@@ -126,6 +127,7 @@ struct Hands {
     platform: web::Data<Platform>,
     journal: web::Data<Journal>,
     payments: web::Data<Payments>,
+    post: web::Data<Post>,
 }
 
 /// Approves what somebody else asked for, which is done at once, to the letter.
@@ -140,10 +142,11 @@ async fn approve(
     platform: web::Data<Platform>,
     journal: web::Data<Journal>,
     payments: web::Data<Payments>,
+    post: web::Data<Post>,
     id: web::Path<Uuid>,
 ) -> Result<HttpResponse, Problem> {
     let found = decidable_one(&caller, &platform, id.into_inner()).await?;
-    let hands = Hands { platform, journal, payments };
+    let hands = Hands { platform, journal, payments, post };
     let approved = hands.decide(&caller, &found).await?;
     let mut receipt = None;
     match approved.act {
@@ -151,7 +154,8 @@ async fn approve(
         Act::Refund => hands.payments.refund_approved(&caller.tenant, &approved).await?,
         Act::Erasure => {
             let (platform, journal) = (&hands.platform, &hands.journal);
-            let with = Erasing { platform, journal, customers: &hands.payments.customers, tenant: &caller.tenant };
+            let (customers, post) = (&hands.payments.customers, &hands.post);
+            let with = Erasing { platform, journal, customers, post, tenant: &caller.tenant };
             let signed = privacy::erase_approved(with, caller.actor.into(), &approved).await?;
             receipt = Some(serde_json::to_value(signed).map_err(|error| Problem::internal(&error))?);
         }

@@ -119,7 +119,10 @@ impl Doors {
     }
 
     /// The same for a request with an access token, which the proof must be over too.
-    pub(super) fn shown_with_token(&self, req: &HttpRequest, now: DateTime<Utc>) -> Result<Option<DeviceKey>, Problem> {
+    ///
+    /// # Errors
+    /// 401 `use-dpop-nonce`, and when the proof is worth nothing; 503 `overloaded`.
+    pub fn shown_with_token(&self, req: &HttpRequest, now: DateTime<Utc>) -> Result<Option<DeviceKey>, Problem> {
         let given = req.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok()?.split_once(' '));
         let token = given.and_then(|(_scheme, token)| Token::parse(token));
         self.shown(req, token.as_ref(), now)

@@ -3,7 +3,8 @@
 //! What adds a way in, or takes one away, wants a strong authentication of at most [`FRESH`] ago in this very session, and, where
 //! the session is bound to a device's key, that device's proof over this request: an access token alone, copied from
 //! wherever, does none of it (T18; RTS, Art. 24). The last passkey and the last contact stay, or their person could not come in again.
-//! For a day after a recovery, a device that came with it or after it ends nothing older ([`recovery`]).
+//! For a day after a recovery, a device that came with it or after it ends nothing older ([`recovery`]); and for a day after a
+//! recovery or a new device nobody is forgotten ([`may_be_forgotten`]).
 //! Each is written to the audit log, and told to every contact, in the caller's transaction. A session or device may be ended
 //! without all that: whoever was robbed must be quick, and comes in again. Not here: routes.
 
@@ -18,7 +19,7 @@ use super::devices::{self, Device, DeviceKey};
 use super::doors::{self, Begun, DoorError, Visit};
 use super::notices::{self, Notice};
 use super::passkeys::{self, Holder, NewPasskey, Opened, Passkey, PasskeyError};
-use super::people::COOLING_OFF;
+use super::people::{self, COOLING_OFF};
 use super::recovery;
 use super::sessions::{self, End};
 use crate::platform::audit::{Action, Object};
@@ -56,6 +57,9 @@ pub enum OwnError {
     /// Newer than what it would end, and too soon after a recovery.
     #[error("too soon after a recovery")]
     CoolingOff,
+    /// Too soon after a recovery or a new device for what cannot be undone.
+    #[error("too soon after a recovery or a new device")]
+    TooSoon(DateTime<Utc>),
     /// The last passkey.
     #[error("it is the last passkey")]
     LastPasskey,
@@ -85,6 +89,12 @@ impl Describe for OwnError {
                     there before: use an older device, or wait.";
                 Problem::new(403, "cooling-off", "Not for a day after a recovery", remedy)
             }
+            Self::TooSoon(until) => {
+                let remedy = "For a day after a recovery or a new device this is not done, because it cannot be undone: wait \
+                    until the time named.";
+                Problem::new(403, "erasure-too-soon", "Not for a day after a recovery or a new device", remedy)
+                    .with("until", serde_json::json!(until))
+            }
             Self::LastPasskey => {
                 let remedy = "Add another one first: without any, nobody could sign in.";
                 Problem::new(409, "last-passkey", "This is the last passkey", remedy)
@@ -111,9 +121,13 @@ by_door!(ClaimError, ContactError, PasskeyError, VaultError, diesel::result::Err
 
 /// The session's device, if the person has just shown that it is them there.
 fn fresh(conn: &mut PgConnection, visit: &Visit, me: &Me) -> Result<Device, OwnError> {
-    let (tenant, person) = (visit.tenant.id, me.person);
+    shown(conn, visit.now, visit.tenant.id, me)
+}
+
+fn shown(conn: &mut PgConnection, now: DateTime<Utc>, tenant: i64, me: &Me) -> Result<Device, OwnError> {
+    let person = me.person;
     let standing = sessions::standing(conn, tenant, person.session)?.ok_or(OwnError::Stale)?;
-    if visit.now - standing.authenticated_at > FRESH {
+    if now - standing.authenticated_at > FRESH {
         return Err(OwnError::Stale);
     }
     let device = devices::find(conn, tenant, person.id, standing.device)?.ok_or(OwnError::Stale)?;
@@ -145,6 +159,17 @@ fn done(
 ) -> Result<(), OwnError> {
     doors::note(conn, visit, me.person.id, (action, object), &[])?;
     Ok(notices::tell(conn, &visit.ids, visit.now, (visit.tenant.id, me.person.id), notice)?)
+}
+
+/// Whether a person may have themselves forgotten, which nothing undoes: with all that a way in wants, and not while there is caution,
+/// because whoever came in last may not be them.
+///
+/// # Errors
+/// [`OwnError::Stale`], [`OwnError::NoProof`], [`OwnError::TooSoon`].
+pub fn may_be_forgotten(conn: &mut PgConnection, now: DateTime<Utc>, tenant: i64, me: &Me) -> Result<(), OwnError> {
+    shown(conn, now, tenant, me)?;
+    let caution = people::caution(conn, tenant, me.person.id, now)?;
+    caution.map_or(Ok(()), |caution| Err(OwnError::TooSoon(caution.until)))
 }
 
 /// A person's passkeys, oldest first, those that ended too.

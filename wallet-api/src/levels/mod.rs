@@ -144,7 +144,9 @@ impl Levels {
     #[tracing::instrument(name = "levels.set_level", skip_all, fields(tenant = ask.tenant.id, level = level.word()))]
     pub async fn set_level(&self, ask: Ask<'_>, by: Actor, person: Uuid, level: Level) -> Result<Option<i64>, Problem> {
         let (tenant, now) = (ask.tenant.id, ask.platform.clock.now());
-        let set = move |conn: &mut PgConnection| note_level(conn, now, by, tenant, person, level);
+        let set = move |conn: &mut PgConnection| -> Result<people::Level, LevelsError> {
+            people::set_level(conn, now, by, (tenant, person), level)?.ok_or(LevelsError::UnknownPerson)
+        };
         ask.platform.db.of(tenant).write(set).await?;
         Ok(self.settled(ask, person).await?.and_then(|(_, version)| version.seq))
     }
@@ -275,23 +277,4 @@ pub fn history(conn: &mut PgConnection, tenant: i64, person: Uuid) -> diesel::Qu
     let mut versions = store::versions_before(conn, tenant, person, i64::MAX)?;
     versions.reverse();
     Ok(versions.into_iter().map(|version| (version.level, version.table_from, version.allowed)).collect())
-}
-
-fn note_level(
-    conn: &mut PgConnection,
-    now: DateTime<Utc>,
-    by: Actor,
-    tenant: i64,
-    person: Uuid,
-    level: Level,
-) -> Result<(), LevelsError> {
-    let before = people::lock(conn, tenant, person)?.ok_or(LevelsError::UnknownPerson)?.level;
-    if before == level {
-        return Ok(());
-    }
-    people::set_level(conn, tenant, person, level)?;
-    let entry = Entry::done(tenant, by, Action::LevelChanged, Object::Person(person)).about(person);
-    let entry = entry.with("from", Fact::Word(before.word())).with("to", Fact::Word(level.word()));
-    audit::append(conn, &entry, now)?;
-    Ok(())
 }

@@ -320,10 +320,10 @@ impl From<&LimitStanding> for LimitBody {
 }
 
 /// Tells what I may hold and pay at my level, and what of it is used.
-#[utoipa::path(tag = "me", security(("key" = ["me"])), responses(
+#[utoipa::path(tag = "me", security(("key" = ["me:money"])), responses(
     (status = 200, body = LimitsBody),
 ))]
-#[get("/v1/me/limits", wrap = "May(Scope::Me)")]
+#[get("/v1/me/limits", wrap = "May(Scope::MeMoney)")]
 async fn my_limits(
     caller: Caller,
     platform: web::Data<Platform>,

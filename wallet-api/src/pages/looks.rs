@@ -1,13 +1,15 @@
-//! Who looked: every act on a person's data that the audit log has, newest first.
+//! Who looked: every act on a person's data that the audit log has, newest first; of the company's looks what `/v1/me/looks` tells.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
+use diesel::{PgConnection, QueryResult};
 use minijinja::context;
 use serde::Deserialize;
 
 use super::ask::{Halt, Visitor};
 use super::frame::Frame;
 use super::words::When;
+use crate::identity::break_glass::{self, Look};
 use crate::platform::audit::form::Row;
 use crate::platform::audit::{self, ActorKind, Outcome};
 use crate::platform::http::Cursor;
@@ -32,17 +34,28 @@ pub(super) async fn show(visitor: Visitor, wish: web::Query<Wish>) -> Result<Htt
     let before = wish.before.as_deref().map(|cursor| Cursor::<1>::decode(secret, LISTING, cursor)).transpose()?;
     let Cursor([before]) = before.unwrap_or(Cursor([i64::MAX]));
     let most = i64::from(PER_PAGE).saturating_add(1);
-    let mut found = ask.platform.db.of(tenant).read(move |conn| audit::about(conn, tenant, me, before, most)).await?;
+    let vault = ask.platform.vault.clone();
+    let read = move |conn: &mut PgConnection| -> QueryResult<Vec<(Row, Look)>> {
+        let rows = audit::about(conn, tenant, me, before, most)?;
+        let looks = break_glass::looks(conn, &vault, (tenant, me), &rows)?;
+        Ok(rows.into_iter().zip(looks).collect())
+    };
+    let mut found = ask.platform.db.of(tenant).read(read).await?;
     let is_more = found.len() > usize::from(PER_PAGE);
     found.truncate(usize::from(PER_PAGE));
     let last = found.last().filter(|_| is_more);
-    let older = last.map(|act| Cursor([act.seq]).encode(secret, LISTING));
-    let look = |act: &Row| {
+    let older = last.map(|(act, _)| Cursor([act.seq]).encode(secret, LISTING));
+    let look = |(act, look): &(Row, Look)| {
+        let roles = look.roles.iter().map(|role| known(ask.lang, "page-role", role)).collect::<Vec<_>>();
         context! {
             at => When::of(act.at, caller.tenant.zone, ask.lang),
             who => who(act, &me.to_string()),
             what => what(&act.action),
             is_refused => act.outcome == Outcome::Refused.word(),
+            roles => roles.join(", "),
+            at_what => look.what.as_ref().map(|what| known(ask.lang, "page-look-at", what)),
+            is_emergency => look.is_emergency,
+            reason => &look.reason,
         }
     };
     let values = context! { looks => found.iter().map(look).collect::<Vec<_>>(), older };
@@ -57,6 +70,11 @@ fn who(act: &Row, me: &str) -> &'static str {
     }
     let kind = ActorKind::ALL.iter().find(|kind| is(**kind));
     kind.map_or("other", |kind| kind.word())
+}
+
+/// A word of the log as people read it; as it stands, when a newer release wrote one that this one has no words for.
+fn known(lang: Lang, about: &str, word: &str) -> String {
+    find(lang, &format!("{about}-{word}"), &[]).unwrap_or_else(|| word.to_owned())
 }
 
 /// The id of an action's words; a newer release may have written one that this one has no words for.

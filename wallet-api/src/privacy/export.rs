@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::identity::passkeys::{self, Holder};
-use crate::identity::{contacts, devices, people, sca, sessions};
+use crate::identity::{break_glass, contacts, devices, people, sca, sessions};
 use crate::payments::PAYMENT;
 use crate::platform::audit;
 use crate::platform::db::Db;
@@ -214,12 +214,18 @@ impl Source {
     fn looks(&self, conn: &mut PgConnection, before: i64) -> Result<Lines, Problem> {
         let found = audit::about(conn, self.tenant, self.person, before, PAGE.into())?;
         let next = found.last().map_or(At::End, |last| At::Audit(last.seq));
-        let line = |row: &audit::form::Row| {
-            json!({
+        let looks = break_glass::looks(conn, &self.vault, (self.tenant, self.person), &found)?;
+        let line = |(row, look): (&audit::form::Row, break_glass::Look)| {
+            let mut line = json!({
                 "kind": "act", "seq": row.seq, "at": row.at, "actor": {"kind": row.actor_kind, "id": row.actor_id},
                 "action": row.action, "object": {"kind": row.object_kind, "id": row.object_id}, "outcome": row.outcome,
-            })
+                "detail": serde_json::from_str::<Value>(&row.detail).unwrap_or_default(),
+            });
+            if let (Some(reason), Some(line)) = (look.reason, line.as_object_mut()) {
+                line.insert("reason".to_owned(), json!(reason));
+            }
+            line
         };
-        Ok((found.iter().map(line).collect(), Some(next)))
+        Ok((found.iter().zip(looks).map(line).collect(), Some(next)))
     }
 }

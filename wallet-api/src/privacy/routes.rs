@@ -2,7 +2,7 @@
 
 use actix_web::http::header;
 use actix_web::web::Bytes;
-use actix_web::{HttpResponse, post, web};
+use actix_web::{HttpRequest, HttpResponse, post, web};
 use diesel::PgConnection;
 use futures_util::stream;
 use ledger::Journal;
@@ -12,13 +12,15 @@ use uuid::Uuid;
 use super::erase::Ordered;
 use super::{Erasing, Export, Source, erase};
 use crate::identity::four_eyes::{self, Act, ProposalBody, Wish};
-use crate::identity::people;
+use crate::identity::own::Me;
+use crate::identity::{Doors, people};
 use crate::loyalty::Programmes;
 use crate::payments;
 use crate::platform::Platform;
 use crate::platform::audit::{self, Action, Entry, Object};
 use crate::platform::http::not_found;
 use crate::platform::keyring::{Caller, May, Scope};
+use crate::platform::post::Post;
 use crate::platform::problem::Problem;
 use crate::profile::Customers;
 
@@ -30,10 +32,10 @@ pub fn routes(config: &mut ServiceConfig) {
 /// Gives one file of everything that is kept of me, who looked at it included: a JSON object a line, each with its `kind`.
 ///
 /// It comes as it is read, however long it is; a file whose last line is not of kind `end` was cut off.
-#[utoipa::path(tag = "me", security(("key" = ["me"])), responses(
+#[utoipa::path(tag = "me", security(("key" = ["me:money"])), responses(
     (status = 200, content((String = "application/x-ndjson"))),
 ))]
-#[post("/v1/me/export", wrap = "May(Scope::Me)")]
+#[post("/v1/me/export", wrap = "May(Scope::MeMoney)")]
 async fn export_me(
     caller: Caller,
     platform: web::Data<Platform>,
@@ -66,21 +68,26 @@ async fn export_me(
 
 /// Forgets me: destroys the key that what is known of me is sealed with, closes my wallet, ends my sessions. For good.
 ///
-/// The wallet must be empty, and the passkey was shown within five minutes. Rewards that were not used lapse. What the law
-/// makes us keep stays under an id that nothing leads to. The answer is the signed receipt, which `tessera vault receipt check`
-/// checks without us.
-#[utoipa::path(tag = "me", security(("key" = ["me"])), responses(
-    (status = 200, body = Object),
-))]
-#[post("/v1/me/erasure", wrap = "May(Scope::Me)")]
+/// Wants what adding a passkey wants: a sign-in of at most five minutes ago and, where the session is bound to a device, its proof with
+/// the access token. The wallet must be empty, and no recovery or new device less than a day ago. Every contact is told. Rewards that
+/// were not used lapse. What the law makes us keep stays under an id that nothing leads to. The answer is the signed receipt,
+/// which `tessera vault receipt check` checks without us.
+#[utoipa::path(tag = "me", security(("key" = ["me:money"])),
+    params(("DPoP" = Option<String>, Header, description = "The device's proof over this request and the token")),
+    responses((status = 200, body = Object)))]
+#[post("/v1/me/erasure", wrap = "May(Scope::MeMoney)")]
 async fn erase_me(
+    req: HttpRequest,
     caller: Caller,
     platform: web::Data<Platform>,
+    doors: web::Data<Doors>,
     journal: web::Data<Journal>,
     customers: web::Data<Customers>,
+    post: web::Data<Post>,
 ) -> Result<HttpResponse, Problem> {
-    let me = caller.person()?;
-    let with = Erasing { platform: &platform, journal: &journal, customers: &customers, tenant: &caller.tenant };
+    let me = Me { person: caller.person()?, shown: doors.shown_with_token(&req, platform.clock.now())? };
+    let with =
+        Erasing { platform: &platform, journal: &journal, customers: &customers, post: &post, tenant: &caller.tenant };
     let receipt = erase(with, me).await?;
     Ok(HttpResponse::Ok().json(receipt))
 }

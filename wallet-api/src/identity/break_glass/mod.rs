@@ -4,6 +4,7 @@
 //! opening and every look are in the audit log about the customer, who reads them at `/v1/me/looks`. Functions join their
 //! caller's transaction. Not here: what is looked at (`profile`, `payments`), which ask how far a caller's right reaches.
 
+mod look;
 mod routes;
 mod store;
 
@@ -11,6 +12,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use diesel::{PgConnection, QueryResult};
 use uuid::Uuid;
 
+pub use look::{Look, looks};
 pub(in crate::identity) use routes::routes;
 
 use crate::platform::audit::{self, Action, Actor, Entry, Fact, Object};
@@ -52,21 +54,6 @@ pub(in crate::identity) fn customers(
     operator: Uuid,
 ) -> QueryResult<Vec<Uuid>> {
     store::customers(conn, tenant, operator, now)
-}
-
-/// The reasons that were given for looking at a customer, by id.
-fn reasons(
-    conn: &mut PgConnection,
-    vault: &Vault,
-    tenant: i64,
-    customer: Uuid,
-    ids: &[Uuid],
-) -> Result<Vec<(Uuid, String)>, VaultError> {
-    let rows = store::reasons(conn, tenant, customer, ids)?;
-    let read = |(id, sealed): (Uuid, Vec<u8>)| {
-        Ok((id, vault.open_text(conn, &cell(tenant, customer, id), &sealed)?.to_string()))
-    };
-    rows.into_iter().map(read).collect()
 }
 
 fn cell(tenant: i64, customer: Uuid, id: Uuid) -> Cell {

@@ -2,20 +2,19 @@
 
 use actix_web::{HttpResponse, get, post, web};
 use chrono::{DateTime, Utc};
-use diesel::PgConnection;
+use diesel::{PgConnection, QueryResult};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 use uuid::Uuid;
 
+use super::Look;
 use crate::platform::Platform;
 use crate::platform::audit;
 use crate::platform::fields::text;
 use crate::platform::http::{Cursor, Json, Page, PageQuery};
 use crate::platform::keyring::{Caller, May, Scope};
 use crate::platform::problem::Problem;
-use crate::platform::vault::VaultError;
 use crate::profile::Customers;
 
 /// Adds the routes of break-glass and of who looked.
@@ -115,40 +114,26 @@ async fn list_looks(
     let (limit, secret) = (query.limit()?, &caller.tenant.secret);
     let before = query.cursor.map(|cursor| Cursor::<1>::decode(secret, LISTING, &cursor)).transpose()?;
     let (Cursor([before]), most) = (before.unwrap_or(Cursor([i64::MAX])), i64::from(limit).saturating_add(1));
-    let read = move |conn: &mut PgConnection| -> Result<_, VaultError> {
+    let read = move |conn: &mut PgConnection| -> QueryResult<_> {
         let rows = audit::by_staff_about(conn, tenant, me.id, before, most)?;
-        let emergencies: Vec<Uuid> = rows.iter().filter_map(|row| emergency(&detail(&row.detail))).collect();
-        // A reason that cannot be read hides nothing else of who looked.
-        let reasons = super::reasons(conn, &vault, tenant, me.id, &emergencies).unwrap_or_default();
-        Ok((rows, reasons))
+        let looks = super::looks(conn, &vault, (tenant, me.id), &rows)?;
+        Ok(rows.into_iter().zip(looks).collect::<Vec<_>>())
     };
-    let (rows, reasons) = platform.db.of(tenant).read(read).await?;
-    let page = Page::cut(rows, limit, |row| Cursor([row.seq]).encode(secret, LISTING));
-    let items: Vec<LookBody> = page.items.into_iter().map(|row| look(row, &reasons)).collect();
+    let rows = platform.db.of(tenant).read(read).await?;
+    let page = Page::cut(rows, limit, |(row, _)| Cursor([row.seq]).encode(secret, LISTING));
+    let items: Vec<LookBody> = page.items.into_iter().map(|(row, look)| body(row, look)).collect();
     Ok(HttpResponse::Ok().json(Page { items, next_cursor: page.next_cursor, has_more: page.has_more }))
 }
 
-fn detail(text: &str) -> Value {
-    serde_json::from_str(text).unwrap_or_default()
-}
-
-fn emergency(detail: &Value) -> Option<Uuid> {
-    detail.get("emergency")?.as_str()?.parse().ok()
-}
-
-fn look(row: audit::form::Row, reasons: &[(Uuid, String)]) -> LookBody {
-    let detail = detail(&row.detail);
-    let opened = emergency(&detail);
-    let reason = opened.and_then(|id| reasons.iter().find(|(one, _)| *one == id)).map(|(_, reason)| reason.clone());
-    let words = |value: &Value| value.as_str().map(str::to_owned);
-    let roles = detail.get("roles").and_then(Value::as_array);
+fn body(row: audit::form::Row, look: Look) -> LookBody {
+    let Look { roles, what, is_emergency: emergency, reason } = look;
     LookBody {
         at: row.at,
         operator: row.actor_id,
-        roles: roles.map(|roles| roles.iter().filter_map(words).collect()).unwrap_or_default(),
+        roles,
         act: row.action,
-        what: detail.get("what").and_then(words),
-        emergency: opened.is_some() || detail.get("in_emergency").and_then(Value::as_bool).unwrap_or_default(),
+        what,
+        emergency,
         reason,
         outcome: row.outcome,
     }

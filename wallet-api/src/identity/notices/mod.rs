@@ -3,6 +3,7 @@
 //! [`tell`] writes a row for each contact into the caller's transaction, so that what was done is told and what was not is not;
 //! [`Housekeeper`](super::Housekeeper) sends them afterwards ([`send_due`]). Promise: at least once, also when a node dies in between:
 //! a row goes when its mail server has taken the letter, or has said that it never will, or after [`GIVEN_UP`]. Twice is possible, and harmless.
+//! A contact that does not open puts its own notice off, and no other. That a person is forgotten is told without a row ([`farewells`]).
 //! Limits: a notice that is sent is not read. Not here: the words (catalogue `locales/`, ids `mail-notice-…`).
 
 mod store;
@@ -30,6 +31,8 @@ const FIRST_WAIT_S: i64 = 10;
 const LONGEST_WAIT_S: i64 = 3_600;
 /// Notices of a tenant that are sent in one go.
 const AT_ONCE: i64 = 20;
+/// The letter to whoever is forgotten. It is never a row: nothing would open its contact any more.
+const FAREWELL: &str = "erased";
 
 /// What was done, and has to be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,8 +113,17 @@ struct Due {
     id: Uuid,
     at: DateTime<Utc>,
     tries: i32,
-    /// None when there is nobody left to tell.
-    mail: Option<Mail>,
+    letter: Written,
+}
+
+/// What became of a notice's letter.
+enum Written {
+    /// It can go.
+    Mail(Mail),
+    /// There is nobody left to tell.
+    Nobody,
+    /// Its contact does not open: somebody may repair it.
+    Unread,
 }
 
 /// Why notices could not be taken or noted.
@@ -140,9 +152,10 @@ pub async fn send_due(
     let (vault, now, id) = (vault.clone(), clock.now(), tenant.id);
     let due = db.run(move |conn| take(conn, &vault, &tenant, now)).await??;
     let sending = due.into_iter().map(|due| async move {
-        let tried = match &due.mail {
-            Some(mail) => post.try_once(mail).await.unwrap_or(Tried::Later),
-            None => Tried::Never,
+        let tried = match &due.letter {
+            Written::Mail(mail) => post.try_once(mail).await.unwrap_or(Tried::Later),
+            Written::Nobody => Tried::Never,
+            Written::Unread => Tried::Later,
         };
         (due.id, due.at, due.tries, tried)
     });
@@ -172,30 +185,63 @@ fn take(conn: &mut PgConnection, vault: &Vault, tenant: &Tenant, now: DateTime<U
     let rows = store::take(conn, tenant.id, now, (now + LEASE, AT_ONCE))?;
     let mut due = Vec::with_capacity(rows.len());
     for row in rows {
-        let mail = letter(conn, vault, tenant, &row)?;
-        due.push(Due { id: row.id, at: row.at, tries: row.tries, mail });
+        let letter = written(conn, vault, tenant, &row)?;
+        due.push(Due { id: row.id, at: row.at, tries: row.tries, letter });
     }
     Ok(due)
 }
 
-/// A notice as a letter to its contact; none when its person was forgotten.
-fn letter(
-    conn: &mut PgConnection,
-    vault: &Vault,
-    tenant: &Tenant,
-    row: &store::Row,
-) -> Result<Option<Mail>, NoticeError> {
+/// A notice as a letter to its contact. What is wrong with this one contact holds up no other notice.
+fn written(conn: &mut PgConnection, vault: &Vault, tenant: &Tenant, row: &store::Row) -> Result<Written, NoticeError> {
     let found = match contacts::find(conn, vault, tenant.id, row.contact) {
-        Err(ContactError::Vault(VaultError::Forgotten)) => None,
-        found => found?,
+        Ok(Some(found)) => found,
+        Ok(None) | Err(ContactError::Vault(VaultError::Forgotten)) => return Ok(Written::Nobody),
+        Err(ContactError::Vault(VaultError::Unsealed(_) | VaultError::Kms(_))) => return Ok(unread(tenant, row)),
+        Err(error) => return Err(error.into()),
     };
-    let Some(found) = found else { return Ok(None) };
     let person = people::find(conn, tenant.id, found.person)?;
     let locale = person.map_or(tenant.locale, |person| person.locale);
-    let (at, until) = (told(tenant, locale, row.at), told(tenant, locale, row.until.unwrap_or(row.at)));
+    let letter = letter(tenant, locale, &row.kind, (row.at, row.until));
+    Ok(found.contact.mail(letter).map_or_else(|_no_address| unread(tenant, row), Written::Mail))
+}
+
+fn unread(tenant: &Tenant, row: &store::Row) -> Written {
+    tracing::error!(tenant = tenant.id, notice.id = %row.id, "a contact does not open: its notice is put off");
+    Written::Unread
+}
+
+fn letter(tenant: &Tenant, locale: Lang, kind: &str, (at, until): (DateTime<Utc>, Option<DateTime<Utc>>)) -> Letter {
+    let (at, until) = (told(tenant, locale, at), told(tenant, locale, until.unwrap_or(at)));
     let values = [("name", Arg::Text(&tenant.name)), ("at", Arg::Text(&at)), ("until", Arg::Text(&until))];
-    let letter = Letter::written(locale, &format!("notice-{}", row.kind), &values);
-    Ok(Some(found.contact.mail(letter)?))
+    Letter::written(locale, &format!("notice-{kind}"), &values)
+}
+
+/// The letters to a person who is about to be forgotten, at each contact they have: whose key goes cannot be written to later, so
+/// the caller hands them to the post in the transaction that destroys it. A contact that does not open gets none.
+///
+/// # Errors
+/// The vault's, and the database's.
+pub fn farewells(
+    conn: &mut PgConnection,
+    vault: &Vault,
+    now: DateTime<Utc>,
+    (tenant, person): (&Tenant, Uuid),
+) -> Result<Vec<Mail>, ContactError> {
+    let locale = people::find(conn, tenant.id, person)?.map_or(tenant.locale, |person| person.locale);
+    let mut letters = Vec::new();
+    for id in contacts::ids_of(conn, tenant.id, person)? {
+        match contacts::find(conn, vault, tenant.id, id) {
+            Ok(found) => {
+                let letter = || letter(tenant, locale, FAREWELL, (now, None));
+                letters.extend(found.and_then(|found| found.contact.mail(letter()).ok()));
+            }
+            Err(ContactError::Vault(VaultError::Forgotten | VaultError::Unsealed(_))) => {
+                tracing::error!(tenant = tenant.id, contact.id = %id, "a contact does not open: it is not told of the erasure");
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(letters)
 }
 
 /// A moment where the tenant is, as its people read it.
@@ -235,14 +281,15 @@ mod tests {
             blocked(true),
             Notice::Approvals(sca::Notice::Barred),
         ];
-        for (notice, lang) in all.into_iter().flat_map(|notice| [(notice, Lang::En), (notice, Lang::It)]) {
+        let all = all.map(|notice| (notice.word(), notice.until())).into_iter().chain([(FAREWELL, None)]);
+        for ((word, until), lang) in all.flat_map(|told| [(told, Lang::En), (told, Lang::It)]) {
             let values = [("name", Arg::Text("Club")), ("at", Arg::Text("NOW")), ("until", Arg::Text("THEN"))];
             let [subject, body] = ["subject", "body"].map(|part| {
-                let id = format!("mail-notice-{}-{part}", notice.word());
+                let id = format!("mail-notice-{word}-{part}");
                 text::find(lang, &id, &values).unwrap_or_else(|| panic!("{lang:?}: no {id}"))
             });
             assert!(subject.contains("Club") && body.contains("NOW"), "{subject}: {body}");
-            assert_eq!(body.contains("THEN"), notice.until().is_some(), "{body}");
+            assert_eq!(body.contains("THEN"), until.is_some(), "{body}");
         }
     }
 

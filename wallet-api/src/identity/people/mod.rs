@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 pub(in crate::identity) use store::person;
 
+use crate::platform::audit::{self, Action, Actor, Entry, Fact, Object};
 use crate::platform::text::Lang;
 
 /// How long little may be paid after a recovery or a new device.
@@ -133,13 +134,27 @@ pub fn hold(conn: &mut PgConnection, tenant: i64, id: Uuid) -> QueryResult<bool>
     store::hold(conn, tenant, id)
 }
 
-/// Notes how well we know a person now. What they may do changes with it only by
-/// [`levels::set_level`](crate::levels::Levels::set_level), which calls this.
+/// Notes how well we know a person now, and in the audit log who says so; gives how well we did before. The same again changes and
+/// notes nothing. None of whoever is no person. The row stays locked until the transaction ends, so that of two at once each sees
+/// what the other left. What they may do follows with [`levels`](crate::levels::Levels::set_level), or before their next payment.
 ///
 /// # Errors
 /// What the database says.
-pub fn set_level(conn: &mut PgConnection, tenant: i64, id: Uuid, level: Level) -> QueryResult<()> {
-    store::set_level(conn, tenant, id, level)
+pub fn set_level(
+    conn: &mut PgConnection,
+    now: DateTime<Utc>,
+    by: Actor,
+    (tenant, id): (i64, Uuid),
+    level: Level,
+) -> QueryResult<Option<Level>> {
+    let Some(Person { level: before, .. }) = lock(conn, tenant, id)? else { return Ok(None) };
+    if before != level {
+        store::set_level(conn, tenant, id, level)?;
+        let entry = Entry::done(tenant, by, Action::LevelChanged, Object::Person(id)).about(id);
+        let entry = entry.with("from", Fact::Word(before.word())).with("to", Fact::Word(level.word()));
+        audit::append(conn, &entry, now)?;
+    }
+    Ok(Some(before))
 }
 
 /// Whether there is reason for caution with a person's payments now: they came back by recovery, or a device was added to their

@@ -11,7 +11,9 @@
 //! The owner signs in with an older passkey and ends the new one; for a day, a device that came with the recovery or after it
 //! ends nothing older ([`own`](super::own)). Whoever's phone was stolen waits that day, or uses another device: the thief lacks the
 //! finger or the PIN, every session has ended, and the cap holds for all devices.
-//! **Blocks of approvals stay**: what they want is proof of who one is, which a contact is not.
+//! **Blocks of approvals end**, also the one without an end: this is the secure procedure by which a payer regains the use of what
+//! was blocked (RTS, Art. 4(3)(b)). Whoever comes back has a new passkey and need not guess, so nothing is gained by being blocked
+//! first; what holds them up is the day of caution.
 //! All three write, and what they write must be committed. Not here: routes, proof of identity by others (it comes with them).
 
 mod store;
@@ -28,8 +30,9 @@ use super::doors::{self, Answer, Begun, DoorError, Entered, Visit};
 use super::notices::{self, Notice};
 use super::passkeys::{self, Holder, NewPasskey};
 use super::people::{self, Level, Person};
+use super::sca::{self, Payer};
 use super::sessions::{self, End};
-use crate::platform::audit::{Action, Fact, Object};
+use crate::platform::audit::{Action, Actor, Fact, Object};
 use crate::platform::post::Letter;
 use crate::platform::text::{Arg, Lang};
 
@@ -80,7 +83,7 @@ pub fn prove(
     Ok(Some(passkeys::start_registration(conn, &visit.ids, now, &visit.party, tenant, &new)?))
 }
 
-/// Ends a recovery: keeps the new passkey, ends every session, opens one, tells every contact. None whatever is wrong with what was
+/// Ends a recovery: keeps the new passkey, ends every session and every block of approvals, opens a session, tells every contact. None whatever is wrong with what was
 /// answered; then it begins again with a new code.
 ///
 /// # Errors
@@ -107,12 +110,15 @@ pub fn finish(
     )?;
     let Ok(passkey) = registered else { return Ok(None) };
     store::finish(conn, tenant, id, now)?;
-    if person.level > Level::T1 {
-        people::set_level(conn, tenant, person.id, Level::T1)?;
+    // As it is under the lock: somebody may have proved more since.
+    if people::lock(conn, tenant, person.id)?.is_some_and(|person| person.level > Level::T1) {
+        people::set_level(conn, now, Actor::Person(person.id), (tenant, person.id), Level::T1)?;
     }
+    sca::readmit(conn, Payer { tenant, person: person.id })?;
     let ended = sessions::end_others(conn, now, tenant, person.id, None, End::Recovery)?;
     let device = at(conn, visit, (person.id, passkey.id), answer)?;
-    let facts = [("passkey", Fact::Id(passkey.id)), ("device", Fact::Id(device))];
+    let facts =
+        [("passkey", Fact::Id(passkey.id)), ("device", Fact::Id(device)), ("approvals_readmitted", Fact::Flag(true))];
     doors::note(conn, visit, person.id, (Action::RecoveryDone, Object::Recovery(id)), &facts)?;
     notices::tell(conn, &visit.ids, now, (tenant, person.id), Notice::RecoveryDone)?;
     let entered = doors::enter(conn, visit, (person.id, device), (answer.held, answer.device.is_some()))?;

@@ -3,7 +3,8 @@
 //! One task a node, over all tenants. Of several nodes each takes what the others have not ([`LEASE`]); two that had the same one
 //! would still post it once, by the journal's key. Some seconds after its agreement each payment is looked for in the books: there
 //! it is done with, else it is posted while its time lasts, and given up after that. What cannot be told now (no leader, no
-//! database) stays and is looked at again. A node that dies with payments in hand delays them by a lease.
+//! database) stays and is looked at again. What one tenant or one payment has wrong holds up no other. A node that dies with
+//! payments in hand delays them by a lease.
 //! Not here: what was offered and not agreed to, which is nothing.
 
 use std::sync::Arc;
@@ -35,6 +36,8 @@ const LEASE: TimeDelta = TimeDelta::seconds(60);
 const AT_ONCE: i64 = 100;
 /// How often one tenant may have that in one turn, so that the others get theirs.
 const GOES: u32 = 20;
+/// Of a row that a newer release wrote, or that somebody damaged.
+const UNREADABLE: &str = "an agreed payment cannot be read; it is left where it is";
 
 /// The task; [`stop`](Self::stop) ends it in order.
 pub struct Finisher {
@@ -85,10 +88,18 @@ impl House {
     async fn turn(&self) -> Result<(), Problem> {
         let tenants = self.db.run(identity::tenants).await.map_err(|error| error.describe())?;
         for tenant in tenants.map_err(|error| error.describe())?.into_iter().map(Arc::new) {
-            for _ in 0..GOES {
-                if !self.go(&tenant).await? {
-                    break;
-                }
+            if let Err(problem) = self.turn_of(&tenant).await {
+                let (tenant, code) = (tenant.id, problem.code());
+                tracing::error!(tenant, code, "agreed payments were not looked at; trying again");
+            }
+        }
+        Ok(())
+    }
+
+    async fn turn_of(&self, tenant: &Arc<Tenant>) -> Result<(), Problem> {
+        for _ in 0..GOES {
+            if !self.go(tenant).await? {
+                break;
             }
         }
         Ok(())
@@ -97,16 +108,23 @@ impl House {
     /// Takes some of a tenant's and finishes them; tells whether there may be more.
     async fn go(&self, tenant: &Arc<Tenant>) -> Result<bool, Problem> {
         let (number, now) = (tenant.id, self.payments.platform.clock.now());
-        let take = move |conn: &mut PgConnection| -> diesel::QueryResult<Vec<(Scope, Intended)>> {
-            let taken = store::take_unfinished(conn, number, now, (now + LEASE, AT_ONCE))?;
-            let scoped = taken.into_iter().map(|intended| {
-                let person = people::find(conn, number, intended.person)?.ok_or(diesel::result::Error::NotFound)?;
-                Ok((Scope(person.number), intended))
-            });
-            scoped.collect()
+        let take = move |conn: &mut PgConnection| -> diesel::QueryResult<(usize, Vec<(Scope, Intended)>)> {
+            let rows = store::take_unfinished(conn, number, now, (now + LEASE, AT_ONCE))?;
+            let (taken, mut scoped) = (rows.len(), Vec::with_capacity(rows.len()));
+            for (id, read) in rows {
+                let person = read.as_ref().ok().map(|intended| intended.person);
+                let person = person.map(|person| people::find(conn, number, person)).transpose()?.flatten();
+                match (read, person) {
+                    (Ok(intended), Some(person)) => scoped.push((Scope(person.number), intended)),
+                    // Nobody's but this one's: it comes again with the lease, and is in the log as often.
+                    (Err(error), _) => tracing::error!(tenant = number, payment.id = %id, %error, "{UNREADABLE}"),
+                    (Ok(_), None) => tracing::error!(tenant = number, payment.id = %id, "{UNREADABLE}"),
+                }
+            }
+            Ok((taken, scoped))
         };
-        let taken = self.in_house(take).await?;
-        let is_full = i64::try_from(taken.len()).is_ok_and(|len| len >= AT_ONCE);
+        let (count, taken) = self.in_house(take).await?;
+        let is_full = i64::try_from(count).is_ok_and(|count| count >= AT_ONCE);
         let mut finished = Vec::new();
         for (scope, intended) in taken {
             if *self.stopped.borrow() {

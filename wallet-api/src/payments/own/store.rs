@@ -235,13 +235,14 @@ pub(super) fn set_approved(
     statement::<()>(TEXT, &args).execute(conn).map(drop)
 }
 
-/// Payments that were agreed to and are to be looked at, for whoever asks first: nobody else gets them before the lease is over.
+/// Payments that were agreed to and are to be looked at, for whoever asks first: nobody else gets them before the lease is over. One
+/// that cannot be read is told by its id.
 pub(super) fn take_unfinished(
     conn: &mut PgConnection,
     tenant: i64,
     now: DateTime<Utc>,
     (lease, most): (DateTime<Utc>, i64),
-) -> QueryResult<Vec<Intended>> {
+) -> QueryResult<Vec<(Uuid, QueryResult<Intended>)>> {
     conn.transaction(|conn| {
         let due = payment_intent::table.filter(payment_intent::tenant.eq(tenant).and(payment_intent::look_at.le(now)));
         let rows: Vec<Row> = due
@@ -257,7 +258,7 @@ pub(super) fn take_unfinished(
         )
         .set(payment_intent::look_at.eq(lease))
         .execute(conn)?;
-        rows.into_iter().map(Row::into_intended).collect()
+        Ok(rows.into_iter().map(|row| (row.id, row.into_intended())).collect())
     })
 }
 
