@@ -51,6 +51,12 @@ async fn one_agrees_to_the_words_one_was_shown_and_takes_it_back_by_a_word() {
     assert!(back["audit_seq"].is_i64());
     let again = anna.api.post("/v1/me/consents", &withdrawing()).await.expect(200);
     assert_eq!(again, withdrawing(), "there is nothing to take back, and nothing is written");
+    for purpose in ["", "\u{0}"] {
+        let none = json!({"purpose": purpose, "granted": false});
+        anna.api.post("/v1/me/consents", &none).await.expect_problem(404, "purpose-unknown");
+    }
+    let misquoted = json!({"purpose": "marketing", "granted": false, "sha256": "x"});
+    anna.api.post("/v1/me/consents", &misquoted).await.expect_problem(422, "body-invalid");
     let log = app.api().get(&format!("/v1/audit?subject={}", anna.id)).await.expect(200);
     let acts: Vec<_> = log["items"].as_array().unwrap().iter().map(|one| one["action"].as_str().unwrap()).collect();
     assert_eq!(acts, ["consent.withdrawn", "consent.granted"]);

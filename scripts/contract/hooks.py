@@ -172,6 +172,10 @@ def before_call(context, case, kwargs):
     if is_meant(case, "body") and isinstance(case.body, dict):
         case.body = whole(case.body)
         make_sense(case.body)
+        if case.operation.path == "/v1/ledger/transactions" and "transfers" in case.body and is_meant(case, "header"):
+            case.headers["Idempotency-Key"] = str(uuid.uuid4())  # of one transaction; several have an id each
+        if case.operation.path == "/v1/ledger/accounts":
+            case.body["asset"] = "EUR"
         if case.operation.path in REACHED:
             case.body.pop("phone", None)  # one or the other, and nothing sends text messages yet
             case.body["email"] = case.body.get("email") or "anna@example.org"
@@ -237,8 +241,17 @@ def make_sense(body):
         body.pop("starts_at", None)  # an end comes after its beginning
     if body.get("capture") == "manual":
         body["instrument"] = {"kind": "wallet"}  # a rail authorises by itself
-    for transfer in body.get("transfers") or []:
-        transfer["asset"] = "EUR"  # what there is none of is refused as no form of it
+        body.pop("occurred_at", None)  # money is set aside from now on
+    if "instrument" in body:
+        body.pop("expires_at", None)  # ahead, and only of what is set aside
+    lots = (body.get("keeps") or {}).get("lots")
+    if lots and lots.get("grace_seconds"):
+        lots["grace_seconds"] = abs(lots["grace_seconds"]) % 1_000_000_000  # the books count in microseconds
+    for one in [body, *(body.get("transactions") or [])]:
+        for transfer in one.get("transfers") or []:
+            transfer["asset"] = "EUR"  # what there is none of is refused as no form of it
+            if transfer.get("how") in ("capture", "void", "refund") and not transfer.get("of"):
+                transfer["how"] = "move"  # these are about a row that is there
     if body.get("granted") is True:
         body.update(version=1, locale="it", sha256=body.get("sha256") or "0" * 64)  # what one was shown
     if "offer" in body:

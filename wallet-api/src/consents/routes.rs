@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use super::{Act, Channel, ConsentError, ConsentText, Saying, Shown, Standing};
+use super::{Act, Channel, ConsentError, ConsentText, Saying, Shown, Standing, is_purpose};
 use crate::platform::Platform;
 use crate::platform::fields::field;
 use crate::platform::http::Json;
 use crate::platform::keyring::{Caller, May, Scope};
-use crate::platform::problem::Problem;
+use crate::platform::problem::{Describe, Problem};
 use crate::platform::text::Lang;
 
 /// Adds this slice's routes.
@@ -195,6 +195,9 @@ async fn say_consent(caller: Caller, platform: web::Data<Platform>, body: Json<S
     };
     let who = Saying { person: me.id, session: me.session, channel };
     let shown = body.shown()?;
+    if !is_purpose(&body.purpose) {
+        return Err(ConsentError::UnknownPurpose.describe()); // nor could the database be asked for any text
+    }
     let purpose = body.purpose;
     let say = move |conn: &mut diesel::PgConnection| -> Result<SaidBody, ConsentError> {
         let act = match shown {

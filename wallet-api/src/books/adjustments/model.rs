@@ -104,7 +104,7 @@ pub struct Transfer {
     /// Value reaches this account.
     pub credit: Uuid,
     /// Whole minor units, as digits.
-    #[schema(example = "1999", pattern = "^[1-9][0-9]{0,15}$")]
+    #[schema(example = "1999", pattern = "^([1-9][0-9]{0,14}|10{15})$")]
     pub amount: String,
     /// Of what.
     #[schema(example = "EUR")]
