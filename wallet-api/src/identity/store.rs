@@ -172,14 +172,6 @@ pub(super) fn keys_of(conn: &mut PgConnection, tenant: i64, operator: Uuid) -> Q
     keys.filter(api_key::revoked_at.is_null()).order(api_key::id).select(api_key::prefix).load(conn)
 }
 
-/// Whether a client has a key in force with this scope, or with one that stands for it.
-pub(super) fn client_may(conn: &mut PgConnection, tenant: i64, client: i64, scope: Scope) -> QueryResult<bool> {
-    let keys = api_key::table.filter(api_key::tenant.eq(tenant).and(api_key::client.eq(client)));
-    let held: Vec<Vec<String>> = keys.filter(api_key::revoked_at.is_null()).select(api_key::scopes).load(conn)?;
-    let mut held = held.iter().flatten().filter_map(|word| word.parse::<Scope>().ok());
-    Ok(held.any(|one| one.stands_for(scope)))
-}
-
 /// The keyring's directory over these tables.
 pub(super) struct Keys;
 

@@ -188,11 +188,14 @@ fn decide(
     let Some((found, _)) = store::find(conn, tenant, id)? else { return Ok(Err(AdjustmentError::Unknown)) };
     let act = Entry::done(tenant, by.actor, action, Object::Adjustment(id));
     let is_same = found.proposed_eyes == eyes;
-    let refused = match found.status {
-        _ if is_same => Some(AdjustmentError::SameEyes),
-        _ if !has_eyes => Some(AdjustmentError::Eyeless),
-        Status::Proposed if is_orphaned && found.expires_at > now => Some(AdjustmentError::Orphaned),
-        _ => None,
+    let refused = if is_same {
+        Some(AdjustmentError::SameEyes)
+    } else if !has_eyes {
+        Some(AdjustmentError::Eyeless)
+    } else if is_orphaned && found.status == Status::Proposed && found.expires_at > now {
+        Some(AdjustmentError::Orphaned)
+    } else {
+        None
     };
     if let Some(refused) = refused {
         audit::append(conn, &act.refused(), now)?;
@@ -209,7 +212,7 @@ fn decide(
     })
 }
 
-/// Whether whoever proposed it could not any more: they left, or lost the role or the key that it took.
+/// Whether whoever proposed it could not any more: they left, or lost the role that it took.
 fn is_orphaned(conn: &mut diesel::PgConnection, tenant: i64, id: Uuid) -> QueryResult<bool> {
     let Some((found, _)) = store::find(conn, tenant, id)? else { return Ok(false) };
     let asked = (found.proposed_by, found.proposed_eyes);
