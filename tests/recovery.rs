@@ -123,7 +123,10 @@ async fn t19_a_recovery_is_told_to_every_contact_and_brings_a_day_of_caution() {
     assert_eq!(level, people::Level::T1, "what was proved beyond the contact is proved anew");
     let log = house.api().get("/v1/audit?action=person.level_changed").await.expect(200);
     let changed = &log["items"][0];
-    assert_eq!((&changed["detail"], &changed["object"]["id"]), (&json!({"from": "T2", "to": "T1"}), &entered["person"]));
+    assert_eq!(
+        (&changed["detail"], &changed["object"]["id"]),
+        (&json!({"from": "T2", "to": "T1"}), &entered["person"])
+    );
 
     let elsewhere = elsewhere.with_session(&entered);
     let passkeys = ids(&elsewhere, "/v1/me/passkeys").await;
