@@ -83,8 +83,8 @@ pub fn prove(
     Ok(Some(passkeys::start_registration(conn, &visit.ids, now, &visit.party, tenant, &new)?))
 }
 
-/// Ends a recovery: keeps the new passkey, ends every session and every block of approvals, opens a session, tells every contact. None whatever is wrong with what was
-/// answered; then it begins again with a new code.
+/// Ends a recovery: keeps the new passkey, ends every session and every block of approvals, opens a session, tells every contact. None
+/// whatever is wrong with what was answered; then it begins again with a new code.
 ///
 /// # Errors
 /// [`DoorError::DeviceTaken`], with nothing changed.
