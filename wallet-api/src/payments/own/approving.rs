@@ -3,6 +3,7 @@
 //! Answers that come at once to payments of one tenant are judged in one transaction ([`Together`]), each for itself; where
 //! one of them keeps that from being done, each is judged in a transaction of its own.
 
+use std::collections::btree_map::Entry as Place;
 use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Utc};
@@ -97,12 +98,12 @@ async fn judge_in_turn(platform: Platform, tenant: i64, answers: Vec<Answered>) 
     while !waiting.is_empty() {
         let (mut places, mut turn, mut later) = (Vec::new(), BTreeMap::new(), Vec::new());
         for (place, answered) in waiting {
-            let person = answered.person.id;
-            if turn.contains_key(&person) {
-                later.push((place, answered));
-            } else {
-                places.push((place, person));
-                turn.insert(person, answered);
+            match turn.entry(answered.person.id) {
+                Place::Vacant(free) => {
+                    places.push((place, *free.key()));
+                    free.insert(answered);
+                }
+                Place::Occupied(_) => later.push((place, answered)),
             }
         }
         let mut each = judge_each(&platform, tenant, turn).await;

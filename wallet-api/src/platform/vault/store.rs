@@ -211,9 +211,11 @@ pub(super) fn person_keys_to_seal(
 ) -> QueryResult<Vec<PersonKey>> {
     const TEXT: &str = "SELECT person, version, tenant_key, wrapped FROM vault_person_key \
         WHERE tenant = ? AND person = ANY(?) ORDER BY person FOR SHARE";
-    type Row = (SqlUuid, Integer, Nullable<Integer>, Nullable<Binary>);
-    let rows: Vec<(Uuid, i32, Option<i32>, Option<Vec<u8>>)> =
-        statement::<Row>(TEXT, &[&tenant.into_sql::<BigInt>(), &persons.into_sql::<Array<SqlUuid>>()]).load(conn)?;
+    type Columns = (SqlUuid, Integer, Nullable<Integer>, Nullable<Binary>);
+    type Row = (Uuid, i32, Option<i32>, Option<Vec<u8>>);
+    let rows: Vec<Row> =
+        statement::<Columns>(TEXT, &[&tenant.into_sql::<BigInt>(), &persons.into_sql::<Array<SqlUuid>>()])
+            .load(conn)?;
     let read = |(person, version, tenant_key, wrapped)| PersonKey { person, version, tenant_key, wrapped };
     Ok(rows.into_iter().map(read).collect())
 }

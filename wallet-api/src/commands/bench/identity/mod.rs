@@ -36,13 +36,13 @@ use crate::platform::clock::Clock;
 use crate::platform::ids::Ids;
 
 /// Concurrent requests that are tried.
-const CONCURRENT: [usize; 3] = [16, 64, 256];
+const CONCURRENT: [usize; 3] = [16, 32, 64];
 /// Payers, who approve in turn.
 const PAYERS: usize = 512;
 /// Enough in each wallet that none runs out.
 const FUNDS: &str = "1000000000000";
 /// How many times as long payments are asked for as they are approved, and by how many at once: approving is the faster.
-const ASKED_FOR: (u32, usize) = (6, 64);
+const ASKED_FOR: (u32, usize) = (10, 16);
 /// Sessions that are ended to see how long others take them.
 const REVOKED: usize = 5;
 const PATIENCE: Duration = Duration::from_secs(10);
