@@ -40,8 +40,9 @@ const REQUEST_CONNECTIONS: u32 = 10;
 const FOLLOWER_CONNECTIONS: u32 = 2;
 const HOOK_CONNECTIONS: u32 = 4;
 const SEALER_CONNECTIONS: u32 = 1;
-/// How long requests in hand may take when the server stops.
-const LAST_REQUESTS_S: u64 = 15;
+/// How long requests in hand may take when the server stops. With twice [`LAST_CALLS`] less than the 30 seconds that those who
+/// stop nodes commonly wait for one, however the database hangs.
+const LAST_REQUESTS_S: u64 = 12;
 /// How long followers and hooks, and then the journal, may take: more than a database call may ([`db::DEADLINE`]).
 const LAST_CALLS: Duration = Duration::from_secs(8);
 

@@ -130,12 +130,10 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     manager.stopping();
     tracing::info!("stopping: finishing what was accepted");
     node.parts.books.end_streams();
-    server.stop().await;
-    housekeeper.stop().await;
-    finisher.stop().await;
-    post.drain(LAST_MAILS).await;
+    // What waits for nothing of the other ends beside it: whoever stops nodes waits half a minute for one (see [`Node::stop`]).
+    tokio::join!(server.stop(), housekeeper.stop(), finisher.stop());
     drop(sharing);
-    node.stop().await;
+    tokio::join!(post.drain(LAST_MAILS), node.stop());
     // Last, so that a node which takes long to stop can be seen stopping.
     if let Some(metrics) = metrics {
         metrics.stop().await;
