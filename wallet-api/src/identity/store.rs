@@ -1,5 +1,6 @@
 //! SQL of the tables `tenant` and `api_key`.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -11,7 +12,7 @@ use uuid::Uuid;
 
 use super::operators::operator;
 use super::{NewKey, NewTenant, operators, sessions};
-use crate::platform::keyring::{Actor, Caller, Directory, Kind, Scope, Tenant, TenantSecret, Token, TokenRecord};
+use crate::platform::keyring::{Actor, Caller, Directory, Kind, Name, Scope, Tenant, TenantSecret, Token, TokenRecord};
 use crate::platform::text::Lang;
 
 diesel::table! {
@@ -179,15 +180,26 @@ impl Directory for Keys {
     fn find(
         &self,
         conn: &mut PgConnection,
-        kind: Kind,
-        prefix: &str,
+        names: &[Name],
         now: DateTime<Utc>,
-    ) -> QueryResult<Option<TokenRecord>> {
-        match kind {
-            Kind::Key => find_key(conn, prefix),
-            Kind::Access => find_session(conn, prefix, now),
-            Kind::Refresh | Kind::Invitation => Ok(None), // good for what comes next, and for nothing else
+    ) -> QueryResult<HashMap<Name, TokenRecord>> {
+        // Of other kinds a token is good for what comes next, and for nothing else.
+        let of = |kind| names.iter().filter(move |name| name.0 == kind).map(|(_, prefix)| prefix.as_str());
+        let accesses: Vec<_> = of(Kind::Access).collect();
+        let mut found = find_sessions(conn, &accesses, now)?;
+        for prefix in accesses {
+            if !found.contains_key(prefix)
+                && let Some(record) = find_operator(conn, prefix, now)?
+            {
+                found.insert(prefix.to_owned(), record);
+            }
         }
+        let mut all: HashMap<_, _> =
+            found.into_iter().map(|(prefix, record)| ((Kind::Access, prefix), record)).collect();
+        for prefix in of(Kind::Key) {
+            all.extend(find_key(conn, prefix)?.map(|record| ((Kind::Key, prefix.to_owned()), record)));
+        }
+        Ok(all)
     }
 
     fn touch(&self, conn: &mut PgConnection, token: &TokenRecord, now: DateTime<Utc>) -> QueryResult<()> {
@@ -214,11 +226,27 @@ fn find_key(conn: &mut PgConnection, prefix: &str) -> QueryResult<Option<TokenRe
     row.map(|(key, tenant, operator)| key.into_record(tenant.into_tenant()?, operator)).transpose()
 }
 
-fn find_session(conn: &mut PgConnection, prefix: &str, now: DateTime<Utc>) -> QueryResult<Option<TokenRecord>> {
-    let Some(access) = sessions::find_access(conn, prefix, now)? else { return find_operator(conn, prefix, now) };
-    let tenant: TenantRow = tenant::table.find(access.tenant).select(TenantRow::as_select()).first(conn)?;
-    let caller = Caller::new(Arc::new(tenant.into_tenant()?), access.actor, access.scopes);
-    Ok(Some(TokenRecord { hash: bytes32(access.hash)?, key: 0, caller, is_noted: access.is_noted }))
+/// People's sessions, by the prefixes of their access tokens.
+fn find_sessions(
+    conn: &mut PgConnection,
+    prefixes: &[&str],
+    now: DateTime<Utc>,
+) -> QueryResult<HashMap<String, TokenRecord>> {
+    if prefixes.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let found = sessions::find_access(conn, prefixes, now)?;
+    let ids: HashSet<i64> = found.iter().map(|(_, access)| access.tenant).collect();
+    let rows: Vec<TenantRow> =
+        tenant::table.filter(tenant::id.eq_any(ids)).select(TenantRow::as_select()).load(conn)?;
+    let tenants = rows.into_iter().map(|row| row.into_tenant().map(|tenant| (tenant.id, Arc::new(tenant))));
+    let tenants: HashMap<_, _> = tenants.collect::<QueryResult<_>>()?;
+    let record = |(prefix, access): (String, sessions::Access)| {
+        let tenant = Arc::clone(tenants.get(&access.tenant).ok_or(diesel::result::Error::NotFound)?);
+        let caller = Caller::new(tenant, access.actor, access.scopes);
+        Ok((prefix, TokenRecord { hash: bytes32(access.hash)?, key: 0, caller, is_noted: access.is_noted }))
+    };
+    found.into_iter().map(record).collect()
 }
 
 fn find_operator(conn: &mut PgConnection, prefix: &str, now: DateTime<Utc>) -> QueryResult<Option<TokenRecord>> {

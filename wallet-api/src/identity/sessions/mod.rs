@@ -24,7 +24,7 @@ use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
 pub(super) use store::operators::{find_operator_access, touch_operator};
-pub(super) use store::{find_access, touch};
+pub(super) use store::{Access, find_access, touch};
 
 use crate::platform::ids::Ids;
 use crate::platform::keyring::{Kind, Token};

@@ -112,22 +112,23 @@ pub(in crate::identity) struct Access {
     pub(in crate::identity) is_noted: bool,
 }
 
-type AccessRow = (i64, Uuid, Uuid, i64, Vec<u8>, DateTime<Utc>, DateTime<Utc>);
+type AccessRow = (String, i64, Uuid, Uuid, i64, Vec<u8>, DateTime<Utc>, DateTime<Utc>);
 
-/// The session of an access token, unless one of them, its device or its person has ended.
+/// The sessions of access tokens by their prefixes, but for those of which something has ended: token, session, device or person.
 pub(in crate::identity) fn find_access(
     conn: &mut PgConnection,
-    prefix: &str,
+    prefixes: &[&str],
     now: DateTime<Utc>,
-) -> QueryResult<Option<Access>> {
+) -> QueryResult<Vec<(String, Access)>> {
     let of_device = device::tenant.eq(session::tenant).and(device::id.nullable().eq(session::device));
     let of_person = person::tenant.eq(session::tenant).and(person::id.nullable().eq(session::person));
-    let row: Option<AccessRow> = session::table
+    let rows: Vec<AccessRow> = session::table
         .inner_join(device::table.on(of_device))
         .inner_join(person::table.on(of_person))
-        .filter(session::access_prefix.eq(prefix).and(session::access_until.gt(now)).and(session::until.gt(now)))
+        .filter(session::access_prefix.eq_any(prefixes).and(session::access_until.gt(now)).and(session::until.gt(now)))
         .filter(session::revoked_at.is_null().and(device::revoked_at.is_null()).and(person::closed_at.is_null()))
         .select((
+            session::access_prefix,
             session::tenant,
             session::id,
             person::id,
@@ -136,14 +137,14 @@ pub(in crate::identity) fn find_access(
             session::seen_at,
             session::authenticated_at,
         ))
-        .first(conn)
-        .optional()?;
-    Ok(row.map(|(tenant, session, id, number, hash, seen_at, authenticated_at)| {
+        .load(conn)?;
+    let read = |(prefix, tenant, session, id, number, hash, seen_at, authenticated_at): AccessRow| {
         let is_there = now - seen_at <= IDLE && now - authenticated_at <= THERE;
         let scopes: &[Scope] = if is_there { &[Scope::Me, Scope::MeMoney] } else { &[Scope::Me] };
         let (actor, is_noted) = (Actor::Person(Person { id, number, session }), now - seen_at <= NOTED_EVERY);
-        Access { tenant, hash, actor, scopes, is_noted }
-    }))
+        (prefix, Access { tenant, hash, actor, scopes, is_noted })
+    };
+    Ok(rows.into_iter().map(read).collect())
 }
 
 /// Notes that a session is used, while its person is there: who was away for too long is not there for asking again.

@@ -2,7 +2,7 @@
 //!
 //! `Authorization: Bearer tsk_<prefix>_<secret>` or `tsa_…` ([`Token`]). What the directory said is kept for [`FRESH`],
 //! counted from before it was asked: a revoked token is refused after at most that long, on every node. Prefixes nobody has
-//! are kept as long, so that a flood of them asks the database once each. Whatever is wrong with a token, the answer is the
+//! are kept as long, so that a flood of them asks the database once each; tokens that are asked for at once are asked for together. Whatever is wrong with a token, the answer is the
 //! same 401. Not here: how tokens are made and stored (`identity`), and how much their holders may ask (`limits`).
 
 mod caller;
@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use diesel::{Connection, PgConnection, QueryResult};
+use futures_util::future::join_all;
 use subtle::ConstantTimeEq;
 
 pub use caller::{Actor, Caller, Operator, Person};
@@ -25,12 +26,12 @@ pub use may::{May, Within};
 pub use role::{Reach, Rights, Role, UnknownRole};
 pub use scope::{Scope, UnknownScope};
 pub use tenant::{Tenant, TenantSecret};
-pub use token::{Kind, Token};
+pub use token::{Kind, Name, Token};
 
 use super::clock::Clock;
 use super::db::Db;
 use super::problem::Problem;
-use token::Name;
+use super::together::{Together, Width};
 
 /// How long an answer of the directory is believed; so, how long a revoked key may still work. A tenth of the promised
 /// second is left for asking and answering.
@@ -39,6 +40,9 @@ pub const FRESH: Duration = Duration::from_millis(900);
 /// The same for an answer that came before somebody said that the key may have changed. Not zero: whoever says so again
 /// and again makes us ask twenty times a second, not at every request.
 pub const DOUBTED: Duration = Duration::from_millis(50);
+
+/// How many look-ups are under way at once, of those whose token was known and of the others, and how many tokens are in one.
+const WIDTH: Width = Width { batches: 4, questions: 256 };
 
 /// How many prefixes are remembered; past it unknown ones go first.
 const REMEMBERED: usize = 10_000;
@@ -58,17 +62,17 @@ pub struct TokenRecord {
 
 /// Who keeps the tokens.
 pub trait Directory: Send + Sync + 'static {
-    /// The token of this kind and prefix, unless it is revoked or over. It lets in only who may come in with such a one.
+    /// The tokens of these kinds and prefixes, but for those that are revoked or over. Each lets in only who may come in with such
+    /// a one.
     ///
     /// # Errors
     /// What the database says.
     fn find(
         &self,
         conn: &mut PgConnection,
-        kind: Kind,
-        prefix: &str,
+        names: &[Name],
         now: DateTime<Utc>,
-    ) -> QueryResult<Option<TokenRecord>>;
+    ) -> QueryResult<HashMap<Name, TokenRecord>>;
 
     /// Notes that it was used; now and then is enough.
     ///
@@ -80,11 +84,24 @@ pub trait Directory: Send + Sync + 'static {
 /// Tells callers from strangers; clones share what they remember.
 #[derive(Clone)]
 pub struct Keyring {
+    /// Whose holder was known before, by true.
+    asking: Together<bool, Wanted, Known>,
+    memory: Arc<Mutex<HashMap<Name, Arc<Entry>>>>,
+    elsewhere: Arc<OnceLock<Tell>>,
+}
+
+/// Asks the directory, for many at once.
+#[derive(Clone)]
+struct Desk {
     db: Db,
     clock: Clock,
     directory: Arc<dyn Directory>,
-    memory: Arc<Mutex<HashMap<Name, Arc<Entry>>>>,
-    elsewhere: Arc<OnceLock<Tell>>,
+}
+
+/// A token that somebody shows.
+struct Wanted {
+    name: Name,
+    hash: [u8; 32],
 }
 
 /// How other nodes are told that a token may have changed.
@@ -113,14 +130,19 @@ struct Memory {
 struct Known {
     asked_at: Instant,
     answered_at: Instant,
-    key: Result<Option<Arc<TokenRecord>>, Problem>,
+    key: Found,
 }
+
+/// A token as the directory knows it, if it does; or the problem it had.
+type Found = Result<Option<Arc<TokenRecord>>, Problem>;
 
 impl Keyring {
     /// A keyring that asks `directory` through `db`.
     #[must_use]
     pub fn new(db: Db, clock: Clock, directory: Arc<dyn Directory>) -> Self {
-        Self { db, clock, directory, memory: Arc::default(), elsewhere: Arc::default() }
+        let desk = Desk { db, clock, directory };
+        let asking = Together::new(WIDTH, move |is_known, wanted| desk.clone().answer(is_known, wanted));
+        Self { asking, memory: Arc::default(), elsewhere: Arc::default() }
     }
 
     /// The same without asking anybody, when the directory's last answer still counts; none when it has to be asked.
@@ -144,7 +166,9 @@ impl Keyring {
         if let Some(known) = entry.known_since(arrived_at) {
             return known.judge(key); // somebody asked while we waited
         }
-        let known = self.ask(key, entry.was_of_a_key()).await;
+        let wanted = Wanted { name: key.name().clone(), hash: key.hash() };
+        let known = self.asking.ask(entry.was_of_a_key(), wanted).await;
+        let known = known.ok_or_else(|| Problem::internal(&CutShort))?;
         entry.remember(known.clone());
         drop(gate);
         known.judge(key)
@@ -178,25 +202,6 @@ impl Keyring {
         }
     }
 
-    async fn ask(&self, key: &Token, is_known: bool) -> Known {
-        let (directory, (kind, prefix), hash) = (Arc::clone(&self.directory), key.name().clone(), key.hash());
-        let (asked_at, now) = (Instant::now(), self.clock.now());
-        let find = move |conn: &mut PgConnection| -> QueryResult<_> {
-            let found = directory.find(conn, kind, &prefix, now)?;
-            if let Some(record) = found.as_ref().filter(|record| record.fits(&hash) && !record.is_noted)
-                && let Err(error) = conn.transaction(|conn| directory.touch(conn, record, now))
-            {
-                tracing::warn!(%error, "use of a token was not noted"); // no reason to refuse its holder
-            }
-            Ok(found.map(Arc::new))
-        };
-        // Holders of keys do not wait behind a flood of made-up ones, nor behind whoever happened to ask for them first.
-        let db = if is_known { self.db.kept_share() } else { self.db.common_share() };
-        // Whose key it is, is what is asked.
-        let key = db.house().run(find).await;
-        Known { asked_at, answered_at: Instant::now(), key }
-    }
-
     fn entry(&self, name: &Name) -> Arc<Entry> {
         let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(entry) = memory.get(name) {
@@ -210,6 +215,74 @@ impl Keyring {
             memory.insert(name.clone(), Arc::clone(&entry));
         }
         entry
+    }
+}
+
+/// The work was given up: nobody knows whose token it is.
+#[derive(Debug, thiserror::Error)]
+#[error("a look-up of tokens was cut short")]
+struct CutShort;
+
+impl Desk {
+    /// What the directory says of each, all of one moment.
+    async fn answer(self, is_known: bool, wanted: Vec<Wanted>) -> Vec<Known> {
+        let (asked_at, now) = (Instant::now(), self.clock.now());
+        let names: Vec<Name> = wanted.iter().map(|one| one.name.clone()).collect();
+        let keys = self.find_each(is_known, &names, now).await;
+        let uses = wanted.iter().zip(&keys).filter_map(|(one, key)| {
+            let record = key.as_ref().ok()?.as_ref().filter(|record| record.fits(&one.hash) && !record.is_noted)?;
+            Some(self.touch(Arc::clone(record), now))
+        });
+        join_all(uses).await;
+        let answered_at = Instant::now();
+        keys.into_iter().map(|key| Known { asked_at, answered_at, key }).collect()
+    }
+
+    /// All of them by one question; if that fails, each by its own, so that nobody is refused for what is another's.
+    async fn find_each(&self, is_known: bool, names: &[Name], now: DateTime<Utc>) -> Vec<Found> {
+        let problem = match self.find(is_known, names.to_vec(), now).await {
+            Ok(found) => return names.iter().map(|name| Ok(found.get(name).cloned())).collect(),
+            Err(problem) => problem,
+        };
+        if names.len() == 1 || problem.status() == 503 {
+            return names.iter().map(|_| Err(problem.clone())).collect();
+        }
+        let mut each = Vec::with_capacity(names.len());
+        for name in names {
+            let found = self.find(is_known, vec![name.clone()], now).await;
+            each.push(found.map(|mut found| found.remove(name)));
+        }
+        each
+    }
+
+    async fn find(
+        &self,
+        is_known: bool,
+        names: Vec<Name>,
+        now: DateTime<Utc>,
+    ) -> Result<HashMap<Name, Arc<TokenRecord>>, Problem> {
+        let directory = Arc::clone(&self.directory);
+        let find = move |conn: &mut PgConnection| directory.find(conn, &names, now);
+        // Holders of keys do not wait behind a flood of made-up ones, nor behind whoever happened to ask for them first.
+        let db = if is_known { self.db.kept_share() } else { self.db.common_share() };
+        // Whose key it is, is what is asked.
+        let found = db.house().run(find).await?;
+        Ok(found.into_iter().map(|(name, record)| (name, Arc::new(record))).collect())
+    }
+
+    /// Notes that a token was used. That it could not be is no reason to refuse its holder.
+    async fn touch(&self, record: Arc<TokenRecord>, now: DateTime<Utc>) {
+        let directory = Arc::clone(&self.directory);
+        let touch = move |conn: &mut PgConnection| -> QueryResult<()> {
+            let noted = conn.transaction(|conn| directory.touch(conn, &record, now));
+            noted.or_else(|error| {
+                tracing::warn!(%error, "use of a token was not noted");
+                Ok(())
+            })
+        };
+        if let Err(problem) = self.db.common_share().house().run(touch).await {
+            tracing::warn!(code = problem.code(), "use of a token was not noted");
+        }
     }
 }
 

@@ -20,6 +20,9 @@ struct Desk {
     fails: bool,
 }
 
+/// A prefix whose row cannot be read.
+const POISON: &str = "00000000dead";
+
 impl Desk {
     fn with(key: &Token, fails: bool) -> Arc<Self> {
         Arc::new(Self { hash: key.hash(), prefix: key.prefix().to_owned(), asked: AtomicU32::new(0), fails })
@@ -27,14 +30,20 @@ impl Desk {
 }
 
 impl Directory for Desk {
-    fn find(&self, _: &mut PgConnection, _: Kind, prefix: &str, _: DateTime<Utc>) -> QueryResult<Option<TokenRecord>> {
+    fn find(&self, _: &mut PgConnection, names: &[Name], _: DateTime<Utc>) -> QueryResult<HashMap<Name, TokenRecord>> {
         self.asked.fetch_add(1, Ordering::SeqCst);
         std::thread::sleep(Duration::from_millis(50));
         if self.fails {
             return Err(diesel::result::Error::RollbackTransaction);
         }
-        let caller = Caller::new(tenant(), Actor::Client(7), [Scope::PaymentsRead]);
-        Ok((prefix == self.prefix).then_some(TokenRecord { key: 1, hash: self.hash, caller, is_noted: false }))
+        if names.iter().any(|(_, prefix)| prefix == POISON) {
+            return Err(diesel::result::Error::NotFound);
+        }
+        let record = || {
+            let caller = Caller::new(tenant(), Actor::Client(7), [Scope::PaymentsRead]);
+            TokenRecord { key: 1, hash: self.hash, caller, is_noted: false }
+        };
+        Ok(names.iter().filter(|(_, prefix)| *prefix == self.prefix).map(|name| (name.clone(), record())).collect())
     }
 
     fn touch(&self, _: &mut PgConnection, _: &TokenRecord, _: DateTime<Utc>) -> QueryResult<()> {
@@ -68,6 +77,28 @@ async fn a_crowd_with_one_key_asks_the_directory_once_known_or_unknown() {
     assert_eq!(desk.asked.load(Ordering::SeqCst), 1);
     assert!(crowd(&keyring, &stranger).await.iter().all(Result::is_err));
     assert_eq!(desk.asked.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn many_tokens_at_once_are_asked_for_together_and_one_that_fails_fails_alone() {
+    let (scratch, key) = (Scratch::new(), Token::generate(Kind::Key, &Ids::system()));
+    let desk = Desk::with(&key, false);
+    let keyring = Keyring::new(Db::open(&scratch.url, 4).unwrap(), Clock::System, desk.clone());
+    let strangers: Vec<_> = (0..200).map(|_| Token::generate(Kind::Key, &Ids::system())).collect();
+    let all = strangers.iter().chain([&key]);
+    let mut told = futures_util::future::join_all(all.map(|key| keyring.admit(key))).await;
+    assert!(told.pop().unwrap().is_ok());
+    assert!(told.into_iter().all(|answer| answer.unwrap_err().status() == 401));
+    assert!(desk.asked.load(Ordering::SeqCst) < 20, "{} questions", desk.asked.load(Ordering::SeqCst));
+    let poison = Token::parse(&format!("tsk_{POISON}_{}", "0".repeat(64))).unwrap();
+    keyring.doubt(Kind::Key, key.prefix());
+    tokio::time::sleep(DOUBTED).await;
+    let (one, other) = tokio::join!(keyring.admit(&poison), keyring.admit(&key));
+    assert_eq!((one.unwrap_err().code(), other.is_ok()), ("internal", true));
+    let others: Vec<_> = (0..50).map(|_| Token::generate(Kind::Key, &Ids::system())).collect();
+    let told = futures_util::future::join_all(others.iter().chain([&poison]).map(|key| keyring.admit(key))).await;
+    let codes: Vec<_> = told.into_iter().map(|answer| answer.unwrap_err().code().to_owned()).collect();
+    assert_eq!(codes.iter().filter(|code| *code == "internal").count(), 1, "{codes:?}");
 }
 
 #[tokio::test]

@@ -45,7 +45,7 @@ pub struct Token {
 }
 
 /// What finds a token: its kind and prefix; no secret.
-pub(super) type Name = (Kind, String);
+pub type Name = (Kind, String);
 
 const PREFIX_BYTES: usize = 6;
 const SECRET_BYTES: usize = 32;
