@@ -335,14 +335,6 @@ pub fn confirm(conn: &mut PgConnection, now: DateTime<Utc>, tenant: i64, session
     store::confirm(conn, now, tenant, session)
 }
 
-/// When the person of a session last showed that it is them; none when it has ended.
-///
-/// # Errors
-/// What the database says.
-pub fn authenticated_at(conn: &mut PgConnection, tenant: i64, session: Uuid) -> QueryResult<Option<DateTime<Utc>>> {
-    store::authenticated_at(conn, tenant, session)
-}
-
 /// Ends a session of a person and gives its access token's prefix, for the nodes to be told. None when it is not theirs, or has ended.
 ///
 /// # Errors

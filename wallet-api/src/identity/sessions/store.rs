@@ -270,12 +270,6 @@ pub(super) fn standing(conn: &mut PgConnection, tenant: i64, id: Uuid) -> QueryR
     Ok(found.map(|(device, authenticated_at)| Standing { device, authenticated_at }))
 }
 
-/// None when the session has ended.
-pub(super) fn authenticated_at(conn: &mut PgConnection, tenant: i64, id: Uuid) -> QueryResult<Option<DateTime<Utc>>> {
-    let living = session::table.find((tenant, id)).filter(session::revoked_at.is_null());
-    living.select(session::authenticated_at).first(conn).optional()
-}
-
 pub(super) fn confirm(conn: &mut PgConnection, now: DateTime<Utc>, tenant: i64, id: Uuid) -> QueryResult<()> {
     let row = session::table.find((tenant, id)).filter(session::revoked_at.is_null());
     diesel::update(row).set((session::authenticated_at.eq(now), session::seen_at.eq(now))).execute(conn).map(drop)

@@ -5,6 +5,7 @@
 
 use std::collections::btree_map::Entry as Place;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use diesel::{PgConnection, QueryResult};
@@ -118,24 +119,25 @@ async fn judge_in_turn(platform: Platform, tenant: i64, answers: Vec<Answered>) 
 /// Judges answers of as many payers in one transaction; if that fails, each in one of its own, so that nobody bears what is
 /// another's. What all would meet again (no database, no place) is told to all at once.
 async fn judge_each(platform: &Platform, tenant: i64, answers: BTreeMap<Uuid, Answered>) -> Each {
-    let problem = match judge(platform, tenant, answers.clone()).await {
+    let answers = Arc::new(answers);
+    let problem = match judge(platform, tenant, Arc::clone(&answers)).await {
         Ok(each) => return each,
         Err(problem) => problem,
     };
     if answers.len() == 1 || problem.status() == 503 {
-        return answers.into_keys().map(|person| (person, Err(problem.clone()))).collect();
+        return answers.keys().map(|person| (*person, Err(problem.clone()))).collect();
     }
     let mut each = Each::new();
-    for (person, answered) in answers {
-        match judge(platform, tenant, BTreeMap::from([(person, answered)])).await {
+    for (person, answered) in &*answers {
+        match judge(platform, tenant, Arc::new(BTreeMap::from([(*person, answered.clone())]))).await {
             Ok(one) => each.extend(one),
-            Err(problem) => _ = each.insert(person, Err(problem)),
+            Err(problem) => _ = each.insert(*person, Err(problem)),
         }
     }
     each
 }
 
-async fn judge(platform: &Platform, tenant: i64, answers: BTreeMap<Uuid, Answered>) -> Result<Each, Problem> {
+async fn judge(platform: &Platform, tenant: i64, answers: Arc<BTreeMap<Uuid, Answered>>) -> Result<Each, Problem> {
     let now = platform.clock.now();
     let bench = Bench { platform: platform.clone(), now, tenant };
     platform.db.of(tenant).write(move |conn| bench.judge(conn, &answers)).await
