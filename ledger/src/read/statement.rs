@@ -1,7 +1,7 @@
 //! Statements: an account's entries, newest first, and what it opened and closed with.
 
-use diesel::sql_types::{BigInt, Binary, Integer, Uuid as SqlUuid};
-use diesel::{PgConnection, RunQueryDsl};
+use diesel::sql_types::{BigInt, Binary, Integer, Text, Uuid as SqlUuid};
+use diesel::{PgConnection, QueryResult, RunQueryDsl};
 use uuid::Uuid;
 
 use super::standing::{accounts_of, standings};
@@ -206,38 +206,67 @@ fn rows(
     Stretch { after, before }: Stretch,
     limit: usize,
 ) -> Result<Entries, StoreError> {
-    const TEXT: &str = "SELECT * FROM (SELECT t.seq, t.leg, r.id, CASE WHEN t.kind NOT IN (1, 3) THEN 0 WHEN t.debit = ? THEN -t.amount ELSE t.amount END, \
-        CASE WHEN t.debit = ? THEN t.debit_balance ELSE t.credit_balance END, \
-        CASE WHEN t.debit = ? THEN t.debit_version ELSE t.credit_version END, \
-        o.public_id, r.recorded_us, r.effective_us, r.meta \
-        FROM unnest(?, ?) AS q(seq, leg) CROSS JOIN LATERAL (SELECT * FROM journal.transfer \
-            WHERE journal = ? AND seq BETWEEN ? AND ? AND seq = q.seq AND leg = q.leg LIMIT 1) t \
-        CROSS JOIN LATERAL (SELECT * FROM journal.record WHERE journal = ? AND seq = t.seq LIMIT 1) r \
-        CROSS JOIN LATERAL (SELECT public_id FROM journal.account WHERE journal = ? \
-            AND id = CASE WHEN t.debit = ? THEN t.credit ELSE t.debit END LIMIT 1) o \
-        UNION ALL SELECT a.first_seq, -1, ?, a.last_seq, 0, 0, ?, 0, 0, ''::bytea FROM unnest(?) AS q(seq) CROSS JOIN LATERAL \
-            (SELECT * FROM journal.archived WHERE journal = ? AND first_seq <= q.seq ORDER BY first_seq DESC LIMIT 1) a \
-        WHERE a.last_seq >= q.seq) rows ORDER BY seq DESC, leg DESC";
     let places = places::before(conn, history, journal, edge, account.0, (after, before), limit)?;
     let (seqs, legs): (Vec<i64>, Vec<i32>) = places.iter().map(|place| (place.seq, place.leg)).unzip();
-    let (Some(last), Some(first)) = (seqs.first(), seqs.last()) else {
-        return Ok(Entries { entries: Vec::new(), away: None });
-    };
-    let (number, id) = (Arg::Int(journal.0), Arg::Int(account.0));
-    let between = [number, Arg::Int(*first), Arg::Int(*last)];
-    let asked = [id, id, id, Arg::Ints(&seqs), Arg::Int4s(&legs)];
-    let (none, away) = (Arg::Uuid(Uuid::nil()), Arg::Ints(&seqs));
-    let args: Vec<_> = asked.into_iter().chain(between).chain([number, number, id, none, none, away, number]).collect();
-    type Row = (BigInt, Integer, SqlUuid, BigInt, BigInt, BigInt, SqlUuid, BigInt, BigInt, Binary);
-    type Values = (i64, i32, Uuid, i64, i64, i64, Uuid, i64, i64, Vec<u8>);
-    let rows = sql::<Row>(TEXT, &args).load::<Values>(conn)?;
-    // In the place of a leg: these seqs are archived. Of several such ranges the newest comes first.
+    let rows = all_at_once(conn, |conn| at_places(conn, journal, account, &seqs, &legs))?;
+    // In the place of a leg: a range that is archived. Of several that have places of ours the newest comes first.
     let range =
         |(first_seq, _, _, last_seq, ..): &Values| Archived { journal, first_seq: *first_seq, last_seq: *last_seq };
-    let away = rows.iter().find(|(_, leg, ..)| *leg < 0).map(range);
+    let ours = |range: &Archived| seqs.iter().any(|seq| (range.first_seq..=range.last_seq).contains(seq));
+    let away = rows.iter().filter(|(_, leg, ..)| *leg < 0).map(range).find(ours);
     let here = |(seq, leg, ..): &Values| *leg >= 0 && away.is_none_or(|range| *seq > range.last_seq);
     let read = |(seq, leg, transaction, change, balance, version, other, recorded_us, effective_us, meta): Values| {
         Entry { seq, leg, transaction, change, balance, version, other, recorded_us, effective_us, meta }
     };
     Ok(Entries { entries: rows.into_iter().filter(here).map(read).collect(), away })
+}
+
+/// Has what is read ask the disk for all pages it needs before it waits for the first: rows of an account lie far from each
+/// other, each on a page of its own, and a hundred pages one by one are a hundred waits. Outside a transaction the answer is
+/// the same, and waits.
+fn all_at_once<T>(
+    conn: &mut PgConnection,
+    read: impl FnOnce(&mut PgConnection) -> QueryResult<T>,
+) -> QueryResult<T> {
+    // Pages are asked for ahead by a bitmap of them only. Left to itself PostgreSQL walks the index: seqs lie in order.
+    const ON: &str = "SELECT set_config('enable_indexscan', 'off', true), set_config('effective_io_concurrency', '128', true)";
+    const OFF: &str = "SELECT set_config('enable_indexscan', 'on', true)";
+    sql::<(Text, Text)>(ON, &[]).execute(conn)?;
+    let found = read(conn)?;
+    sql::<Text>(OFF, &[]).execute(conn)?;
+    Ok(found)
+}
+
+type Row = (BigInt, Integer, SqlUuid, BigInt, BigInt, BigInt, SqlUuid, BigInt, BigInt, Binary);
+type Values = (i64, i32, Uuid, i64, i64, i64, Uuid, i64, i64, Vec<u8>);
+
+/// The rows at these places, newest first, and in the place of those that are archived their ranges, with a leg below zero.
+fn at_places(
+    conn: &mut PgConnection,
+    journal: JournalId,
+    account: AccountId,
+    seqs: &[i64],
+    legs: &[i32],
+) -> QueryResult<Vec<Values>> {
+    // By `leg` too: of a transaction of a thousand transfers not all are read for one.
+    const TEXT: &str = "WITH t AS MATERIALIZED (SELECT * FROM journal.transfer \
+            WHERE journal = ? AND seq BETWEEN ? AND ? AND seq = ANY(?) AND leg = ANY(?)), \
+        r AS MATERIALIZED (SELECT seq, id, recorded_us, effective_us, meta FROM journal.record \
+            WHERE journal = ? AND seq = ANY(?)) \
+        SELECT * FROM (SELECT t.seq, t.leg, r.id, \
+            CASE WHEN t.kind NOT IN (1, 3) THEN 0 WHEN t.debit = ? THEN -t.amount ELSE t.amount END, \
+            CASE WHEN t.debit = ? THEN t.debit_balance ELSE t.credit_balance END, \
+            CASE WHEN t.debit = ? THEN t.debit_version ELSE t.credit_version END, \
+            o.public_id, r.recorded_us, r.effective_us, r.meta \
+        FROM unnest(?, ?) AS q(seq, leg) JOIN t USING (seq, leg) JOIN r USING (seq) \
+        CROSS JOIN LATERAL (SELECT public_id FROM journal.account WHERE journal = ? \
+            AND id = CASE WHEN t.debit = ? THEN t.credit ELSE t.debit END LIMIT 1) o \
+        UNION ALL SELECT first_seq, -1, ?, last_seq, 0, 0, ?, 0, 0, ''::bytea FROM journal.archived \
+        WHERE journal = ? AND first_seq <= ? AND last_seq >= ?) rows ORDER BY seq DESC, leg DESC";
+    let (Some(last), Some(first)) = (seqs.first(), seqs.last()) else { return Ok(Vec::new()) };
+    let (number, id, none) = (Arg::Int(journal.0), Arg::Int(account.0), Arg::Uuid(Uuid::nil()));
+    let (first, last, seqs, legs) = (Arg::Int(*first), Arg::Int(*last), Arg::Ints(seqs), Arg::Int4s(legs));
+    let asked = [number, first, last, seqs, legs, number, seqs, id, id, id, seqs, legs, number, id];
+    let args: Vec<_> = asked.into_iter().chain([none, none, number, last, first]).collect();
+    sql::<Row>(TEXT, &args).load(conn)
 }

@@ -62,7 +62,9 @@ pub fn reads(bank: &Bank, began_us: i64) -> anyhow::Result<Reads> {
     let statement = |conn: &mut PgConnection, n: u64| {
         let account = pick(&used, n)?;
         let before = ledger::Place { seq: random(n).rem_euclid(head.seq.max(1)), leg: 0 };
-        Ok(read::statement_of(conn, history, id, account, Some(before), PAGE).map(drop)?)
+        // In a transaction, as requests read it: what asks the disk ahead holds for one.
+        let page = |conn: &mut PgConnection| read::statement_of(conn, history, id, account, Some(before), PAGE);
+        Ok(read::in_snapshot(conn, page).map(drop)?)
     };
     let (balance_p50_ms, balance_p99_ms) = times_of(conn, now)?;
     let (balance_at_p50_ms, balance_at_p99_ms) = times_of(conn, at)?;
