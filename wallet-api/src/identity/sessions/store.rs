@@ -4,12 +4,14 @@ pub(super) mod operators;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, Binary, Text, Timestamptz, Uuid as SqlUuid};
 use uuid::Uuid;
 
 use super::{End, IDLE, Issued, STAFF_IDLE, Session, Standing, THERE};
 use crate::identity::devices::device;
 use crate::identity::operators::operator;
 use crate::identity::people::person;
+use crate::platform::db::statement;
 use crate::platform::keyring::{Actor, Person, Scope};
 
 diesel::table! {
@@ -112,6 +114,7 @@ pub(in crate::identity) struct Access {
     pub(in crate::identity) is_noted: bool,
 }
 
+type AccessTypes = (Text, BigInt, SqlUuid, SqlUuid, BigInt, Binary, Timestamptz, Timestamptz);
 type AccessRow = (String, i64, Uuid, Uuid, i64, Vec<u8>, DateTime<Utc>, DateTime<Utc>);
 
 /// The sessions of access tokens by their prefixes, but for those of which something has ended: token, session, device or person.
@@ -120,24 +123,16 @@ pub(in crate::identity) fn find_access(
     prefixes: &[&str],
     now: DateTime<Utc>,
 ) -> QueryResult<Vec<(String, Access)>> {
-    let of_device = device::tenant.eq(session::tenant).and(device::id.nullable().eq(session::device));
-    let of_person = person::tenant.eq(session::tenant).and(person::id.nullable().eq(session::person));
-    let rows: Vec<AccessRow> = session::table
-        .inner_join(device::table.on(of_device))
-        .inner_join(person::table.on(of_person))
-        .filter(session::access_prefix.eq_any(prefixes).and(session::access_until.gt(now)).and(session::until.gt(now)))
-        .filter(session::revoked_at.is_null().and(device::revoked_at.is_null()).and(person::closed_at.is_null()))
-        .select((
-            session::access_prefix,
-            session::tenant,
-            session::id,
-            person::id,
-            person::number,
-            session::access_hash,
-            session::seen_at,
-            session::authenticated_at,
-        ))
-        .load(conn)?;
+    // One look for each, however few rows there were when it was planned.
+    const TEXT: &str = "SELECT s.access_prefix, s.tenant, s.id, p.id, p.number, s.access_hash, s.seen_at, s.authenticated_at \
+        FROM unnest(?) AS asked (prefix) \
+        CROSS JOIN LATERAL (SELECT * FROM session WHERE access_prefix = asked.prefix AND access_until > ? AND until > ? \
+            AND revoked_at IS NULL LIMIT 1) s \
+        CROSS JOIN LATERAL (SELECT FROM device WHERE tenant = s.tenant AND id = s.device AND revoked_at IS NULL LIMIT 1) d \
+        CROSS JOIN LATERAL (SELECT id, number FROM person \
+            WHERE tenant = s.tenant AND id = s.person AND closed_at IS NULL LIMIT 1) p";
+    let (prefixes, now_sql) = (prefixes.into_sql::<Array<Text>>(), now.into_sql::<Timestamptz>());
+    let rows = statement::<AccessTypes>(TEXT, &[&prefixes, &now_sql, &now_sql]).load::<AccessRow>(conn)?;
     let read = |(prefix, tenant, session, id, number, hash, seen_at, authenticated_at): AccessRow| {
         let is_there = now - seen_at <= IDLE && now - authenticated_at <= THERE;
         let scopes: &[Scope] = if is_there { &[Scope::Me, Scope::MeMoney] } else { &[Scope::Me] };

@@ -4,10 +4,11 @@ use diesel::PgConnection;
 use diesel::connection::SimpleConnection;
 use diesel::r2d2::{CustomizeConnection, Error};
 
-/// What each session of the pool promises the server: shorter than [`DEADLINE`](super::DEADLINE) where it may be.
+/// What each session of the pool promises the server: shorter than [`DEADLINE`](super::DEADLINE) where it may be. No plan is
+/// compiled: that takes a second of CPU, more than anything here, and a way that is priced out counts as that dear.
 const SESSION: &str = "SET statement_timeout = '5s'; SET lock_timeout = '3s'; \
     SET idle_in_transaction_session_timeout = '5s'; SET application_name = 'tessera'; SET timezone = 'UTC'; \
-    SET plan_cache_mode = force_custom_plan";
+    SET plan_cache_mode = force_custom_plan; SET jit = off";
 
 /// Added to network addresses: a server that vanished is noticed in seconds, not in the kernel's minutes.
 const TCP: [(&str, &str); 5] = [

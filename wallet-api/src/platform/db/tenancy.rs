@@ -15,8 +15,10 @@ use crate::platform::problem::Problem;
 /// Begins what changes something: each statement sees what was committed before it.
 ///
 /// Changes find their rows by keys, whichever they are, so their plans are kept: planning each anew took a third of an
-/// approval's time. What only reads is planned for what it asks (see `session`).
-const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL plan_cache_mode = force_generic_plan";
+/// approval's time. Tables may have been small when they were made: they must find rows by an index all the same. What only
+/// reads is planned for what it asks (see `session`).
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL plan_cache_mode = force_generic_plan; \
+    SET LOCAL enable_seqscan = off";
 
 /// Runs work in the transaction that is open, without a savepoint of its own, or in one of its own where none is. What it did
 /// before it fails is undone by whoever opened the transaction: the caller tells the failure on.
