@@ -120,6 +120,20 @@ pub fn answer_to(conn: &mut PgConnection, journal: JournalId, key: &Key) -> Resu
     record.map(Some).ok_or(StoreError::Corrupt { journal: journal.0, seq, what: "a key leads to no record" })
 }
 
+/// Of each key whether a record answers it, whatever it was used for.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn are_answered(conn: &mut PgConnection, journal: JournalId, keys: &[Key]) -> Result<Vec<bool>, StoreError> {
+    let mut answered = vec![false; keys.len()];
+    for used in store::used_keys(conn, journal, keys)? {
+        if let Some(is_answered) = answered.get_mut(used.place) {
+            *is_answered = true;
+        }
+    }
+    Ok(answered)
+}
+
 /// The record of a seq.
 ///
 /// # Errors

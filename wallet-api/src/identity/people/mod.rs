@@ -116,6 +116,14 @@ pub fn find(conn: &mut PgConnection, tenant: i64, id: Uuid) -> QueryResult<Optio
     store::find(conn, tenant, id)
 }
 
+/// The numbers of these people; who is nobody has none.
+///
+/// # Errors
+/// What the database says.
+pub fn numbers(conn: &mut PgConnection, tenant: i64, ids: &[Uuid]) -> QueryResult<HashMap<Uuid, i64>> {
+    store::numbers(conn, tenant, ids)
+}
+
 /// The person of this id, who stays as they are until the transaction ends.
 ///
 /// # Errors

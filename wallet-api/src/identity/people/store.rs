@@ -50,6 +50,12 @@ pub(super) fn find(conn: &mut PgConnection, tenant: i64, id: Uuid) -> QueryResul
     }))
 }
 
+pub(super) fn numbers(conn: &mut PgConnection, tenant: i64, ids: &[Uuid]) -> QueryResult<HashMap<Uuid, i64>> {
+    let theirs = person::table.filter(person::tenant.eq(tenant).and(person::id.eq_any(ids)));
+    let rows: Vec<(Uuid, i64)> = theirs.select((person::id, person::number)).load(conn)?;
+    Ok(rows.into_iter().collect())
+}
+
 /// Whoever changes the person, or locks them too, waits until the transaction ends.
 pub(super) fn lock(conn: &mut PgConnection, tenant: i64, id: Uuid) -> QueryResult<()> {
     let row = person::table.find((tenant, id)).select(person::number).for_update();

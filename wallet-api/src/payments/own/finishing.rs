@@ -10,13 +10,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::TimeDelta;
-use diesel::PgConnection;
-use ledger::Scope;
+use chrono::{DateTime, TimeDelta, Utc};
+use diesel::{Connection, PgConnection};
+use ledger::{JournalId, Key, Scope, StoreError};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
-use uuid::Uuid;
 
 use super::model::{Intended, Stands};
 use super::store;
@@ -108,25 +107,10 @@ impl House {
     /// Takes some of a tenant's and finishes them; tells whether there may be more.
     async fn go(&self, tenant: &Arc<Tenant>) -> Result<bool, Problem> {
         let (number, now) = (tenant.id, self.payments.platform.clock.now());
-        let take = move |conn: &mut PgConnection| -> diesel::QueryResult<(usize, Vec<(Scope, Intended)>)> {
-            let rows = store::take_unfinished(conn, number, now, (now + LEASE, AT_ONCE))?;
-            let (taken, mut scoped) = (rows.len(), Vec::with_capacity(rows.len()));
-            for (id, read) in rows {
-                let person = read.as_ref().ok().map(|intended| intended.person);
-                let person = person.map(|person| people::find(conn, number, person)).transpose()?.flatten();
-                match (read, person) {
-                    (Ok(intended), Some(person)) => scoped.push((Scope(person.number), intended)),
-                    // Nobody's but this one's: it comes again with the lease, and is in the log as often.
-                    (Err(error), _) => tracing::error!(tenant = number, payment.id = %id, %error, "{UNREADABLE}"),
-                    (Ok(_), None) => tracing::error!(tenant = number, payment.id = %id, "{UNREADABLE}"),
-                }
-            }
-            Ok((taken, scoped))
-        };
-        let (count, taken) = self.in_house(take).await?;
+        let Taken { count, left } = self.in_house(move |conn| take(conn, number, now)).await?;
         let is_full = i64::try_from(count).is_ok_and(|count| count >= AT_ONCE);
         let mut finished = Vec::new();
-        for (scope, intended) in taken {
+        for (scope, intended) in left {
             if *self.stopped.borrow() {
                 break;
             }
@@ -139,24 +123,68 @@ impl House {
                 }
             }
         }
-        self.note(number, finished).await?;
-        Ok(is_full && !*self.stopped.borrow())
-    }
-
-    async fn note(&self, tenant: i64, finished: Vec<Uuid>) -> Result<(), Problem> {
-        if finished.is_empty() {
-            return Ok(());
+        if !finished.is_empty() {
+            self.in_house(move |conn| Ok(store::set_look_at(conn, number, &finished, None)?)).await?;
         }
-        self.in_house(move |conn| store::set_finished(conn, tenant, &finished)).await
+        Ok(is_full && !*self.stopped.borrow())
     }
 
     async fn in_house<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut PgConnection) -> diesel::QueryResult<T> + Send + 'static,
+        work: impl FnOnce(&mut PgConnection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, Problem> {
         let done = self.db.run(work).await.map_err(|error| error.describe())?;
         done.map_err(|error| error.describe())
     }
+}
+
+/// What was taken.
+struct Taken {
+    count: usize,
+    /// What the books do not have, or what more than that they have it is to be asked of.
+    left: Vec<(Scope, Intended)>,
+}
+
+/// Takes some of a tenant's payments for the time of a lease. Of those that were approved and are in the books nothing is left to do,
+/// and that is nearly all of them: it is asked of all at once.
+fn take(conn: &mut PgConnection, tenant: i64, now: DateTime<Utc>) -> Result<Taken, StoreError> {
+    conn.transaction(|conn| {
+        let rows = store::lock_unfinished(conn, tenant, now, AT_ONCE)?;
+        let (count, ids): (_, Vec<_>) = (rows.len(), rows.iter().map(|(id, _)| *id).collect());
+        let mut intended = Vec::with_capacity(count);
+        for (id, read) in rows {
+            match read {
+                Ok(one) => intended.push(one),
+                // Nobody's but this one's: it comes again with the lease, and is in the log as often.
+                Err(error) => tracing::error!(tenant, payment.id = %id, %error, "{UNREADABLE}"),
+            }
+        }
+        let persons: Vec<_> = intended.iter().map(|one| one.person).collect();
+        let numbers = people::numbers(conn, tenant, &persons)?;
+        let of_somebody = |one: Intended| match numbers.get(&one.person) {
+            Some(number) => Some((Scope(*number), one)),
+            None => {
+                tracing::error!(tenant, payment.id = %one.id, "{UNREADABLE}");
+                None
+            }
+        };
+        let scoped: Vec<_> = intended.into_iter().filter_map(of_somebody).collect();
+        let key = |(scope, one): &(Scope, Intended)| Key { scope: *scope, key: one.id, fingerprint: one.id };
+        let keys: Vec<_> = scoped.iter().map(key).collect();
+        let in_books = ledger::read::are_answered(conn, JournalId(tenant), &keys)?;
+        let (mut done, mut left) = (Vec::new(), Vec::new());
+        for ((scope, one), is_in_books) in scoped.into_iter().zip(in_books) {
+            if is_in_books && one.is_approved() {
+                done.push(one.id);
+            } else {
+                left.push((scope, one));
+            }
+        }
+        let again: Vec<_> = ids.into_iter().filter(|id| !done.contains(id)).collect();
+        store::set_look_at(conn, tenant, &done, None)?;
+        store::set_look_at(conn, tenant, &again, Some(now + LEASE))?;
+        Ok(Taken { count, left })
+    })
 }
 
 impl Payments {

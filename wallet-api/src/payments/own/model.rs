@@ -71,6 +71,11 @@ pub struct Intended {
 }
 
 impl Intended {
+    /// Its payer agreed to it by strong authentication.
+    pub(super) const fn is_approved(&self) -> bool {
+        matches!(self.agreement, Some(Agreement { how: Agreed::Approved(_), .. }))
+    }
+
     /// What its payer approves.
     #[must_use]
     pub fn intent(&self, tenant: i64) -> Intent {

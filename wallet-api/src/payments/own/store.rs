@@ -235,38 +235,33 @@ pub(super) fn set_approved(
     statement::<()>(TEXT, &args).execute(conn).map(drop)
 }
 
-/// Payments that were agreed to and are to be looked at, for whoever asks first: nobody else gets them before the lease is over. One
-/// that cannot be read is told by its id.
-pub(super) fn take_unfinished(
+/// Payments that were agreed to and are to be looked at, locked for whoever asks first. One that cannot be read is told by its id.
+pub(super) fn lock_unfinished(
     conn: &mut PgConnection,
     tenant: i64,
     now: DateTime<Utc>,
-    (lease, most): (DateTime<Utc>, i64),
+    most: i64,
 ) -> QueryResult<Vec<(Uuid, QueryResult<Intended>)>> {
-    conn.transaction(|conn| {
-        let due = payment_intent::table.filter(payment_intent::tenant.eq(tenant).and(payment_intent::look_at.le(now)));
-        let rows: Vec<Row> = due
-            .order(payment_intent::look_at)
-            .limit(most)
-            .select(Row::as_select())
-            .for_update()
-            .skip_locked()
-            .load(conn)?;
-        let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
-        diesel::update(
-            payment_intent::table.filter(payment_intent::tenant.eq(tenant).and(payment_intent::id.eq_any(&ids))),
-        )
-        .set(payment_intent::look_at.eq(lease))
-        .execute(conn)?;
-        Ok(rows.into_iter().map(|row| (row.id, row.into_intended())).collect())
-    })
+    let due = payment_intent::table.filter(payment_intent::tenant.eq(tenant).and(payment_intent::look_at.le(now)));
+    let rows: Vec<Row> = due
+        .order(payment_intent::look_at)
+        .limit(most)
+        .select(Row::as_select())
+        .for_update()
+        .skip_locked()
+        .load(conn)?;
+    Ok(rows.into_iter().map(|row| (row.id, row.into_intended())).collect())
 }
 
-/// Notes that the journal has said what became of these.
-pub(super) fn set_finished(conn: &mut PgConnection, tenant: i64, ids: &[Uuid]) -> QueryResult<()> {
-    let none = None::<DateTime<Utc>>;
+/// When these are to be looked at again; never, once the journal has said what became of them.
+pub(super) fn set_look_at(
+    conn: &mut PgConnection,
+    tenant: i64,
+    ids: &[Uuid],
+    at: Option<DateTime<Utc>>,
+) -> QueryResult<()> {
     diesel::update(payment_intent::table.filter(payment_intent::tenant.eq(tenant).and(payment_intent::id.eq_any(ids))))
-        .set(payment_intent::look_at.eq(none))
+        .set(payment_intent::look_at.eq(at))
         .execute(conn)
         .map(drop)
 }
