@@ -3,14 +3,15 @@
 //! A password is what an operator falls back on, never what a customer has. It is kept as Argon2id with the parameters
 //! that OWASP ASVS 5.0 (appendix C) asks for at the least, and its salt; a comparison costs the same whether or not there is
 //! anything to compare with. Promise: hashes are computed one at a time, and at most [`PLACES`] wait for their turn; whoever
-//! comes beyond is told at once to come back ([`PasswordError::Busy`]). So two hundred attempts cost a node what nine do.
+//! comes beyond is told at once to come back ([`PasswordError::Busy`]). So two hundred attempts cost a node what nine do,
+//! and those come after whatever serves.
 //! Not here: who has a password, how often one may be tried (identity), lists of passwords that leaked.
 
 use std::sync::{Arc, OnceLock};
 
 use argon2::password_hash::{PasswordHash, SaltString};
 use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, PasswordVerifier as _, Version};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, oneshot};
 use zeroize::Zeroizing;
 
 use crate::platform::ids::Ids;
@@ -24,6 +25,10 @@ pub const FEWEST: usize = 15;
 pub const MOST: usize = 128;
 /// Different characters that a new one has at the least: `aaaaaaaaaaaaaaa` is long and no password.
 const VARIETY: usize = 5;
+
+/// By how much a hash comes after what serves: a tenth of its share, so that payments do not wait for guesses, and a right
+/// password is looked at within a second all the same.
+const NICE: i32 = 10;
 
 /// Memory in KiB, passes, lanes.
 const COST: (u32, u32, u32) = (19_456, 2, 1);
@@ -194,7 +199,7 @@ impl Passwords {
         self.in_turn(place, look).await
     }
 
-    /// One at a time, away from the threads that serve.
+    /// One at a time, on a thread of its own, which has what those that serve leave of the CPU.
     async fn in_turn<T: Send + 'static>(
         &self,
         place: Place,
@@ -202,13 +207,16 @@ impl Passwords {
     ) -> Result<T, PasswordError> {
         let turn = Arc::clone(&self.turn).acquire_owned().await;
         let turn = turn.map_err(|_closed: tokio::sync::AcquireError| PasswordError::Broken)?;
+        let (tell, told) = oneshot::channel();
         // Both go with the work: who asked may be gone, and it is computed all the same.
-        let task = tokio::task::spawn_blocking(move || {
+        let work = move || {
+            _ = rustix::process::nice(NICE); // a system that knows no such thing computes it as any other work
             let done = work();
             drop((turn, place));
-            done
-        });
-        task.await.unwrap_or(Err(PasswordError::Broken))
+            _ = tell.send(done);
+        };
+        std::thread::Builder::new().name("password".to_owned()).spawn(work).map_err(|_error| PasswordError::Broken)?;
+        told.await.unwrap_or(Err(PasswordError::Broken))
     }
 }
 
