@@ -156,6 +156,28 @@ async fn case_26_an_atomic_batch_at_a_node_that_follows_is_all_or_none_at_the_le
     linked.world.assert_whole();
 }
 
+/// Each by itself, and yet in the order listed, wherever it is asked: every second one needs what the one before it brought.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn case_27_a_batch_at_a_node_that_follows_is_done_in_the_order_listed() {
+    let linked = Linked::start().await;
+    let batches = Batches::open(&linked).await;
+    let amounts: Vec<i64> = (0..500).flat_map(|_| [5, -5]).collect();
+    let mut batch = batches.atomic(&amounts);
+    batch["mode"] = json!("independent");
+    let done = told(&batches.there.post(POST, &batch).await.expect(200));
+    let side_by_side: Vec<_> = (done[0].1..).take(1_000).map(|seq| ("posted".to_owned(), seq)).collect();
+    assert_eq!(done, side_by_side, "with nothing between");
+    assert_eq!(batches.balance().await, "0");
+    // What is no request stands in nobody's way.
+    let mut odd = batches.atomic(&[5, 1, -5]);
+    odd["mode"] = json!("independent");
+    odd["transactions"][1]["transfers"][0]["credit"] = json!(fresh_key());
+    let odd = batches.there.post(POST, &odd).await.expect(200);
+    let statuses: Vec<_> = odd["results"].as_array().unwrap().iter().map(|one| one["status"].clone()).collect();
+    assert_eq!(statuses, ["posted", "invalid", "posted"]);
+    linked.world.assert_whole();
+}
+
 /// F22, for a batch: the answer is lost after all of it was done. While the link is cut nobody knows; then the keys tell.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f22_the_lost_answer_of_an_atomic_batch_is_unknown_until_its_keys_tell() {

@@ -19,7 +19,7 @@ use crate::{
     Transfer,
 };
 
-pub use parcel::{answers_from_bytes, answers_to_bytes, requests_from_bytes, requests_to_bytes};
+pub use parcel::{Bond, answers_from_bytes, answers_to_bytes, requests_from_bytes, requests_to_bytes};
 
 /// The version of both forms. A node that does not know it does not answer, and its caller says `not-leader`.
 const VERSION: u8 = 2;

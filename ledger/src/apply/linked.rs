@@ -16,7 +16,8 @@ pub fn fails_at(applied: &Applied) -> Option<usize> {
 }
 
 /// What is left of a batch that fails at `place`: the refusal there, as the one record after the state's. Nothing at all
-/// for what is no request, nor for one that only the batch itself stood in the way of: a claim that two of it make.
+/// for what is no request, nor for one that only the batch itself stood in the way of: a claim that two of it make, a row of it
+/// that is moved back twice.
 #[must_use]
 pub fn only(state: &State, applied: Applied, place: usize) -> Applied {
     let Applied { mut records, answers, .. } = applied;
@@ -57,7 +58,19 @@ pub fn already(replays: &mut Vec<Option<Result<Answer, JournalError>>>) -> Optio
 
 /// Refused for what another request of the same batch would have done, after the seq that stands.
 fn is_rivalry(record: &Record, stands: i64) -> bool {
-    matches!(record.body, Body::Refused { refusal: Refusal::ClaimSpent { seq } } if seq > stands)
+    let Body::Refused { refusal } = &record.body else { return false };
+    match refusal {
+        Refusal::ClaimSpent { seq } => *seq > stands,
+        Refusal::HoldEnded { hold: of } | Refusal::HoldExceeded { hold: of } | Refusal::RefundExceeded { of } => {
+            of.seq > stands
+        }
+        Refusal::Floor { .. }
+        | Refusal::Ceiling { .. }
+        | Refusal::Frozen { .. }
+        | Refusal::Overflow { .. }
+        | Refusal::Closed { .. }
+        | Refusal::NotEmpty { .. } => false,
+    }
 }
 
 fn is_refusal(record: &Record) -> bool {

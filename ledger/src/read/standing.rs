@@ -139,7 +139,8 @@ fn stand(
     Ok(found)
 }
 
-/// One account's balance at some time. What is not over yet is told as of the head, and may still change.
+/// One account's balance at some time, as it is recorded: what has expired and is not written down yet is taken off by
+/// [`balances`] alone. What is not over yet is told as of the head, and may still change.
 ///
 /// # Errors
 /// [`ReadError`]: an account that is not there is an error, one that had no entry by then stands at zero.

@@ -170,7 +170,10 @@ proptest! {
         answers in vec(any_answer(), 1..4),
         more in 1..3_usize,
     ) {
-        prop_assert_eq!(requests_from_bytes(&requests_to_bytes(&requests)), Some(requests));
+        for bond in [Bond::Linked, Bond::InOrder] {
+            let bond_back = if requests.len() == 1 { Bond::InOrder } else { bond };
+            prop_assert_eq!(requests_from_bytes(&requests_to_bytes(&requests, bond)), Some((requests.clone(), bond_back)));
+        }
         let bytes = answers_to_bytes(&answers);
         let count = answers.len();
         let is_not_leader = matches!(answers.as_slice(), [Err(JournalError::NotLeader { .. })]);
@@ -191,10 +194,11 @@ proptest! {
     #[test]
     fn bytes_of_another_form_do_not_read(request in any_request(), answer in any_answer(), after in any::<u8>()) {
         let two = [Arc::new(request.clone()), Arc::new(request.clone())];
-        let forms: [(Vec<u8>, Reads); 4] = [
+        let forms: [(Vec<u8>, Reads); 5] = [
             (request.to_bytes(), |bytes| Request::from_bytes(bytes).is_some()),
             (answer_to_bytes(&answer), |bytes| answer_from_bytes(bytes).is_some()),
-            (requests_to_bytes(&two), |bytes| requests_from_bytes(bytes).is_some()),
+            (requests_to_bytes(&two, Bond::Linked), |bytes| requests_from_bytes(bytes).is_some()),
+            (requests_to_bytes(&two, Bond::InOrder), |bytes| requests_from_bytes(bytes).is_some()),
             (answers_to_bytes(&[answer.clone(), answer]), |bytes| answers_from_bytes(bytes, 2).is_some()),
         ];
         for (bytes, reads) in forms {
@@ -202,7 +206,7 @@ proptest! {
                 prop_assert!(!reads(&bytes[..cut]));
             }
             let mut other = bytes.clone();
-            other[0] = VERSION + 2;
+            other[0] = VERSION + 3;
             prop_assert!(!reads(&other));
             prop_assert!(!reads(&[bytes.as_slice(), &[after]].concat()));
         }

@@ -3,7 +3,7 @@
 //! The key makes it safe to ask again: whoever leads then tells what the key did before, or does it. So a link that
 //! breaks is no answer yet; it is one when nobody could be asked again before the deadline, and then it is *unknown*.
 //! What a leader refuses for want of time or room may, after a broken link, still be under way there: unknown as well.
-//! Requests that happen all or not at all go whole, and are judged one by one.
+//! Requests that are bound to each other ([`Bond`]) go whole, and are judged one by one.
 
 use std::fmt;
 use std::future::Future;
@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use super::{Answer, Journal, JournalError};
+use crate::wire::Bond;
 use crate::{JournalId, Request};
 
 /// From one try to the next, while the lead is between two nodes.
@@ -36,16 +37,23 @@ pub type Carried<'a> = Pin<Box<dyn Future<Output = Result<Answers, Lost>> + Send
 /// Carries requests to the node that leads.
 pub trait Transport: Send + Sync + fmt::Debug {
     /// Asks the journal of the node at `address`, by [`Journal::submit_carried`], for an answer by `deadline`: one request,
-    /// or several of one journal that happen all or not at all, which go in one piece.
-    fn carry<'a>(&'a self, address: &'a str, requests: &'a [Arc<Request>], deadline: Instant) -> Carried<'a>;
+    /// or several of one journal, which go in one piece with what binds them.
+    fn carry<'a>(
+        &'a self,
+        address: &'a str,
+        requests: &'a [Arc<Request>],
+        bond: Bond,
+        deadline: Instant,
+    ) -> Carried<'a>;
 }
 
 impl Journal {
-    /// Asks whoever leads until there is an answer or no time is left: one request, or several that are linked.
+    /// Asks whoever leads until there is an answer or no time is left: one request, or several in one piece.
     pub(super) async fn forward(
         &self,
         transport: &dyn Transport,
         requests: &[Arc<Request>],
+        bond: Bond,
         deadline: Instant,
     ) -> Answers {
         let all = |error: JournalError| requests.iter().map(|_| Err(error.clone())).collect();
@@ -58,11 +66,11 @@ impl Journal {
             let leader = self.leader(journal);
             let answers = match leader.filter(|leader| *leader != self.0.config.address) {
                 Some(leader) => tokio::select! {
-                    answers = transport.carry(&leader, requests, deadline) => answers,
+                    answers = transport.carry(&leader, requests, bond, deadline) => answers,
                     // Whoever leads no more may never answer; the next one knows what became of it.
                     () = self.leaves(journal, &leader) => Err(Lost::Unanswered),
                 },
-                None => Ok(self.submit_carried(requests, deadline).await),
+                None => Ok(self.submit_carried(requests, bond, deadline).await),
             };
             match answers {
                 Ok(answers) if !is_led_elsewhere(&answers) => {
@@ -80,12 +88,13 @@ impl Journal {
         }
     }
 
-    /// Answers what another node carried here if this one leads, and never carries it on: one request by itself, several
-    /// all or none.
-    pub async fn submit_carried(&self, requests: &[Arc<Request>], deadline: Instant) -> Answers {
-        match requests {
-            [alone] => vec![self.submit_here(Arc::clone(alone), deadline).await],
-            linked => self.submit_linked_here(linked, deadline).await,
+    /// Answers what another node carried here if this one leads, and never carries it on: one request by itself, several as
+    /// they are bound.
+    pub async fn submit_carried(&self, requests: &[Arc<Request>], bond: Bond, deadline: Instant) -> Answers {
+        match (requests, bond) {
+            ([alone], _) => vec![self.submit_here(Arc::clone(alone), deadline).await],
+            (linked, Bond::Linked) => self.submit_linked_here(linked, deadline).await,
+            (ordered, Bond::InOrder) => self.submit_all_here(ordered, deadline).await,
         }
     }
 

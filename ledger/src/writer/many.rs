@@ -7,33 +7,35 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
-use futures_util::future::join_all;
 use tokio::sync::oneshot;
 
 use super::forward::{Answers, is_led_elsewhere};
 use super::queue::Ticket;
 use super::{Answer, Journal, JournalError};
 use crate::Request;
+use crate::wire::Bond;
 
 type Waiting = Vec<Result<oneshot::Receiver<Result<Answer, JournalError>>, JournalError>>;
 
 impl Journal {
-    /// Asks for several things of one journal. Each has its own answer, as from [`submit`](Self::submit); where this node
-    /// leads, they are decided in this order with nothing between. Either all find room in the queue or none does.
+    /// Asks for several things of one journal. Each has its own answer, as from [`submit`](Self::submit), and they are decided in
+    /// this order with nothing between, whichever node leads. Either all find room in the queue or none does.
     ///
     /// Never call this with a transaction open.
     pub async fn submit_all(&self, requests: Vec<Request>, deadline: Instant) -> Answers {
         let requests: Vec<Arc<Request>> = requests.into_iter().map(Arc::new).collect();
-        let answers = answers(self.enqueue_all(&requests, deadline, 0)).await;
+        let mut answers = self.submit_all_here(&requests, deadline).await;
         let Some(transport) = &self.0.config.transport else { return answers };
-        let forwarded = requests.into_iter().zip(answers).map(async |(request, answer)| match answer {
-            Err(JournalError::NotLeader { .. }) => {
-                let answer = self.forward(transport.as_ref(), &[request], deadline).await.pop();
-                answer.unwrap_or(Err(JournalError::OutcomeUnknown))
+        let elsewhere = |answer: &Result<Answer, JournalError>| matches!(answer, Err(JournalError::NotLeader { .. }));
+        let rest = requests.into_iter().zip(&answers).filter(|(_, answer)| elsewhere(answer));
+        let rest: Vec<_> = rest.map(|(request, _)| request).collect();
+        if !rest.is_empty() {
+            let mut carried = self.forward(transport.as_ref(), &rest, Bond::InOrder, deadline).await.into_iter();
+            for answer in answers.iter_mut().filter(|answer| elsewhere(answer)) {
+                *answer = carried.next().unwrap_or(Err(JournalError::OutcomeUnknown));
             }
-            answer => answer,
-        });
-        join_all(forwarded).await
+        }
+        answers
     }
 
     /// Asks for several things of one journal that happen all or not at all: see [`linked`](crate::apply::linked). The
@@ -47,7 +49,7 @@ impl Journal {
         let answers = self.submit_linked_here(&requests, deadline).await;
         match &self.0.config.transport {
             Some(transport) if is_led_elsewhere(&answers) => {
-                self.forward(transport.as_ref(), &requests, deadline).await
+                self.forward(transport.as_ref(), &requests, Bond::Linked, deadline).await
             }
             Some(_) | None => answers,
         }

@@ -40,6 +40,7 @@ use uuid::Uuid;
 
 use crate::apply::Map;
 use crate::sealing::Fresh;
+use crate::wire::Bond;
 use crate::{History, JournalId, Request};
 pub use answer::{Answer, JournalError};
 pub use config::{Config, Memory};
@@ -117,7 +118,7 @@ impl Journal {
             Err(JournalError::NotLeader { leader }) => match &self.0.config.transport {
                 // Apart: where this node leads, thousands wait here who need nothing of it.
                 Some(transport) => {
-                    let answers = Box::pin(self.forward(transport.as_ref(), &[request], deadline)).await;
+                    let answers = Box::pin(self.forward(transport.as_ref(), &[request], Bond::InOrder, deadline)).await;
                     answers.into_iter().next().unwrap_or(Err(JournalError::OutcomeUnknown))
                 }
                 None => Err(JournalError::NotLeader { leader }),

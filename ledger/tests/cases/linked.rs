@@ -1,10 +1,10 @@
 //! 26 to 29 for linked requests: each with a key and a record of its own, and all or none of them.
 
 use ledger::apply::{Applied, linked};
-use ledger::{Claim, Command, Invalid, Refusal, Request};
+use ledger::{Claim, Command, Invalid, LegRef, Refusal, Request};
 use uuid::Uuid;
 
-use super::{desk, refusal};
+use super::{capturing, desk, holding, refunding, refusal};
 use crate::requests::{CAPPED, NOBODY, NOW, SETTLEMENT, WALLET, transaction, transfer};
 
 /// What the writer would commit of a batch that stands or falls as one.
@@ -41,6 +41,23 @@ fn case_26_a_linked_batch_that_fails_at_any_place_is_one_refusal_and_nothing_els
         let mut after = desk();
         after.state.publish(&left);
         assert_eq!(after.state.account(WALLET), desk().state.account(WALLET));
+    }
+}
+
+/// A refusal points at the row it is about. That must be in the books, and be older than the refusal.
+#[test]
+fn case_26_a_row_of_the_batch_itself_that_is_moved_back_twice_leaves_nothing() {
+    let first = LegRef { seq: desk().state.seq + 1, leg: 0 };
+    let back = |number, minor| transaction(number, vec![refunding(transfer(WALLET, SETTLEMENT, minor), first, false)]);
+    let (failed, left) = linked_batch(&[good(1), back(2, 5), back(3, 1)]);
+    assert_eq!((failed, left.records.len(), left.answers.len()), (Some(2), 0, 0));
+    let held = transaction(1, vec![holding(transfer(SETTLEMENT, WALLET, 5), None)]);
+    let captured = |number, minor| transaction(number, vec![capturing(transfer(SETTLEMENT, WALLET, minor), first)]);
+    for batch in [[held.clone(), captured(2, 6)], [held, captured(2, 5)]] {
+        let (failed, left) = linked_batch(&batch);
+        if let Some(place) = failed {
+            assert_eq!((place, left.records.len(), left.answers.len()), (1, 0, 0));
+        }
     }
 }
 

@@ -166,7 +166,11 @@ fn write_report(path: &Path, verified: &Verified, ring: &Ring) -> anyhow::Result
 /// When they cannot be read.
 pub fn verify_database(url: &str, tenant: Option<&str>, trusted: &Trusted) -> anyhow::Result<Verified> {
     let mut conn = PgConnection::establish(url)?;
-    let tenants = tenants(&mut conn, tenant)?;
+    let only = tenant;
+    let tenants = tenants(&mut conn, only)?;
+    if only.is_none() {
+        none_is_gone(&tenants, trusted.since.iter().map(|since| since.head.journal.0))?;
+    }
     let (mut journals, mut logs) = (Vec::new(), Vec::new());
     for tenant in tenants {
         let bar = progress(&tenant.slug);
@@ -196,6 +200,17 @@ pub fn verify_database(url: &str, tenant: Option<&str>, trusted: &Trusted) -> an
     })
 }
 
+/// Whoever trusts a head knows of its books: they cannot be left out by there being no such tenant any more.
+fn none_is_gone(tenants: &[Tenant], trusted: impl Iterator<Item = i64>) -> anyhow::Result<()> {
+    for journal in trusted {
+        anyhow::ensure!(
+            tenants.iter().any(|tenant| tenant.id == journal),
+            "a trusted head is of tenant {journal}, which is not in this database: its books are gone, or this is another database"
+        );
+    }
+    Ok(())
+}
+
 fn tenants(conn: &mut PgConnection, only: Option<&str>) -> anyhow::Result<Vec<Tenant>> {
     Ok(match only {
         Some(slug) => vec![crate::identity::tenant_by_slug(conn, slug)?],
@@ -217,7 +232,11 @@ struct AuditVerified {
 fn verify_audit(url: &str, tenant: Option<&str>, trusted: &Trusted) -> anyhow::Result<AuditVerified> {
     let mut conn = PgConnection::establish(url)?;
     let mut logs = Vec::new();
-    for tenant in tenants(&mut conn, tenant)? {
+    let all = tenants(&mut conn, tenant)?;
+    if tenant.is_none() {
+        none_is_gone(&all, trusted.audit.iter().map(|since| since.head.tenant))?;
+    }
+    for tenant in all {
         let since = trusted.audit.iter().find(|since| since.head.tenant == tenant.id);
         logs.push(audit::verify(&mut conn, tenant.id, audit::Against { keys: &trusted.keys, since })?);
     }

@@ -10,7 +10,8 @@ use hyper::body::Bytes;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{CONTENT_TYPE, HOST};
 use hyper_util::rt::TokioIo;
-use ledger::{Answers, Lost, Request, Transport, wire};
+use ledger::wire::{self, Bond};
+use ledger::{Answers, Lost, Request, Transport};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
@@ -40,7 +41,7 @@ const ANSWER_BYTES: usize = 8 * MOST_BYTES;
 
 type Answered = Result<Answers, Lost>;
 
-/// A request on its way, or several that are linked.
+/// A request on its way, or several in one piece.
 struct Parcel {
     bytes: Vec<u8>,
     /// How many.
@@ -102,10 +103,16 @@ impl Link {
 }
 
 impl Transport for Link {
-    fn carry<'a>(&'a self, address: &'a str, requests: &'a [Arc<Request>], deadline: Instant) -> ledger::Carried<'a> {
+    fn carry<'a>(
+        &'a self,
+        address: &'a str,
+        requests: &'a [Arc<Request>],
+        bond: Bond,
+        deadline: Instant,
+    ) -> ledger::Carried<'a> {
         Box::pin(async move {
             let (reply, answer) = oneshot::channel();
-            let (bytes, requests) = (wire::requests_to_bytes(requests), requests.len());
+            let (bytes, requests) = (wire::requests_to_bytes(requests, bond), requests.len());
             self.send(address, Parcel { bytes, requests, deadline, reply })?;
             let patience = deadline.saturating_duration_since(Instant::now()).saturating_add(SLACK);
             match timeout(patience, answer).await {

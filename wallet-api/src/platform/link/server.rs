@@ -71,7 +71,7 @@ fn stranger() -> Problem {
 
 async fn answer(journal: &Journal, (left_ms, bytes): (u32, &[u8])) -> Answers {
     // A form this release does not know: as if nobody led here, which is what its sender can act on.
-    let Some(requests) = wire::requests_from_bytes(bytes) else {
+    let Some((requests, bond)) = wire::requests_from_bytes(bytes) else {
         return vec![Err(JournalError::NotLeader { leader: None })];
     };
     let now = Instant::now();
@@ -81,7 +81,7 @@ async fn answer(journal: &Journal, (left_ms, bytes): (u32, &[u8])) -> Answers {
         left_ms => now.checked_add(Duration::from_millis(left_ms.into())),
     };
     match deadline {
-        Some(deadline) => journal.submit_carried(&requests, deadline).await,
+        Some(deadline) => journal.submit_carried(&requests, bond, deadline).await,
         None => requests.iter().map(|_| Err(JournalError::DeadlinePassed)).collect(),
     }
 }

@@ -131,7 +131,9 @@ impl<'a> Desk<'a> {
             | Line::Frozen(_)
             | Line::Refused(_)
             | Line::Abandoned(_)
-            | Line::ClockMoved(_)) => Ok(self.request(number, line, bytes)),
+            | Line::ClockMoved(_)) => self.whole_or(number, line, bytes),
+            Line::Other if self.is_open => needs_whole(number),
+            Line::Other => Ok(Err(Wrong("type_unknown", "a line is an asset, an account or a transaction".into()))),
         }
     }
 
@@ -150,6 +152,14 @@ impl<'a> Desk<'a> {
         }
         self.opens.1.push(account);
         Ok(())
+    }
+
+    /// Ends the import at what a plain one would make something else of.
+    fn whole_or(&mut self, number: u64, line: Line, raw: &[u8]) -> anyhow::Result<Result<(), Wrong>> {
+        match self.request(number, line, raw) {
+            Err(Wrong(line::NEEDS_WHOLE, _)) => needs_whole(number),
+            taken => Ok(taken),
+        }
     }
 
     fn request(&mut self, number: u64, line: Line, raw: &[u8]) -> Result<(), Wrong> {
@@ -178,7 +188,12 @@ impl<'a> Desk<'a> {
                 self.rises(placed)?;
                 self.imported.passed_over = self.imported.passed_over.saturating_add(1);
             }
-            Line::Journal { .. } | Line::Batch | Line::End { .. } | Line::Asset { .. } | Line::Opened(_) => {}
+            Line::Journal { .. }
+            | Line::Batch
+            | Line::End { .. }
+            | Line::Asset { .. }
+            | Line::Opened(_)
+            | Line::Other => {}
         }
         Ok(())
     }
@@ -285,4 +300,11 @@ fn beginning(raw: &[u8]) -> String {
 fn in_words(problem: crate::platform::problem::Problem) -> anyhow::Error {
     let body = problem.body(crate::platform::text::Lang::En);
     anyhow::anyhow!("{}: {}. {}", body.code, body.title, body.detail)
+}
+
+fn needs_whole<T>(line: u64) -> anyhow::Result<T> {
+    anyhow::bail!(
+        "line {line} holds, captures, gives back, refunds, earns with a date or changes limits: as a plain move it would be \
+         another thing; import the export with --whole, into books without records"
+    )
 }

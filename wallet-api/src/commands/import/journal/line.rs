@@ -1,6 +1,7 @@
 //! A line of a journal's file: what it says, and the request it becomes.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -10,6 +11,7 @@ use ledger::{
     Posted, Record, Request, Scope, Transfer,
 };
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -18,6 +20,11 @@ use crate::platform::ids::derived;
 
 /// Idempotency scope of imported lines.
 const IMPORT: Scope = Scope(-3);
+
+/// What an export calls a transfer's place in its record.
+const NUMBER: &str = "leg";
+/// What a line says that only a whole import keeps.
+pub(super) const NEEDS_WHOLE: &str = "needs_whole";
 
 /// Why a line is set aside: a stable name, and words.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +56,9 @@ pub(super) enum Line {
     Abandoned(Placed),
     /// The same.
     ClockMoved(Placed),
+    /// What only an import of the whole reads: expiries, new limits, periods that ended.
+    #[serde(other)]
+    Other,
 }
 
 /// Where a record of an export stood.
@@ -120,6 +130,9 @@ pub(super) struct TransactionLine {
     claim: Option<Uuid>,
     #[serde(default)]
     companions: Vec<CompanionLine>,
+    /// Nothing by hand; an export says more.
+    #[serde(flatten)]
+    more: BTreeMap<String, IgnoredAny>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -130,6 +143,9 @@ pub(super) struct Leg {
     pub(super) asset: String,
     #[serde(default)]
     kind: Option<String>,
+    /// Its number, in an export ([`NUMBER`]), and what makes more of it than a move: nothing that is passed over in silence.
+    #[serde(flatten)]
+    more: BTreeMap<String, IgnoredAny>,
 }
 
 /// An account of a transfer: its id, or, in an export, how the transfer left it.
@@ -210,7 +226,12 @@ impl TransactionLine {
         asset: AssetOf<'_>,
         raw: &[u8],
     ) -> Result<Request, Wrong> {
-        let transfers = self.transfers.iter().map(|leg| leg.transfer(asset)).collect::<Result<Vec<_>, _>>()?;
+        let is_export = self.placed().is_some();
+        if let Some(member) = self.more.keys().next().filter(|_| !is_export) {
+            return Err(unknown_member(member));
+        }
+        let transfer = |leg: &Leg| leg.transfer(asset, is_export);
+        let transfers = self.transfers.iter().map(transfer).collect::<Result<Vec<_>, _>>()?;
         let companions = self.companions.iter().map(CompanionLine::read).collect::<Result<Vec<_>, _>>()?;
         let key = match self.placed() {
             Some(placed) => placed.key(),
@@ -258,9 +279,14 @@ impl Side {
 }
 
 impl Leg {
-    fn transfer(&self, asset: AssetOf<'_>) -> Result<Transfer, Wrong> {
-        if self.kind.as_deref().is_some_and(|kind| kind != "move") {
-            return Err(Wrong("kind_unsupported", "Only moves can be imported so far".into()));
+    fn transfer(&self, asset: AssetOf<'_>, is_export: bool) -> Result<Transfer, Wrong> {
+        let is_move = self.kind.as_deref().is_none_or(|kind| kind == "move");
+        match self.more.keys().find(|member| *member != NUMBER) {
+            Some(_) if is_export => return Err(needs_whole()),
+            Some(member) => return Err(unknown_member(member)),
+            None if !is_move && is_export => return Err(needs_whole()),
+            None if !is_move => return Err(Wrong("kind_unsupported", "By hand, only moves can be imported".into())),
+            None => {}
         }
         let asset = asset(&self.asset).ok_or_else(unknown_asset)?;
         let minor = crate::books::amount_of(&self.amount).ok_or_else(|| {
@@ -299,6 +325,15 @@ fn limit(text: Option<&str>) -> Result<Option<i64>, Wrong> {
 fn nature_of(keeps: Option<&Keeps>) -> Result<Nature, Wrong> {
     let wrong = || Wrong("account_nature_invalid", "an allowance is whole minor units, a grace whole seconds".into());
     keeps.map_or(Some(Nature::Plain), Keeps::nature).ok_or_else(wrong)
+}
+
+/// A hold, a refund, points with a date: as a plain move it would be another thing.
+pub(super) fn needs_whole() -> Wrong {
+    Wrong(NEEDS_WHOLE, "only `tessera import journal --whole` keeps what this record says".into())
+}
+
+fn unknown_member(member: &str) -> Wrong {
+    Wrong("member_unknown", format!("`{member}` cannot be imported, and is not passed over").into())
 }
 
 fn unknown_asset() -> Wrong {
