@@ -58,6 +58,7 @@ mod sealing;
 mod servers;
 mod ship;
 mod slots;
+mod staff_pages;
 mod tenancy;
 mod tidy;
 mod vault;

@@ -41,6 +41,10 @@ async fn every_page_leads_strangers_to_the_sign_in_and_takes_no_form_from_elsewh
                 assert_eq!(reply.status, 303, "{at}");
                 assert!(header(&reply, "location").starts_with("/my/acme/sign-in"), "{at}");
             }
+            For::Staff => {
+                assert_eq!(reply.status, 303, "{at}");
+                assert!(header(&reply, "location").starts_with("/staff/acme/sign-in"), "{at}");
+            }
             For::All => assert_ne!(reply.status, 303, "{at}"),
         }
         assert!(reply.status < 500 || pattern.ends_with("/sign-up"), "{at}: {}", reply.status);

@@ -95,6 +95,13 @@ impl Staff {
         nobody.post(&path, &json!({"tenant": tenant, "response": response})).await
     }
 
+    /// What their passkey answers to these options, in a browser that is at our pages.
+    pub fn show(&mut self, options: &Value) -> String {
+        let challenge = bytes(&options["publicKey"]["challenge"]);
+        let ask = Ask { challenge: &challenge, origin: ORIGIN, rp_id: RP_ID };
+        self.authenticator.get(&ask, &Manners::good()).unwrap().to_json().to_string()
+    }
+
     /// A key that belongs to them.
     pub fn key(&self, world: &World, scopes: &[Scope]) -> Api {
         key_of(world, self.id, scopes)
@@ -108,7 +115,8 @@ pub fn colleague(app: &TestApp, scopes: &[Scope]) -> Api {
     key_of(&app.world, invited.operator, scopes)
 }
 
-fn key_of(world: &World, operator: Uuid, scopes: &[Scope]) -> Api {
+/// A key that belongs to an operator.
+pub fn key_of(world: &World, operator: Uuid, scopes: &[Scope]) -> Api {
     let mut conn = PgConnection::establish(&world.url).unwrap();
     let wish = NewKey { tenant: world.tenant, name: "theirs".into(), scopes: scopes.to_vec(), client: None };
     let (ids, now) = (Ids::system(), Clock::System.now());

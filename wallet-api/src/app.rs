@@ -223,7 +223,7 @@ pub fn configure(parts: &Parts) -> impl FnOnce(&mut web::ServiceConfig) + use<> 
             .app_data(web::Data::new(post))
             .app_data(web::Data::new(passwords))
             .app_data(methods().clone())
-            .app_data(pages::FACE)
+            .app_data(pages::FACES)
             .route("/metrics", web::get().to(get_metrics));
         routes(&mut ServiceConfig::new(config));
         common(ready)(config);

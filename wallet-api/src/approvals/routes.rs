@@ -2,7 +2,6 @@
 
 use actix_web::{HttpResponse, get, post, web};
 use chrono::{DateTime, Utc};
-use diesel::PgConnection;
 use ledger::Journal;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -10,15 +9,14 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::service_config::ServiceConfig;
 use uuid::Uuid;
 
-use crate::identity::four_eyes::{self, Act, EyesError, Filter, Proposal, ProposalBody};
-use crate::levels;
+use super::Hands;
+use crate::identity::four_eyes::{Proposal, ProposalBody};
 use crate::payments::Payments;
 use crate::platform::Platform;
 use crate::platform::http::{Cursor, Page, PageQuery, halves, whole};
 use crate::platform::keyring::{Caller, May, Scope, Tenant};
 use crate::platform::post::Post;
-use crate::platform::problem::{Describe, Problem};
-use crate::privacy::{self, Erasing};
+use crate::platform::problem::Problem;
 
 /// Adds this slice's routes.
 pub fn routes(config: &mut ServiceConfig) {
@@ -40,11 +38,6 @@ struct ApprovalsQuery {
     limit: Option<u16>,
 }
 
-/// The acts that somebody may decide.
-fn decidable(caller: &Caller) -> Vec<Act> {
-    Act::ALL.into_iter().filter(|act| caller.require(act.decided_with()).is_ok()).collect()
-}
-
 /// Lists what waits for another pair of eyes, newest first: what the caller may decide, their own requests among it.
 #[utoipa::path(tag = "approvals", security(("key" = ["approvals"])), params(ApprovalsQuery), responses(
     (status = 200, body = Page<ProposalBody>),
@@ -58,14 +51,13 @@ async fn list_approvals(
 ) -> Result<HttpResponse, Problem> {
     let ApprovalsQuery { all, cursor, limit } = query.into_inner();
     let limit = PageQuery { cursor: None, limit }.limit()?;
-    let (tenant, secret, now) = (caller.tenant.id, &caller.tenant.secret, platform.clock.now());
+    let (secret, now) = (&caller.tenant.secret, platform.clock.now());
     let is_all = all.unwrap_or_default();
     let listing = format!("approvals/{is_all}");
     let before = cursor.map(|cursor| Cursor::<3>::decode(secret, &listing, &cursor)).transpose()?.map(place_of);
-    let filter = Filter { acts: decidable(&caller), pending_at: (!is_all).then_some(now), before };
     let most = i64::from(limit).saturating_add(1);
-    let read = move |conn: &mut PgConnection| four_eyes::page(conn, tenant, &filter, most);
-    let page = Page::cut(platform.db.of(tenant).read(read).await?, limit, |it| cursor_at(it).encode(secret, &listing));
+    let found = super::page(&caller, &platform, (is_all, before), most).await?;
+    let page = Page::cut(found, limit, |it| cursor_at(it).encode(secret, &listing));
     let outcomes = payments.outcomes(&caller.tenant, &page.items).await?;
     let body = |(it, outcome): (&Proposal, _)| ProposalBody::of(it, now).came_to(outcome);
     let items: Vec<ProposalBody> = page.items.iter().zip(outcomes).map(body).collect();
@@ -92,7 +84,7 @@ async fn get_approval(
     payments: web::Data<Payments>,
     id: web::Path<Uuid>,
 ) -> Result<HttpResponse, Problem> {
-    let found = decidable_one(&caller, &platform, id.into_inner()).await?;
+    let found = super::find(&caller, &platform, id.into_inner()).await?;
     Ok(HttpResponse::Ok().json(shown(&payments, &caller.tenant, &found).await?))
 }
 
@@ -100,14 +92,6 @@ async fn get_approval(
 async fn shown(payments: &Payments, tenant: &Tenant, it: &Proposal) -> Result<ProposalBody, Problem> {
     let outcome = payments.outcomes(tenant, std::slice::from_ref(it)).await?.into_iter().next().flatten();
     Ok(ProposalBody::of(it, payments.platform.clock.now()).came_to(outcome))
-}
-
-/// What was asked, to whoever may decide such an act. To others it is not there.
-async fn decidable_one(caller: &Caller, platform: &Platform, id: Uuid) -> Result<Proposal, Problem> {
-    let tenant = caller.tenant.id;
-    let found = platform.db.of(tenant).read(move |conn| four_eyes::find(conn, tenant, id)).await?;
-    let found = found.filter(|it| caller.require(it.act.decided_with()).is_ok());
-    found.ok_or_else(|| EyesError::Unknown.describe())
 }
 
 /// What was decided, and what came of it.
@@ -120,14 +104,6 @@ struct DoneBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     receipt: Option<Value>,
-}
-
-/// What doing it takes.
-struct Hands {
-    platform: web::Data<Platform>,
-    journal: web::Data<Journal>,
-    payments: web::Data<Payments>,
-    post: web::Data<Post>,
 }
 
 /// Approves what somebody else asked for, which is done at once, to the letter.
@@ -145,44 +121,10 @@ async fn approve(
     post: web::Data<Post>,
     id: web::Path<Uuid>,
 ) -> Result<HttpResponse, Problem> {
-    let found = decidable_one(&caller, &platform, id.into_inner()).await?;
     let hands = Hands { platform, journal, payments, post };
-    let approved = hands.decide(&caller, &found).await?;
-    let mut receipt = None;
-    match approved.act {
-        Act::Limits => hands.payments.levels.forget(caller.tenant.id),
-        Act::Refund => hands.payments.refund_approved(&caller.tenant, &approved).await?,
-        Act::Erasure => {
-            let (platform, journal) = (&hands.platform, &hands.journal);
-            let (customers, post) = (&hands.payments.customers, &hands.post);
-            let with = Erasing { platform, journal, customers, post, tenant: &caller.tenant };
-            let signed = privacy::erase_approved(with, caller.actor.into(), &approved).await?;
-            receipt = Some(serde_json::to_value(signed).map_err(|error| Problem::internal(&error))?);
-        }
-    }
+    let (approved, receipt) = hands.approve(&caller, id.into_inner()).await?;
     let proposal = shown(&hands.payments, &caller.tenant, &approved).await?;
     Ok(HttpResponse::Ok().json(DoneBody { proposal, receipt }))
-}
-
-impl Hands {
-    /// Decides, and publishes in the same transaction what is done so. A refusal is kept, and what it counted.
-    async fn decide(&self, caller: &Caller, found: &Proposal) -> Result<Proposal, Problem> {
-        let (platform, tenant, id) = (&self.platform, caller.tenant.id, found.id);
-        let now = platform.clock.now();
-        let present = levels::present(platform, &self.payments.programmes, tenant).await?;
-        let by = caller.clone();
-        let decide = move |conn: &mut PgConnection| -> Result<Result<Proposal, EyesError>, Problem> {
-            let (approved, was_before) = match four_eyes::decide(conn, now, &by, id, true)? {
-                Ok(decided) => decided,
-                Err(refused) => return Ok(Err(refused)),
-            };
-            if approved.act == Act::Limits && !was_before {
-                levels::publish_approved(conn, (now, present), by.actor.into(), tenant, &approved)?;
-            }
-            Ok(Ok(approved))
-        };
-        Ok(platform.db.of(tenant).write(decide).await??)
-    }
 }
 
 /// Rejects what somebody else asked for. Again changes nothing.
@@ -191,9 +133,6 @@ impl Hands {
 ))]
 #[post("/v1/approvals/{id}/reject", wrap = "May(Scope::Approvals)")]
 async fn reject(caller: Caller, platform: web::Data<Platform>, id: web::Path<Uuid>) -> Result<HttpResponse, Problem> {
-    let id = decidable_one(&caller, &platform, id.into_inner()).await?.id;
-    let (tenant, now) = (caller.tenant.id, platform.clock.now());
-    let decide = move |conn: &mut PgConnection| four_eyes::decide(conn, now, &caller, id, false);
-    let (rejected, _) = platform.db.of(tenant).write(decide).await??;
-    Ok(HttpResponse::Ok().json(ProposalBody::of(&rejected, now)))
+    let rejected = super::reject(&caller, &platform, id.into_inner()).await?;
+    Ok(HttpResponse::Ok().json(ProposalBody::of(&rejected, platform.clock.now())))
 }

@@ -20,6 +20,7 @@ use std::sync::Arc;
 use ledger::{Asset, AssetId, Journal};
 use utoipa_actix_web::service_config::ServiceConfig;
 
+pub use adjustments::{Adjustment, Transfer};
 pub use body::{Normal, RecordBody, TermsBody, record_line};
 pub use model::{Effective, amount as amount_of};
 pub use nature::Keeps;

@@ -165,7 +165,8 @@ fn invite(args: InviteArgs, out: &mut dyn Write) -> anyhow::Result<()> {
         return Ok(writeln!(out, "{told}")?);
     }
     writeln!(out, "{invitation}")?;
-    writeln!(out, "This invitation is not shown again. It is good until {}, for one passkey.", invited.until)?;
+    writeln!(out, "This invitation is not shown again. It is good until {}, for one passkey,", invited.until)?;
+    writeln!(out, "which is made at /staff/{tenant}/invitation, below the address of your pages (--origin).")?;
     Ok(())
 }
 

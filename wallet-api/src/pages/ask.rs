@@ -19,7 +19,7 @@ use crate::identity::own;
 use crate::identity::tenant_by_slug;
 use crate::platform::Platform;
 use crate::platform::http::not_found;
-use crate::platform::keyring::{Caller, Person, Scope, Tenant};
+use crate::platform::keyring::{Caller, Operator, Person, Scope, Tenant};
 use crate::platform::limits;
 use crate::platform::problem::Problem;
 use crate::platform::text::Lang;
@@ -27,6 +27,29 @@ use crate::platform::text::Lang;
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// Longest address to go on to.
 const NEXT_BYTES: usize = 500;
+
+/// Whose pages: people's, or those of who works for the tenant. Each side has its addresses, and its session's cookie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Side {
+    /// People's.
+    My,
+    /// Operators'.
+    Staff,
+}
+
+impl Side {
+    /// What its addresses begin with.
+    pub(super) const fn root(self) -> &'static str {
+        match self {
+            Self::My => "/my/",
+            Self::Staff => "/staff/",
+        }
+    }
+
+    fn of(path: &str) -> Self {
+        if path.starts_with(Self::Staff.root()) { Self::Staff } else { Self::My }
+    }
+}
 
 /// Around every page: whoever changes something comes from a page of ours, and a language that is chosen is kept.
 ///
@@ -75,7 +98,7 @@ pub(super) enum Halt {
     /// There is another page for them, at this address.
     Elsewhere(String),
     /// They come from another site, so their cookie stayed behind: the same page again, this time from a page of ours.
-    Through(Lang),
+    Through(Lang, Side),
 }
 
 impl From<Problem> for Halt {
@@ -89,7 +112,7 @@ impl fmt::Display for Halt {
         match self {
             Self::No(problem) => problem.fmt(f),
             Self::Elsewhere(_) => f.write_str("there is another page"),
-            Self::Through(_) => f.write_str("the same page again"),
+            Self::Through(..) => f.write_str("the same page again"),
         }
     }
 }
@@ -99,7 +122,7 @@ impl ResponseError for Halt {
         match self {
             Self::No(problem) => problem.status(),
             Self::Elsewhere(_) => StatusCode::SEE_OTHER,
-            Self::Through(_) => StatusCode::OK,
+            Self::Through(..) => StatusCode::OK,
         }
     }
 
@@ -107,7 +130,7 @@ impl ResponseError for Halt {
         match self {
             Self::No(problem) => problem.error_response(),
             Self::Elsewhere(address) => elsewhere(address),
-            Self::Through(lang) => frame::through(*lang),
+            Self::Through(lang, side) => frame::through(*lang, *side),
         }
     }
 }
@@ -130,6 +153,8 @@ pub(super) struct Ask {
     pub(super) platform: web::Data<Platform>,
     /// The language to write in.
     pub(super) lang: Lang,
+    /// Whose pages these are.
+    pub(super) side: Side,
     /// The tenant's slug, as the address has it.
     pub(super) slug: String,
 }
@@ -144,16 +169,16 @@ impl FromRequest for Ask {
 }
 
 impl Ask {
-    fn of(req: &HttpRequest) -> Result<Self, Problem> {
+    pub(super) fn of(req: &HttpRequest) -> Result<Self, Problem> {
         let platform = req.app_data::<web::Data<Platform>>().cloned().ok_or_else(not_found)?;
         let slug = req.match_info().get("tenant").unwrap_or_default().to_owned();
         let lang = chosen(req.query_string()).unwrap_or_else(|| language(req.headers()));
-        Ok(Self { req: req.clone(), platform, lang, slug })
+        Ok(Self { req: req.clone(), platform, lang, side: Side::of(req.path()), slug })
     }
 
     /// The address of a page of this tenant: `""` is its first.
     pub(super) fn address(&self, page: &str) -> String {
-        format!("/my/{}{page}", self.slug)
+        format!("{}{}{page}", self.side.root(), self.slug)
     }
 
     /// This page in another language.
@@ -183,23 +208,39 @@ impl Ask {
         self.doors()?.visit(&self.req, &self.platform, tenant)
     }
 
-    /// Who is signed in here; none when nobody is.
+    /// The person who is signed in here; none when nobody is.
     pub(super) async fn known(&self) -> Result<Option<(Caller, Person)>, Problem> {
-        let Some(token) = cookies::session(self.req.headers(), &self.slug) else { return Ok(None) };
+        Ok(self.admitted().await?.and_then(|caller| caller.person().ok().map(|me| (caller, me))))
+    }
+
+    /// The operator who is signed in here; none when nobody is.
+    pub(super) async fn known_operator(&self) -> Result<Option<(Caller, Operator)>, Problem> {
+        Ok(self.admitted().await?.and_then(|caller| caller.operator().map(|me| (caller, me))))
+    }
+
+    async fn admitted(&self) -> Result<Option<Caller>, Problem> {
+        let Some(token) = cookies::session(self.req.headers(), self.side, &self.slug) else { return Ok(None) };
         match self.platform.keyring.admit(&token).await {
-            Ok(caller) if caller.tenant.slug == self.slug => Ok(caller.person().ok().map(|me| (caller, me))),
+            Ok(caller) if caller.tenant.slug == self.slug => Ok(Some(caller)),
             Ok(_another_tenants) => Ok(None),
             Err(problem) if problem.status() == StatusCode::UNAUTHORIZED => Ok(None),
             Err(problem) => Err(problem),
         }
     }
 
+    /// Notes who was let in, has them spend a token, and asks for what all of the side's pages ask for.
+    pub(super) fn enter(&self, caller: &Caller, scope: Scope) -> Result<(), Problem> {
+        tracing::Span::current().record("tenant", caller.tenant.id).record("client", caller.client());
+        limits::charge(&self.req, caller)?;
+        caller.require(scope)
+    }
+
     /// What somebody who is not signed in gets: the sign-in, which leads back here.
-    fn sign_in(&self) -> Halt {
+    pub(super) fn sign_in(&self) -> Halt {
         let is_read = self.req.method() == Method::GET;
         let from = self.req.headers().get(FETCH_SITE).and_then(|value| value.to_str().ok());
         if is_read && from == Some("cross-site") {
-            return Halt::Through(self.lang);
+            return Halt::Through(self.lang, self.side);
         }
         let address = self.address("/sign-in");
         if !is_read || self.req.path() == self.address("") {
@@ -244,9 +285,7 @@ impl FromRequest for Visitor {
         async move {
             let ask = ask?;
             let Some((caller, me)) = ask.known().await? else { return Err(ask.sign_in()) };
-            tracing::Span::current().record("tenant", caller.tenant.id).record("client", caller.client());
-            limits::charge(&ask.req, &caller)?;
-            caller.require(Scope::Me)?;
+            ask.enter(&caller, Scope::Me)?;
             Ok(Self { ask, caller, me })
         }
         .boxed_local()

@@ -78,7 +78,7 @@ pub(super) fn shown_in_session(
 }
 
 fn token(visitor: &Visitor) -> Option<Token> {
-    cookies::session(visitor.ask.req.headers(), &visitor.ask.slug)
+    cookies::session(visitor.ask.req.headers(), visitor.ask.side, &visitor.ask.slug)
 }
 
 /// The nonces of a session that are taken now, the one to give out first.

@@ -11,9 +11,9 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Kwargs, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, State, UndefinedBehavior, Value, context};
 
-use super::ask::{Ask, language};
+use super::ask::{Ask, Side, language};
 use super::files::{SCRIPT_ADDRESS, STYLE_ADDRESS};
-use crate::platform::http::Face;
+use crate::platform::http::{Face, Faces};
 use crate::platform::keyring::Tenant;
 use crate::platform::problem::Problem;
 use crate::platform::text::{self, Arg, Lang};
@@ -43,10 +43,19 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("contact_code.html", include_str!("templates/contact_code.html")),
     ("consents.html", include_str!("templates/consents.html")),
     ("looks.html", include_str!("templates/looks.html")),
+    ("staff_by_password.html", include_str!("templates/staff_by_password.html")),
+    ("staff_home.html", include_str!("templates/staff_home.html")),
+    ("staff_invitation.html", include_str!("templates/staff_invitation.html")),
+    ("staff_passkey.html", include_str!("templates/staff_passkey.html")),
+    ("staff_password.html", include_str!("templates/staff_password.html")),
+    ("staff_sign_in.html", include_str!("templates/staff_sign_in.html")),
 ];
 
-/// How refusals look below the pages' address: people read them.
-pub const FACE: Face = Face { below: "/my/", language, write: refusal };
+/// How refusals look below the pages' addresses: people read them.
+pub const FACES: Faces = Faces(&[
+    Face { below: Side::My.root(), language, write: |problem, lang| refusal(problem, lang, Side::My) },
+    Face { below: Side::Staff.root(), language, write: |problem, lang| refusal(problem, lang, Side::Staff) },
+]);
 
 /// What stands around a page.
 pub(super) struct Frame<'a> {
@@ -73,6 +82,7 @@ impl Frame<'_> {
             base => ask.address(""),
             path => ask.req.path(),
             is_in => self.is_in,
+            is_staff => ask.side == Side::Staff,
             other_lang => other.tag(),
             other_address => ask.in_language(other),
             ..values
@@ -82,7 +92,7 @@ impl Frame<'_> {
 }
 
 /// A refusal as a page. What machines are told is not what people need to know: kinds of refusals have words for them.
-fn refusal(problem: &Problem, lang: Lang) -> HttpResponse {
+fn refusal(problem: &Problem, lang: Lang, side: Side) -> HttpResponse {
     let kind = match problem.status().as_u16() {
         403 => "refused",
         404 | 405 => "not-found",
@@ -94,7 +104,7 @@ fn refusal(problem: &Problem, lang: Lang) -> HttpResponse {
     let own = format!("page-problem-{}", problem.code());
     let id = if text::find(lang, &own, &[]).is_some() { own } else { format!("page-problem-{kind}") };
     let (title, detail) = (text::text(lang, &id, &[]), text::text(lang, &format!("{id}-detail"), &[]));
-    let values = context! { title, detail, is_in => false, tenant => "", other_lang => "", base => "" };
+    let values = context! { title, detail, ..bare(side) };
     let written = write(problem.status(), "message.html", lang, values);
     let mut response = written.unwrap_or_else(|problem| problem.response(lang));
     if let Some(seconds) = problem.retry_after_s() {
@@ -104,9 +114,13 @@ fn refusal(problem: &Problem, lang: Lang) -> HttpResponse {
 }
 
 /// The page that leads on to itself.
-pub(super) fn through(lang: Lang) -> HttpResponse {
-    let values = context! { is_in => false, tenant => "", other_lang => "", base => "" };
-    write(StatusCode::OK, "through.html", lang, values).unwrap_or_else(|problem| problem.response(lang))
+pub(super) fn through(lang: Lang, side: Side) -> HttpResponse {
+    write(StatusCode::OK, "through.html", lang, bare(side)).unwrap_or_else(|problem| problem.response(lang))
+}
+
+/// What stands around a page of no tenant.
+fn bare(side: Side) -> Value {
+    context! { is_in => false, is_staff => side == Side::Staff, tenant => "", other_lang => "", base => "" }
 }
 
 fn write(status: StatusCode, template: &str, lang: Lang, values: Value) -> Result<HttpResponse, Problem> {

@@ -1,6 +1,7 @@
 //! Pages: what people see of us in a browser, written by the server, in Italian and English.
 //!
-//! Each tenant's pages lie below `/my/<slug>`. Promise: they work without script but for passkeys and the device's key,
+//! Each tenant's pages for its people lie below `/my/<slug>`, those for who works for it ([`staff`]) below `/staff/<slug>`: a
+//! session of one side is none of the other. Promise: they work without script but for passkeys and the device's key,
 //! which a browser only gives to one; nothing is loaded from elsewhere and nothing stands inline ([`frame`] has the policy);
 //! every POST comes from a page of ours (its `Origin`, compared to the letter, beside `SameSite=Strict`); a session is a
 //! cookie that no script reads; whoever is not signed in is led to the sign-in and learns nothing else. Refusals are pages too.
@@ -21,12 +22,13 @@ mod looks;
 mod passkeys;
 mod pay;
 mod sign_in;
+mod staff;
 mod words;
 
 use actix_web::middleware::from_fn;
 use actix_web::web;
 
-pub use frame::FACE;
+pub use frame::FACES;
 
 use crate::platform::problem::Problem;
 
@@ -40,6 +42,8 @@ pub enum For {
     All,
     /// Whoever is signed in; others are led to the sign-in.
     Me,
+    /// An operator who is signed in; others are led to the operators' sign-in.
+    Staff,
 }
 
 /// Every page: method, address, for whom. The tests go through all of them.
@@ -80,6 +84,22 @@ pub const PAGES: &[(&str, &str, For)] = &[
     ("GET", "/my/{tenant}/payments", For::Me),
     ("GET", "/my/{tenant}/payments/{id}", For::Me),
     ("POST", "/my/{tenant}/payments/{id}/approval", For::Me),
+    ("GET", "/staff/{tenant}", For::Staff),
+    ("GET", "/staff/{tenant}/invitation", For::All),
+    ("POST", "/staff/{tenant}/invitation", For::All),
+    ("POST", "/staff/{tenant}/invitation/passkey", For::All),
+    ("GET", "/staff/{tenant}/sign-in", For::All),
+    ("POST", "/staff/{tenant}/sign-in", For::All),
+    ("GET", "/staff/{tenant}/sign-in/password", For::All),
+    ("POST", "/staff/{tenant}/sign-in/password", For::All),
+    ("POST", "/staff/{tenant}/sign-out", For::Staff),
+    ("POST", "/staff/{tenant}/approvals/{id}/approve", For::Staff),
+    ("POST", "/staff/{tenant}/approvals/{id}/reject", For::Staff),
+    ("POST", "/staff/{tenant}/corrections/{id}/approve", For::Staff),
+    ("POST", "/staff/{tenant}/corrections/{id}/reject", For::Staff),
+    ("GET", "/staff/{tenant}/password", For::Staff),
+    ("POST", "/staff/{tenant}/password", For::Staff),
+    ("POST", "/staff/{tenant}/password/end", For::Staff),
 ];
 
 /// Adds the pages, and the two files they load.
@@ -89,6 +109,9 @@ pub fn routes(config: &mut web::ServiceConfig) {
         Problem::new(422, "form-unreadable", "What was sent cannot be read", remedy).into()
     });
     files::routes(config);
+    config.service(
+        web::scope("/staff/{tenant}").app_data(form.clone()).wrap(from_fn(ask::guard)).configure(staff::routes),
+    );
     config.service(
         web::scope("/my/{tenant}")
             .app_data(form)

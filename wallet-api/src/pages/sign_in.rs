@@ -111,7 +111,7 @@ pub(super) async fn come_in(
     }
     let access = &entered.pair.access;
     let mut response = elsewhere(&ask.next(next));
-    if let Some(cookie) = cookies::keep_session(&ask.slug, &access.token, access.until - visit.now) {
+    if let Some(cookie) = cookies::keep_session(ask.side, &ask.slug, &access.token, access.until - visit.now) {
         response.headers_mut().append(SET_COOKIE, cookie);
     }
     Ok(response)
@@ -135,7 +135,7 @@ pub(super) async fn leave(visitor: Visitor) -> Result<HttpResponse, Halt> {
 /// To the sign-in, with nothing kept in the browser.
 pub(super) fn out(ask: &Ask, done: &str) -> HttpResponse {
     let mut response = elsewhere(&format!("{}?done={done}", ask.address("/sign-in")));
-    if let Some(cookie) = cookies::forget_session(&ask.slug) {
+    if let Some(cookie) = cookies::forget_session(ask.side, &ask.slug) {
         response.headers_mut().append(SET_COOKIE, cookie);
     }
     response

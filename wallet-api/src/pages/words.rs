@@ -7,6 +7,7 @@ use chrono_tz::Tz;
 use minijinja::{Value, context};
 
 use super::ask::Ask;
+use crate::identity::operators::Hours;
 use crate::identity::people::CAUTIOUS_MINOR;
 use crate::payments::amount;
 use crate::platform::money::EUR;
@@ -22,6 +23,11 @@ pub(super) struct When {
 }
 
 impl When {
+    /// As people read it.
+    pub(super) fn into_text(self) -> String {
+        self.text
+    }
+
     /// A moment in a language: `23 November 2026, 07:55`.
     pub(super) fn of(at: DateTime<Utc>, zone: Tz, lang: Lang) -> Self {
         let there = at.with_timezone(&zone);
@@ -35,6 +41,25 @@ impl When {
         ];
         Self { iso: at.to_rfc3339_opts(SecondsFormat::Secs, true), text: text(lang, "page-when", &values) }
     }
+}
+
+/// Hours of the week: `Mon–Fri 8–20, Sat 9–13`.
+pub(super) fn hours(hours: Hours, lang: Lang) -> String {
+    let mut runs: Vec<(usize, usize, String)> = Vec::new();
+    for (day, spans) in hours.spans().iter().enumerate() {
+        let times: Vec<_> = spans.iter().map(|(from, until)| format!("{from}–{until}")).collect();
+        let times = times.join(", ");
+        match runs.last_mut() {
+            Some((_, last, same)) if *same == times => *last = day,
+            _ => runs.push((day, day, times)),
+        }
+    }
+    let name = |day: usize| text(lang, &format!("page-day-{day}"), &[]);
+    let run = |(first, last, times): (usize, usize, String)| match last {
+        last if last == first => format!("{} {times}", name(first)),
+        last => format!("{}–{} {times}", name(first), name(last)),
+    };
+    runs.into_iter().filter(|(.., times)| !times.is_empty()).map(run).collect::<Vec<_>>().join(", ")
 }
 
 /// Most characters that are looked at of what is said to be a code.
@@ -76,6 +101,14 @@ impl From<When> for Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hours_are_told_in_runs_of_days_that_have_the_same() {
+        let told = |text: &str, lang| hours(text.parse().unwrap(), lang);
+        assert_eq!(told("mon-fri 8-20, sat 9-13", Lang::En), "Mon–Fri 8–20, Sat 9–13");
+        assert_eq!(told("mon-fri 8-20, sat 9-13", Lang::It), "lun–ven 8–20, sab 9–13");
+        assert_eq!(told("tue 8-12, tue 14-18, sun 0-24", Lang::En), "Tue 8–12, 14–18, Sun 0–24");
+    }
 
     #[test]
     fn a_moment_is_told_in_the_tenants_zone_and_the_readers_language() {

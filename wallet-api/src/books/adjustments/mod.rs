@@ -19,18 +19,23 @@ use ledger::{Body, Command, JournalError, Record};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-pub(super) use model::{Adjustment, AdjustmentError, Reason, Status, Transfer, Wish};
+pub use model::{Adjustment, Transfer};
+pub(super) use model::{AdjustmentError, Reason, Status, Wish};
 pub(super) use store::Filter;
 
 use super::Books;
 use crate::identity::four_eyes;
 use crate::platform::audit::{self, Action, Entry, Fact, Object};
 use crate::platform::books::{Paper, ask, describe_refusal, give_up, journal_of, refusal_code};
+use crate::platform::fields::text;
 use crate::platform::http::IdempotencyKey;
 use crate::platform::ids::derived;
 use crate::platform::keyring::{Caller, Scope, Tenant};
 use crate::platform::problem::{Describe, Problem};
 use crate::platform::staff;
+
+/// Characters of the words of a proposal or a rejection.
+pub(super) const WORDS: std::ops::RangeInclusive<usize> = 1..=500;
 
 impl Books {
     /// Notes a proposal, or finds the one that this key made before; true when it was.
@@ -80,9 +85,10 @@ impl Books {
     /// Approves a proposal and posts it. Again, by whoever may: the same posting, and the same answer.
     ///
     /// # Errors
-    /// [`AdjustmentError`]; the refusal, when the books refused; what the journal says when it is not known to be done,
+    /// 403 to who may not; [`AdjustmentError`]; the refusal, when the books refused; what the journal says when it is not known to be done,
     /// and then approving it again tells.
-    pub(super) async fn approve(&self, caller: &Caller, id: Uuid) -> Result<Adjustment, Problem> {
+    pub async fn approve(&self, caller: &Caller, id: Uuid) -> Result<Adjustment, Problem> {
+        caller.require(Scope::LedgerApprove)?;
         let (tenant, by, now) = (caller.tenant.id, caller.clone(), self.platform.clock.now());
         let approved = self.platform.db.of(tenant).write(move |conn| decide(conn, &by, now, id, None)).await??;
         if approved.status == Status::Posted {
@@ -118,13 +124,27 @@ impl Books {
         Ok(give_up(&self.journal, tenant, key, meta).await?.record)
     }
 
-    /// Rejects a proposal. Again changes nothing.
+    /// Rejects a proposal, and says why. Again changes nothing.
     ///
     /// # Errors
-    /// [`AdjustmentError`].
-    pub(super) async fn reject(&self, caller: &Caller, id: Uuid, words: String) -> Result<Adjustment, Problem> {
+    /// 403 to who may not, 422 without words; [`AdjustmentError`].
+    pub async fn reject(&self, caller: &Caller, id: Uuid, words: String) -> Result<Adjustment, Problem> {
+        caller.require(Scope::LedgerApprove)?;
+        let words = text(words, "/text", WORDS)?;
         let (tenant, by, now) = (caller.tenant.id, caller.clone(), self.platform.clock.now());
         Ok(self.platform.db.of(tenant).write(move |conn| decide(conn, &by, now, id, Some(&words))).await??)
+    }
+
+    /// Proposals that wait for another pair of eyes, newest first, for whoever may decide them: their own among them.
+    ///
+    /// # Errors
+    /// 403 to who may not; the database's.
+    pub async fn waiting(&self, caller: &Caller, most: i64) -> Result<Vec<Adjustment>, Problem> {
+        caller.require(Scope::LedgerRead)?;
+        caller.require(Scope::LedgerApprove)?;
+        let in_time = Some((false, self.platform.clock.now()));
+        let filter = Filter { status: Some(Status::Proposed), expired: in_time, reason: None };
+        self.adjustments(caller, filter, None, most).await
     }
 
     /// One adjustment.

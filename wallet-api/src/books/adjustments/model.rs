@@ -45,7 +45,8 @@ pub enum Reason {
 
 impl Reason {
     /// Its word in the API and in the table.
-    pub(super) const fn word(self) -> &'static str {
+    #[must_use]
+    pub const fn word(self) -> &'static str {
         match self {
             Self::Error => "error",
             Self::Dispute => "dispute",

@@ -9,14 +9,11 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use uuid::Uuid;
 
 use super::super::Books;
-use super::super::adjustments::{Adjustment, Filter, Reason, Status, Transfer, Wish};
+use super::super::adjustments::{Adjustment, Filter, Reason, Status, Transfer, WORDS, Wish};
 use crate::platform::fields::text;
 use crate::platform::http::{Cursor, IdempotencyKey, Json, Page, PageQuery, fingerprint, not_found};
 use crate::platform::keyring::{Caller, May, Scope};
 use crate::platform::problem::Problem;
-
-/// Characters of the words of a proposal or a rejection.
-const WORDS: std::ops::RangeInclusive<usize> = 1..=500;
 
 pub(super) fn routes(config: &mut ServiceConfig) {
     config.service(propose_adjustment).service(list_adjustments).service(get_adjustment);
@@ -265,7 +262,6 @@ async fn reject_adjustment(
     id: web::Path<Uuid>,
     body: Json<Rejection>,
 ) -> Result<HttpResponse, Problem> {
-    let words = text(body.into_inner().text, "/text", WORDS)?;
-    let rejected = books.reject(&caller, id.into_inner(), words).await?;
+    let rejected = books.reject(&caller, id.into_inner(), body.into_inner().text).await?;
     Ok(HttpResponse::Ok().json(AdjustmentBody::of(rejected, books.platform.clock.now())))
 }

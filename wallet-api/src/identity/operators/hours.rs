@@ -28,6 +28,12 @@ impl Hours {
         self.0.to_vec()
     }
 
+    /// From when until when, of Monday to Sunday.
+    #[must_use]
+    pub fn spans(self) -> [Vec<(u32, u32)>; 7] {
+        self.0.map(spans_of)
+    }
+
     /// Whether this moment is one of them where the zone's clocks are.
     #[must_use]
     pub fn have(self, now: DateTime<Utc>, zone: Tz) -> bool {
@@ -35,6 +41,14 @@ impl Hours {
         let day = usize::try_from(there.weekday().num_days_from_monday()).unwrap_or(usize::MAX);
         self.0.get(day).is_some_and(|hours| hours & bit(there.hour()) != 0)
     }
+}
+
+/// From when until when a day has these hours, in their order.
+fn spans_of(hours: i32) -> Vec<(u32, u32)> {
+    let has = |hour: u32| hour < HOURS_A_DAY && hours & bit(hour) != 0;
+    let begins = |hour: &u32| has(*hour) && (*hour == 0 || !has(hour.saturating_sub(1)));
+    let end = |from: u32| (from..=HOURS_A_DAY).find(|hour| !has(*hour)).unwrap_or(HOURS_A_DAY);
+    (0..HOURS_A_DAY).filter(begins).map(|from| (from, end(from))).collect()
 }
 
 const fn bit(hour: u32) -> i32 {
@@ -73,10 +87,8 @@ fn add(all: &mut [i32; 7], part: &str) -> Option<()> {
 impl fmt::Display for Hours {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut is_first = true;
-        for (day, hours) in DAYS.iter().zip(self.0) {
-            let has = |hour: u32| hour < HOURS_A_DAY && hours & bit(hour) != 0;
-            for from in (0..HOURS_A_DAY).filter(|from| has(*from) && (*from == 0 || !has(from.saturating_sub(1)))) {
-                let until = (from..=HOURS_A_DAY).find(|hour| !has(*hour)).unwrap_or(HOURS_A_DAY);
+        for (day, spans) in DAYS.iter().zip(self.spans()) {
+            for (from, until) in spans {
                 write!(f, "{}{day} {from}-{until}", if is_first { "" } else { ", " })?;
                 is_first = false;
             }

@@ -25,13 +25,13 @@ use uuid::Uuid;
 pub use hours::{Hours, NoHours};
 pub use model::{HeldRole, Invited, NewOperator, NewRole, Operator, OperatorError};
 pub use routes::routes;
-pub use standing::{has_left, has_lost, of_number};
+pub use standing::{by_email, find, has_left, has_lost, list, name_of, number, of_number};
 pub(in crate::identity) use store::operator;
 
 use super::break_glass;
-use super::doors::Visit;
-use super::passkeys::{self, Holder, HolderKind, NewPasskey, Opened, RelyingParty};
-use super::sessions::{self, End, Pair};
+use super::doors::{DoorError, Visit};
+use super::passkeys::{self, Holder, HolderKind, NewPasskey, Opened};
+use super::sessions::{self, End, Held, Pair};
 use super::sign_in::{self, FAILURES};
 use crate::platform::audit::{self, Action, Actor, Entry, Fact, Object};
 use crate::platform::ids::Ids;
@@ -47,19 +47,6 @@ pub const NAMES: TenantColumn =
 pub const EMAILS: TenantColumn =
     TenantColumn { column: Column { table: "operator", column: "email" }, key: "id", key_type: KeyType::Uuid };
 const BY_EMAIL: Purpose = Purpose("operator.email");
-
-/// What the doors stand on.
-#[derive(Clone)]
-pub struct Door {
-    /// The tenant.
-    pub tenant: i64,
-    /// Randomness.
-    pub ids: Ids,
-    /// When.
-    pub now: DateTime<Utc>,
-    /// Who we are to passkeys.
-    pub party: RelyingParty,
-}
 
 /// Somebody who came in.
 #[derive(Debug)]
@@ -202,39 +189,6 @@ pub fn close(
     })
 }
 
-/// Who has an address, and has not left.
-///
-/// # Errors
-/// [`OperatorError::Unknown`].
-pub fn by_email(conn: &mut PgConnection, vault: &Vault, tenant: i64, email: &str) -> Result<Uuid, OperatorError> {
-    let index = vault.find_index(conn, tenant, BY_EMAIL, &email.trim().to_lowercase())?;
-    let index = index.ok_or(OperatorError::Unknown)?;
-    store::by_email(conn, tenant, index.as_bytes())?.ok_or(OperatorError::Unknown)
-}
-
-/// The number of an operator who has not left.
-///
-/// # Errors
-/// [`OperatorError::Unknown`].
-pub fn number(conn: &mut PgConnection, tenant: i64, operator: Uuid) -> Result<i64, OperatorError> {
-    Ok(store::find(conn, tenant, operator)?.ok_or(OperatorError::Unknown)?.number)
-}
-
-/// Everybody who works or worked for a tenant, oldest first.
-///
-/// # Errors
-/// The vault's; the database's.
-pub fn list(conn: &mut PgConnection, vault: &Vault, tenant: i64) -> Result<Vec<Operator>, OperatorError> {
-    let rows = store::all(conn, tenant)?;
-    let read = |row: store::Row| {
-        let name = vault.open_text(conn, &cell(tenant, NAMES, row.id), &row.name)?.to_string();
-        let email = vault.open_text(conn, &cell(tenant, EMAILS, row.id), &row.email)?.to_string();
-        let roles = store::roles(conn, tenant, row.id)?;
-        Ok(Operator { id: row.id, number: row.number, name, email, roles, closed_at: row.closed_at })
-    };
-    rows.into_iter().map(read).collect()
-}
-
 /// What an operator may at a moment, by the clocks of a zone.
 ///
 /// # Errors
@@ -257,19 +211,15 @@ pub fn rights(
 /// Begins to register the passkey that an invitation is for. None whatever is wrong with it.
 ///
 /// # Errors
-/// [`OperatorError::Passkey`]; the vault's.
-pub fn begin_sign_up(
-    conn: &mut PgConnection,
-    vault: &Vault,
-    door: &Door,
-    invitation: &Token,
-) -> Result<Option<Opened>, OperatorError> {
-    let tenant = door.tenant;
-    let Some(operator) = invited(conn, door, invitation)? else { return Ok(None) };
+/// [`DoorError::TooMany`] from this address, [`DoorError::Passkey`]; the vault's.
+pub fn begin_sign_up(conn: &mut PgConnection, visit: &Visit, invitation: &str) -> Result<Option<Opened>, DoorError> {
+    let (tenant, vault) = (visit.tenant.id, &visit.vault);
+    sign_in::begun_as_operator(conn, visit)?;
+    let Some(operator) = invited(conn, visit, invitation)? else { return Ok(None) };
     let name = vault.open_text(conn, &cell(tenant, NAMES, operator.id), &operator.name)?;
     let email = vault.open_text(conn, &cell(tenant, EMAILS, operator.id), &operator.email)?;
     let new = NewPasskey { holder: Holder::operator(operator.id), user_name: &email, display_name: &name };
-    Ok(Some(passkeys::start_registration(conn, &door.ids, door.now, &door.party, tenant, &new)?))
+    Ok(Some(passkeys::start_registration(conn, &visit.ids, visit.now, &visit.party, tenant, &new)?))
 }
 
 /// Registers the passkey, which ends those before, a password and the sessions, and opens a session. None whatever is wrong: what was
@@ -279,31 +229,32 @@ pub fn begin_sign_up(
 /// The database's.
 pub fn finish_sign_up(
     conn: &mut PgConnection,
-    door: &Door,
-    invitation: &Token,
+    (visit, held): (&Visit, Held),
+    invitation: &str,
     challenge: Uuid,
     (response, name): (&[u8], &str),
 ) -> Result<Option<Entered>, OperatorError> {
-    let (tenant, now) = (door.tenant, door.now);
-    let Some(operator) = invited(conn, door, invitation)? else { return Ok(None) };
+    let (tenant, now) = (visit.tenant.id, visit.now);
+    let Some(operator) = invited(conn, visit, invitation)? else { return Ok(None) };
     let whose = (tenant, Holder::operator(operator.id));
     let registered =
-        passkeys::finish_registration(conn, &door.ids, now, &door.party, whose, challenge, response, name)?;
+        passkeys::finish_registration(conn, &visit.ids, now, &visit.party, whose, challenge, response, name)?;
     let Ok(passkey) = registered else { return Ok(None) };
     store::use_up_invitations(conn, tenant, operator.id, now)?;
     end_passkeys(conn, tenant, operator.id, Some(passkey.id), now)?;
     let mut ended = password::set(conn, now, (tenant, operator.id), None)?;
     ended.extend(sessions::end_operators(conn, now, tenant, operator.id, None, End::Recovery)?);
-    enter(conn, door, operator.id, (Action::OperatorSignedUp, passkey.id), ended).map(Some)
+    enter(conn, (visit, held), operator.id, (Action::OperatorSignedUp, passkey.id), ended).map(Some)
 }
 
 /// Begins a sign-in, whoever is there.
 ///
 /// # Errors
-/// [`OperatorError::Passkey`].
-pub fn begin_sign_in(conn: &mut PgConnection, door: &Door) -> Result<Opened, OperatorError> {
+/// [`DoorError::TooMany`] from this address, [`DoorError::Passkey`].
+pub fn begin_sign_in(conn: &mut PgConnection, visit: &Visit) -> Result<Opened, DoorError> {
+    sign_in::begun_as_operator(conn, visit)?;
     let whoever = (HolderKind::Operator, None);
-    Ok(passkeys::start_sign_in(conn, &door.ids, door.now, &door.party, door.tenant, whoever)?)
+    Ok(passkeys::start_sign_in(conn, &visit.ids, visit.now, &visit.party, visit.tenant.id, whoever)?)
 }
 
 /// Ends a sign-in and opens a session. None whatever is wrong: what was spent is to be committed.
@@ -312,27 +263,27 @@ pub fn begin_sign_in(conn: &mut PgConnection, door: &Door) -> Result<Opened, Ope
 /// The database's.
 pub fn finish_sign_in(
     conn: &mut PgConnection,
-    (door, visit): (&Door, &Visit),
+    (visit, held): (&Visit, Held),
     challenge: Uuid,
     response: &[u8],
 ) -> Result<Option<Entered>, OperatorError> {
-    let kind = (door.tenant, HolderKind::Operator);
+    let (tenant, now, kind) = (visit.tenant.id, visit.now, (visit.tenant.id, HolderKind::Operator));
     // The try is counted before anything is judged, by whom it would be and from where.
     let place = passkeys::claimed_holder(conn, kind, response)?.map(|who| sign_in::operators_place(visit, who));
     let may = match &place {
-        Some(place) => sign_in::count(conn, door.tenant, place, door.now, FAILURES)?,
+        Some(place) => sign_in::count(conn, tenant, place, now, FAILURES)?,
         None => true,
     };
-    let judged = passkeys::finish_sign_in(conn, door.now, &door.party, kind, challenge, response)?;
+    let judged = passkeys::finish_sign_in(conn, now, &visit.party, kind, challenge, response)?;
     let (Ok(signed_in), true) = (judged, may) else { return Ok(None) };
     let operator = signed_in.holder.id;
-    if store::find(conn, door.tenant, operator)?.is_none() {
+    if store::find(conn, tenant, operator)?.is_none() {
         return Ok(None);
     }
     if let Some(place) = &place {
-        sign_in::forget(conn, door.tenant, place)?;
+        sign_in::forget(conn, tenant, place)?;
     }
-    enter(conn, door, operator, (Action::OperatorSignedIn, signed_in.passkey), Vec::new()).map(Some)
+    enter(conn, (visit, held), operator, (Action::OperatorSignedIn, signed_in.passkey), Vec::new()).map(Some)
 }
 
 /// Ends an operator's own session. None when it has ended.
@@ -350,27 +301,26 @@ pub fn sign_out(
 
 fn enter(
     conn: &mut PgConnection,
-    door: &Door,
+    (visit, held): (&Visit, Held),
     operator: Uuid,
     (action, passkey): (Action, Uuid),
     ended: Vec<String>,
 ) -> Result<Entered, OperatorError> {
-    let (tenant, now) = (door.tenant, door.now);
+    let (tenant, now) = (visit.tenant.id, visit.now);
     // Whatever the hour: a session that begins before a strict role's hours may live into them.
     let is_strict = store::roles(conn, tenant, operator)?.iter().any(|held| held.role.role.is_strict());
-    let pair = sessions::open_operators(conn, &door.ids, now, tenant, operator, is_strict)?;
+    let pair = sessions::open_operators(conn, &visit.ids, now, tenant, (operator, is_strict), held)?;
     let entry = Entry::done(tenant, Actor::Staff(operator), action, Object::Operator(operator));
     audit::append(conn, &entry.with("passkey", Fact::Id(passkey)), now)?;
     Ok(Entered { operator, pair, ended })
 }
 
 /// Whom an invitation is for that is good.
-fn invited(conn: &mut PgConnection, door: &Door, invitation: &Token) -> QueryResult<Option<store::Row>> {
-    if invitation.kind() != Kind::Invitation {
-        return Ok(None);
-    }
-    match store::lock_invitation(conn, door.tenant, invitation, door.now)? {
-        Some(operator) => store::find(conn, door.tenant, operator),
+fn invited(conn: &mut PgConnection, visit: &Visit, invitation: &str) -> QueryResult<Option<store::Row>> {
+    let invitation = Token::parse(invitation.trim()).filter(|token| token.kind() == Kind::Invitation);
+    let Some(invitation) = invitation else { return Ok(None) };
+    match store::lock_invitation(conn, visit.tenant.id, &invitation, visit.now)? {
+        Some(operator) => store::find(conn, visit.tenant.id, operator),
         None => Ok(None),
     }
 }

@@ -11,12 +11,13 @@ use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 use uuid::Uuid;
 
-use super::{Door, Entered};
+use super::Entered;
 use crate::identity::doors::Visit;
-use crate::identity::{Doors, sign_in, tenant_by_slug};
+use crate::identity::sessions::Held;
+use crate::identity::{Doors, tenant_by_slug};
 use crate::platform::Platform;
 use crate::platform::http::Json;
-use crate::platform::keyring::{Caller, May, Scope, Token};
+use crate::platform::keyring::{Caller, May, Scope};
 use crate::platform::problem::Problem;
 
 /// Adds the routes of operators.
@@ -37,12 +38,15 @@ pub(super) fn entry_refused() -> Problem {
     Problem::new(403, "operator-refused", "You were not let in", remedy)
 }
 
-/// What a request at the doors stands on, and from where it comes. Whose slug it is, is what is asked.
-async fn door(req: &HttpRequest, platform: &Platform, doors: &Doors, slug: String) -> Result<(Door, Visit), Problem> {
+/// A request at the doors. Whose slug it is, is what is asked.
+pub(super) async fn visit(
+    req: &HttpRequest,
+    platform: &Platform,
+    doors: &Doors,
+    slug: String,
+) -> Result<Visit, Problem> {
     let tenant = platform.db.house().run(move |conn| tenant_by_slug(conn, &slug)).await?;
-    let visit = doors.visit(req, platform, Arc::new(tenant))?;
-    let door = Door { tenant: visit.tenant.id, ids: visit.ids.clone(), now: visit.now, party: visit.party.clone() };
-    Ok((door, visit))
+    doors.visit(req, platform, Arc::new(tenant))
 }
 
 /// An invitation to begin with.
@@ -149,14 +153,9 @@ async fn begin_operator_sign_up(
     body: Json<OperatorSignUp>,
 ) -> Result<HttpResponse, Problem> {
     let OperatorSignUp { tenant, invitation } = body.into_inner();
-    let (door, visit) = door(&req, &platform, &doors, tenant).await?;
-    let invitation = Token::parse(&invitation).ok_or_else(entry_refused)?;
-    let (vault, tenant) = (platform.vault.clone(), door.tenant);
-    let begin = move |conn: &mut PgConnection| -> Result<_, Problem> {
-        sign_in::begun_as_operator(conn, &visit)?;
-        Ok(super::begin_sign_up(conn, &vault, &door, &invitation)?)
-    };
-    let opened = platform.db.of(tenant).write(begin).await?;
+    let visit = visit(&req, &platform, &doors, tenant).await?;
+    let of = platform.db.of(visit.tenant.id);
+    let opened = of.write(move |conn| super::begin_sign_up(conn, &visit, &invitation)).await?;
     Ok(ceremony(opened.ok_or_else(entry_refused)?))
 }
 
@@ -173,11 +172,10 @@ async fn finish_operator_sign_up(
     body: Json<OperatorPasskey>,
 ) -> Result<HttpResponse, Problem> {
     let OperatorPasskey { tenant, invitation, response, passkey_name } = body.into_inner();
-    let (door, _) = door(&req, &platform, &doors, tenant).await?;
-    let invitation = Token::parse(&invitation).ok_or_else(entry_refused)?;
-    let (challenge, response, tenant) = (id.into_inner(), response.to_string().into_bytes(), door.tenant);
+    let visit = visit(&req, &platform, &doors, tenant).await?;
+    let (challenge, response, tenant) = (id.into_inner(), response.to_string().into_bytes(), visit.tenant.id);
     let finish = move |conn: &mut PgConnection| {
-        super::finish_sign_up(conn, &door, &invitation, challenge, (&response, &passkey_name))
+        super::finish_sign_up(conn, (&visit, Held::App), &invitation, challenge, (&response, &passkey_name))
     };
     answer(&platform, platform.db.of(tenant).write(finish).await?)
 }
@@ -193,13 +191,9 @@ async fn begin_operator_sign_in(
     doors: web::Data<Doors>,
     body: Json<OperatorSignIn>,
 ) -> Result<HttpResponse, Problem> {
-    let (door, visit) = door(&req, &platform, &doors, body.into_inner().tenant).await?;
-    let tenant = door.tenant;
-    let begin = move |conn: &mut PgConnection| -> Result<_, Problem> {
-        sign_in::begun_as_operator(conn, &visit)?;
-        Ok(super::begin_sign_in(conn, &door)?)
-    };
-    Ok(ceremony(platform.db.of(tenant).write(begin).await?))
+    let visit = visit(&req, &platform, &doors, body.into_inner().tenant).await?;
+    let of = platform.db.of(visit.tenant.id);
+    Ok(ceremony(of.write(move |conn| super::begin_sign_in(conn, &visit)).await?))
 }
 
 /// Ends an operator's sign-in and opens a session.
@@ -218,9 +212,9 @@ async fn finish_operator_sign_in(
     body: Json<OperatorAnswer>,
 ) -> Result<HttpResponse, Problem> {
     let OperatorAnswer { tenant, response } = body.into_inner();
-    let (door, visit) = door(&req, &platform, &doors, tenant).await?;
-    let (challenge, response, tenant) = (id.into_inner(), response.to_string().into_bytes(), door.tenant);
-    let finish = move |conn: &mut PgConnection| super::finish_sign_in(conn, (&door, &visit), challenge, &response);
+    let visit = visit(&req, &platform, &doors, tenant).await?;
+    let (challenge, response, tenant) = (id.into_inner(), response.to_string().into_bytes(), visit.tenant.id);
+    let finish = move |conn: &mut PgConnection| super::finish_sign_in(conn, (&visit, Held::App), challenge, &response);
     answer(&platform, platform.db.of(tenant).write(finish).await?)
 }
 

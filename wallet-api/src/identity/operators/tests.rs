@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::identity::codes::Blind;
+use crate::identity::passkeys::RelyingParty;
 use crate::identity::passkeys::tests::{ORIGIN, add_tenant};
 use crate::identity::sessions::{Refreshed, STAFF_IDLE};
 use crate::identity::{NewKey, create_key_of, directory};
@@ -24,7 +25,7 @@ struct House {
     scratch: Scratch,
     conn: PgConnection,
     vault: Vault,
-    door: Door,
+    door: Visit,
     shops: [Uuid; 2],
 }
 
@@ -45,11 +46,13 @@ impl House {
         let columns: &'static [TenantColumn] = &[NAMES, EMAILS];
         let vault = Vault::new(Parts { kms: Some(Box::new(keys)), columns, ..Parts::default() });
         let party = RelyingParty::new("wallet.example", &[ORIGIN.to_owned()]).unwrap();
-        Self { scratch, conn, vault, door: Door { tenant, ids, now, party }, shops }
+        let tenant = Arc::new(crate::identity::tenant_by_slug(&mut conn, "acea").unwrap());
+        let door = Visit { tenant, now, address: Blind::default(), ids, vault: vault.clone(), party };
+        Self { scratch, conn, vault, door, shops }
     }
 
     fn by(&self) -> (Actor, i64) {
-        (Actor::Operator, self.door.tenant)
+        (Actor::Operator, self.door.tenant.id)
     }
 
     fn invite(&mut self, email: &str, role: Option<NewRole>) -> Result<Invited, OperatorError> {
@@ -66,34 +69,35 @@ impl House {
         let made = Authenticator::create(&self.door.ids, Make::DEVICE, &ask, &handle.unwrap(), &Manners::good());
         let (authenticator, response) = made.unwrap();
         let response = response.to_json().to_string().into_bytes();
-        let (conn, door) = (&mut self.conn, &self.door);
-        let entered =
-            conn.transaction(|conn| finish_sign_up(conn, door, invitation, opened.challenge, (&response, "")));
+        let (conn, door) = (&mut self.conn, (&self.door, Held::App));
+        let said = (response.as_slice(), "");
+        let entered = conn.transaction(|conn| finish_sign_up(conn, door, invitation.reveal(), opened.challenge, said));
         Some((entered.unwrap()?, authenticator))
     }
 
     fn sign_in(&mut self, authenticator: &mut Authenticator) -> Option<Entered> {
+        self.sign_in_at(authenticator, Held::App)
+    }
+
+    fn sign_in_at(&mut self, authenticator: &mut Authenticator, held: Held) -> Option<Entered> {
         let (conn, door) = (&mut self.conn, &self.door);
         let opened = begin_sign_in(conn, door).unwrap();
         let challenge = challenge_of(&opened.options);
         let ask = Ask { challenge: &challenge, origin: ORIGIN, rp_id: "wallet.example" };
         let response = authenticator.get(&ask, &Manners::good()).unwrap().to_json().to_string().into_bytes();
-        let visit = self.visit(0);
-        finish_sign_in(&mut self.conn, (&self.door, &visit), opened.challenge, &response).unwrap()
+        finish_sign_in(&mut self.conn, (&self.door, held), opened.challenge, &response).unwrap()
     }
 
     /// A request of whoever is at this address.
-    fn visit(&mut self, address: u8) -> Visit {
-        let tenant = Arc::new(crate::identity::tenant_by_slug(&mut self.conn, "acea").unwrap());
-        let (door, mut from) = (&self.door, Blind::default());
+    fn visit(&self, address: u8) -> Visit {
+        let mut from = Blind::default();
         from[0] = address;
-        let (ids, vault, party) = (door.ids.clone(), self.vault.clone(), door.party.clone());
-        Visit { tenant, now: door.now, address: from, ids, vault, party }
+        Visit { address: from, ..self.door.clone() }
     }
 
     /// Keeps a password of anna's; what ended with the one before.
     fn keep(&mut self, operator: Uuid, kept: &str) -> Vec<String> {
-        let whose = (self.door.tenant, operator);
+        let whose = (self.door.tenant.id, operator);
         password::set(&mut self.conn, self.door.now, whose, Some(&Kept::new(kept.into()))).unwrap()
     }
 
@@ -125,8 +129,8 @@ impl House {
 }
 
 fn begin_sign_up_here(house: &mut House, invitation: &Token) -> Option<Opened> {
-    let (conn, vault, door) = (&mut house.conn, &house.vault, &house.door);
-    conn.transaction(|conn| begin_sign_up(conn, vault, door, invitation)).unwrap()
+    let (conn, door) = (&mut house.conn, &house.door);
+    begin_sign_up(conn, door, invitation.reveal()).unwrap()
 }
 
 fn challenge_of(options: &Value) -> Vec<u8> {
@@ -177,17 +181,17 @@ fn nobody_is_invited_who_could_not_be_bound() {
     for wrong in ["anna", "@example.org", "anna@localhost", "an na@example.org", ""] {
         assert!(matches!(refused(&mut house, wrong, Some(whole(Role::Admin))), OperatorError::Email), "{wrong}");
     }
-    assert!(list(&mut house.conn, &house.vault, house.door.tenant).unwrap().is_empty(), "nothing was changed");
+    assert!(list(&mut house.conn, &house.vault, house.door.tenant.id).unwrap().is_empty(), "nothing was changed");
 }
 
 #[tokio::test]
 async fn names_and_addresses_are_sealed_and_the_house_reads_them() {
     let mut house = House::new();
     let (entered, _) = house.somebody("anna@example.org", whole(Role::Bank));
-    let listed = list(&mut house.conn, &house.vault, house.door.tenant).unwrap();
+    let listed = list(&mut house.conn, &house.vault, house.door.tenant.id).unwrap();
     assert_eq!((listed[0].id, listed[0].name.as_str()), (entered.operator, "Anna Neri"));
     assert_eq!((listed[0].email.as_str(), listed[0].roles.len()), ("anna@example.org", 1));
-    let found = by_email(&mut house.conn, &house.vault, house.door.tenant, " ANNA@example.org").unwrap();
+    let found = by_email(&mut house.conn, &house.vault, house.door.tenant.id, " ANNA@example.org").unwrap();
     assert_eq!(found, entered.operator);
     let rows = diesel::dsl::sql::<diesel::sql_types::Text>("(SELECT string_agg(o::text, '') FROM operator o)");
     let rows: String = diesel::select(rows).get_result(&mut house.conn).unwrap();
@@ -231,6 +235,25 @@ async fn an_operators_session_ends_when_nothing_is_asked_and_a_refresh_asks_noth
     );
     let refused = house.refresh(&last.refresh.unwrap().token, at + TimeDelta::seconds(1));
     assert!(matches!(refused, Refreshed::Refused), "{refused:?}");
+}
+
+/// The same on a page, whose one token nobody refreshes: it is good for who goes on asking, until the session's own end.
+#[tokio::test]
+async fn an_operators_page_has_one_token_that_ends_with_the_session_or_when_nothing_is_asked() {
+    for (role, hours) in [(Role::Marketing, 10), (Role::Admin, 8)] {
+        let mut house = House::new();
+        let (_, mut authenticator) = house.somebody("anna@example.org", whole(role));
+        let Entered { pair, .. } = house.sign_in_at(&mut authenticator, Held::Page).unwrap();
+        assert!(pair.refresh.is_none() && pair.access.until == house.after(hours * 60), "{role:?}");
+        let mut minutes = 0;
+        while house.admitted(&pair.access.token, house.after(minutes)).await.is_some() {
+            minutes += 10;
+        }
+        assert_eq!(minutes, hours * 60, "{role:?}");
+        let Entered { pair, .. } = house.sign_in_at(&mut authenticator, Held::Page).unwrap();
+        let late = house.door.now + STAFF_IDLE + TimeDelta::seconds(1);
+        assert!(house.admitted(&pair.access.token, late).await.is_none(), "{role:?}: nobody is there");
+    }
 }
 
 #[tokio::test]
@@ -294,7 +317,7 @@ async fn t41_an_operators_keys_and_sessions_are_one_pair_of_eyes() {
     let (anna, mut authenticator) = house.somebody("anna@example.org", whole(Role::Finance));
     let (bruno, _) = house.somebody("bruno@example.org", whole(Role::Finance));
     let second = house.sign_in(&mut authenticator).unwrap();
-    let (tenant, now) = (house.door.tenant, house.door.now);
+    let (tenant, now) = (house.door.tenant.id, house.door.now);
     let mut key = |operator| {
         let wish = NewKey { tenant, name: "k".into(), scopes: vec![Scope::LedgerWrite], client: None };
         create_key_of(&mut house.conn, &house.door.ids, now, Actor::Operator, (&wish, operator)).unwrap().key
@@ -317,7 +340,7 @@ async fn an_emergency_ends_by_itself_after_sixty_minutes_or_with_its_role() {
     let mut house = House::new();
     let (entered, _) = house.somebody("anna@example.org", whole(Role::Finance));
     let customer = house.door.ids.uuid_v7(house.door.now);
-    let (tenant, now) = (house.door.tenant, house.door.now);
+    let (tenant, now) = (house.door.tenant.id, house.door.now);
     let insert = format!("INSERT INTO customer VALUES ({tenant}, '{customer}', 'c', now())");
     diesel::sql_query(insert).execute(&mut house.conn).unwrap();
     let whose = (tenant, entered.operator, customer);
@@ -357,7 +380,9 @@ async fn a_password_ends_with_the_passkeys_before_it_and_what_it_opened_with_it(
     let (anna, _) = house.somebody("anna@example.org", whole(Role::Marketing));
     let by_password = |house: &mut House| {
         let tried = house.try_from(1);
-        password::enter(&mut house.conn, &house.door, tried).unwrap().map(|entered| entered.pair.access.token)
+        password::enter(&mut house.conn, (&house.door, Held::App), tried)
+            .unwrap()
+            .map(|entered| entered.pair.access.token)
     };
     assert!(house.keep(anna.operator, "$argon2id$first").is_empty());
     let first = by_password(&mut house).unwrap();

@@ -9,7 +9,8 @@
 //! after the passkey, and it is refused until the passkey is shown again ([`confirm`]; RTS, Art. 4(3)(d)). What is merely
 //! theirs, the card above all, stays open.
 //! Operators' sessions are in the same tables, without a device: their tokens live shorter, they end when nothing was asked
-//! for [`STAFF_IDLE`] (a refresh is not asking), and when their roles change.
+//! for [`STAFF_IDLE`] (a refresh is not asking), and when their roles change. On a page their one token lives as long as the
+//! session may, and ends with it when nothing was asked.
 //! At the latest one second after a session or its device was revoked no node lets its token in (see
 //! [`keyring`](crate::platform::keyring)). Functions join their caller's transaction. Not here: how a person proves to be
 //! one (`passkeys`), and cookies.
@@ -185,10 +186,10 @@ pub fn open_operators(
     ids: &Ids,
     now: DateTime<Utc>,
     tenant: i64,
-    operator: Uuid,
-    is_strict: bool,
+    (operator, is_strict): (Uuid, bool),
+    held: Held,
 ) -> QueryResult<Pair> {
-    of_operator(conn, ids, now, tenant, (operator, is_strict, false))
+    of_operator(conn, ids, now, tenant, (operator, is_strict, false), held)
 }
 
 /// The same by a password: it lives as short as any.
@@ -201,8 +202,9 @@ pub fn open_by_password(
     now: DateTime<Utc>,
     tenant: i64,
     operator: Uuid,
+    held: Held,
 ) -> QueryResult<Pair> {
-    of_operator(conn, ids, now, tenant, (operator, true, true))
+    of_operator(conn, ids, now, tenant, (operator, true, true), held)
 }
 
 /// When a passkey was last shown in an operator's session; none in one that a password opened.
@@ -219,15 +221,22 @@ fn of_operator(
     now: DateTime<Utc>,
     tenant: i64,
     (operator, is_strict, by_password): (Uuid, bool, bool),
+    held: Held,
 ) -> QueryResult<Pair> {
     let session = ids.uuid_v7(now);
     let (access_for, session_for) = if is_strict { STRICT } else { STAFF };
-    let (access, until) = (issue(ids, Kind::Access, now + access_for), now + session_for);
-    let refresh = issue(ids, Kind::Refresh, now + access_for + STAFF_IDLE);
+    let until = now + session_for;
+    let (access_until, refresh) = match held {
+        Held::Page => (until, None),
+        Held::App => (now + access_for, Some(issue(ids, Kind::Refresh, now + access_for + STAFF_IDLE))),
+    };
+    let access = issue(ids, Kind::Access, access_until);
     conn.transaction(|conn| {
         store::operators::insert(conn, now, tenant, (session, operator), (is_strict, by_password, until), &access)?;
-        store::insert_refresh(conn, tenant, session, 0, &refresh)?;
-        Ok(Pair { session, access, refresh: Some(refresh) })
+        if let Some(refresh) = &refresh {
+            store::insert_refresh(conn, tenant, session, 0, refresh)?;
+        }
+        Ok(Pair { session, access, refresh })
     })
 }
 

@@ -16,7 +16,7 @@ use header::{HeaderMap, HeaderName, HeaderValue};
 use tracing::Instrument;
 use uuid::Uuid;
 
-use super::{Face, HEADER_BYTES, RequestDeadline, allow, language, method_not_allowed, not_found};
+use super::{Face, Faces, HEADER_BYTES, RequestDeadline, allow, language, method_not_allowed, not_found};
 use crate::platform::clock::Clock;
 use crate::platform::ids::Ids;
 use crate::platform::limits::{self, Pass};
@@ -44,7 +44,8 @@ pub async fn edge(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let started = Instant::now();
-    let face = req.app_data::<Face>().copied().filter(|face| req.path().starts_with(face.below));
+    let faces = req.app_data::<Faces>().map_or(&[][..], |faces| faces.0);
+    let face = faces.iter().find(|face| req.path().starts_with(face.below)).copied();
     let lang = face.map_or_else(|| language(req.headers()), |face| (face.language)(req.headers()));
     let id = request_id(req.headers());
     let method = metrics::method_name(req.method());

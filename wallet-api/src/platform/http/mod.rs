@@ -46,7 +46,7 @@ impl Default for RequestDeadline {
 /// Most bytes that the names and values of a request's headers may have together.
 pub const HEADER_BYTES: usize = 16 * 1024;
 
-/// How refusals look below an address that people read. Put it into the app's data as it is.
+/// How refusals look below an address that people read.
 #[derive(Clone, Copy)]
 pub struct Face {
     /// The addresses that begin with this.
@@ -56,6 +56,10 @@ pub struct Face {
     /// The refusal as they read it.
     pub write: fn(&Problem, Lang) -> HttpResponse,
 }
+
+/// Where people read. Put it into the app's data as it is.
+#[derive(Clone, Copy)]
+pub struct Faces(pub &'static [Face]);
 
 /// Says whether this node should get requests: `Ok`, or the problem that `/readyz` answers.
 pub type ReadyCheck = Arc<dyn Fn() -> LocalBoxFuture<'static, Result<(), Problem>> + Send + Sync>;

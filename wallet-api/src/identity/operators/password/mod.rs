@@ -19,13 +19,16 @@ use uuid::Uuid;
 
 pub use routes::routes;
 
-use super::{BY_EMAIL, Door, Entered, OperatorError};
+use super::{BY_EMAIL, Entered, OperatorError};
 use crate::identity::codes::Blind;
 use crate::identity::doors::{DoorError, Visit};
-use crate::identity::sessions;
+use crate::identity::sessions::{self, Held};
 use crate::identity::sign_in;
+use crate::platform::Platform;
 use crate::platform::audit::{self, Action, Actor, Entry, Fact, Object};
-use crate::platform::password::Kept;
+use crate::platform::keyring::Caller;
+use crate::platform::password::{Kept, Password, Passwords, Place};
+use crate::platform::problem::Problem;
 
 /// Tries for one account from one address within [`FAILURES_WINDOW`].
 pub const AT_PLACE: i32 = 5;
@@ -73,8 +76,12 @@ pub fn try_once(conn: &mut PgConnection, visit: &Visit, email: &str) -> Result<T
 ///
 /// # Errors
 /// The database's.
-pub fn enter(conn: &mut PgConnection, door: &Door, tried: Tried) -> Result<Option<Entered>, OperatorError> {
-    let (tenant, now, [place, account]) = (door.tenant, door.now, tried.counted);
+pub fn enter(
+    conn: &mut PgConnection,
+    (visit, held): (&Visit, Held),
+    tried: Tried,
+) -> Result<Option<Entered>, OperatorError> {
+    let (tenant, now, [place, account]) = (visit.tenant.id, visit.now, tried.counted);
     let Some((operator, kept)) = tried.who else { return Ok(None) };
     // It may have been changed, or its operator may have left, while it was computed.
     if !store::is_kept(conn, tenant, operator, kept.text())? {
@@ -82,17 +89,73 @@ pub fn enter(conn: &mut PgConnection, door: &Door, tried: Tried) -> Result<Optio
     }
     sign_in::forget(conn, tenant, &place)?;
     sign_in::forget(conn, tenant, &account)?;
-    let pair = sessions::open_by_password(conn, &door.ids, now, tenant, operator)?;
+    let pair = sessions::open_by_password(conn, &visit.ids, now, tenant, operator, held)?;
     let entry = Entry::done(tenant, Actor::Staff(operator), Action::OperatorSignedIn, Object::Operator(operator));
     audit::append(conn, &entry.with("by", Fact::Word("password")), now)?;
     Ok(Some(Entered { operator, pair, ended: Vec::new() }))
 }
 
-/// Whether an operator may set a password in a session: a passkey opened it a short while ago.
+/// Comes in by a password, for who has a place in the queue. None whatever is wrong.
+///
+/// # Errors
+/// [`DoorError::TooMany`] from this address; the vault's and the database's.
+pub async fn sign_in(
+    platform: &Platform,
+    (passwords, place): (&Passwords, Place),
+    (visit, held): (Visit, Held),
+    (email, said): (String, Password),
+) -> Result<Option<Entered>, Problem> {
+    let (again, tenant) = (visit.clone(), visit.tenant.id);
+    let tried = platform.db.of(tenant).write(move |conn| try_once(conn, &again, &email)).await?;
+    if !passwords.is_at(place, tried.kept(), said).await? {
+        return Ok(None);
+    }
+    platform.db.of(tenant).write(move |conn| enter(conn, (&visit, held), tried)).await
+}
+
+/// Whether an operator has a password.
 ///
 /// # Errors
 /// The database's.
-pub fn may_set(conn: &mut PgConnection, now: DateTime<Utc>, tenant: i64, session: Uuid) -> QueryResult<bool> {
+pub fn is_set(conn: &mut PgConnection, tenant: i64, operator: Uuid) -> QueryResult<bool> {
+    store::is_set(conn, tenant, operator)
+}
+
+/// Sets the caller's password in place of any before, in a session that a passkey opened a short while ago.
+///
+/// # Errors
+/// 401 `passkey-stale`, 403 `operators-only`; what is wrong with the password; the database's.
+pub async fn choose(
+    platform: &Platform,
+    passwords: &Passwords,
+    caller: &Caller,
+    chosen: String,
+) -> Result<(), Problem> {
+    let (tenant, me, now) = (caller.tenant.id, caller.require_operator()?, platform.clock.now());
+    let chosen = Password::chosen(chosen)?;
+    if !platform.db.of(tenant).read(move |conn| may_set(conn, now, tenant, me.session)).await? {
+        let remedy = "Sign in again with your passkey: this asks for one that was shown within five minutes.";
+        return Err(Problem::new(401, "passkey-stale", "Show your passkey again", remedy));
+    }
+    let kept = passwords.keep(chosen).await?;
+    let ended = platform.db.of(tenant).write(move |conn| set(conn, now, (tenant, me.id), Some(&kept))).await?;
+    platform.keyring.ended(&ended);
+    Ok(())
+}
+
+/// Ends the caller's password, and what it opened. There may be none.
+///
+/// # Errors
+/// 403 `operators-only`; the database's.
+pub async fn give_up(platform: &Platform, caller: &Caller) -> Result<(), Problem> {
+    let (tenant, me, now) = (caller.tenant.id, caller.require_operator()?, platform.clock.now());
+    let ended = platform.db.of(tenant).write(move |conn| set(conn, now, (tenant, me.id), None)).await?;
+    platform.keyring.ended(&ended);
+    Ok(())
+}
+
+/// Whether an operator may set a password in a session: a passkey opened it a short while ago.
+fn may_set(conn: &mut PgConnection, now: DateTime<Utc>, tenant: i64, session: Uuid) -> QueryResult<bool> {
     let shown = sessions::passkey_shown_at(conn, tenant, session)?;
     Ok(shown.is_some_and(|at| now.signed_duration_since(at) <= FRESH))
 }

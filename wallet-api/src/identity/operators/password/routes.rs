@@ -1,16 +1,13 @@
 //! Operators' passwords over HTTP.
 
-use std::sync::Arc;
-
 use actix_web::{HttpRequest, HttpResponse, delete, post, web};
-use diesel::PgConnection;
 use serde::Deserialize;
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use super::super::Door;
-use super::super::routes::{OperatorEntered, answer, entry_refused};
-use crate::identity::{Doors, tenant_by_slug};
+use super::super::routes::{OperatorEntered, answer, entry_refused, visit};
+use crate::identity::Doors;
+use crate::identity::sessions::Held;
 use crate::platform::Platform;
 use crate::platform::http::Json;
 use crate::platform::keyring::{Caller, May, Scope};
@@ -54,16 +51,9 @@ async fn sign_in_by_password(
     let said = Password::said(password).map_err(|_too_long| entry_refused())?;
     // First a place: two hundred at once cost neither the database nor the counters more than nine do.
     let place = passwords.place()?;
-    let tenant = platform.db.house().run(move |conn| tenant_by_slug(conn, &tenant)).await?;
-    let number = tenant.id;
-    let visit = doors.visit(&req, &platform, Arc::new(tenant))?;
-    let door = Door { tenant: number, ids: visit.ids.clone(), now: visit.now, party: visit.party.clone() };
-    let tried = platform.db.of(number).write(move |conn| super::try_once(conn, &visit, &email)).await?;
-    if !passwords.is_at(place, tried.kept(), said).await? {
-        return Err(entry_refused());
-    }
-    let enter = move |conn: &mut PgConnection| super::enter(conn, &door, tried);
-    answer(&platform, platform.db.of(number).write(enter).await?)
+    let visit = visit(&req, &platform, &doors, tenant).await?;
+    let entered = super::sign_in(&platform, (&passwords, place), (visit, Held::App), (email, said)).await?;
+    answer(&platform, entered)
 }
 
 /// A password to fall back on.
@@ -85,16 +75,7 @@ async fn set_password(
     passwords: web::Data<Passwords>,
     body: Json<NewPassword>,
 ) -> Result<HttpResponse, Problem> {
-    let (tenant, me, now) = (caller.tenant.id, caller.require_operator()?, platform.clock.now());
-    let chosen = Password::chosen(body.into_inner().password)?;
-    let may = platform.db.of(tenant).read(move |conn| super::may_set(conn, now, tenant, me.session)).await?;
-    if !may {
-        let remedy = "Sign in again with your passkey: this asks for one that was shown within five minutes.";
-        return Err(Problem::new(401, "passkey-stale", "Show your passkey again", remedy));
-    }
-    let kept = passwords.keep(chosen).await?;
-    let set = move |conn: &mut PgConnection| super::set(conn, now, (tenant, me.id), Some(&kept));
-    platform.keyring.ended(&platform.db.of(tenant).write(set).await?);
+    super::choose(&platform, &passwords, &caller, body.into_inner().password).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -102,8 +83,6 @@ async fn set_password(
 #[utoipa::path(tag = "operators", security(("key" = ["staff"])), responses((status = 204)))]
 #[delete("/v1/staff/password", wrap = "May(Scope::Staff)")]
 async fn end_password(caller: Caller, platform: web::Data<Platform>) -> Result<HttpResponse, Problem> {
-    let (tenant, me, now) = (caller.tenant.id, caller.require_operator()?, platform.clock.now());
-    let end = move |conn: &mut PgConnection| super::set(conn, now, (tenant, me.id), None);
-    platform.keyring.ended(&platform.db.of(tenant).write(end).await?);
+    super::give_up(&platform, &caller).await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -53,6 +53,10 @@ pub(super) fn keep(conn: &mut PgConnection, tenant: i64, id: Uuid, kept: &str, n
         .map(drop)
 }
 
+pub(super) fn is_set(conn: &mut PgConnection, tenant: i64, id: Uuid) -> QueryResult<bool> {
+    diesel::select(diesel::dsl::exists(operator_password::table.find((tenant, id)))).get_result(conn)
+}
+
 /// False when there was none.
 pub(super) fn end(conn: &mut PgConnection, tenant: i64, id: Uuid) -> QueryResult<bool> {
     diesel::delete(operator_password::table.find((tenant, id))).execute(conn).map(|ended| ended == 1)
