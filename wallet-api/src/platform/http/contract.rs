@@ -5,7 +5,7 @@
 
 use utoipa::ToSchema;
 use utoipa::openapi::path::{Operation, PathItem};
-use utoipa::openapi::schema::{AdditionalProperties, OneOf, SchemaType};
+use utoipa::openapi::schema::{AdditionalProperties, Object, SchemaType};
 use utoipa::openapi::{
     Content, ContentBuilder, HeaderBuilder, ObjectBuilder, OpenApi, Ref, RefOr, Response, ResponseBuilder, Schema, Type,
 };
@@ -30,8 +30,11 @@ pub fn complete(document: &mut OpenApi) {
     }
     let schemas = document.components.iter_mut().flat_map(|components| components.schemas.values_mut());
     for schema in schemas {
-        if let RefOr::T(Schema::OneOf(variants)) = schema {
-            close(variants);
+        let RefOr::T(Schema::OneOf(either)) = schema else { continue };
+        for variant in &mut either.items {
+            if let RefOr::T(Schema::Object(object)) = variant {
+                close(object);
+            }
         }
     }
 }
@@ -72,11 +75,16 @@ fn not_null(content: &mut RefOr<Content>) {
     }
 }
 
-/// What is told apart by a tag takes no unknown member either: nothing that is read by this API does.
-fn close(variants: &mut OneOf) {
-    for variant in &mut variants.items {
-        if let RefOr::T(Schema::Object(object)) = variant {
-            object.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
+/// What is told apart by a tag takes no unknown member either, nor do the objects in it: nothing that is read by this API does.
+/// An object that names no members of its own may be anything, and stays so.
+fn close(object: &mut Object) {
+    if object.properties.is_empty() {
+        return;
+    }
+    object.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
+    for member in object.properties.values_mut() {
+        if let RefOr::T(Schema::Object(inner)) = member {
+            close(inner);
         }
     }
 }
