@@ -4,7 +4,7 @@
 //! fault or ours, every refusal is a problem, and every answer has an `x-request-id`.
 
 use utoipa::ToSchema;
-use utoipa::openapi::path::{Operation, PathItem};
+use utoipa::openapi::path::{Operation, Parameter, PathItem};
 use utoipa::openapi::schema::{AdditionalProperties, Object, SchemaType};
 use utoipa::openapi::{
     Content, ContentBuilder, HeaderBuilder, ObjectBuilder, OpenApi, Ref, RefOr, Response, ResponseBuilder, Schema, Type,
@@ -19,6 +19,7 @@ pub fn complete(document: &mut OpenApi) {
             let response = operation.responses.responses.entry(statuses.to_owned());
             response.or_insert_with(|| refusal(what).into());
         }
+        operation.parameters.iter_mut().flatten().for_each(never_null);
         if let Some(RefOr::T(body)) = &mut operation.request_body {
             body.content.values_mut().for_each(not_null);
         }
@@ -61,6 +62,17 @@ fn identify(response: &mut Response) {
         "Names this request in our log: the one you sent, if it is 1 to 64 of A-Z, a-z, 0-9, -, _ and .",
     ));
     response.headers.insert("x-request-id".to_owned(), header.build().into());
+}
+
+/// A parameter that may be left out is not `null` instead: in a header or a query that is a word.
+fn never_null(parameter: &mut RefOr<Parameter>) {
+    let RefOr::T(Parameter { schema: Some(RefOr::T(Schema::Object(object))), .. }) = parameter else { return };
+    if let SchemaType::Array(types) = &mut object.schema_type {
+        types.retain(|one| *one != Type::Null);
+        if let [only] = types.as_slice() {
+            object.schema_type = SchemaType::Type(only.clone());
+        }
+    }
 }
 
 /// A body that may be left out is not `null` instead.
