@@ -11,6 +11,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use uuid::Uuid;
 
 use crate::identity::four_eyes::{self, Act, EyesError, Filter, Proposal, ProposalBody};
+use crate::identity::sca::rules;
 use crate::levels;
 use crate::payments::Payments;
 use crate::platform::Platform;
@@ -151,6 +152,7 @@ async fn approve(
     let mut receipt = None;
     match approved.act {
         Act::Limits => hands.payments.levels.forget(caller.tenant.id),
+        Act::ScaRule => {} // every payment reads the rules anew
         Act::Refund => hands.payments.refund_approved(&caller.tenant, &approved).await?,
         Act::Erasure => {
             let (platform, journal) = (&hands.platform, &hands.journal);
@@ -176,8 +178,13 @@ impl Hands {
                 Ok(decided) => decided,
                 Err(refused) => return Ok(Err(refused)),
             };
-            if approved.act == Act::Limits && !was_before {
-                levels::publish_approved(conn, (now, present), by.actor.into(), tenant, &approved)?;
+            if was_before {
+                return Ok(Ok(approved));
+            }
+            match approved.act {
+                Act::Limits => levels::publish_approved(conn, (now, present), by.actor.into(), tenant, &approved)?,
+                Act::ScaRule => rules::publish_approved(conn, now, by.actor.into(), tenant, &approved)?,
+                Act::Refund | Act::Erasure => {} // done after it
             }
             Ok(Ok(approved))
         };

@@ -15,7 +15,7 @@ use super::{Outcome, Proposal};
 pub struct ProposalBody {
     /// Its id.
     approval: Uuid,
-    /// What: `refund`, `limits` or `erasure`.
+    /// What: `refund`, `limits`, `erasure` or `sca-rule`.
     #[schema(example = "refund")]
     act: &'static str,
     /// On what: its sort, a colon, its id.

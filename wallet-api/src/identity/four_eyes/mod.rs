@@ -6,7 +6,7 @@
 //! who tried with the same eyes are in the audit log. What is approved is done in the deciding transaction, or after it under
 //! the request's id as its idempotency key: to approve again within its time does that again, and changes nothing.
 //! Functions join their caller's transaction; a refusal is a value, to be committed.
-//! Not here: doing it (`approvals`), which slices ask (refunds, limits, erasures), corrections of the books, which have their own.
+//! Not here: doing it (`approvals`), which slices ask (refunds, limits, erasures, rules of strong authentication), corrections of the books, which have their own.
 
 mod body;
 mod model;

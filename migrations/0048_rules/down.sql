@@ -1,0 +1,5 @@
+-- What was withdrawn would count again.
+DELETE FROM sca_policy WHERE withdrawn_at IS NOT NULL;
+DELETE FROM sca_exemption_rule WHERE withdrawn_at IS NOT NULL;
+ALTER TABLE sca_policy DROP COLUMN withdrawn_at;
+ALTER TABLE sca_exemption_rule DROP COLUMN withdrawn_at;

@@ -1,0 +1,10 @@
+-- Rules of strong authentication are asked for with a date. One that has not begun may be withdrawn: who switches a rule off
+-- wants it off, also where another was approved for later. What began stays as it was.
+
+ALTER TABLE sca_policy ADD COLUMN withdrawn_at timestamptz CHECK (withdrawn_at < valid_from);
+ALTER TABLE sca_exemption_rule ADD COLUMN withdrawn_at timestamptz CHECK (withdrawn_at < valid_from);
+COMMENT ON COLUMN sca_policy.withdrawn_at IS 'When it was taken back, before it began: it never counts.';
+COMMENT ON COLUMN sca_exemption_rule.withdrawn_at IS 'When it was taken back, before it began: it never counts.';
+GRANT UPDATE (withdrawn_at) ON sca_policy, sca_exemption_rule TO tessera_app;
+SELECT guard_tenant('sca_policy', 'tenant');
+SELECT guard_tenant('sca_exemption_rule', 'tenant');
