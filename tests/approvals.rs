@@ -5,9 +5,11 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tessera_tests::{Api, Payer, Staff, TestApp, eur, fresh_key, run_sql, staff};
 use uuid::Uuid;
-use wallet_api::identity::four_eyes;
+use wallet_api::identity::{self, NewKey, four_eyes};
+use wallet_api::platform::audit::Actor;
 use wallet_api::platform::authenticator::Make;
 use wallet_api::platform::clock::Clock;
+use wallet_api::platform::ids::Ids;
 use wallet_api::platform::keyring::{Role, Scope};
 
 /// A tenant whose refunds above 10.00 take four eyes, and a payment of 50.00.
@@ -155,6 +157,23 @@ async fn t41_a_key_of_the_house_decides_nothing_and_what_was_asked_falls_with_th
     approve(&bruno.api, &hers).await.expect_problem(409, "request-for-eyes-orphaned");
     assert_eq!(app.api().get("/v1/limit-tables").await.expect(200), json!([]));
     assert_eq!(bruno.api.post(&to(&hers, "reject"), &Value::Null).await.expect(200)["status"], "rejected");
+    // A machine's key that was ended asked for nothing any more; of a client that has another in its place it stands.
+    let mut conn = PgConnection::establish(&app.world.url).unwrap();
+    let mut key = |client: Option<i64>, scope: Scope| {
+        let wish = NewKey { tenant: app.world.tenant, name: "machine".into(), scopes: vec![scope], client };
+        let made =
+            identity::create_key(&mut conn, &Ids::system(), Clock::System.now(), Actor::Operator, &wish).unwrap();
+        (made.client, made.key.reveal().to_owned())
+    };
+    let (client, first) = key(None, Scope::Admin);
+    let asked = ask(&app.api().with_key(&first)).await;
+    app.world.revoke(&first);
+    approve(&bruno.api, &asked).await.expect_problem(409, "request-for-eyes-orphaned");
+    key(Some(client), Scope::PaymentsRead);
+    approve(&bruno.api, &asked).await.expect_problem(409, "request-for-eyes-orphaned");
+    assert_eq!(app.api().get("/v1/limit-tables").await.expect(200), json!([]));
+    key(Some(client), Scope::Admin);
+    approve(&bruno.api, &asked).await.expect(200);
     // Who still may is not in the way, and who was given more than before neither.
     let carla = Staff::with(&app, &[staff::role(Role::Admin, None)]).await;
     let asked = ask(&carla.api).await;

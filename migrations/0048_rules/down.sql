@@ -1,3 +1,4 @@
+REVOKE SELECT (tenant, client, scopes, revoked_at) ON api_key FROM tessera_tenant;
 -- What was withdrawn would count again.
 DELETE FROM sca_policy WHERE withdrawn_at IS NOT NULL;
 DELETE FROM sca_exemption_rule WHERE withdrawn_at IS NOT NULL;

@@ -8,3 +8,6 @@ COMMENT ON COLUMN sca_exemption_rule.withdrawn_at IS 'When it was taken back, be
 GRANT UPDATE (withdrawn_at) ON sca_policy, sca_exemption_rule TO tessera_app;
 SELECT guard_tenant('sca_policy', 'tenant');
 SELECT guard_tenant('sca_exemption_rule', 'tenant');
+
+-- What a key asked for that has been ended nobody approves: of keys, a request may know that much and never their hash.
+GRANT SELECT (tenant, client, scopes, revoked_at) ON api_key TO tessera_tenant;

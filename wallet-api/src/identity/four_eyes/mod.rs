@@ -1,7 +1,7 @@
 //! Four eyes: one person asks for something, and another decides before it is done.
 //!
 //! Promise: whoever asked cannot decide, by whatever role, session or key of theirs ([`Caller::eyes`]), and a key of the house, which
-//! is in whoever's hands, decides nothing; what somebody asked who has since left, or lost the role that it took, nobody approves;
+//! is in whoever's hands, decides nothing; what somebody asked who has since left, or lost the role or the key that it took, nobody approves;
 //! what is done is made of the very bytes that were asked, which a hash is kept of; a request is decided once, within [`STANDS`]; who asked, who decided, and
 //! who tried with the same eyes are in the audit log. What is approved is done in the deciding transaction, or after it under
 //! the request's id as its idempotency key: to approve again within its time does that again, and changes nothing.
@@ -98,7 +98,7 @@ pub fn decide(
 }
 
 /// Whether whoever asked with a number, and with somebody's eyes, could not ask for it any more: they left since, or lost a role in
-/// whose session they asked.
+/// whose session they asked, or the key was ended that they asked by.
 ///
 /// # Errors
 /// The database's.
@@ -110,8 +110,9 @@ pub fn is_orphaned(
 ) -> QueryResult<bool> {
     match operators::of_number(conn, tenant, eyes)? {
         Some(operator) if number == eyes => operators::has_lost(conn, tenant, operator, scope, since),
-        Some(operator) => operators::has_left(conn, tenant, operator),
-        None => Ok(false), // requests read no keys: what a machine of the house asked for stands
+        Some(operator) if operators::has_left(conn, tenant, operator)? => Ok(true),
+        // By a key: of a client that was given another in its place it stands.
+        Some(_) | None => Ok(!super::client_may(conn, tenant, number, scope)?),
     }
 }
 
