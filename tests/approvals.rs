@@ -141,6 +141,40 @@ async fn what_the_books_refuse_of_an_approved_refund_is_told_to_who_decided_and_
     desk.app.world.assert_whole();
 }
 
+/// Whoever gave their key up is not refunded later by somebody who finds what waits under it; and what was approved is not
+/// called given up.
+#[tokio::test]
+async fn a_refund_that_waits_is_withdrawn_with_its_key_and_one_that_was_approved_is_told_as_done() {
+    let desk = Desk::open().await;
+    let clerk = Staff::with(&desk.app, &[staff::role(Role::Merchant, Some(desk.shop))]).await;
+    let finance = Staff::with(&desk.app, &[staff::role(Role::Finance, None)]).await;
+    let body = json!({"amount": eur(2_000)});
+    let (given_up, done) = (fresh_key(), fresh_key());
+    let resolve =
+        async |key: Uuid| clerk.api.post(&format!("/v1/requests/{key}/resolve"), &Value::Null).await.expect(200);
+    let waits = clerk.api.post_as(given_up, &desk.refund, &body).await.expect(202);
+    clerk.api.get(&format!("/v1/requests/{given_up}")).await.expect_problem(404, "request-unknown");
+    let told = resolve(given_up).await;
+    assert_eq!(told["status"], "abandoned");
+    assert_eq!(resolve(given_up).await, told);
+    approve(&finance.api, &waits).await.expect_problem(409, "request-for-eyes-over");
+    assert_eq!(finance.api.get("/v1/approvals").await.expect(200)["items"], json!([]));
+    assert_eq!(finance.api.get("/v1/approvals?all=true").await.expect(200)["items"][0]["status"], "withdrawn");
+    clerk.api.post_as(given_up, &desk.refund, &body).await.expect_problem(409, "request-abandoned");
+    assert_eq!(desk.available().await, 0);
+    let waits = clerk.api.post_as(done, &desk.refund, &body).await.expect(202);
+    let approved = approve(&finance.api, &waits).await.expect(200);
+    for _ in 0..2 {
+        let told = resolve(done).await;
+        assert_eq!((&told["status"], &told["seq"]), (&json!("done"), &approved["seq"]));
+        assert_eq!(clerk.api.get(&format!("/v1/requests/{done}")).await.expect(200), told);
+    }
+    approve(&finance.api, &waits).await.expect(200);
+    clerk.api.post_as(done, &desk.refund, &body).await.expect(201);
+    assert_eq!(desk.available().await, 2_000);
+    desk.app.world.assert_whole();
+}
+
 /// T41: a key of the house is no pair of eyes; T30: what somebody asked who has lost the right to ask nobody approves.
 #[tokio::test]
 async fn t41_a_key_of_the_house_decides_nothing_and_what_was_asked_falls_with_the_right_to_ask() {

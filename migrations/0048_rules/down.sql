@@ -1,3 +1,4 @@
+ALTER TABLE four_eyes DROP CONSTRAINT four_eyes_withdrawn, DROP COLUMN withdrawn_at;
 REVOKE SELECT (tenant, client, scopes, revoked_at) ON api_key FROM tessera_tenant;
 -- What was withdrawn would count again.
 DELETE FROM sca_policy WHERE withdrawn_at IS NOT NULL;

@@ -11,3 +11,9 @@ SELECT guard_tenant('sca_exemption_rule', 'tenant');
 
 -- What a key asked for that has been ended nobody approves: of keys, a request may know that much and never their hash.
 GRANT SELECT (tenant, client, scopes, revoked_at) ON api_key TO tessera_tenant;
+
+ALTER TABLE four_eyes ADD COLUMN withdrawn_at timestamptz,
+    ADD CONSTRAINT four_eyes_withdrawn CHECK (withdrawn_at IS NULL OR decided_at IS NULL);
+COMMENT ON COLUMN four_eyes.withdrawn_at IS 'When whoever asked took it back: nobody decides it any more.';
+GRANT UPDATE (withdrawn_at) ON four_eyes TO tessera_app;
+SELECT guard_tenant('four_eyes', 'tenant');

@@ -50,6 +50,7 @@ pub fn ask(
         asked_at: now,
         expires_at: now + STANDS,
         decided: None,
+        withdrawn_at: None,
     };
     if store::insert(conn, tenant, &new)? {
         audit::append(conn, &entry(by, Action::EyesAsked, &new, wish.object.clone()), now)?;
@@ -81,7 +82,7 @@ pub fn decide(
         EyesError::SameEyes
     } else if !staff::acts(by) {
         EyesError::Eyeless
-    } else if now >= found.expires_at {
+    } else if now >= found.expires_at || found.withdrawn_at.is_some() {
         return Ok(Err(EyesError::Over));
     } else if let Some(decided) = found.decided {
         return Ok(if decided.is_approved == is_approved { Ok((found, true)) } else { Err(EyesError::Over) });
@@ -95,6 +96,21 @@ pub fn decide(
     };
     audit::append(conn, &entry.refused(), now)?;
     Ok(Err(refused))
+}
+
+/// Takes back what nobody has decided, for whoever asked: nobody can from then on. Gives it as it stands; none when nothing was
+/// asked under the id.
+///
+/// # Errors
+/// The database's.
+pub fn withdraw(conn: &mut PgConnection, now: DateTime<Utc>, by: &Caller, id: Uuid) -> QueryResult<Option<Proposal>> {
+    let Some(found) = store::lock(conn, by.tenant.id, id)? else { return Ok(None) };
+    if found.decided.is_some() || found.withdrawn_at.is_some() {
+        return Ok(Some(found));
+    }
+    store::set_withdrawn(conn, by.tenant.id, id, now)?;
+    audit::append(conn, &entry(by, Action::EyesWithdrawn, &found, Object::Request(id)), now)?;
+    Ok(Some(Proposal { withdrawn_at: Some(now), ..found }))
 }
 
 /// Whether whoever asked with a number, and with somebody's eyes, could not ask for it any more: they left since, or lost a role in

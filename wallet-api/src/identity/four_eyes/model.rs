@@ -141,6 +141,8 @@ pub struct Proposal {
     pub expires_at: DateTime<Utc>,
     /// How it was decided.
     pub decided: Option<Decision>,
+    /// When whoever asked took it back, before anybody decided.
+    pub withdrawn_at: Option<DateTime<Utc>>,
 }
 
 impl Proposal {
@@ -150,12 +152,13 @@ impl Proposal {
         fingerprint(self.act, &self.object, &self.body) == self.fingerprint
     }
 
-    /// `pending`, `expired`, `approved` or `rejected`.
+    /// `pending`, `expired`, `approved`, `rejected` or `withdrawn`.
     #[must_use]
     pub fn status(&self, now: DateTime<Utc>) -> &'static str {
         match self.decided {
             Some(Decision { is_approved: true, .. }) => "approved",
             Some(Decision { is_approved: false, .. }) => "rejected",
+            None if self.withdrawn_at.is_some() => "withdrawn",
             None if now < self.expires_at => "pending",
             None => "expired",
         }
