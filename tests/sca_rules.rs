@@ -34,7 +34,7 @@ async fn t41_an_exemption_is_switched_on_by_two_people_and_off_by_one_at_once() 
         (app.world.merchant("shop").await, Payer::with_money(&app.world, "carla", Make::DEVICE, 10_000).await);
     let status = async || payer.ask(merchant, 1_000).await.expect(201)["status"].clone();
     let wish = json!({"allow": {"rts-16": {"most_minor": 1_000, "most_uses": 2}}});
-    finance.api.post(RULES, &wish).await.expect_problem(403, "scope-missing");
+    finance.api.post(RULES, &wish).await.expect_problem(403, "role-missing");
     let asked = anna.api.post(RULES, &wish).await.expect(202);
     assert_eq!((&asked["act"], &asked["asked"]), (&json!("sca-rule"), &wish));
     decide(&anna.api, &asked, "approve").await.expect_problem(403, "same-eyes");

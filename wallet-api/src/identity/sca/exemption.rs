@@ -74,7 +74,7 @@ impl Rule {
                 Counter::Uses(most) => (1..=ART_16_MOST_USES).contains(&most),
                 Counter::Total(most) => (1..=ART_16_MOST_TOTAL_MINOR).contains(&most),
             };
-        if is_within || !self.enabled { Ok(()) } else { Err(RuleError::TooMuch) }
+        if is_within || !self.enabled { Ok(()) } else { Err(RuleError::Unlawful) }
     }
 }
 
@@ -133,7 +133,7 @@ pub fn decide(rule: Option<Rule>, used: Used, amount_minor: i64, currency: &str)
 /// Adds a tenant's rule, from a moment on. Four eyes are the caller's to see to.
 ///
 /// # Errors
-/// [`RuleError::TooMuch`], [`RuleError::Taken`].
+/// [`RuleError::Unlawful`], [`RuleError::Taken`].
 pub fn set_rule(conn: &mut PgConnection, tenant: i64, rule: Rule) -> Result<(), RuleError> {
     rule.check()?;
     let is_new = store::insert_rule(conn, tenant, Article::Rts16, CURRENCY, rule)?;

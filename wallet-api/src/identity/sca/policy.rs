@@ -22,14 +22,14 @@ pub struct SyncedRule {
 impl SyncedRule {
     /// Whether a payment may come to its amount.
     pub(super) fn check(&self) -> Result<(), RuleError> {
-        if (0..=MAX_AMOUNT).contains(&self.most_minor) { Ok(()) } else { Err(RuleError::TooMuch) }
+        if (0..=MAX_AMOUNT).contains(&self.most_minor) { Ok(()) } else { Err(RuleError::Unlawful) }
     }
 }
 
 /// Adds a tenant's rule, from a moment on. Four eyes are the caller's to see to.
 ///
 /// # Errors
-/// [`RuleError::TooMuch`], [`RuleError::Taken`].
+/// [`RuleError::Unlawful`], [`RuleError::Taken`].
 pub(super) fn set_synced_rule(
     conn: &mut PgConnection,
     tenant: i64,

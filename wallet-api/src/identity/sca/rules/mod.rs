@@ -88,6 +88,9 @@ impl Rule {
         if self.valid_from() < now {
             return Err(RuleError::Past);
         }
+        if self.most_minor().is_none() {
+            return Err(RuleError::Unlawful); // to allow nothing is to end a rule
+        }
         match self {
             Self::LowValue(rule) => rule.check(),
             Self::Synced(rule) => rule.check(),
@@ -122,9 +125,9 @@ pub struct Kept {
 /// Why a rule is none.
 #[derive(Debug, thiserror::Error)]
 pub enum RuleError {
-    /// It allows more than the regulation.
-    #[error("the rule allows more than Regulation (EU) 2018/389, art. 16, or what no payment can come to")]
-    TooMuch,
+    /// It allows more than the regulation, or nothing.
+    #[error("the rule allows nothing, more than Regulation (EU) 2018/389, art. 16, or what no payment can come to")]
+    Unlawful,
     /// It would change what was in force.
     #[error("a rule begins now or later")]
     Past,
@@ -139,7 +142,7 @@ pub enum RuleError {
 impl Describe for RuleError {
     fn describe(&self) -> Problem {
         match self {
-            Self::TooMuch => {
+            Self::Unlawful => {
                 let detail =
                     "Low value is 30 EUR at the most, and 100 EUR in all or five payments: one of the two counters.";
                 Problem::new(422, "sca-rule-unlawful", "The law does not allow this rule", detail)

@@ -100,7 +100,7 @@ impl NewScaRule {
                 let counter = match (most_uses, most_total_minor) {
                     (Some(most), None) => Counter::Uses(most),
                     (None, Some(most)) => Counter::Total(most),
-                    (Some(_), Some(_)) | (None, None) => return Err(RuleError::TooMuch),
+                    (Some(_), Some(_)) | (None, None) => return Err(RuleError::Unlawful),
                 };
                 Rule::LowValue(exemption::Rule { valid_from, enabled: true, most_minor, counter })
             }
