@@ -62,7 +62,7 @@ impl Payments {
     async fn withdraw(&self, by: &Caller, id: Uuid) -> Result<Option<Proposal>, Problem> {
         let (tenant, now, by) = (by.tenant.id, self.platform.clock.now(), by.clone());
         let withdraw = move |conn: &mut PgConnection| four_eyes::withdraw(conn, now, &by, id);
-        Ok(self.platform.db.of(tenant).write(withdraw).await?)
+        self.platform.db.of(tenant).write(withdraw).await
     }
 
     /// What the journal says to a client's key; where a refund waited under it and was approved, what it says to that.
