@@ -5,9 +5,11 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tessera_tests::{Api, Payer, Staff, TestApp, eur, fresh_key, run_sql, staff};
 use uuid::Uuid;
-use wallet_api::identity::four_eyes;
+use wallet_api::identity::{self, NewKey, four_eyes};
+use wallet_api::platform::audit::Actor;
 use wallet_api::platform::authenticator::Make;
 use wallet_api::platform::clock::Clock;
+use wallet_api::platform::ids::Ids;
 use wallet_api::platform::keyring::{Role, Scope};
 
 /// A tenant whose refunds above 10.00 take four eyes, and a payment of 50.00.
@@ -139,6 +141,40 @@ async fn what_the_books_refuse_of_an_approved_refund_is_told_to_who_decided_and_
     desk.app.world.assert_whole();
 }
 
+/// Whoever gave their key up is not refunded later by somebody who finds what waits under it; and what was approved is not
+/// called given up.
+#[tokio::test]
+async fn a_refund_that_waits_is_withdrawn_with_its_key_and_one_that_was_approved_is_told_as_done() {
+    let desk = Desk::open().await;
+    let clerk = Staff::with(&desk.app, &[staff::role(Role::Merchant, Some(desk.shop))]).await;
+    let finance = Staff::with(&desk.app, &[staff::role(Role::Finance, None)]).await;
+    let body = json!({"amount": eur(2_000)});
+    let (given_up, done) = (fresh_key(), fresh_key());
+    let resolve =
+        async |key: Uuid| clerk.api.post(&format!("/v1/requests/{key}/resolve"), &Value::Null).await.expect(200);
+    let waits = clerk.api.post_as(given_up, &desk.refund, &body).await.expect(202);
+    clerk.api.get(&format!("/v1/requests/{given_up}")).await.expect_problem(404, "request-unknown");
+    let told = resolve(given_up).await;
+    assert_eq!(told["status"], "abandoned");
+    assert_eq!(resolve(given_up).await, told);
+    approve(&finance.api, &waits).await.expect_problem(409, "request-for-eyes-over");
+    assert_eq!(finance.api.get("/v1/approvals").await.expect(200)["items"], json!([]));
+    assert_eq!(finance.api.get("/v1/approvals?all=true").await.expect(200)["items"][0]["status"], "withdrawn");
+    clerk.api.post_as(given_up, &desk.refund, &body).await.expect_problem(409, "request-abandoned");
+    assert_eq!(desk.available().await, 0);
+    let waits = clerk.api.post_as(done, &desk.refund, &body).await.expect(202);
+    let approved = approve(&finance.api, &waits).await.expect(200);
+    for _ in 0..2 {
+        let told = resolve(done).await;
+        assert_eq!((&told["status"], &told["seq"]), (&json!("done"), &approved["seq"]));
+        assert_eq!(clerk.api.get(&format!("/v1/requests/{done}")).await.expect(200), told);
+    }
+    approve(&finance.api, &waits).await.expect(200);
+    clerk.api.post_as(done, &desk.refund, &body).await.expect(201);
+    assert_eq!(desk.available().await, 2_000);
+    desk.app.world.assert_whole();
+}
+
 /// T41: a key of the house is no pair of eyes; T30: what somebody asked who has lost the right to ask nobody approves.
 #[tokio::test]
 async fn t41_a_key_of_the_house_decides_nothing_and_what_was_asked_falls_with_the_right_to_ask() {
@@ -155,6 +191,23 @@ async fn t41_a_key_of_the_house_decides_nothing_and_what_was_asked_falls_with_th
     approve(&bruno.api, &hers).await.expect_problem(409, "request-for-eyes-orphaned");
     assert_eq!(app.api().get("/v1/limit-tables").await.expect(200), json!([]));
     assert_eq!(bruno.api.post(&to(&hers, "reject"), &Value::Null).await.expect(200)["status"], "rejected");
+    // A machine's key that was ended asked for nothing any more; of a client that has another in its place it stands.
+    let mut conn = PgConnection::establish(&app.world.url).unwrap();
+    let mut key = |client: Option<i64>, scope: Scope| {
+        let wish = NewKey { tenant: app.world.tenant, name: "machine".into(), scopes: vec![scope], client };
+        let made =
+            identity::create_key(&mut conn, &Ids::system(), Clock::System.now(), Actor::Operator, &wish).unwrap();
+        (made.client, made.key.reveal().to_owned())
+    };
+    let (client, first) = key(None, Scope::Admin);
+    let asked = ask(&app.api().with_key(&first)).await;
+    app.world.revoke(&first);
+    approve(&bruno.api, &asked).await.expect_problem(409, "request-for-eyes-orphaned");
+    key(Some(client), Scope::PaymentsRead);
+    approve(&bruno.api, &asked).await.expect_problem(409, "request-for-eyes-orphaned");
+    assert_eq!(app.api().get("/v1/limit-tables").await.expect(200), json!([]));
+    key(Some(client), Scope::Admin);
+    approve(&bruno.api, &asked).await.expect(200);
     // Who still may is not in the way, and who was given more than before neither.
     let carla = Staff::with(&app, &[staff::role(Role::Admin, None)]).await;
     let asked = ask(&carla.api).await;

@@ -571,9 +571,11 @@ async fn a_stream_goes_on_from_the_last_event_and_follows_what_is_posted() {
     assert_eq!(seqs, (before..before + 51).collect::<Vec<_>>());
     assert!(seen.iter().all(|(name, _)| name == "record"));
     assert_eq!(seen[0].1["transfers"][0]["credit"]["balance"], "7");
-    let wrong = [("accept", "text/event-stream"), ("last-event-id", "x")];
-    let wrong = desk.api.send(Method::GET, "/v1/ledger/records", &wrong, "".into()).await.unwrap();
-    wrong.expect_problem(400, "request-malformed");
+    for accept in ["text/event-stream", "application/json"] {
+        let wrong = [("accept", accept), ("last-event-id", "x")];
+        let wrong = desk.api.send(Method::GET, "/v1/ledger/records", &wrong, "".into()).await.unwrap();
+        wrong.expect_problem(400, "request-malformed");
+    }
 }
 
 /// A server that stops does not wait for those who follow, and tells them where to go on.

@@ -54,6 +54,7 @@ mod reports;
 mod restore;
 mod roles;
 mod rounds;
+mod sca_rules;
 mod sealing;
 mod servers;
 mod ship;

@@ -1,7 +1,10 @@
 //! The OpenAPI document that is checked in is the one the code writes.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+
+use serde_json::Value;
 
 /// `UPDATE_OPENAPI=1 cargo test -p tessera-tests openapi` writes it anew.
 #[test]
@@ -48,7 +51,7 @@ const OPEN: [&str; 14] = [
 fn the_document_says_what_clients_need() {
     let document = serde_json::to_value(wallet_api::app::openapi()).unwrap();
     assert_eq!(document["openapi"], "3.1.0");
-    let mut ids = std::collections::BTreeSet::new();
+    let mut ids = BTreeSet::new();
     for (path, operations) in document["paths"].as_object().unwrap() {
         for (method, operation) in operations.as_object().unwrap() {
             let at = format!("{method} {path}");
@@ -59,4 +62,41 @@ fn the_document_says_what_clients_need() {
             assert_eq!(scope.is_string(), !OPEN.contains(&at.as_str()), "{at}: {scope}");
         }
     }
+}
+
+/// Places in a schema, and in what it names, where an object with members of its own takes any other member too.
+fn left_open(document: &Value, at: &str, schema: &Value, seen: &mut BTreeSet<String>) -> Vec<String> {
+    if let Some(name) = schema["$ref"].as_str() {
+        let is_new = seen.insert(name.to_owned());
+        let named = document.pointer(name.trim_start_matches('#')).unwrap();
+        return if is_new { left_open(document, name, named, seen) } else { Vec::new() };
+    }
+    let members = schema["properties"].as_object().into_iter().flatten();
+    let mut found = Vec::new();
+    if schema["properties"].is_object() && schema["additionalProperties"] != false {
+        found.push(at.to_owned());
+    }
+    for (name, member) in members {
+        found.extend(left_open(document, &format!("{at}/{name}"), member, seen));
+    }
+    let lists = ["oneOf", "anyOf", "allOf"].into_iter().filter_map(|name| schema[name].as_array()).flatten();
+    for inner in lists.chain(schema.get("items")) {
+        found.extend(left_open(document, at, inner, seen));
+    }
+    found
+}
+
+/// A member that nobody named is refused (T38), so the document must not allow it, however deep it stands.
+#[test]
+fn no_object_that_is_read_takes_members_that_the_document_does_not_name() {
+    let document = serde_json::to_value(wallet_api::app::openapi()).unwrap();
+    let (mut seen, mut found) = (BTreeSet::new(), Vec::new());
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        for (method, operation) in operations.as_object().unwrap() {
+            let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
+            found.extend(left_open(&document, &format!("{method} {path}"), schema, &mut seen));
+        }
+    }
+    assert_eq!(found, Vec::<String>::new());
+    assert!(seen.iter().any(|name| name.ends_with("/Keeps")), "{seen:?}");
 }

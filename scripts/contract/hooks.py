@@ -244,9 +244,6 @@ def make_sense(body):
         body.pop("occurred_at", None)  # money is set aside from now on
     if "instrument" in body:
         body.pop("expires_at", None)  # ahead, and only of what is set aside
-    lots = (body.get("keeps") or {}).get("lots")
-    if lots and lots.get("grace_seconds"):
-        lots["grace_seconds"] = abs(lots["grace_seconds"]) % 1_000_000_000  # the books count in microseconds
     for one in [body, *(body.get("transactions") or [])]:
         for transfer in one.get("transfers") or []:
             transfer["asset"] = "EUR"  # what there is none of is refused as no form of it

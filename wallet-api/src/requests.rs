@@ -3,20 +3,20 @@
 //! A client that did not hear repeats its request with the same `Idempotency-Key` and gets the one true answer. One that
 //! cannot repeat it, or no longer wants it, asks here: done, refused, or given up. *Resolving* a key that was never used
 //! uses it up for nothing, in the journal and for ever, so that a request still on its way cannot happen any more.
+//! A refund that waits for another pair of eyes is given up with its key; once approved, it is what it came to.
 //! Keys are the calling client's own; nobody sees another's. Only commands of the journal have keys there: whoever moves
 //! money, opens, freezes or moves a clock.
 
 use actix_web::{HttpResponse, get, post, web};
 use chrono::{DateTime, Utc};
-use ledger::{Body, Journal, Key, Record, Scope as KeyScope};
+use ledger::{Body, Key, Record, Scope as KeyScope};
 use serde::Serialize;
-use serde_json::json;
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 use uuid::Uuid;
 
-use crate::platform::Platform;
-use crate::platform::books::{give_up, journal_of, refusal_code};
+use crate::payments::Payments;
+use crate::platform::books::refusal_code;
 use crate::platform::http::IdempotencyKey;
 use crate::platform::keyring::{Caller, Scope, Within};
 use crate::platform::problem::Problem;
@@ -71,12 +71,11 @@ impl RequestBody {
 #[get("/v1/requests/{key}", wrap = "Within(Scope::PaymentsRead)")]
 async fn get_request(
     caller: Caller,
-    platform: web::Data<Platform>,
+    payments: web::Data<Payments>,
     key: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
-    let (journal, key) = (journal_of(&caller.tenant), key_of(&caller, &key)?);
-    let record = platform.db.of(journal.0).read(move |conn| ledger::read::answer_to(conn, journal, &key)).await?;
-    let record = record.ok_or_else(|| {
+    let key = key_of(&caller, &key)?;
+    let record = payments.answer_to(&caller, key).await?.ok_or_else(|| {
         let detail = "It has not happened so far. To make that certain for ever, resolve it.";
         Problem::new(404, "request-unknown", "No request has used this key", detail)
     })?;
@@ -86,7 +85,8 @@ async fn get_request(
 /// Makes final what became of the request with this Idempotency-Key.
 ///
 /// If it was done or refused, that is the answer. If not, its key is given up: it never happens, and whoever sends it
-/// again is told `request-abandoned`. Asking again gives the same answer.
+/// again is told `request-abandoned`. A refund that waits under it for another pair of eyes is withdrawn with it; one that was
+/// approved is told as what it came to. Asking again gives the same answer.
 #[utoipa::path(tag = "node", security(("key" = ["payments:write"]), ("bound" = ["payments:write"])),
     params(("key" = inline(IdempotencyKey), Path, description = "The Idempotency-Key it was sent with")), responses(
     (status = 200, body = RequestBody),
@@ -94,12 +94,11 @@ async fn get_request(
 #[post("/v1/requests/{key}/resolve", wrap = "Within(Scope::PaymentsWrite)")]
 async fn resolve_request(
     caller: Caller,
-    journal: web::Data<Journal>,
+    payments: web::Data<Payments>,
     key: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
-    let key = key_of(&caller, &key)?;
-    let answer = give_up(&journal, &caller.tenant, key, json!({"kind": "resolve"})).await?;
-    Ok(HttpResponse::Ok().json(RequestBody::of(&answer.record)))
+    let record = payments.give_up(&caller, key_of(&caller, &key)?).await?;
+    Ok(HttpResponse::Ok().json(RequestBody::of(&record)))
 }
 
 /// The journal's key. Its fingerprint stands for no body: resolving needs none.

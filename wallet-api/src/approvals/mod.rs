@@ -1,11 +1,11 @@
 //! Approvals: what one person asked for and takes four eyes is decided by another, and done from the very bytes that were asked.
 //!
-//! Promise: done once. A table of limits is published in the transaction of the decision; a refund is posted after it under
+//! Promise: done once. A table of limits and a rule of strong authentication are published in the transaction of the decision; a refund is posted after it under
 //! the request's id as the journal's key; an erasure forgets once by itself. So where the answer was lost, or a node died between
 //! decision and deed, approving again does what is not done and tells what is, for as long as the request stands. What the
 //! books refuse then is refused for good, and the decision stays. Whoever decides may also do what the act is about; what they
 //! may not decide is to them not there.
-//! Not here: who asks (refunds, limits, erasures), whose eyes are whose (`identity::four_eyes`), corrections of the books.
+//! Not here: who asks (refunds, limits, erasures, rules), whose eyes are whose (`identity::four_eyes`), corrections of the books.
 
 mod routes;
 
@@ -19,6 +19,7 @@ use uuid::Uuid;
 pub use routes::routes;
 
 use crate::identity::four_eyes::{self, Act, EyesError, Filter, Proposal};
+use crate::identity::sca::rules;
 use crate::levels;
 use crate::payments::Payments;
 use crate::platform::Platform;
@@ -92,6 +93,7 @@ impl Hands {
         let mut receipt = None;
         match approved.act {
             Act::Limits => self.payments.levels.forget(caller.tenant.id),
+            Act::ScaRule => {} // every payment reads the rules anew
             Act::Refund => self.payments.refund_approved(&caller.tenant, &approved).await?,
             Act::Erasure => {
                 let (platform, journal) = (&self.platform, &self.journal);
@@ -115,8 +117,13 @@ impl Hands {
                 Ok(decided) => decided,
                 Err(refused) => return Ok(Err(refused)),
             };
-            if approved.act == Act::Limits && !was_before {
-                levels::publish_approved(conn, (now, present), by.actor.into(), tenant, &approved)?;
+            if was_before {
+                return Ok(Ok(approved));
+            }
+            match approved.act {
+                Act::Limits => levels::publish_approved(conn, (now, present), by.actor.into(), tenant, &approved)?,
+                Act::ScaRule => rules::publish_approved(conn, now, by.actor.into(), tenant, &approved)?,
+                Act::Refund | Act::Erasure => {} // done after it
             }
             Ok(Ok(approved))
         };

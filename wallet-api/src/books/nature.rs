@@ -22,6 +22,7 @@ pub enum Keeps {
         breakage: Uuid,
         /// For how long a refund of what expired meanwhile can be spent, in seconds.
         #[serde(default)]
+        #[schema(minimum = 0, maximum = 253_402_300_799_i64)]
         grace_seconds: i64,
     },
     /// What is left of an allowance.

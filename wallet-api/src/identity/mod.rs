@@ -44,7 +44,7 @@ pub use model::{CreatedKey, IdentityError, NewKey, NewTenant};
 
 use crate::platform::audit::{self, Action, Actor, Entry, Fact, Object};
 use crate::platform::ids::Ids;
-use crate::platform::keyring::{Directory, Kind, Tenant, Token};
+use crate::platform::keyring::{Directory, Kind, Scope, Tenant, Token};
 
 /// Adds a tenant with a secret of its own.
 ///
@@ -204,6 +204,15 @@ pub fn revoke_key(
 /// What the database says.
 pub fn keys_of(conn: &mut PgConnection, tenant: i64, operator: Uuid) -> QueryResult<Vec<String>> {
     store::keys_of(conn, tenant, operator)
+}
+
+/// Whether a client has a key in force that may this, be it the one it acted by or another in its place.
+///
+/// # Errors
+/// What the database says.
+pub fn client_may(conn: &mut PgConnection, tenant: i64, client: i64, scope: Scope) -> QueryResult<bool> {
+    let may = |word: &String| word.parse().is_ok_and(|one: Scope| one.stands_for(scope));
+    Ok(store::scopes_of_client(conn, tenant, client)?.iter().flatten().any(may))
 }
 
 /// What the platform's keyring asks.

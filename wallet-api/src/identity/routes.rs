@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::devices::{self, Device, DeviceKey};
 use super::doors::Doors;
 use super::sessions::{self, End, Refreshed, Session};
-use super::{break_glass, operators};
+use super::{break_glass, operators, sca};
 use crate::platform::Platform;
 use crate::platform::http::{Json, not_found};
 use crate::platform::keyring::{Caller, May, Scope, Token};
@@ -32,6 +32,7 @@ pub fn routes(config: &mut ServiceConfig) {
         .configure(own::routes)
         .configure(operators::routes)
         .configure(break_glass::routes)
+        .configure(sca::rules::routes)
         .service(refresh_session)
         .service(list_sessions)
         .service(end_session)

@@ -162,6 +162,12 @@ pub(super) fn revoke_key(conn: &mut PgConnection, tenant: i64, prefix: &str, now
     diesel::update(in_force).set(api_key::revoked_at.eq(now)).execute(conn).map(|ended| ended > 0)
 }
 
+/// What each of a client's keys may that is in force.
+pub(super) fn scopes_of_client(conn: &mut PgConnection, tenant: i64, client: i64) -> QueryResult<Vec<Vec<String>>> {
+    let keys = api_key::table.filter(api_key::tenant.eq(tenant).and(api_key::client.eq(client)));
+    keys.filter(api_key::revoked_at.is_null()).select(api_key::scopes).load(conn)
+}
+
 pub(super) fn key_exists(conn: &mut PgConnection, tenant: i64, prefix: &str) -> QueryResult<bool> {
     let key = api_key::table.filter(api_key::tenant.eq(tenant).and(api_key::prefix.eq(prefix)));
     diesel::select(diesel::dsl::exists(key)).get_result(conn)

@@ -8,31 +8,29 @@
 //! again. Above a tenant's amount, counted over all refunds of a payment, another pair of eyes decides first
 //! ([`four_eyes`]); what it approves is refunded under the request's id. What is counted is read once, and names the turn that is
 //! asked for: of many small parts at the same moment no two pass together.
-//! Not here: money that goes back over a rail, which follows the settlement account.
+//! Not here: waiting for the other pair ([`eyes`]); money that goes back over a rail, which follows the settlement account.
 
-use std::sync::Arc;
+mod eyes;
 
 use diesel::{PgConnection, QueryResult};
 use ledger::read::LinkAt;
 use ledger::{
-    Amount, Answer, Body, Claim, Command, Group, How, JournalError, Key, LegRef, Posted, Record, Refusal, RowKind,
-    Tender, Transfer, mix, share,
+    Amount, Answer, Body, Claim, Command, Group, How, JournalError, Key, LegRef, Posted, Refusal, RowKind, Tender,
+    Transfer, mix, share,
 };
-use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use self::eyes::{request_for, same_request};
 use super::paper::{self, Outcome, RefundPaper, Sheet as _, TakenBack};
 use super::reading::{self, Authorised, Cleared, Refundable};
 use super::{Done, Payments};
-use crate::identity::four_eyes::{self, Act, Proposal, Wish};
+use crate::identity::four_eyes::{self, Proposal};
 use crate::levels;
-use crate::platform::audit::Object;
-use crate::platform::books::{HOUSE, Paper, journal_of, only_if_done, refusal_code};
+use crate::platform::books::{Paper, journal_of, only_if_done};
 use crate::platform::chart::Purpose;
 use crate::platform::ids::derived;
 use crate::platform::keyring::{Caller, Tenant};
-use crate::platform::problem::{Describe, Problem};
-use crate::platform::reply::created;
+use crate::platform::problem::Problem;
 
 /// What to refund of a payment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,18 +41,6 @@ pub(super) struct RefundWish {
     pub owing: bool,
     /// How many hooks led to it, one after the other.
     pub hook_depth: i16,
-}
-
-/// A refund as it waits for another pair of eyes.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Asked {
-    amount_minor: i64,
-    hook_depth: i16,
-    owing: bool,
-    payment: Uuid,
-    /// The fingerprint of the request that asked for it.
-    request: Uuid,
 }
 
 /// What came of asking for a refund.
@@ -98,16 +84,16 @@ impl Payments {
         payment: Uuid,
         wish: RefundWish,
     ) -> Result<Refunded, Problem> {
-        let (tenant, db) = (by.tenant.id, &self.platform.db);
-        let request =
-            derived("refund-for-eyes", &[&tenant.to_be_bytes(), &key.scope.0.to_be_bytes(), key.key.as_bytes()]);
+        let (tenant, db, request) = (by.tenant.id, &self.platform.db, request_for(by.tenant.id, key));
         let find = move |conn: &mut PgConnection| -> QueryResult<_> {
             Ok((four_eyes::find(conn, tenant, request)?, four_eyes::refunds_above(conn, tenant)?))
         };
         let most = match db.of(tenant).read(find).await? {
-            // What waited once under this key is never done without.
-            (Some(asked), _) => return self.what_came_of(&by.tenant, same_request(asked, key)?).await,
-            (None, most) => most,
+            // What waited once under this key is never done without. Of what was withdrawn, the journal has the key.
+            (Some(asked), _) if asked.withdrawn_at.is_none() => {
+                return self.what_came_of(&by.tenant, same_request(asked, key)?).await;
+            }
+            (_, most) => most,
         };
         let alone = most.map(|most| Alone { by, request, most });
         self.refund(&by.tenant, key, payment, wish, alone).await
@@ -134,8 +120,10 @@ impl Payments {
             && let Some(amount_minor) = paid.too_much(tenant.id, wish, alone.most)
             && self.answered(tenant, key).await?.is_none()
         {
-            let waits = self.ask_eyes(&alone, key, payment, RefundWish { amount_minor: Some(amount_minor), ..wish });
-            return waits.await.map(Box::new).map(Refunded::Waits);
+            let wish = RefundWish { amount_minor: Some(amount_minor), ..wish };
+            if let Some(waits) = self.ask_eyes(&alone, key, payment, wish).await? {
+                return Ok(Refunded::Waits(Box::new(waits)));
+            }
         }
         let customer = paid.paper.customer;
         let secret = self.customers.secret(&self.platform, tenant.id, customer).await?;
@@ -151,78 +139,6 @@ impl Payments {
         let answer = self.ask(tenant, (customer, "refund"), key, command, paper).await?;
         overtaken(&answer)?;
         self.done(tenant, answer, id, written).await.map(Refunded::Done)
-    }
-
-    /// Has a refund wait for another pair of eyes, and gives what waits.
-    async fn ask_eyes(
-        &self,
-        alone: &Alone<'_>,
-        key: Key,
-        payment: Uuid,
-        wish: RefundWish,
-    ) -> Result<Proposal, Problem> {
-        let RefundWish { amount_minor, owing, hook_depth } = wish;
-        let amount_minor = amount_minor.unwrap_or_default();
-        let asked = Asked { amount_minor, hook_depth, owing, payment, request: key.fingerprint };
-        let body = serde_json_canonicalizer::to_vec(&asked).map_err(|error| Problem::internal(&error))?;
-        let wish = Wish { act: Act::Refund, object: Object::Payment(payment), body };
-        let (by, id, now) = (alone.by.clone(), alone.request, self.platform.clock.now());
-        let tenant = by.tenant.id;
-        let ask = move |conn: &mut PgConnection| four_eyes::ask(conn, (id, now), &by, &wish);
-        same_request(self.platform.db.of(tenant).write(ask).await?, key)
-    }
-
-    /// What a refund came to that waited: it waits yet, or what the journal said once it was approved.
-    async fn what_came_of(&self, tenant: &Tenant, asked: Proposal) -> Result<Refunded, Problem> {
-        let Some(record) = self.answered(tenant, key_of(&asked)).await? else {
-            return Ok(Refunded::Waits(Box::new(asked)));
-        };
-        let answer = Answer { replayed: true, record: Arc::new(record) };
-        overtaken(&answer)?;
-        self.recalled(tenant, answer).await.map(Refunded::Done)
-    }
-
-    /// What the journal answered to a key; none when it was not asked.
-    async fn answered(&self, tenant: &Tenant, key: Key) -> Result<Option<Record>, Problem> {
-        let journal = journal_of(tenant);
-        let answer = move |conn: &mut PgConnection| ledger::read::answer_to(conn, journal, &key);
-        self.platform.db.of(tenant.id).read(answer).await
-    }
-
-    /// What the journal answered to each refund that was asked for and approved.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn outcomes(
-        &self,
-        tenant: &Tenant,
-        asked: &[Proposal],
-    ) -> Result<Vec<Option<four_eyes::Outcome>>, Problem> {
-        let journal = journal_of(tenant);
-        let approved = |it: &Proposal| it.act == Act::Refund && it.decided.is_some_and(|decided| decided.is_approved);
-        let keys: Vec<Option<Key>> = asked.iter().map(|it| approved(it).then(|| key_of(it))).collect();
-        let read = move |conn: &mut PgConnection| -> Result<Vec<Option<Record>>, ledger::StoreError> {
-            let of = |key: &Option<Key>| match key {
-                Some(key) => ledger::read::answer_to(conn, journal, key),
-                None => Ok(None),
-            };
-            keys.iter().map(of).collect()
-        };
-        let records = self.platform.db.of(tenant.id).read(read).await?;
-        Ok(records.iter().map(|record| record.as_ref().map(outcome)).collect())
-    }
-
-    /// Refunds what another pair of eyes approved, to the letter; again changes nothing.
-    ///
-    /// # Errors
-    /// As [`refund`](Self::refund), and the journal's refusals.
-    pub async fn refund_approved(&self, tenant: &Tenant, approved: &Proposal) -> Result<(), Problem> {
-        let Asked { amount_minor, hook_depth, owing, payment, .. } = read(approved)?;
-        let wish = RefundWish { amount_minor: Some(amount_minor), owing, hook_depth };
-        match self.refund(tenant, key_of(approved), payment, wish, None).await? {
-            Refunded::Done(done) => created(&done.answer).map(drop), // what the books refused is refused here
-            Refunded::Waits(_) => Ok(()),                            // only who asks alone is made to wait
-        }
     }
 
     /// It was clear once what to refund, if this key did it then: that is the answer for ever.
@@ -245,31 +161,6 @@ impl Payments {
             }
         }
     }
-}
-
-/// The journal's key of what is approved.
-fn key_of(asked: &Proposal) -> Key {
-    let print = derived("refund-approved", &[&asked.fingerprint]);
-    Key { scope: HOUSE, key: asked.id, fingerprint: print }
-}
-
-fn outcome(record: &Record) -> four_eyes::Outcome {
-    let refused = if let Body::Refused { refusal } = &record.body {
-        let is_overtaken = matches!(refusal, Refusal::ClaimSpent { .. });
-        Some(if is_overtaken { "refund-overtaken" } else { refusal_code(refusal) })
-    } else {
-        None
-    };
-    four_eyes::Outcome { seq: record.seq, refused }
-}
-
-fn read(asked: &Proposal) -> Result<Asked, Problem> {
-    serde_json::from_slice(&asked.body).map_err(|error| Problem::internal(&error))
-}
-
-/// One key asks for one thing, as it does without four eyes.
-fn same_request(asked: Proposal, key: Key) -> Result<Proposal, Problem> {
-    if read(&asked)?.request == key.fingerprint { Ok(asked) } else { Err(JournalError::KeyReused.describe()) }
 }
 
 fn unclear(captures: &[Uuid]) -> Problem {

@@ -51,7 +51,7 @@ pub struct NewBatch {
 #[expect(dead_code, reason = "only described")]
 pub struct NewItem {
     /// Its Idempotency-Key, best a UUID.
-    #[schema(min_length = 1, max_length = 255)]
+    #[schema(min_length = 1, max_length = 255, pattern = r#"^(?!""$)[!-~]+$"#)]
     pub id: String,
     /// In this order; each sees what those before it did.
     #[schema(min_items = 1, max_items = 1000)]

@@ -52,7 +52,7 @@ struct RecordsBody<'a> {
 /// end an `end` event that says why (`time`, `too-slow`, `stopping`, `archived`, `unavailable`) and where to go on. Send the last id
 /// you have as `Last-Event-ID`, as every EventSource does by itself.
 #[utoipa::path(tag = "ledger", security(("key" = ["ledger:read"])), params(RecordsQuery,
-    ("Last-Event-ID" = Option<i64>, Header, description = "With text/event-stream: as `after`, and goes before it")), responses(
+    ("Last-Event-ID" = Option<i64>, Header, minimum = 0, description = "As `after`, and goes before it")), responses(
     (status = 200, body = RecordsBody),
 ))]
 #[get("/v1/ledger/records", wrap = "May(Scope::LedgerRead)")]
@@ -68,10 +68,11 @@ async fn follow_records(
         return Err(malformed());
     }
     let text = |name: header::HeaderName| req.headers().get(name).and_then(|value| value.to_str().ok());
+    let last = text(header::HeaderName::from_static("last-event-id"));
+    let last = last.map(|last| last.parse().ok().filter(|seq| *seq >= 0).ok_or_else(malformed)).transpose()?;
+    let after = last.unwrap_or(after);
     if text(header::ACCEPT).is_some_and(|accept| accept.contains("text/event-stream")) {
-        let last = text(header::HeaderName::from_static("last-event-id"));
-        let last = last.map(|last| last.parse().ok().filter(|seq| *seq >= 0).ok_or_else(malformed)).transpose()?;
-        return books.stream(caller.tenant.id, last.unwrap_or(after));
+        return books.stream(caller.tenant.id, after);
     }
     let wait = Duration::from_secs(wait);
     let (found, head) = books.records_after(journal_of(&caller.tenant), after, PAGE, wait).await?;

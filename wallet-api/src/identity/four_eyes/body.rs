@@ -15,13 +15,13 @@ use super::{Outcome, Proposal};
 pub struct ProposalBody {
     /// Its id.
     approval: Uuid,
-    /// What: `refund`, `limits` or `erasure`.
+    /// What: `refund`, `limits`, `erasure` or `sca-rule`.
     #[schema(example = "refund")]
     act: &'static str,
     /// On what: its sort, a colon, its id.
     #[schema(example = "payment:0190a2c4-7d1e-7c33-9f55-0a1b2c3d4e5f")]
     object: String,
-    /// `pending`, `expired`, `approved` or `rejected`.
+    /// `pending`, `expired`, `approved`, `rejected`, or `withdrawn` by who asked.
     #[schema(example = "pending")]
     status: &'static str,
     /// All else that was asked: what is done is made of this, to the letter.

@@ -1,12 +1,12 @@
 //! Four eyes: one person asks for something, and another decides before it is done.
 //!
 //! Promise: whoever asked cannot decide, by whatever role, session or key of theirs ([`Caller::eyes`]), and a key of the house, which
-//! is in whoever's hands, decides nothing; what somebody asked who has since left, or lost the role that it took, nobody approves;
+//! is in whoever's hands, decides nothing; what somebody asked who has since left, or lost the role or the key that it took, nobody approves;
 //! what is done is made of the very bytes that were asked, which a hash is kept of; a request is decided once, within [`STANDS`]; who asked, who decided, and
 //! who tried with the same eyes are in the audit log. What is approved is done in the deciding transaction, or after it under
 //! the request's id as its idempotency key: to approve again within its time does that again, and changes nothing.
 //! Functions join their caller's transaction; a refusal is a value, to be committed.
-//! Not here: doing it (`approvals`), which slices ask (refunds, limits, erasures), corrections of the books, which have their own.
+//! Not here: doing it (`approvals`), which slices ask (refunds, limits, erasures, rules of strong authentication), corrections of the books, which have their own.
 
 mod body;
 mod model;
@@ -50,6 +50,7 @@ pub fn ask(
         asked_at: now,
         expires_at: now + STANDS,
         decided: None,
+        withdrawn_at: None,
     };
     if store::insert(conn, tenant, &new)? {
         audit::append(conn, &entry(by, Action::EyesAsked, &new, wish.object.clone()), now)?;
@@ -81,7 +82,7 @@ pub fn decide(
         EyesError::SameEyes
     } else if !staff::acts(by) {
         EyesError::Eyeless
-    } else if now >= found.expires_at {
+    } else if now >= found.expires_at || found.withdrawn_at.is_some() {
         return Ok(Err(EyesError::Over));
     } else if let Some(decided) = found.decided {
         return Ok(if decided.is_approved == is_approved { Ok((found, true)) } else { Err(EyesError::Over) });
@@ -97,8 +98,23 @@ pub fn decide(
     Ok(Err(refused))
 }
 
+/// Takes back what nobody has decided, for whoever asked: nobody can from then on. Gives it as it stands; none when nothing was
+/// asked under the id.
+///
+/// # Errors
+/// The database's.
+pub fn withdraw(conn: &mut PgConnection, now: DateTime<Utc>, by: &Caller, id: Uuid) -> QueryResult<Option<Proposal>> {
+    let Some(found) = store::lock(conn, by.tenant.id, id)? else { return Ok(None) };
+    if found.decided.is_some() || found.withdrawn_at.is_some() {
+        return Ok(Some(found));
+    }
+    store::set_withdrawn(conn, by.tenant.id, id, now)?;
+    audit::append(conn, &entry(by, Action::EyesWithdrawn, &found, Object::Request(id)), now)?;
+    Ok(Some(Proposal { withdrawn_at: Some(now), ..found }))
+}
+
 /// Whether whoever asked with a number, and with somebody's eyes, could not ask for it any more: they left since, or lost a role in
-/// whose session they asked.
+/// whose session they asked, or the key was ended that they asked by.
 ///
 /// # Errors
 /// The database's.
@@ -110,8 +126,9 @@ pub fn is_orphaned(
 ) -> QueryResult<bool> {
     match operators::of_number(conn, tenant, eyes)? {
         Some(operator) if number == eyes => operators::has_lost(conn, tenant, operator, scope, since),
-        Some(operator) => operators::has_left(conn, tenant, operator),
-        None => Ok(false), // requests read no keys: what a machine of the house asked for stands
+        Some(operator) if operators::has_left(conn, tenant, operator)? => Ok(true),
+        // By a key: of a client that was given another in its place it stands.
+        Some(_) | None => Ok(!super::client_may(conn, tenant, number, scope)?),
     }
 }
 

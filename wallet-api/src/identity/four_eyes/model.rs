@@ -18,11 +18,13 @@ pub enum Act {
     Limits,
     /// Forgetting a person who did not ask for it themselves.
     Erasure,
+    /// A rule of strong authentication: what goes without it, or what a synced passkey suffices for alone.
+    ScaRule,
 }
 
 impl Act {
     /// Every act.
-    pub const ALL: [Self; 3] = [Self::Refund, Self::Limits, Self::Erasure];
+    pub const ALL: [Self; 4] = [Self::Refund, Self::Limits, Self::Erasure, Self::ScaRule];
 
     /// Its word.
     #[must_use]
@@ -31,6 +33,7 @@ impl Act {
             Self::Refund => "refund",
             Self::Limits => "limits",
             Self::Erasure => "erasure",
+            Self::ScaRule => "sca-rule",
         }
     }
 
@@ -39,7 +42,7 @@ impl Act {
     pub const fn decided_with(self) -> Scope {
         match self {
             Self::Refund => Scope::LedgerApprove,
-            Self::Limits | Self::Erasure => Scope::Admin,
+            Self::Limits | Self::Erasure | Self::ScaRule => Scope::Admin,
         }
     }
 
@@ -47,7 +50,7 @@ impl Act {
     pub(super) const fn asked_with(self) -> Scope {
         match self {
             Self::Refund => Scope::PaymentsWrite,
-            Self::Limits | Self::Erasure => Scope::Admin,
+            Self::Limits | Self::Erasure | Self::ScaRule => Scope::Admin,
         }
     }
 
@@ -138,6 +141,8 @@ pub struct Proposal {
     pub expires_at: DateTime<Utc>,
     /// How it was decided.
     pub decided: Option<Decision>,
+    /// When whoever asked took it back, before anybody decided.
+    pub withdrawn_at: Option<DateTime<Utc>>,
 }
 
 impl Proposal {
@@ -147,12 +152,13 @@ impl Proposal {
         fingerprint(self.act, &self.object, &self.body) == self.fingerprint
     }
 
-    /// `pending`, `expired`, `approved` or `rejected`.
+    /// `pending`, `expired`, `approved`, `rejected` or `withdrawn`.
     #[must_use]
     pub fn status(&self, now: DateTime<Utc>) -> &'static str {
         match self.decided {
             Some(Decision { is_approved: true, .. }) => "approved",
             Some(Decision { is_approved: false, .. }) => "rejected",
+            None if self.withdrawn_at.is_some() => "withdrawn",
             None if now < self.expires_at => "pending",
             None => "expired",
         }

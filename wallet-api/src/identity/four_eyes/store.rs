@@ -23,6 +23,7 @@ diesel::table! {
         decided_eyes -> Nullable<BigInt>,
         decided_at -> Nullable<Timestamptz>,
         is_approved -> Nullable<Bool>,
+        withdrawn_at -> Nullable<Timestamptz>,
     }
 }
 
@@ -48,6 +49,7 @@ struct Row {
     decided_by: Option<i64>,
     decided_at: Option<DateTime<Utc>>,
     is_approved: Option<bool>,
+    withdrawn_at: Option<DateTime<Utc>>,
 }
 
 impl Row {
@@ -67,6 +69,7 @@ impl Row {
             asked_at: self.asked_at,
             expires_at: self.expires_at,
             decided,
+            withdrawn_at: self.withdrawn_at,
         })
     }
 }
@@ -125,7 +128,9 @@ pub(super) fn page(conn: &mut PgConnection, tenant: i64, filter: &Filter, most: 
         .select(Row::as_select())
         .into_boxed();
     if let Some(now) = filter.pending_at {
-        rows = rows.filter(four_eyes::decided_at.is_null().and(four_eyes::expires_at.gt(now)));
+        rows = rows.filter(
+            four_eyes::decided_at.is_null().and(four_eyes::withdrawn_at.is_null()).and(four_eyes::expires_at.gt(now)),
+        );
     }
     if let Some((at, id)) = filter.before {
         let earlier = four_eyes::asked_at.lt(at);
@@ -133,6 +138,11 @@ pub(super) fn page(conn: &mut PgConnection, tenant: i64, filter: &Filter, most: 
     }
     let rows: Vec<Row> = rows.load(conn)?;
     rows.into_iter().map(Row::into_proposal).collect()
+}
+
+/// Its row is locked, and has no decision.
+pub(super) fn set_withdrawn(conn: &mut PgConnection, tenant: i64, id: Uuid, now: DateTime<Utc>) -> QueryResult<()> {
+    diesel::update(four_eyes::table.find((tenant, id))).set(four_eyes::withdrawn_at.eq(now)).execute(conn).map(drop)
 }
 
 pub(super) fn refunds_above(conn: &mut PgConnection, tenant: i64) -> QueryResult<Option<i64>> {

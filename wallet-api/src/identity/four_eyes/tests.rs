@@ -4,6 +4,7 @@ use diesel::Connection;
 
 use super::*;
 use crate::identity::passkeys::tests::add_tenant;
+use crate::identity::{NewKey, create_key};
 use crate::platform::ids::Ids;
 use crate::platform::keyring::{Actor, Tenant, TenantSecret};
 use crate::platform::scratch::Scratch;
@@ -27,6 +28,12 @@ fn caller(tenant: i64, client: i64, operator: Option<i64>) -> Caller {
     }
 }
 
+/// The number of a client with a key in force.
+fn client(conn: &mut PgConnection, ids: &Ids, now: DateTime<Utc>, tenant: i64) -> i64 {
+    let wish = NewKey { tenant, name: "theirs".into(), scopes: vec![Scope::Admin], client: None };
+    create_key(conn, ids, now, audit::Actor::Operator, &wish).unwrap().client
+}
+
 #[test]
 fn t41_what_one_asked_for_another_decides_once_and_in_time_and_nobody_decides_what_was_changed() {
     let scratch = Scratch::migrated();
@@ -34,9 +41,10 @@ fn t41_what_one_asked_for_another_decides_once_and_in_time_and_nobody_decides_wh
     let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
     let tenant = add_tenant(&mut conn, &ids, now, "acea");
     let wish = Wish { act: Act::Limits, object: Object::Tenant(tenant), body: b"{}".to_vec() };
-    let (anna, annas_key) = (caller(tenant, 6, Some(7)), caller(tenant, 8, Some(7)));
-    let (bruno, houses) = (caller(tenant, 9, Some(10)), caller(tenant, 11, None));
     let conn = &mut conn;
+    let [one, two] = [(); 2].map(|()| client(conn, &ids, now, tenant));
+    let (anna, annas_key) = (caller(tenant, one, Some(1_007)), caller(tenant, two, Some(1_007)));
+    let (bruno, houses) = (caller(tenant, 1_009, Some(1_010)), caller(tenant, 1_011, None));
     let asked = |conn: &mut PgConnection, by: &Caller| {
         let id = ids.uuid_v7(now);
         conn.transaction(|conn| ask(conn, (id, now), by, &wish)).unwrap().id

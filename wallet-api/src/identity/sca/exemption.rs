@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 use diesel::{Connection, PgConnection, QueryResult};
 use uuid::Uuid;
 
+use super::rules::RuleError;
 use super::store;
 
 /// The most that the regulation allows, euro cents: of one payment, and of all since the last strong authentication.
@@ -18,7 +19,7 @@ const ART_16_MOST_TOTAL_MINOR: i64 = 10_000;
 /// And how many, where payments are counted.
 const ART_16_MOST_USES: i32 = 5;
 /// The currency of the regulation's amounts: rules are in no other until its equivalents are settled.
-const CURRENCY: &str = "EUR";
+pub(super) const CURRENCY: &str = "EUR";
 
 /// An article under which payments go without strong authentication.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,15 +66,16 @@ pub struct Rule {
     pub counter: Counter,
 }
 
-/// Why a rule is none.
-#[derive(Debug, thiserror::Error)]
-pub enum RuleError {
-    /// It allows more than the regulation.
-    #[error("the rule allows more than Regulation (EU) 2018/389, art. 16")]
-    TooMuch,
-    /// What the database says.
-    #[error("database call failed")]
-    Database(#[from] diesel::result::Error),
+impl Rule {
+    /// Whether it allows no more than the regulation; one that is off allows nothing.
+    pub(super) fn check(&self) -> Result<(), RuleError> {
+        let is_within = (1..=ART_16_MOST_MINOR).contains(&self.most_minor)
+            && match self.counter {
+                Counter::Uses(most) => (1..=ART_16_MOST_USES).contains(&most),
+                Counter::Total(most) => (1..=ART_16_MOST_TOTAL_MINOR).contains(&most),
+            };
+        if is_within || !self.enabled { Ok(()) } else { Err(RuleError::Unlawful) }
+    }
 }
 
 /// How much has been used since the last strong authentication.
@@ -131,17 +133,11 @@ pub fn decide(rule: Option<Rule>, used: Used, amount_minor: i64, currency: &str)
 /// Adds a tenant's rule, from a moment on. Four eyes are the caller's to see to.
 ///
 /// # Errors
-/// [`RuleError::TooMuch`]; the database's, also when there is a rule from this very moment.
+/// [`RuleError::Unlawful`], [`RuleError::Taken`].
 pub fn set_rule(conn: &mut PgConnection, tenant: i64, rule: Rule) -> Result<(), RuleError> {
-    let is_lawful = (1..=ART_16_MOST_MINOR).contains(&rule.most_minor)
-        && match rule.counter {
-            Counter::Uses(most) => (1..=ART_16_MOST_USES).contains(&most),
-            Counter::Total(most) => (1..=ART_16_MOST_TOTAL_MINOR).contains(&most),
-        };
-    if !is_lawful {
-        return Err(RuleError::TooMuch);
-    }
-    Ok(store::insert_rule(conn, tenant, Article::Rts16, CURRENCY, rule)?)
+    rule.check()?;
+    let is_new = store::insert_rule(conn, tenant, Article::Rts16, CURRENCY, rule)?;
+    if is_new { Ok(()) } else { Err(RuleError::Taken) }
 }
 
 /// Decides for a payment, and takes the use when it is exempted: of payments at once, no more pass than the rule allows.

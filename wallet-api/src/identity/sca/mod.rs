@@ -6,7 +6,7 @@
 //! payer with its user verified; the fifth failure in a row blocks; a failure never says which part was wrong, and touches no
 //! counter but the failures'. A refusal is a value: what it spent and counted is committed, so the caller's transaction must
 //! not be rolled back for it.
-//! Not here: paying, sending notices, device keys (their proof comes in as a [`DeviceProof`]), routes.
+//! Not here: paying, sending notices, device keys (their proof comes in as a [`DeviceProof`]). Routes are of a tenant's [`rules`] alone.
 //! Law: Regulation (EU) 2018/389, art. 4 (codes), 5 (dynamic linking), 16 (low value: [`exemption`]).
 
 mod approving;
@@ -18,6 +18,7 @@ mod failure;
 mod keeper;
 mod payload;
 mod policy;
+pub mod rules;
 mod store;
 
 #[cfg(test)]
@@ -244,14 +245,6 @@ pub fn export_evidence(
 /// The database's.
 pub fn readmit(conn: &mut PgConnection, payer: Payer) -> QueryResult<()> {
     store::set_standing(conn, payer.tenant, payer.person, Standing::default())
-}
-
-/// Adds a tenant's rule for passkeys that may be synced, from a moment on. Four eyes are the caller's to see to.
-///
-/// # Errors
-/// The database's, also when there is a rule from this very moment.
-pub fn set_synced_rule(conn: &mut PgConnection, tenant: i64, currency: Currency, rule: SyncedRule) -> QueryResult<()> {
-    store::insert_synced_rule(conn, tenant, currency.code(), rule)
 }
 
 impl Describe for Refusal {

@@ -4,6 +4,11 @@
 //! beside it. Without a rule it always does. Rules are added, never changed: evidence names the one it was given under.
 
 use chrono::{DateTime, Utc};
+use diesel::PgConnection;
+use ledger::MAX_AMOUNT;
+
+use super::rules::RuleError;
+use super::store;
 
 /// Up to what amount a passkey that may be synced suffices alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,6 +17,27 @@ pub struct SyncedRule {
     pub valid_from: DateTime<Utc>,
     /// Minor units; zero is never.
     pub most_minor: i64,
+}
+
+impl SyncedRule {
+    /// Whether a payment may come to its amount.
+    pub(super) fn check(&self) -> Result<(), RuleError> {
+        if (0..=MAX_AMOUNT).contains(&self.most_minor) { Ok(()) } else { Err(RuleError::Unlawful) }
+    }
+}
+
+/// Adds a tenant's rule, from a moment on. Four eyes are the caller's to see to.
+///
+/// # Errors
+/// [`RuleError::Unlawful`], [`RuleError::Taken`].
+pub(super) fn set_synced_rule(
+    conn: &mut PgConnection,
+    tenant: i64,
+    currency: &str,
+    rule: SyncedRule,
+) -> Result<(), RuleError> {
+    rule.check()?;
+    if store::insert_synced_rule(conn, tenant, currency, rule)? { Ok(()) } else { Err(RuleError::Taken) }
 }
 
 /// Whether a payment needs the device's own proof beside the passkey.

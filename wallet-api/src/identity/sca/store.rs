@@ -1,4 +1,6 @@
-//! SQL of the tables `sca_…`.
+//! SQL of the tables `sca_…`; of those that rules are kept in, in [`rules`].
+
+mod rules;
 
 use std::collections::HashMap;
 
@@ -9,10 +11,14 @@ use diesel::sql_types::{BigInt, Binary, Timestamptz, Uuid as SqlUuid};
 use uuid::Uuid;
 
 use super::evidence::Evidence;
-use super::exemption::{Article, Candidate, Counter, Rule, Used};
+use super::exemption::{Article, Candidate, Used};
 use super::failure::Standing;
-use super::policy::SyncedRule;
 use crate::platform::db::{Columns, statement};
+
+pub(super) use rules::{
+    exemption_rules, insert_rule, insert_synced_rule, rule, synced_rule, synced_rules, withdraw_exemptions,
+    withdraw_synced,
+};
 
 diesel::table! {
     sca_evidence (tenant, payment_id) {
@@ -32,28 +38,6 @@ diesel::table! {
         consecutive -> Integer,
         blocks -> Integer,
         blocked_until -> Nullable<Timestamptz>,
-    }
-}
-
-diesel::table! {
-    sca_policy (tenant, currency, valid_from) {
-        tenant -> BigInt,
-        currency -> Text,
-        valid_from -> Timestamptz,
-        synced_max_minor -> BigInt,
-    }
-}
-
-diesel::table! {
-    sca_exemption_rule (tenant, article, currency, valid_from) {
-        tenant -> BigInt,
-        article -> Text,
-        currency -> Text,
-        valid_from -> Timestamptz,
-        enabled -> Bool,
-        most_minor -> BigInt,
-        most_uses -> Nullable<Integer>,
-        most_total_minor -> Nullable<BigInt>,
     }
 }
 
@@ -87,8 +71,6 @@ diesel::table! {
 
 /// Person, file, digest, when.
 type EvidenceRow = (Uuid, Vec<u8>, Vec<u8>, DateTime<Utc>);
-/// Since when, whether it is on, the most of one payment, the most payments, the most in all.
-type RuleRow = (DateTime<Utc>, bool, i64, Option<i32>, Option<i64>);
 
 /// A use's words in the table.
 const EXECUTED: &str = "executed";
@@ -174,88 +156,6 @@ pub(super) fn set_standing(conn: &mut PgConnection, tenant: i64, person: Uuid, s
         ))
         .execute(conn)
         .map(drop)
-}
-
-pub(super) fn insert_synced_rule(
-    conn: &mut PgConnection,
-    tenant: i64,
-    currency: &str,
-    rule: SyncedRule,
-) -> QueryResult<()> {
-    diesel::insert_into(sca_policy::table)
-        .values((
-            sca_policy::tenant.eq(tenant),
-            sca_policy::currency.eq(currency),
-            sca_policy::valid_from.eq(rule.valid_from),
-            sca_policy::synced_max_minor.eq(rule.most_minor),
-        ))
-        .execute(conn)
-        .map(drop)
-}
-
-pub(super) fn synced_rule(
-    conn: &mut PgConnection,
-    tenant: i64,
-    currency: &str,
-    now: DateTime<Utc>,
-) -> QueryResult<Option<SyncedRule>> {
-    let row: Option<(DateTime<Utc>, i64)> = sca_policy::table
-        .filter(sca_policy::tenant.eq(tenant).and(sca_policy::currency.eq(currency)))
-        .filter(sca_policy::valid_from.le(now))
-        .order(sca_policy::valid_from.desc())
-        .select((sca_policy::valid_from, sca_policy::synced_max_minor))
-        .first(conn)
-        .optional()?;
-    Ok(row.map(|(valid_from, most_minor)| SyncedRule { valid_from, most_minor }))
-}
-
-pub(super) fn insert_rule(
-    conn: &mut PgConnection,
-    tenant: i64,
-    article: Article,
-    currency: &str,
-    rule: Rule,
-) -> QueryResult<()> {
-    let (uses, total) = match rule.counter {
-        Counter::Uses(most) => (Some(most), None),
-        Counter::Total(most) => (None, Some(most)),
-    };
-    diesel::insert_into(sca_exemption_rule::table)
-        .values((
-            sca_exemption_rule::tenant.eq(tenant),
-            sca_exemption_rule::article.eq(article.word()),
-            sca_exemption_rule::currency.eq(currency),
-            sca_exemption_rule::valid_from.eq(rule.valid_from),
-            sca_exemption_rule::enabled.eq(rule.enabled),
-            sca_exemption_rule::most_minor.eq(rule.most_minor),
-            sca_exemption_rule::most_uses.eq(uses),
-            sca_exemption_rule::most_total_minor.eq(total),
-        ))
-        .execute(conn)
-        .map(drop)
-}
-
-/// The rule in force, on or off.
-pub(super) fn rule(
-    conn: &mut PgConnection,
-    tenant: i64,
-    article: Article,
-    currency: &str,
-    now: DateTime<Utc>,
-) -> QueryResult<Option<Rule>> {
-    use sca_exemption_rule::dsl;
-    let row: Option<RuleRow> = dsl::sca_exemption_rule
-        .filter(dsl::tenant.eq(tenant).and(dsl::article.eq(article.word())).and(dsl::currency.eq(currency)))
-        .filter(dsl::valid_from.le(now))
-        .order(dsl::valid_from.desc())
-        .select((dsl::valid_from, dsl::enabled, dsl::most_minor, dsl::most_uses, dsl::most_total_minor))
-        .first(conn)
-        .optional()?;
-    row.map(|(valid_from, enabled, most_minor, uses, total)| {
-        let counter = uses.map(Counter::Uses).or(total.map(Counter::Total)).ok_or_else(|| unreadable("a counter"))?;
-        Ok(Rule { valid_from, enabled, most_minor, counter })
-    })
-    .transpose()
 }
 
 /// The counter of an account, made when it is the first time, and kept from others until the transaction ends; with its

@@ -133,7 +133,7 @@ struct NewApproval {
     #[schema(value_type = Object)]
     response: Value,
     /// By the key of this session's device: ES256 over `tessera device approval v1`, a zero byte and the payload's hash, base64url.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, pattern = "^[A-Za-z0-9_-]{85}[AQgw]$")]
     #[serde(default)]
     device_signature: Option<String>,
 }

@@ -135,6 +135,12 @@ words! {
         EyesConfirmed = "four_eyes.confirmed",
         /// Somebody else refused it.
         EyesRejected = "four_eyes.rejected",
+        /// Whoever asked took it back, before anybody decided.
+        EyesWithdrawn = "four_eyes.withdrawn",
+        /// A rule of strong authentication was published: what goes without it, or what a synced passkey suffices for alone.
+        ScaRulePublished = "sca_rule.published",
+        /// Such a rule was switched off.
+        ScaRuleEnded = "sca_rule.ended",
         /// What takes four eyes was changed.
         EyesSet = "four_eyes.set",
     }

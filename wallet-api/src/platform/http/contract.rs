@@ -4,8 +4,8 @@
 //! fault or ours, every refusal is a problem, and every answer has an `x-request-id`.
 
 use utoipa::ToSchema;
-use utoipa::openapi::path::{Operation, PathItem};
-use utoipa::openapi::schema::{AdditionalProperties, OneOf, SchemaType};
+use utoipa::openapi::path::{Operation, Parameter, PathItem};
+use utoipa::openapi::schema::{AdditionalProperties, Object, SchemaType};
 use utoipa::openapi::{
     Content, ContentBuilder, HeaderBuilder, ObjectBuilder, OpenApi, Ref, RefOr, Response, ResponseBuilder, Schema, Type,
 };
@@ -19,6 +19,7 @@ pub fn complete(document: &mut OpenApi) {
             let response = operation.responses.responses.entry(statuses.to_owned());
             response.or_insert_with(|| refusal(what).into());
         }
+        operation.parameters.iter_mut().flatten().for_each(never_null);
         if let Some(RefOr::T(body)) = &mut operation.request_body {
             body.content.values_mut().for_each(not_null);
         }
@@ -30,8 +31,11 @@ pub fn complete(document: &mut OpenApi) {
     }
     let schemas = document.components.iter_mut().flat_map(|components| components.schemas.values_mut());
     for schema in schemas {
-        if let RefOr::T(Schema::OneOf(variants)) = schema {
-            close(variants);
+        let RefOr::T(Schema::OneOf(either)) = schema else { continue };
+        for variant in &mut either.items {
+            if let RefOr::T(Schema::Object(object)) = variant {
+                close(object);
+            }
         }
     }
 }
@@ -60,6 +64,17 @@ fn identify(response: &mut Response) {
     response.headers.insert("x-request-id".to_owned(), header.build().into());
 }
 
+/// A parameter that may be left out is not `null` instead: in a header or a query that is a word.
+fn never_null(parameter: &mut RefOr<Parameter>) {
+    let RefOr::T(Parameter { schema: Some(RefOr::T(Schema::Object(object))), .. }) = parameter else { return };
+    if let SchemaType::Array(types) = &mut object.schema_type {
+        types.retain(|one| *one != Type::Null);
+        if let [only] = types.as_slice() {
+            object.schema_type = SchemaType::Type(only.clone());
+        }
+    }
+}
+
 /// A body that may be left out is not `null` instead.
 fn not_null(content: &mut RefOr<Content>) {
     let RefOr::T(content) = content else { return };
@@ -72,11 +87,16 @@ fn not_null(content: &mut RefOr<Content>) {
     }
 }
 
-/// What is told apart by a tag takes no unknown member either: nothing that is read by this API does.
-fn close(variants: &mut OneOf) {
-    for variant in &mut variants.items {
-        if let RefOr::T(Schema::Object(object)) = variant {
-            object.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
+/// What is told apart by a tag takes no unknown member either, nor do the objects in it: nothing that is read by this API does.
+/// An object that names no members of its own may be anything, and stays so.
+fn close(object: &mut Object) {
+    if object.properties.is_empty() {
+        return;
+    }
+    object.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
+    for member in object.properties.values_mut() {
+        if let RefOr::T(Schema::Object(inner)) = member {
+            close(inner);
         }
     }
 }
