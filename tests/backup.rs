@@ -334,13 +334,13 @@ fn a_data_folder_of_another_layout_is_refused_and_an_older_database_is_brought_u
         let cluster = Cluster::start(&place.path("data")).unwrap();
         run_sql(&cluster.url(Role::Owner, "tessera"), sql);
     };
-    let last = include_str!("../migrations/0048_rules/down.sql");
-    in_database(&format!("{last}; DELETE FROM __diesel_schema_migrations WHERE version = '0048'"));
+    let last = include_str!("../migrations/0047_rules/down.sql");
+    in_database(&format!("{last}; DELETE FROM __diesel_schema_migrations WHERE version = '0047'"));
     run(&["migrate", "--data-dir", &data]);
     run(&["verify", "--data-dir", &data]);
     in_database("DELETE FROM __diesel_schema_migrations WHERE version = '0005'");
     for command in ["serve", "migrate"] {
-        refused(&[command, "--data-dir", &data], &["has migration 0048 and lacks 0005", "restore it from a backup"]);
+        refused(&[command, "--data-dir", &data], &["has migration 0047 and lacks 0005", "restore it from a backup"]);
     }
     in_database("INSERT INTO __diesel_schema_migrations (version) VALUES ('0005'), ('9999')");
     refused(&["serve", "--data-dir", &data], &["newer than this binary", "9999", "run the newer binary"]);
