@@ -192,7 +192,8 @@ async fn an_export_with_more_than_moves_comes_in_whole_or_not_at_all() {
     let shop = app.world.shop("shop", Rewards { budget: 30, ..Rewards::PLENTY }).await;
     let anna = app.world.customer("anna").await;
     app.world.top_up(anna, 5_000).await;
-    let body = json!({"customer": anna, "merchant": shop.merchant, "amount": eur(700), "instrument": {"kind": "wallet"}});
+    let body =
+        json!({"customer": anna, "merchant": shop.merchant, "amount": eur(700), "instrument": {"kind": "wallet"}});
     let paid = app.api().post("/v1/payments", &body).await.expect(201);
     let refund = format!("/v1/payments/{}/refund", paid["id"].as_str().unwrap());
     app.api().post(&refund, &json!({"amount": eur(100)})).await.expect(201);

@@ -224,12 +224,10 @@ fn rows(
 /// Has what is read ask the disk for all pages it needs before it waits for the first: rows of an account lie far from each
 /// other, each on a page of its own, and a hundred pages one by one are a hundred waits. Outside a transaction the answer is
 /// the same, and waits.
-fn all_at_once<T>(
-    conn: &mut PgConnection,
-    read: impl FnOnce(&mut PgConnection) -> QueryResult<T>,
-) -> QueryResult<T> {
+fn all_at_once<T>(conn: &mut PgConnection, read: impl FnOnce(&mut PgConnection) -> QueryResult<T>) -> QueryResult<T> {
     // Pages are asked for ahead by a bitmap of them only. Left to itself PostgreSQL walks the index: seqs lie in order.
-    const ON: &str = "SELECT set_config('enable_indexscan', 'off', true), set_config('effective_io_concurrency', '128', true)";
+    const ON: &str =
+        "SELECT set_config('enable_indexscan', 'off', true), set_config('effective_io_concurrency', '128', true)";
     const OFF: &str = "SELECT set_config('enable_indexscan', 'on', true)";
     sql::<(Text, Text)>(ON, &[]).execute(conn)?;
     let found = read(conn)?;
