@@ -294,8 +294,14 @@ async fn an_erasure_that_staff_order_takes_two_and_gives_the_signed_receipt() {
         Staff::with(&app, &[staff::role(Role::Admin, None)]).await,
     );
     let path = format!("/v1/customers/{}/erasure", anna.id);
-    let stranger = app.world.customer("machine").await;
-    one.api.post(&format!("/v1/customers/{stranger}/erasure"), &Value::Null).await.expect_problem(404, "not-found");
+    let nobody = fresh_key();
+    one.api.post(&format!("/v1/customers/{nobody}/erasure"), &Value::Null).await.expect_problem(404, "not-found");
+    // Who never signed up is forgotten too: nothing is committed about them any more.
+    let card_only = app.world.customer("card-only").await;
+    let asked = one.api.post(&format!("/v1/customers/{card_only}/erasure"), &Value::Null).await.expect(202);
+    assert!(approve(&two.api, &asked).await.expect(200)["receipt"].is_object());
+    let top_up = json!({"customer": card_only, "amount": eur(100), "rail": "card"});
+    app.api().post("/v1/top-ups", &top_up).await.expect_problem(404, "customer-unknown");
     let asked = one.api.post(&path, &Value::Null).await.expect(202);
     anna.api.get("/v1/me/devices").await.expect(200);
     approve(&one.api, &asked).await.expect_problem(403, "same-eyes");

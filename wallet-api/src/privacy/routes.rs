@@ -11,9 +11,9 @@ use uuid::Uuid;
 
 use super::erase::Ordered;
 use super::{Erasing, Export, Source, erase};
+use crate::identity::Doors;
 use crate::identity::four_eyes::{self, Act, ProposalBody, Wish};
 use crate::identity::own::Me;
-use crate::identity::{Doors, people};
 use crate::loyalty::Programmes;
 use crate::payments;
 use crate::platform::Platform;
@@ -22,7 +22,7 @@ use crate::platform::http::not_found;
 use crate::platform::keyring::{Caller, May, Scope};
 use crate::platform::post::Post;
 use crate::platform::problem::Problem;
-use crate::profile::Customers;
+use crate::profile::{self, Customers};
 
 /// Adds this slice's routes.
 pub fn routes(config: &mut ServiceConfig) {
@@ -108,7 +108,10 @@ async fn erase_customer(
     let wish = Wish { act: Act::Erasure, object: Object::Person(customer), body };
     let id = platform.ids.uuid_v7(now);
     let ask = move |conn: &mut PgConnection| -> Result<_, Problem> {
-        people::find(conn, tenant, customer)?.ok_or_else(not_found)?;
+        // Whoever never had a wallet of their own is remembered too: by a card, by what was paid.
+        if !profile::is_customer(conn, tenant, customer)? {
+            return Err(not_found());
+        }
         Ok(four_eyes::ask(conn, (id, now), &caller, &wish)?)
     };
     let asked = platform.db.of(tenant).write(ask).await?;

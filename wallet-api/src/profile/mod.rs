@@ -109,6 +109,14 @@ impl Customers {
     }
 }
 
+/// Whether there is such a customer, forgotten or not.
+///
+/// # Errors
+/// What the database says.
+pub fn is_customer(conn: &mut PgConnection, tenant: i64, id: Uuid) -> QueryResult<bool> {
+    Ok(store::customer(conn, tenant, id)?.is_some())
+}
+
 /// Makes sure that these customers exist, each with a secret of its own; in the references' order.
 ///
 /// # Errors
