@@ -197,6 +197,32 @@ fn case_43_an_expired_hold_is_expired_for_reads_and_writes_before_anybody_sweeps
 }
 
 #[test]
+fn case_43_however_many_holds_have_expired_all_of_them_count_for_reads_and_stand_in_nobodys_way() {
+    let scene = Scene::new();
+    let (payer, shop) = (scene.wallet(2_100), scene.wallet(0));
+    let how = How::Hold { expires_us: Some(scene.now_us() + DAY_US) };
+    for _ in 0..3 {
+        scene.post((0..700).map(|_| Transfer { how, ..scene.moving(payer, shop, 1) }).collect());
+    }
+    scene.pass(DAY_US);
+    assert_eq!(scene.stands(payer), (2_100, 0, 2_100), "all of them, and no row says so yet");
+    let scene = scene.take_over();
+    let (key, all) = (fresh_key(), transact(vec![scene.moving(payer, shop, 2_100)]));
+    let ask = || scene.journal.submit_blocking(request(key, all.clone()), Duration::from_secs(9));
+    // The sweeper may have been there before us.
+    let told: Vec<_> = std::iter::repeat_with(ask).take(3).collect();
+    for one in &told {
+        match one {
+            Ok(answer) => assert!(matches!(answer.record.body, Body::Transaction { .. }), "nothing refuses it"),
+            Err(more) => assert_eq!((more.may_pass(), more), (true, &ledger::Invalid::StillDue { account: payer }.into())),
+        }
+    }
+    assert!(told[2].is_ok(), "{told:?}");
+    assert_eq!(scene.stands(payer), (0, 0, 0));
+    scene.verify();
+}
+
+#[test]
 fn case_48_refunds_add_up_to_the_payment_and_to_no_unit_more() {
     let scene = Scene::new();
     let (payer, shop) = (scene.wallet(100), scene.wallet(0));

@@ -165,7 +165,8 @@ impl Account {
 
     /// True when `new` names the same terms: opening again is then no change. Rules that moved since do not count.
     pub(crate) fn has_terms_of(&self, new: &NewAccount) -> bool {
-        let nature = self.nature.counterpart() == new.nature.counterpart();
+        let nature = std::mem::discriminant(&self.nature) == std::mem::discriminant(&new.nature)
+            && self.nature.counterpart() == new.nature.counterpart();
         nature && self.asset == new.asset && self.owner == new.owner && self.normal_side == new.normal_side
     }
 

@@ -10,7 +10,9 @@ use uuid::Uuid;
 
 use crate::apply::{Found, LOTS, Map, Standing, State, batch_time, counting_dues, due_lots};
 use crate::store::{self, StoreError, found};
-use crate::{Account, AccountId, Command, Hold, How, JournalId, LegRef, Lot, NewAccount, Original, Posted, Request};
+use crate::{
+    Account, AccountId, Command, Hold, How, JournalId, LegRef, Lot, NEVER, NewAccount, Original, Posted, Request,
+};
 
 /// Brings into memory what the requests name and memory does not hold, and tells what else the database holds of it.
 pub(crate) fn probe(
@@ -20,7 +22,7 @@ pub(crate) fn probe(
     fresh: &[&Request],
     now_us: i64,
 ) -> Result<Found, StoreError> {
-    let mut probe = Probe { conn, journal, state, found: Found::default() };
+    let mut probe = Probe { conn, journal, state, found: Found::default(), most: LOTS };
     let asked = Asked::of(fresh, probe.state);
     if asked.new_asset {
         probe.state.assets = store::assets(probe.conn, journal)?;
@@ -78,7 +80,10 @@ pub(crate) fn count_due_lots(
     Ok(due_lots(&state, &found, id, now_us))
 }
 
-/// Accounts, given as their newest rows left them, with what is due on them.
+/// Holds and lots of an account that a read looks at, at most: the first thousand nearly always are all that is due.
+const MOST_READ: usize = 1_000_000;
+
+/// Accounts, given as their newest rows left them, with all that is due on them.
 fn dues(
     conn: &mut PgConnection,
     journal: JournalId,
@@ -87,9 +92,14 @@ fn dues(
 ) -> Result<(State, Found), StoreError> {
     let touched: Vec<(Uuid, bool)> = accounts.iter().map(|account| (account.public_id, false)).collect();
     let mut state = State::default();
-    let mut probe = Probe { conn, journal, state: &mut state, found: Found::default() };
+    let mut probe = Probe { conn, journal, state: &mut state, found: Found::default(), most: LOTS };
     probe.put(accounts)?;
     probe.due_of(&touched, now_us)?;
+    while probe.found.is_behind(now_us) && probe.most < MOST_READ {
+        probe.most = probe.most.saturating_mul(10);
+        probe.found = Found::default();
+        probe.due_of(&touched, now_us)?;
+    }
     let found = probe.found;
     Ok((state, found))
 }
@@ -135,6 +145,8 @@ struct Probe<'a> {
     journal: JournalId,
     state: &'a mut State,
     found: Found,
+    /// Holds and lots of an account that are looked up at once.
+    most: usize,
 }
 
 impl Probe<'_> {
@@ -280,22 +292,23 @@ impl Probe<'_> {
         if !lots.is_empty() {
             lots.sort_unstable();
             lots.dedup();
-            self.found.lots = found::lots(self.conn, self.journal, &lots)?;
+            self.found.lots = found::lots(self.conn, self.journal, &lots, self.most)?;
         }
         Ok(())
     }
 
     fn open_holds(&mut self, due: &[i64]) -> Result<(), StoreError> {
-        let mut holds = found::open_holds(self.conn, self.journal, due)?;
+        let mut holds = found::open_holds(self.conn, self.journal, due, self.most)?;
         holds.sort_unstable_by_key(|(place, _)| *place);
-        let mut counts: Map<AccountId, usize> = due.iter().map(|id| (AccountId(*id), 0)).collect();
+        let mut pages: Map<AccountId, (usize, i64)> = due.iter().map(|id| (AccountId(*id), (0, 0))).collect();
         for (_, hold) in &holds {
-            let count = counts.entry(hold.debit).or_default();
-            *count = count.saturating_add(1);
+            let (count, last_us) = pages.entry(hold.debit).or_default();
+            (*count, *last_us) = (count.saturating_add(1), hold.expires_us.max(*last_us));
         }
         self.put_holds(holds)?;
         // A full page may have more behind it.
-        self.found.all_holds = counts.into_iter().filter(|(_, count)| *count < LOTS).map(|(id, _)| id).collect();
+        let until = |(count, last_us): (usize, i64)| if count < self.most { NEVER } else { last_us };
+        self.found.holds_until = pages.into_iter().map(|(id, page)| (id, until(page))).collect();
         Ok(())
     }
 }

@@ -320,6 +320,7 @@ fn write_invalid(out: &mut Writer, invalid: &Invalid) {
         Invalid::TooManyLots { account } => _ = out.u8(17).uuid(*account),
         Invalid::NothingDue { account } => _ = out.u8(18).uuid(*account),
         Invalid::Archived(range) => write_range(out.u8(19), range),
+        Invalid::StillDue { account } => _ = out.u8(20).uuid(*account),
     }
 }
 
@@ -347,6 +348,7 @@ fn read_invalid(bytes: &mut Reader<'_>) -> Option<Invalid> {
         17 => Invalid::TooManyLots { account: account(bytes)? },
         18 => Invalid::NothingDue { account: account(bytes)? },
         19 => Invalid::Archived(read_range(bytes)?),
+        20 => Invalid::StillDue { account: account(bytes)? },
         _ => return None,
     })
 }

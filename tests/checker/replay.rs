@@ -111,13 +111,13 @@ impl Replay<'_> {
         Ok(fate)
     }
 
-    /// The same for requests that stand together: all of them in consecutive records, or the refusal of one.
+    /// The same for requests that stand together: all of them in consecutive records, or the refusal of one, with what was due before it.
     fn play_together(&mut self, deed: &Deed, recorded_us: i64) -> Result<bool, String> {
         let mut trial = self.model.clone();
         let now_us = recorded_us - trial.offset_us;
         let records = match together::play(&mut trial, &deed.requests, now_us) {
             Joint::Done(outcome) if outcome.fates.iter().eq(&deed.fates()) => outcome.records,
-            Joint::Refused(place, record) if deed.refused_at == Some(place) => vec![record],
+            Joint::Refused(place, alone) if deed.refused_at == Some(place) => alone.records,
             Joint::Done(_) | Joint::Refused(..) | Joint::Declined(..) => return Ok(false),
         };
         let is_so = self.goes_on_with(&records);

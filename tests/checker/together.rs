@@ -1,12 +1,12 @@
 //! Requests of which all happen or none, on the model.
 //!
-//! They are played one after another, like any. When one of them does not happen, it is as if nothing had been played but
-//! its own refusal, which is written down, if the books refuse it; what is no request leaves nothing. Of keys that were used
-//! before, whoever asks is told what became of them, and what is new beside them is not done.
+//! They are played one after another, like any. When one of them does not happen, it is as if none had been played. Then that
+//! one is played alone: if the books refuse it as well, that is written down; what is no request leaves nothing. Of keys that
+//! were used before, whoever asks is told what became of them, and what is new beside them is not done.
 
 use std::collections::BTreeMap;
 
-use ledger::{Body, Command, Invalid, Record, Refusal, Request};
+use ledger::{Body, Command, Invalid, Record, Request};
 use uuid::Uuid;
 
 use super::fold::Fold;
@@ -17,8 +17,8 @@ use crate::model::{Fate, Model, Outcome, faults_of_form};
 /// What becomes of requests that stand together when none of their keys was used.
 pub enum Joint {
     Done(Outcome),
-    /// The one at this place was refused, by the one record that is written.
-    Refused(usize, Record),
+    /// The one at this place was refused, alone as well; that, and what was due before it, is written.
+    Refused(usize, Outcome),
     /// The one at this place is no request, for one of these reasons; none where only those before it stand in its way.
     Declined(usize, Vec<Invalid>),
 }
@@ -33,21 +33,22 @@ pub fn play(model: &mut Model, requests: &[Request], now_us: i64) -> Joint {
             Fate::Answered(seq) => *seq,
         };
         let record = &outcome.records[usize::try_from(seq - model.seq - 1).unwrap()];
-        match record.body {
-            // By what the batch itself would have done.
-            Body::Refused { refusal: Refusal::ClaimSpent { seq } } if seq > model.seq => {
+        if is_refusal(record) {
+            let mut trial = model.clone();
+            let alone = trial.batch(&requests[place..=place], now_us);
+            if !matches!(alone.fates[0], Fate::Answered(_)) || !alone.records.last().is_some_and(is_refusal) {
                 return Joint::Declined(place, Vec::new());
             }
-            Body::Refused { .. } => {
-                let record = Record { seq: model.seq + 1, ..record.clone() };
-                (model.seq, model.last_us) = (record.seq, record.recorded_us);
-                return Joint::Refused(place, record);
-            }
-            _ => {}
+            *model = trial;
+            return Joint::Refused(place, alone);
         }
     }
     *model = trial;
     Joint::Done(outcome)
+}
+
+const fn is_refusal(record: &Record) -> bool {
+    matches!(record.body, Body::Refused { .. })
 }
 
 /// Where keys lead, and the fingerprint they were used with.

@@ -250,8 +250,11 @@ impl Draft {
             let usable = lots.filter(|(lot, _)| lot.expires_us > at.now_us && lot.activates_us <= at.now_us);
             usable.fold(0_i64, |sum, (_, s)| sum.saturating_add(s.remaining.saturating_sub(s.held)))
         });
-        let bounds = [above_floor, below_ceiling, in_lots].into_iter().flatten();
-        let minor = bounds.fold(transfer.amount.minor, i64::min);
+        let allowed = [above_floor, below_ceiling].into_iter().flatten().fold(transfer.amount.minor, i64::min);
+        if in_lots.is_some_and(|found| found < allowed) && working.page(payer.id).is_some_and(|page| !page.is_whole()) {
+            return Err(Invalid::TooManyLots { account: payer.public_id }.into());
+        }
+        let minor = in_lots.unwrap_or(allowed).min(allowed);
         if minor <= 0 {
             return Ok(());
         }

@@ -2,7 +2,8 @@
 //!
 //! It is written down when a request next touches the account, as a record of its own ahead of the request's, whatever
 //! becomes of the request; until then reads take it off. No rule forbids it: a frozen or closed account's points expire
-//! like any other's. A thousand holds and a thousand lots at a time; what is more comes with the next touch.
+//! like any other's. A thousand holds and a thousand lots at a time: while there are more, what is asked of the account is to be
+//! asked again, for nobody is to be refused for what is held no more.
 
 use uuid::Uuid;
 
@@ -16,6 +17,15 @@ use crate::{
 };
 
 impl Pass<'_> {
+    /// Writes what is due on an account. Nothing can be decided on it while more is due than could be looked up at once.
+    pub(super) fn bring_up_to_date(&mut self, public_id: Uuid) -> Result<(), Decline> {
+        self.bring_due(public_id)?;
+        let Some(id) = self.account(public_id).map(|account| account.id) else { return Ok(()) };
+        let lots = self.working.page(id).and_then(|page| page.upto).map(|lot| lot.expires_us);
+        let mut until_us = self.holds_until.get(&id).copied().into_iter().chain(lots);
+        if until_us.any(|us| us <= self.now_us) { Err(Invalid::StillDue { account: public_id }.into()) } else { Ok(()) }
+    }
+
     /// Writes what is due on an account, if anything is.
     pub(super) fn bring_due(&mut self, public_id: Uuid) -> Result<(), Decline> {
         let Some(account) = self.account(public_id).copied() else { return Ok(()) };
@@ -127,12 +137,12 @@ impl Pass<'_> {
     /// When something next falls due on an account, as far as was loaded: too early is corrected at the next touch.
     fn next_due(&self, draft: &Draft, public_id: Uuid, period_us: i64) -> i64 {
         let Some(account) = draft.account(public_id) else { return NEVER };
-        let knows_holds = account.held == 0 || account.id.0 > self.state.seq || self.all_holds.contains(&account.id);
-        if !knows_holds {
+        let is_new = account.held == 0 || account.id.0 > self.state.seq;
+        let Some(known_us) = self.holds_until.get(&account.id).copied().or(is_new.then_some(NEVER)) else {
             return self.now_us;
-        }
+        };
         let open = self.working.holds.values().filter(|hold| hold.debit == account.id && hold.remaining > 0);
-        let hold_us = open.map(|hold| hold.expires_us).min().unwrap_or(NEVER);
+        let hold_us = open.map(|hold| hold.expires_us).min().unwrap_or(NEVER).min(known_us);
         let page = self.working.page(account.id);
         let free =
             page.into_iter().flat_map(|page| &page.lots).find(|(_, standing)| standing.remaining > standing.held);

@@ -88,10 +88,19 @@ pub struct Found {
     pub rows: Map<LegRef, Original>,
     /// Of those, the records whose rows are in a file.
     pub away: Map<i64, Archived>,
-    /// Accounts of which every open hold is among them.
-    pub all_holds: Set<AccountId>,
+    /// Until when the holds of accounts with something due are among them: every open one that expires before that.
+    pub holds_until: Map<AccountId, i64>,
     /// Lots of accounts that are debited, or have something due.
     pub lots: Map<AccountId, LotPage>,
+}
+
+impl Found {
+    /// Whether more has expired on some account by then than was looked up.
+    #[must_use]
+    pub fn is_behind(&self, now_us: i64) -> bool {
+        let behind = self.lots.values().filter_map(|page| page.upto).map(|lot| lot.expires_us);
+        self.holds_until.values().copied().chain(behind).any(|until_us| until_us <= now_us)
+    }
 }
 
 /// A row that captures, gives back or moves back an earlier one.

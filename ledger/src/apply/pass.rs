@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::draft::{Draft, Moment};
 use super::working::{Log, Mark, NewLink, Working};
-use super::{Applied, Found, Link, Map, Set, State};
+use super::{Applied, Found, Link, Map, State};
 use crate::{
     Account, AccountId, Body, Claim, Command, Dropped, Group, How, Invalid, LegRef, Nature, NewAccount, Original,
     Posted, Record, Refusal, Request, RowKind, Transfer,
@@ -15,7 +15,7 @@ pub(super) struct Pass<'a> {
     pub(super) state: &'a State,
     pub(super) spent: Map<Claim, i64>,
     pub(super) working: Working,
-    pub(super) all_holds: &'a Set<AccountId>,
+    pub(super) holds_until: &'a Map<AccountId, i64>,
     pub(super) opened: Map<Uuid, AccountId>,
     pub(super) applied: Applied,
     pub(super) now_us: i64,
@@ -48,7 +48,7 @@ impl<'a> Pass<'a> {
             state,
             spent: found.claims.clone(),
             working: Working::of(found),
-            all_holds: &found.all_holds,
+            holds_until: &found.holds_until,
             opened: Map::default(),
             applied: Applied { seq, last_us, clock_offset_us, ..Applied::default() },
             now_us,
@@ -69,11 +69,11 @@ impl<'a> Pass<'a> {
     /// Writes what is due on the accounts that a request is about.
     fn bring_due_of(&mut self, command: &Command) -> Result<(), Decline> {
         for transfer in command.transfers() {
-            self.bring_due(transfer.debit)?;
-            self.bring_due(transfer.credit)?;
+            self.bring_up_to_date(transfer.debit)?;
+            self.bring_up_to_date(transfer.credit)?;
         }
         if let Command::Change { account, .. } = command {
-            self.bring_due(*account)?;
+            self.bring_up_to_date(*account)?;
         }
         Ok(())
     }

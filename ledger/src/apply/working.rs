@@ -28,10 +28,10 @@ pub struct LotPage {
 }
 
 impl LotPage {
-    /// Lots in order, whole or not: an account has more when it has this many.
+    /// Lots in order, whole or not: an account may have more when it has as many as were looked up.
     #[must_use]
-    pub fn loaded(lots: BTreeMap<Lot, Standing>) -> Self {
-        let upto = lots.keys().next_back().copied().filter(|_| lots.len() >= LOTS);
+    pub fn loaded(lots: BTreeMap<Lot, Standing>, most: usize) -> Self {
+        let upto = lots.keys().next_back().copied().filter(|_| lots.len() >= most);
         Self { lots, upto }
     }
 

@@ -112,9 +112,15 @@ pub enum Invalid {
         /// Which account.
         account: Uuid,
     },
-    /// It would take more than a thousand lots, or so many are due on the account: ask again for less.
+    /// It would take more than a thousand lots: ask again for less.
     #[error("account {account} has too many lots for one transaction")]
     TooManyLots {
+        /// Which account.
+        account: Uuid,
+    },
+    /// More has expired on it than is written down at a time. Some of it was: ask again.
+    #[error("more has expired on account {account} than is written down at a time")]
+    StillDue {
         /// Which account.
         account: Uuid,
     },

@@ -7,7 +7,7 @@ use diesel::{PgConnection, RunQueryDsl};
 use uuid::Uuid;
 
 use super::StoreError;
-use crate::apply::{LOTS, LotPage, Map, Standing};
+use crate::apply::{LotPage, Map, Standing};
 use crate::bind::{Arg, statement};
 use crate::{AccountId, Amount, AssetId, Hold, JournalId, LegRef, Lot, NEVER};
 
@@ -29,17 +29,18 @@ pub(crate) fn holds_at(
     Ok(read_holds(statement::<HoldRow>(TEXT, &args).load::<HoldValues>(conn)?))
 }
 
-/// The open holds on these accounts, of each the thousand that expire first, without the lots they pinned.
+/// The open holds on these accounts, of each so many that expire first, without the lots they pinned.
 pub(crate) fn open_holds(
     conn: &mut PgConnection,
     journal: JournalId,
     accounts: &[i64],
+    most: usize,
 ) -> Result<Vec<(LegRef, Hold)>, StoreError> {
     const TEXT: &str = "SELECT h.seq, h.leg, h.debit, h.credit, h.asset, h.amount, h.remaining, h.expires_us \
         FROM unnest(?) AS q(id) CROSS JOIN LATERAL \
         (SELECT * FROM journal.hold WHERE journal = ? AND debit = q.id AND remaining > 0 \
-        ORDER BY expires_us LIMIT 1000) h";
-    let args = [Arg::Ints(accounts), Arg::Int(journal.0)];
+        ORDER BY expires_us LIMIT ?) h";
+    let args = [Arg::Ints(accounts), Arg::Int(journal.0), most_of(most)];
     Ok(read_holds(statement::<HoldRow>(TEXT, &args).load::<HoldValues>(conn)?))
 }
 
@@ -85,27 +86,32 @@ fn columns(places: &[LegRef]) -> (Vec<i64>, Vec<i32>) {
     places.iter().map(|place| (place.seq, place.leg)).unzip()
 }
 
-/// The lots of these accounts, of each the first [`LOTS`] that something is left of.
+fn most_of(most: usize) -> Arg<'static> {
+    Arg::Int(i64::try_from(most).unwrap_or(i64::MAX))
+}
+
+/// The lots of these accounts, of each the first so many that something is left of.
 pub(crate) fn lots(
     conn: &mut PgConnection,
     journal: JournalId,
     accounts: &[i64],
+    most: usize,
 ) -> Result<Map<AccountId, LotPage>, StoreError> {
     const TEXT: &str = "SELECT q.id, l.expires_us, l.earned_day, l.activates_us, l.campaign, l.unit_cost, l.remaining, l.held \
         FROM unnest(?) AS q(id) CROSS JOIN LATERAL \
         (SELECT * FROM journal.lot WHERE journal = ? AND account = q.id AND remaining > 0 \
-        ORDER BY expires_us, earned_day, activates_us, campaign, unit_cost LIMIT 1000) l";
+        ORDER BY expires_us, earned_day, activates_us, campaign, unit_cost LIMIT ?) l";
     type Row = (BigInt, BigInt, Integer, BigInt, SqlUuid, BigInt, BigInt, BigInt);
     type Values = (i64, i64, i32, i64, Uuid, i64, i64, i64);
-    const { assert!(LOTS == 1_000, "the statement says how many") };
-    let rows = statement::<Row>(TEXT, &[Arg::Ints(accounts), Arg::Int(journal.0)]).load::<Values>(conn)?;
+    let args = [Arg::Ints(accounts), Arg::Int(journal.0), most_of(most)];
+    let rows = statement::<Row>(TEXT, &args).load::<Values>(conn)?;
     let mut found: Map<AccountId, BTreeMap<Lot, Standing>> =
         accounts.iter().map(|id| (AccountId(*id), BTreeMap::new())).collect();
     for (id, expires_us, earned_day, activates_us, campaign, unit_cost, remaining, held) in rows {
         let lot = Lot { expires_us, earned_day, activates_us, campaign, unit_cost };
         found.entry(AccountId(id)).or_default().insert(lot, Standing { remaining, held });
     }
-    Ok(found.into_iter().map(|(id, lots)| (id, LotPage::loaded(lots))).collect())
+    Ok(found.into_iter().map(|(id, lots)| (id, LotPage::loaded(lots, most))).collect())
 }
 
 /// When a hold or a lot of these accounts next expires, or their period ends; those on which none does are left out.

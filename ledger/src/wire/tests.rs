@@ -114,6 +114,7 @@ fn any_invalid() -> impl Strategy<Value = Invalid> {
         any_uuid().prop_map(|account| Invalid::Nature { account }),
         any_uuid().prop_map(|account| Invalid::TooManyLots { account }),
         any_uuid().prop_map(|account| Invalid::NothingDue { account }),
+        any_uuid().prop_map(|account| Invalid::StillDue { account }),
         any_range().prop_map(Invalid::Archived),
     ]
 }

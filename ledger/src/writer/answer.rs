@@ -77,7 +77,8 @@ impl JournalError {
             | Self::DeadlinePassed
             | Self::NoRoom
             | Self::OutcomeUnknown
-            | Self::Unavailable => true,
+            | Self::Unavailable
+            | Self::Invalid(Invalid::StillDue { .. }) => true,
             // Of these the request decides, or what its key led to, or the books: each for ever, as far as a caller can wait.
             Self::Invalid(_)
             | Self::KeyReused

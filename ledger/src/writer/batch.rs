@@ -239,14 +239,17 @@ impl Writer<'_> {
         Ok(replays)
     }
 
-    /// Commits linked requests whose keys are new: all or none.
+    /// Commits linked requests whose keys are new: all or none. Of one that fails its refusal, if it fails alone as well.
     fn link(&mut self, batch: &Batch, fresh: &[&Request], applied: Applied) -> Result<Answers, Unposted> {
         let Some(place) = linked::fails_at(&applied) else { return self.commit(batch, fresh, applied) };
-        let book = self.books.get(batch.journal).ok_or(JournalError::NoSuchJournal)?;
-        let only = linked::only(&book.state, applied, place);
         let failed: Vec<&Request> = fresh.iter().skip(place).take(1).copied().collect();
+        let why = if let Some(Err(invalid)) = applied.answers.get(place) {
+            Some(Err(invalid.clone().into()))
+        } else {
+            let alone = self.apply(batch.journal, &failed, batch.now_us)?;
+            if linked::is_refused(&alone) { self.commit(batch, &failed, alone)?.pop() } else { None }
+        };
         let mut answers: Vec<_> = fresh.iter().map(|_| Err(JournalError::Linked { place })).collect();
-        let why = self.commit(batch, &failed, only)?.pop();
         if let Some((answer, why)) = answers.get_mut(place).zip(why) {
             *answer = why;
         }

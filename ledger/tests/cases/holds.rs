@@ -1,5 +1,6 @@
 //! 39 to 47: what is set aside, and how it ends.
 
+use ledger::apply::LOTS;
 use ledger::{Change, Command, Group, Invalid, LegRef, Refusal, RowKind, Transfer};
 
 use super::{
@@ -99,6 +100,35 @@ fn case_42_no_hold_begins_that_has_ended() {
         assert_eq!(ask(&mut desk, &hold), Err(Invalid::Dates { leg: 1 }));
     }
     assert_eq!((balance(&desk.state, WALLET), desk.state.seq), (100, 10_000));
+}
+
+#[test]
+fn case_43_more_expired_holds_than_are_written_down_at_a_time_refuse_nobody() {
+    let mut desk = desk();
+    let many = i64::try_from(LOTS).unwrap() + 5;
+    post(&mut desk, vec![transfer(SETTLEMENT, WALLET, many - 100)], NOW);
+    let legs = (0..many).map(|n| holding(buying(1), Some(NOW + 10 + n % 3))).collect();
+    post(&mut desk, legs, NOW);
+    assert_eq!(held(&desk.state, WALLET), many, "nothing is left to be spent");
+    let later = NOW + 20;
+    let all = transaction(1, vec![transfer(WALLET, SETTLEMENT, many)]);
+    let again = Err(Invalid::StillDue { account: WALLET });
+    assert_eq!(ask_at(&mut desk, &all, later), again, "the rest is held by nothing but a page's end");
+    assert_eq!(held(&desk.state, WALLET), 5, "what was looked up was written down");
+    assert!(ask_at(&mut desk, &all, later).is_ok_and(|record| super::refusal(&record).is_none()));
+    assert_eq!((balance(&desk.state, WALLET), held(&desk.state, WALLET)), (0, 0));
+}
+
+#[test]
+fn case_43_many_holds_of_which_few_have_expired_are_in_nobodys_way() {
+    let mut desk = desk();
+    let many = i64::try_from(LOTS).unwrap() + 5;
+    post(&mut desk, vec![transfer(SETTLEMENT, WALLET, many)], NOW);
+    let legs = (0..many).map(|n| holding(buying(1), Some(NOW + 10 + n))).collect();
+    post(&mut desk, legs, NOW);
+    post(&mut desk, vec![transfer(WALLET, SETTLEMENT, 101)], NOW + 10);
+    assert_eq!((balance(&desk.state, WALLET), held(&desk.state, WALLET)), (many - 1, many - 1));
+    assert_eq!(desk.state.account(WALLET).unwrap().next_due_us, NOW + 11);
 }
 
 #[test]

@@ -11,10 +11,15 @@ use crate::requests::{CAPPED, NOBODY, NOW, SETTLEMENT, WALLET, transaction, tran
 fn linked_batch(batch: &[Request]) -> (Option<usize>, Applied) {
     let desk = desk();
     let applied = desk.decide(batch, NOW);
-    match linked::fails_at(&applied) {
-        None => (None, applied),
-        Some(place) => (Some(place), linked::only(&desk.state, applied, place)),
-    }
+    let Some(place) = linked::fails_at(&applied) else { return (None, applied) };
+    let alone = desk.decide(&batch[place..=place], NOW);
+    let (nothing, why) = (Applied { seq: desk.state.seq, ..Applied::default() }, applied.answers[place].clone());
+    let left = match why {
+        Err(invalid) => Applied { answers: vec![Err(invalid)], ..nothing },
+        Ok(_) if linked::is_refused(&alone) => alone,
+        Ok(_) => nothing,
+    };
+    (Some(place), left)
 }
 
 fn good(number: u128) -> Request {
@@ -75,10 +80,21 @@ fn case_27_a_linked_request_may_need_what_the_one_before_it_did() {
         [transaction(1, vec![transfer(SETTLEMENT, CAPPED, 10)]), transaction(2, vec![transfer(CAPPED, WALLET, 10)])];
     let (failed, applied) = linked_batch(&batch);
     assert_eq!((failed, applied.records.len()), (None, 2));
-    // Alone it would be refused: the refusal of a failed batch is what was decided in it, not what would be decided now.
+    // The books as they stand refuse it as well.
     let spent = [batch[1].clone(), batch[0].clone()];
     let (failed, left) = linked_batch(&spent);
     assert_eq!((failed, refusal(&left.records[0])), (Some(0), Some(Refusal::Floor { account: CAPPED })));
+}
+
+/// What the batch did before it never was: a refusal that followed from it would be one of books that never were.
+#[test]
+fn case_27_what_only_the_items_before_it_stand_in_the_way_of_leaves_nothing() {
+    let emptied = transfer(WALLET, SETTLEMENT, 100);
+    let filled = transfer(SETTLEMENT, CAPPED, 990);
+    for (first, then) in [(emptied, transfer(WALLET, SETTLEMENT, 10)), (filled, transfer(SETTLEMENT, CAPPED, 20))] {
+        let (failed, left) = linked_batch(&[transaction(1, vec![first]), transaction(2, vec![then])]);
+        assert_eq!((failed, left.records.len(), left.answers.len()), (Some(1), 0, 0));
+    }
 }
 
 /// A refusal points at what spent the claim. That must be in the books.

@@ -142,6 +142,23 @@ fn case_65_more_lots_than_one_transaction_takes_are_taken_in_several() {
     assert_eq!((balance(&desk.state, CLUB), lots(&desk, CLUB).len()), (many / 2, LOTS / 2));
 }
 
+/// As much as possible of lots that are not all looked up is not known.
+#[test]
+fn case_65_as_much_as_possible_of_more_lots_than_that_is_asked_for_in_parts() {
+    let mut desk = desk();
+    let many = i64::try_from(LOTS).unwrap();
+    for part in 0..3 {
+        let legs = (0..many / 2).map(|n| earning(CLUB, 1, NOW + 1 + part * many / 2 + n)).collect();
+        post(&mut desk, legs, NOW);
+    }
+    let up_to = |minor| transaction(1, vec![by(How::UpTo, points(CLUB, ISSUE, minor))]);
+    assert_eq!(ask(&mut desk, &up_to(many + 1)), Err(ledger::Invalid::TooManyLots { account: CLUB }));
+    for left in [many / 2, 0] {
+        ask(&mut desk, &up_to(many)).unwrap();
+        assert_eq!(balance(&desk.state, CLUB), left);
+    }
+}
+
 #[test]
 fn case_66_what_is_passed_on_keeps_its_lots() {
     let mut desk = earned();

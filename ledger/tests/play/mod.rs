@@ -4,7 +4,7 @@ mod picks;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ledger::apply::{Applied, Found, LotPage, Standing, State, apply, batch_time};
+use ledger::apply::{Applied, Found, LOTS, LotPage, Standing, State, apply, batch_time};
 use ledger::{
     Account, AccountId, AssetId, Body, Claim, Command, Hold, How, LegRef, Lot, NEVER, Original, Posted, Request,
     RowKind,
@@ -79,10 +79,16 @@ impl Desk {
                 found.rows.extend(self.original(place).map(|original| (place, original)));
             }
         }
-        let open = self.holds.iter().filter(|(_, hold)| hold.remaining > 0 && due.contains(&hold.debit));
-        found.holds.extend(open.map(|(place, hold)| (*place, hold.clone())));
-        found.lots = paged.iter().map(|id| (*id, LotPage::loaded(self.lots_of(*id)))).collect();
-        found.all_holds = due.into_iter().collect();
+        for id in due {
+            let open = self.holds.iter().filter(|(_, hold)| hold.remaining > 0 && hold.debit == id);
+            let mut open: Vec<_> = open.map(|(place, hold)| (*place, hold.clone())).collect();
+            open.sort_unstable_by_key(|(place, hold)| (hold.expires_us, *place));
+            open.truncate(LOTS);
+            let until_us = if open.len() < LOTS { NEVER } else { open[LOTS - 1].1.expires_us };
+            found.holds_until.insert(id, until_us);
+            found.holds.extend(open);
+        }
+        found.lots = paged.iter().map(|id| (*id, LotPage::loaded(self.lots_of(*id), LOTS))).collect();
         found
     }
 

@@ -177,8 +177,8 @@ fn all_are_known(refusal: Refusal, fault: Invalid) {
         Invalid::Limits { .. } | Invalid::AccountExists { .. } | Invalid::Companion { .. } => {}
         Invalid::EffectiveDate | Invalid::NotThatRow { .. } | Invalid::Dates { .. } | Invalid::Rate { .. } => {}
         Invalid::Nature { .. } | Invalid::Clock | Invalid::NothingDue { .. } => {}
-        // Needs more lots than random stories have.
-        Invalid::TooManyLots { .. } => {}
+        // Need more lots or holds than random stories have.
+        Invalid::TooManyLots { .. } | Invalid::StillDue { .. } => {}
         // Stories have no database that rows could leave.
         Invalid::Archived(_) => {}
     }

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use super::body::{TransactionBody, moment};
 use super::model::{Asked, Item, Mode, Wish, placed};
 use super::{Assets, Books};
-use crate::platform::books::{describe_refusal, refusal_code};
+use crate::platform::books::refusal_code;
 use crate::platform::fields::field;
 use crate::platform::http::IdempotencyKey;
 use crate::platform::keyring::Caller;
@@ -106,6 +106,9 @@ impl Books {
     ) -> Result<HttpResponse, Problem> {
         let request = wish.request(asker.caller, key, assets, "")?;
         let answer = self.journal.submit(request, deadline()?).await.map_err(|error| wish.place(error, ""))?;
+        if let Body::Refused { refusal } = &answer.record.body {
+            return Err(wish.refused(refusal, answer.record.seq, ""));
+        }
         let mut response = created(&answer)?;
         let body = TransactionBody::of(&answer.record, assets).ok_or_else(|| JournalError::KeyReused.describe())?;
         Ok(response.json(body))
@@ -155,12 +158,16 @@ impl Books {
             requests.push(request);
         }
         let answers = self.journal.submit_linked(requests, deadline()?).await;
+        let stands_in_the_way = answers.iter().find_map(|answer| match answer {
+            Err(JournalError::Linked { place }) => Some(*place),
+            Ok(_) | Err(_) => None,
+        });
         let results: Vec<Result<Answer, Problem>> = (0..)
             .zip(items)
             .zip(answers)
             .map(|((place, item), answer)| answer.map_err(|error| item.wish().place(error, &at(place))))
             .collect();
-        match first_failed(&results) {
+        match first_failed(items, &results, stands_in_the_way) {
             None => Ok(HttpResponse::Created().json(BatchBody::of(Mode::Atomic, asker.lang, items, &results))),
             Some((place, problem)) => Err(not_together(place, problem)),
         }
@@ -182,21 +189,26 @@ fn deadline() -> Result<Instant, Problem> {
     Instant::now().checked_add(TURN).ok_or_else(|| JournalError::DeadlinePassed.describe())
 }
 
-/// The item that stood in the way of the others, and why it did.
-fn first_failed(results: &[Result<Answer, Problem>]) -> Option<(usize, Problem)> {
+/// The item that stood in the way of the others, and why it did; `place` is what they were told of it, which is all there is to tell
+/// of one that only those before it kept from being done.
+fn first_failed(
+    items: &[Item<'_>],
+    results: &[Result<Answer, Problem>],
+    place: Option<usize>,
+) -> Option<(usize, Problem)> {
     let mut linked = None;
-    for (place, result) in results.iter().enumerate() {
+    for (place, (item, result)) in items.iter().zip(results).enumerate() {
         match result {
             Ok(Answer { record, .. }) => {
                 if let Body::Refused { refusal } = &record.body {
-                    return Some((place, describe_refusal(refusal, record.seq)));
+                    return Some((place, item.wish().refused(refusal, record.seq, &at(place))));
                 }
             }
-            Err(problem) if problem.code() == "linked-not-done" => linked = linked.or(Some((place, problem.clone()))),
+            Err(problem) if problem.code() == "linked-not-done" => linked = Some(problem.clone()),
             Err(problem) => return Some((place, problem.clone())),
         }
     }
-    linked
+    place.zip(linked)
 }
 
 /// Why a batch was not done. What would be as true of any batch keeps its own code: too much at once, nobody leads.
@@ -209,7 +221,7 @@ fn not_together(place: usize, why: Problem) -> Problem {
     if errors.is_empty() {
         errors.push(FieldError::new(at(place), because.code.clone(), because.detail));
     }
-    let detail = "Nothing of it happened but a refusal: see errors for the item and the reason.";
+    let detail = "Nothing of it happened: see errors for the item and the reason.";
     let problem = Problem::new(422, "batch-refused", "The batch was not done", detail);
     problem.with("item", i64::try_from(place).unwrap_or(i64::MAX)).with("reason", because.code).errors(errors)
 }
@@ -217,25 +229,27 @@ fn not_together(place: usize, why: Problem) -> Problem {
 impl<'a> BatchBody<'a> {
     fn of(mode: Mode, lang: Lang, items: &'a [Item<'_>], results: &[Result<Answer, Problem>]) -> Self {
         let results: Vec<_> =
-            items.iter().zip(results).map(|(item, result)| ItemBody::of(&item.id, lang, result)).collect();
+            (0..).zip(items).zip(results).map(|((place, item), result)| ItemBody::of(item, place, lang, result)).collect();
         let posted = results.iter().filter(|result| matches!(result.status, "posted" | "replayed")).count();
         Self { mode, posted, results }
     }
 }
 
 impl<'a> ItemBody<'a> {
-    fn of(id: &'a str, lang: Lang, result: &Result<Answer, Problem>) -> Self {
+    fn of(item: &'a Item<'_>, place: usize, lang: Lang, result: &Result<Answer, Problem>) -> Self {
+        let id = &*item.id;
         let bare =
             Self { id, status: "invalid", seq: None, recorded_at: None, code: None, detail: None, errors: Vec::new() };
         match result {
             Ok(Answer { record, replayed }) => {
                 let bare = Self { seq: Some(record.seq), recorded_at: Some(moment(record.recorded_us)), ..bare };
                 if let Body::Refused { refusal } = &record.body {
-                    let told = describe_refusal(refusal, record.seq).body(lang);
+                    let told = item.wish().refused(refusal, record.seq, &at(place)).body(lang);
                     return Self {
                         status: "refused",
                         code: Some(refusal_code(refusal)),
                         detail: Some(told.detail),
+                        errors: told.errors,
                         ..bare
                     };
                 }

@@ -9,7 +9,7 @@ pub(super) mod schema;
 use std::borrow::Cow;
 
 use chrono::{DateTime, Utc};
-use ledger::{Amount, Command, LegRef, Limits, LotTerms, MAX_AMOUNT, Rate, Request, Transfer};
+use ledger::{Amount, Command, LegRef, Limits, LotTerms, MAX_AMOUNT, Rate, Refusal, Request, Transfer};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use self::key::key_of;
 use super::Assets;
-use crate::platform::books::journal_of;
+use crate::platform::books::{describe_refusal, journal_of};
 use crate::platform::http::{IdempotencyKey, read_object};
 use crate::platform::keyring::Caller;
 use crate::platform::problem::{Describe, FieldError, Problem};
@@ -219,6 +219,17 @@ impl Wish<'_, '_> {
         match account.and_then(|account| self.side(account)) {
             Some((leg, side)) => placed(problem, format!("{at}/transfers/{leg}/{side}")),
             None if problem.code() == "transfers-missing" => placed(problem, format!("{at}/transfers")),
+            None => problem,
+        }
+    }
+
+    /// A refusal, with the account that it is about and where in the body that is.
+    pub(super) fn refused(&self, refusal: &Refusal, seq: i64, at: &str) -> Problem {
+        let problem = describe_refusal(refusal, seq);
+        let Some(account) = refusal.account() else { return problem };
+        let problem = problem.with("account", account.to_string());
+        match self.side(account) {
+            Some((leg, side)) => placed(problem, format!("{at}/transfers/{leg}/{side}")),
             None => problem,
         }
     }

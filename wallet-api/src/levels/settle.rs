@@ -150,6 +150,9 @@ impl Whom<'_> {
                 Err(error) => return Err(error.into()),
             }
         }
+        if seq == 0 {
+            return Err(Problem::internal(&NotTogether));
+        }
         self.note(version.number, (seq, true)).await
     }
 
@@ -216,3 +219,7 @@ impl Version {
 #[derive(Debug, thiserror::Error)]
 #[error("the journal refused a person's limits at seq {0}")]
 struct Refused(i64);
+
+#[derive(Debug, thiserror::Error)]
+#[error("a person's limits stand in each other's way")]
+struct NotTogether;

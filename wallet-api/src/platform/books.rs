@@ -162,7 +162,7 @@ impl Describe for JournalError {
             Self::Linked { place } => {
                 let place = i64::try_from(*place).unwrap_or(i64::MAX);
                 let detail =
-                    "Another item of the batch stands in its way: correct that one, or send this one without it.";
+                    "The item named cannot be done, or not after those before it: correct that one, or leave it out.";
                 Problem::new(409, "linked-not-done", "The batch was not done", detail).with("item", place)
             }
             Self::Archived(range) => range.describe(),
@@ -240,6 +240,10 @@ fn describe_invalid(invalid: &Invalid) -> Problem {
             let detail = "Nothing happened. Ask for less at once, with the same or a new Idempotency-Key.";
             Problem::new(422, "too-many-lots", "Too many lots for one transaction", detail)
         }
+        Invalid::StillDue { .. } => {
+            let detail = "Nothing of it happened: try again in a moment, with the same Idempotency-Key.";
+            Problem::new(503, "still-due", "Too much expired at once", detail).retry_after(1)
+        }
         Invalid::Empty => {
             let detail = "A transaction has one transfer or more.";
             Problem::new(422, "transfers-missing", "There is nothing to move", detail)
@@ -290,7 +294,7 @@ pub fn refusal_code(refusal: &Refusal) -> &'static str {
         Refusal::Floor { .. } => "insufficient-funds",
         Refusal::Ceiling { .. } => "limit-exceeded",
         Refusal::Frozen { .. } => "account-frozen",
-        Refusal::Overflow { .. } => "limit-exceeded",
+        Refusal::Overflow { .. } => "balance-too-large",
         Refusal::ClaimSpent { .. } => "already-done",
         Refusal::Closed { .. } => "account-closed",
         Refusal::NotEmpty { .. } => "account-not-empty",
@@ -308,9 +312,13 @@ pub fn describe_refusal(refusal: &Refusal, seq: i64) -> Problem {
             let detail = "Top up, or pay from another source; then use a new Idempotency-Key.";
             Problem::new(422, "insufficient-funds", "Not enough available", detail)
         }
-        Refusal::Ceiling { .. } | Refusal::Overflow { .. } => {
+        Refusal::Ceiling { .. } => {
             let detail = "The account cannot hold that much: use a smaller amount and a new Idempotency-Key.";
             Problem::new(422, "limit-exceeded", "A limit would be passed", detail)
+        }
+        Refusal::Overflow { .. } => {
+            let detail = "No account holds more than 2^63 - 1 units: use another one, and a new Idempotency-Key.";
+            Problem::new(422, "balance-too-large", "The balance would be too large", detail)
         }
         Refusal::Frozen { .. } => {
             let detail = "Somebody froze it: ask them, then use a new Idempotency-Key.";

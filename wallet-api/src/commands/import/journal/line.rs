@@ -366,6 +366,7 @@ pub(super) fn wrong(invalid: &Invalid) -> Wrong {
         Invalid::Nature { .. } => "account_nature_invalid",
         Invalid::TooManyLots { .. } => "too_many_lots",
         Invalid::NothingDue { .. } => "nothing_due",
+        Invalid::StillDue { .. } => "still_due",
         Invalid::Archived(_) => "archived",
     };
     Wrong(code, invalid.to_string().into())
