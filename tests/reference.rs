@@ -66,7 +66,6 @@ const REFUSED: &[(&str, u16)] = &[
     ("get_approval", 404),
     ("approve", 404),
     ("reject", 404),
-    ("erase_customer", 404),
     ("get_request", 404),
     ("get_event_type", 404),
     ("get_hook_replay", 404),
