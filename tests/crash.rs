@@ -11,7 +11,7 @@ use tessera_tests::{Dice, Ground, HEALED, Point, Scene, eventually_async, run_sq
 pub const LEASE_ENDS: &str = "UPDATE journal.lease SET expires_at = clock_timestamp()";
 
 /// Batches of two or more go through the pipe, as they would with hundreds of callers.
-const PIPED: (&str, &str) = ("TESSERA_STOP_PIPE_FROM", "2");
+pub const PIPED: (&str, &str) = ("TESSERA_STOP_PIPE_FROM", "2");
 
 /// F1: the only node is killed at random instants, and started again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -21,6 +21,7 @@ use wallet_api::platform::audit::head::AuditHeadForm;
 use wallet_api::platform::sealing::{HeadForm, Keys};
 
 use crate::crash::{LEASE_ENDS, kill_at};
+use crate::servers::kill_server_at;
 
 /// Somebody outside who is told of heads, and keeps all he ever heard.
 #[derive(Clone, Default)]
@@ -145,15 +146,6 @@ async fn kill_at_every_step(mut dice: Dice, times: u64, server: &[Point]) {
 async fn goes_on(scene: &mut Scene<'_>) {
     run_sql(&scene.db.super_url(), LEASE_ENDS);
     scene.add();
-    scene.load().await.more(20, HEALED).await;
-}
-
-/// Kills the postmaster when the sealer comes to this point next, and starts the server again.
-async fn kill_server_at(scene: &mut Scene<'_>, ground: &Ground, point: Point) {
-    let proxy = scene.nodes[0].proxy.clone();
-    proxy.kill_server_at(point, i32::try_from(ground.cluster().pid()).unwrap());
-    eventually_async("the sealer comes to the point", HEALED, async || (proxy.struck(point) > 0).then_some(())).await;
-    ground.cluster().restart().unwrap();
     scene.load().await.more(20, HEALED).await;
 }
 

@@ -5,13 +5,28 @@ use std::time::{Duration, Instant};
 use diesel::sql_types::Bool;
 use diesel::{Connection, PgConnection, RunQueryDsl};
 use rustix::process::Signal;
-use tessera_tests::{Ground, HEALED, Run, Scene, rows, signal_process};
+use tessera_tests::{Dice, Ground, HEALED, Point, Run, Scene, eventually_async, rows, signal_process};
+
+use crate::crash::PIPED;
 
 /// The longest a request may take while the database hangs: its turn (5 s), and its other database work (5 s each).
 const OUTER_DEADLINE: Duration = Duration::from_secs(20);
 
 /// So often a test strikes until it has struck a batch; between the look and the blow one may have ended.
 const MOST_TRIES: u32 = 12;
+
+/// Where the server can be killed under a node that leads.
+const POINTS: [Point; 9] = [
+    Point::PostingUnsent,
+    Point::PostingBegun,
+    Point::PostingUncommitted,
+    Point::PostingCommitted,
+    Point::PostingAnswered,
+    Point::BeginUnsent,
+    Point::Begun,
+    Point::HooksUncommitted,
+    Point::HooksCommitted,
+];
 
 /// The session of the writer that leads, as PostgreSQL knows it.
 fn writers_backend(scene: &Scene<'_>) -> i32 {
@@ -70,6 +85,45 @@ async fn f04_a_killed_postmaster_comes_back_with_all_that_was_acknowledged() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f05_an_immediate_shutdown_loses_nothing_that_was_acknowledged() {
     stop_server("f05", Signal::QUIT, 2).await;
+}
+
+/// F4 at a point of a commit, one of each sort of batch: what the point says has happened, has, and no more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f04_a_postmaster_killed_at_any_point_of_a_commit_leaves_all_of_it_or_nothing() {
+    let mut dice = Dice::thrown("f04");
+    let (one, piped) = (dice.pick(&POINTS), dice.pick(&Point::PIPED));
+    kill_server_at_points(&[one], &[]).await;
+    kill_server_at_points(&[piped], &[PIPED]).await;
+}
+
+/// The same, ten times at every point.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "long: make rounds"]
+async fn f04_ten_times_at_every_point() {
+    kill_server_at_points(&POINTS.repeat(10), &[]).await;
+    kill_server_at_points(&Point::PIPED.repeat(10), &[PIPED]).await;
+}
+
+async fn kill_server_at_points(points: &[Point], environment: &[(&str, &str)]) {
+    let ground = Ground::own("f04-points");
+    let mut scene = Scene::start(ground.database(), 1, environment).await;
+    for point in points {
+        kill_server_at(&mut scene, &ground, *point).await;
+    }
+    let tally = scene.assert_laws().await;
+    eprintln!("f04: {} kills at {points:?}, {:?}", points.len(), tally.others);
+}
+
+/// Kills the postmaster when the node comes to this point next, and starts the server again.
+pub async fn kill_server_at(scene: &mut Scene<'_>, ground: &Ground, point: Point) {
+    let proxy = scene.nodes[0].proxy.clone();
+    let (before, failed) = (proxy.struck(point), scene.load().await.failed());
+    proxy.kill_server_at(point, i32::try_from(ground.cluster().pid()).unwrap());
+    let struck = async || (proxy.struck(point) > before).then_some(());
+    eventually_async("the node comes to the point", HEALED, struck).await;
+    scene.noticed(failed).await;
+    ground.cluster().restart().unwrap();
+    scene.load().await.more(20, HEALED).await;
 }
 
 async fn stop_server(name: &'static str, signal: Signal, rounds: u32) {
