@@ -158,6 +158,16 @@ impl Stage {
         Ok(pgbench::checkpoint(&mut PgConnection::establish(&self.cluster.url(Role::Super, OURS))?)?)
     }
 
+    /// Vacuums and analyses every table, as the database would by itself within a minute, and rests: for a load that is prepared by
+    /// another one, many times its size.
+    ///
+    /// # Errors
+    /// What the database refuses, and a vacuum that does not come to its end.
+    pub async fn tidy(&self) -> anyhow::Result<()> {
+        PgConnection::establish(&self.cluster.url(Role::Super, OURS))?.batch_execute("VACUUM (ANALYZE)")?;
+        self.rest().await
+    }
+
     /// The same, and waits until no table is vacuumed any more, so that what is timed next is timed by itself.
     ///
     /// # Errors

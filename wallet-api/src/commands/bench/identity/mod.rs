@@ -127,8 +127,8 @@ pub async fn identity(seconds: u32) -> anyhow::Result<Identity> {
         acknowledged = acknowledged.saturating_add(report.ok);
     }
     let open_rate = u32::try_from(best.checked_div(2).unwrap_or(0))?.max(1);
-    let (open, _) = till.open_run(open_rate, time, None).await?;
-    let (beside, tried) = till.open_run(open_rate, time, Some(&tenant.slug)).await?;
+    let (open, _) = till.open_run(&stage, open_rate, time, None).await?;
+    let (beside, tried) = till.open_run(&stage, open_rate, time, Some(&tenant.slug)).await?;
     anyhow::ensure!(tried.looked_at > 0 && tried.told_to_wait > 0, "no passwords were tried: the figures are void");
     acknowledged = acknowledged.saturating_add(open.ok).saturating_add(beside.ok);
     let other = Server::run(&words, Some(&stage.url())).await?;
@@ -259,11 +259,13 @@ impl Till {
     /// At a rate; with a tenant's slug, while passwords are tried there.
     async fn open_run(
         &mut self,
+        stage: &Stage,
         rate: u32,
         time: Duration,
         tried: Option<&str>,
     ) -> anyhow::Result<(LoadReport, Tried)> {
         let prepared = self.prepare(time).await?;
+        stage.tidy().await?;
         let ran_out = Arc::new(AtomicBool::new(false));
         let plan = Plan::new(self.address, 256, self.approvals(prepared, &ran_out));
         let load = open_loop(plan, NonZeroU32::new(rate).context("the server answers nothing")?, time);
