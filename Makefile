@@ -18,7 +18,7 @@ MINUTES ?= 10
 DEMO_FLAGS := $(if $(filter-out 0 no false,$(ONCE)),--once)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test screens contract rounds races walls model shuttle fuzz lint bench
+.PHONY: help setup demo test screens contract rounds races walls model shuttle fuzz lint micro bench
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)$$/  make \1	\2/p' $(MAKEFILE_LIST)
@@ -76,6 +76,9 @@ lint: setup ## check format, lints, and where cargo-deny is installed licences a
 	else \
 		echo "skipped: cargo-deny is not installed"; \
 	fi
+
+micro: ## time the journal's pure functions by themselves (criterion)
+	$(CARGO) bench -p ledger --locked
 
 bench: setup ## measure posting, payments, cluster and hooks beside pgbench, one JSON object each
 	$(CARGO) build --release --locked -p wallet-api

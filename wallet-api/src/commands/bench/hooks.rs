@@ -20,9 +20,10 @@ use serde_json::{Value, json};
 use super::histogram::Histogram;
 use super::load::{Answer, Plan, closed_loop, open_loop};
 use super::open_files;
-use super::payments::{Moments, Server, Shop, admin_key, all_answered, count, drained, field, ms, note, receive};
+use super::payments::{Moments, Shop, admin_key, all_answered, count, drained, field, ms, note, receive};
 use super::receiver::Receiver;
 use super::reference::{Reference, Stage};
+use super::server::Server;
 use crate::platform::clock::Clock;
 use crate::platform::ids::Ids;
 

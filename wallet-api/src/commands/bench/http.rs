@@ -20,8 +20,9 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::load::{LoadReport, Plan, closed_loop};
-use super::payments::{Server, admin_key, all_answered, ms};
+use super::payments::{admin_key, all_answered, ms};
 use super::reference::Stage;
+use super::server::Server;
 use super::{cpu, open_files, pgbench, wire};
 use crate::commands::client::Client;
 use crate::platform::clock::Clock;

@@ -21,6 +21,8 @@ pub mod proof;
 pub mod receiver;
 mod reference;
 pub mod rss;
+mod server;
+mod takeover;
 pub mod wire;
 
 use std::fmt::Display;

@@ -6,16 +6,14 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::num::NonZeroU32;
-use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use diesel::{Connection, PgConnection};
 use rust_decimal::Decimal;
-use rustix::process::{Pid, Signal, kill_process};
 use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -25,6 +23,7 @@ use super::load::{Answer, LoadReport, Plan, closed_loop, open_loop};
 use super::pgbench::{CLIENTS, ratio};
 use super::receiver::Receiver;
 use super::reference::{Reference, Stage};
+use super::server::Server;
 use super::{open_files, rss, wire};
 use crate::commands::client::Client;
 use crate::identity::{self, NewKey};
@@ -41,7 +40,6 @@ const CUSTOMERS: u64 = 2_000;
 const FUNDS: &str = "1000000000000";
 /// How long hooks may take to be delivered after the last payment.
 const DRAIN: Duration = Duration::from_secs(10);
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What came out.
 #[derive(Debug, Serialize)]
@@ -143,7 +141,7 @@ pub async fn payments(seconds: u32, open_seconds: u32) -> anyhow::Result<Payment
     let (with, without) = (best(true), best(false));
     let open_rate = u32::try_from(with.checked_div(2).unwrap_or(0))?.max(1);
     let (open, hooks) = shop.open_run(open_rate, Duration::from_secs(u64::from(open_seconds)), &arrived, told).await?;
-    let rss_mb = rss::peak_mb(server.child.id()).context("this system tells no peak memory: the figures are void")?;
+    let rss_mb = rss::peak_mb(server.id()).context("this system tells no peak memory: the figures are void")?;
     server.stop()?;
     let conn = &mut PgConnection::establish(&stage.url())?;
     let report = ledger::verify::verify(conn, ledger::JournalId(tenant.id), |_, _| {})?;
@@ -188,66 +186,6 @@ pub(super) fn admin_key(url: &str, tenant: i64) -> anyhow::Result<String> {
 
 pub(super) fn ms(histogram: &Histogram, per_mille: u32) -> Decimal {
     Decimal::new(i64::from(histogram.quantile_us(per_mille)), 3)
-}
-
-/// The server, as a process of its own.
-pub(super) struct Server {
-    child: Child,
-    pub(super) address: SocketAddr,
-}
-
-impl Server {
-    pub(super) async fn start(url: &str) -> anyhow::Result<Self> {
-        Self::run(&["serve", "--allow-private-hooks", "--log", "warn"], Some(url)).await
-    }
-
-    /// Starts this program with these words and an address to listen at, and waits until it is ready.
-    pub(super) async fn run(words: &[&str], url: Option<&str>) -> anyhow::Result<Self> {
-        // A port that was free a moment ago: whoever is started says so if it was taken since.
-        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-        let child = Command::new(std::env::current_exe()?)
-            .args(words)
-            .args(["--listen", &address.to_string()])
-            .envs(url.map(|url| ("DATABASE_URL", url)))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn()?;
-        let server = Self { child, address };
-        let ready = Client::new(&format!("http://{address}"), "")?;
-        let until = Instant::now().checked_add(PATIENCE);
-        while !ready.get("/readyz").await.is_ok_and(|reply| reply.status == 200) {
-            anyhow::ensure!(Some(Instant::now()) < until, "the server did not become ready");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        Ok(server)
-    }
-
-    pub(super) fn id(&self) -> u32 {
-        self.child.id()
-    }
-
-    /// Kills it, and says when.
-    pub(super) fn kill(mut self) -> anyhow::Result<Instant> {
-        self.child.kill()?;
-        let killed = Instant::now();
-        self.child.wait()?;
-        Ok(killed)
-    }
-
-    pub(super) fn stop(mut self) -> anyhow::Result<()> {
-        let pid = Pid::from_raw(i32::try_from(self.child.id())?).context("no such process")?;
-        kill_process(pid, Signal::TERM)?;
-        let status = self.child.wait()?;
-        anyhow::ensure!(status.success(), "the server did not stop in order: {status}");
-        Ok(())
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // Ended already, or the bench failed and nobody will ask it to.
-        _ = self.child.kill();
-    }
 }
 
 /// What is paid at: a merchant with a funded campaign, customers with full wallets.

@@ -1,5 +1,6 @@
 //! The stage of a bench: a cluster of its own with everything durable, our database and the reference's side by side.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -12,7 +13,7 @@ use super::pgbench::{self, Durability, InsertRun, Pgbench, PgbenchRun};
 use super::rss;
 use crate::commands::keys::create_tenant;
 use crate::identity::NewTenant;
-use crate::platform::cluster::{Cluster, Role};
+use crate::platform::cluster::{Cluster, Endpoint, Role};
 use crate::platform::db;
 use crate::platform::ids::Ids;
 use crate::platform::keyring::Tenant;
@@ -113,6 +114,18 @@ impl Stage {
     #[must_use]
     pub fn url(&self) -> String {
         self.cluster.url(Role::App, OURS)
+    }
+
+    /// The same database through a relay that listens in this folder.
+    #[must_use]
+    pub fn url_through(&self, socket_dir: &Path) -> String {
+        Endpoint::at(socket_dir).url(Role::App, OURS)
+    }
+
+    /// The folder of the database's socket.
+    #[must_use]
+    pub fn socket_dir(&self) -> &Path {
+        self.cluster.socket_dir()
     }
 
     /// A tenant to run against.

@@ -82,6 +82,12 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
+    /// What listens in this folder under the private server's name, such as a relay before one.
+    #[must_use]
+    pub fn at(socket_dir: &Path) -> Self {
+        Self { socket_dir: socket_dir.to_owned() }
+    }
+
     /// Finds the server that another process runs for this data folder, so that a second command can talk to it.
     ///
     /// # Errors

@@ -25,9 +25,10 @@ use uuid::Uuid;
 
 use self::passwords::Tried;
 use super::load::{Answer, LoadReport, Plan, closed_loop, open_loop};
-use super::payments::{Server, admin_key, all_answered, ms};
+use super::payments::{admin_key, all_answered, ms};
 use super::pgbench::{CLIENTS, ratio};
 use super::reference::{Reference, Stage};
+use super::server::Server;
 use super::{open_files, wire};
 use crate::commands::client::Client;
 use crate::commands::payer::{Payer, local_party};

@@ -24,8 +24,9 @@ use rust_decimal::Decimal;
 use serde::Serialize;
 
 use super::pgbench::{CLIENTS, InsertRun, ratio};
+use super::proof;
 use super::reference::{Reference, Stage};
-use super::{cluster, proof};
+use super::takeover::{self, Worst};
 use bank::Run;
 use sizes::{Sizes, transfer_bytes};
 
@@ -72,8 +73,9 @@ pub struct Posting {
     pub unsealed_ms: u64,
     /// Binary path and head of a record, the largest of some hundred.
     pub proof_bytes: usize,
-    /// From killing the leader under load to the first payment acknowledged elsewhere, the worst of ten; seconds.
-    pub takeover_s: Decimal,
+    /// From losing the leader under load to the first payment acknowledged elsewhere, the worst of ten for each way.
+    #[serde(flatten)]
+    pub takeover: Worst,
     /// The large book, unless the run was a quick one.
     #[serde(flatten)]
     pub big: Option<big::Big>,
@@ -131,7 +133,7 @@ pub async fn posting(seconds: u32, quick: bool) -> anyhow::Result<Posting> {
     let posted = runs.iter().filter(|run| run.kind != Kind::Refused);
     let (acknowledged, rows) = checked(&stage, [&one, &four, &points], posted)?;
     let big = if quick { None } else { Some(big::big(&stage, time).await?) };
-    let takeover_s = cluster::worst_takeover(&stage).await?;
+    let takeover = takeover::worst(&stage).await?;
     let reference = stage.close()?;
     let figure = |kind: Kind, callers: usize| rate(&runs, kind, callers);
     let best = |kind: Kind| MANY.iter().map(|callers| figure(kind, *callers)).max().unwrap_or(0);
@@ -154,7 +156,7 @@ pub async fn posting(seconds: u32, quick: bool) -> anyhow::Result<Posting> {
         four_leg_wal_bytes_per_transfer: fourfold.1,
         unsealed_ms: unsealed(&runs),
         proof_bytes,
-        takeover_s,
+        takeover,
         big,
         runs,
         inserts,
