@@ -282,7 +282,7 @@ async fn case_26_an_atomic_batch_that_fails_at_its_first_or_last_item_leaves_not
         let first = desk.api.post(POST, &batch("atomic", &items)).await;
         let problem = first.clone().expect_problem(422, "batch-refused");
         assert_eq!((&problem["item"], &problem["reason"]), (&json!(failing), &json!("insufficient-funds")));
-        assert_eq!(problem["errors"][0]["pointer"], format!("/transactions/{failing}"));
+        assert_eq!(problem["errors"][0]["pointer"], format!("/transactions/{failing}/transfers/0/debit"));
         assert_eq!((desk.balance(rich).await, desk.head().await), (100, before + 1), "one refusal was written");
         assert_eq!(desk.api.post(POST, &batch("atomic", &items)).await.bytes, first.bytes, "for ever");
         assert_eq!(desk.head().await, before + 1);
@@ -292,6 +292,14 @@ async fn case_26_an_atomic_batch_that_fails_at_its_first_or_last_item_leaves_not
         assert_eq!(statuses(&told), ["posted", "posted"]);
         desk.api.post(POST, &json!({"transfers": [leg(desk.source, rich, 2)]})).await.expect(201);
     }
+    // What only the items before it stand in the way of is no refusal: nothing is written, and the item is named.
+    let before = desk.head().await;
+    let items = [100, 1].map(|minor| item(fresh_key(), json!([leg(rich, desk.source, minor)])));
+    let problem = desk.api.post(POST, &batch("atomic", &items)).await.expect_problem(422, "batch-refused");
+    assert_eq!((&problem["item"], &problem["reason"]), (&json!(1), &json!("linked-not-done")));
+    assert_eq!((desk.balance(rich).await, desk.head().await), (100, before));
+    desk.api.post(POST, &batch("atomic", &items[1..])).await.expect(201);
+    desk.api.post(POST, &json!({"transfers": [leg(desk.source, rich, 1)]})).await.expect(201);
     // What is no request at all spends nothing.
     let before = desk.head().await;
     let items =

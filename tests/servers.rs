@@ -92,20 +92,20 @@ async fn f05_an_immediate_shutdown_loses_nothing_that_was_acknowledged() {
 async fn f04_a_postmaster_killed_at_any_point_of_a_commit_leaves_all_of_it_or_nothing() {
     let mut dice = Dice::thrown("f04");
     let (one, piped) = (dice.pick(&POINTS), dice.pick(&Point::PIPED));
-    kill_server_at_points(&[one], &[]).await;
-    kill_server_at_points(&[piped], &[PIPED]).await;
+    kill_server_at_points("f04-one", &[one], &[]).await;
+    kill_server_at_points("f04-piped", &[piped], &[PIPED]).await;
 }
 
 /// The same, ten times at every point.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "long: make rounds"]
 async fn f04_ten_times_at_every_point() {
-    kill_server_at_points(&POINTS.repeat(10), &[]).await;
-    kill_server_at_points(&Point::PIPED.repeat(10), &[PIPED]).await;
+    kill_server_at_points("f04-ten", &POINTS.repeat(10), &[]).await;
+    kill_server_at_points("f04-ten-piped", &Point::PIPED.repeat(10), &[PIPED]).await;
 }
 
-async fn kill_server_at_points(points: &[Point], environment: &[(&str, &str)]) {
-    let ground = Ground::own("f04-points");
+async fn kill_server_at_points(name: &'static str, points: &[Point], environment: &[(&str, &str)]) {
+    let ground = Ground::own(name);
     let mut scene = Scene::start(ground.database(), 1, environment).await;
     for point in points {
         kill_server_at(&mut scene, &ground, *point).await;

@@ -1,6 +1,6 @@
 //! Books to decide on and requests to decide: the same every time, a thousand transfers in each batch.
 
-use ledger::apply::{Applied, Found, LotPage, Standing, State, apply};
+use ledger::apply::{Applied, Found, LOTS, LotPage, Standing, State, apply};
 use ledger::{
     Account, AccountId, Amount, Asset, AssetId, Command, Group, JournalId, Key, Lot, LotTerms, Nature, NewAccount,
     NormalSide, Request, Scope, Transfer,
@@ -62,7 +62,7 @@ impl Books {
         for number in 0..WALLETS {
             books.open(wallet(number), EUR, Some(0), Nature::Plain, BALANCE);
             let id = books.open(points(number), PTS, Some(0), nature, DATES.saturating_mul(LOT));
-            books.lots.lots.insert(id, LotPage::loaded(lots.iter().copied().collect()));
+            books.lots.lots.insert(id, LotPage::loaded(lots.iter().copied().collect(), LOTS));
         }
         books
     }
