@@ -2,7 +2,7 @@
 //!
 //! The load is that of [`payments`](super::payments), without hooks. *One node*: all connections at the node that leads,
 //! the other one idle. *Two nodes*: half of them at each, so that half of the payments are forwarded. The two take turns,
-//! so that neither has the emptier tables or the quieter minute. Then the leader is lost, in three ways: [`takeover`].
+//! so that neither has the emptier tables or the quieter minute. Then the leader is lost, in three ways: `takeover`.
 
 use std::fmt;
 use std::num::NonZeroU32;
