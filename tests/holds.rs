@@ -214,7 +214,9 @@ fn case_43_however_many_holds_have_expired_all_of_them_count_for_reads_and_stand
     for one in &told {
         match one {
             Ok(answer) => assert!(matches!(answer.record.body, Body::Transaction { .. }), "nothing refuses it"),
-            Err(more) => assert_eq!((more.may_pass(), more), (true, &ledger::Invalid::StillDue { account: payer }.into())),
+            Err(more) => {
+                assert_eq!((more.may_pass(), more), (true, &ledger::Invalid::StillDue { account: payer }.into()))
+            }
         }
     }
     assert!(told[2].is_ok(), "{told:?}");

@@ -228,8 +228,11 @@ fn not_together(place: usize, why: Problem) -> Problem {
 
 impl<'a> BatchBody<'a> {
     fn of(mode: Mode, lang: Lang, items: &'a [Item<'_>], results: &[Result<Answer, Problem>]) -> Self {
-        let results: Vec<_> =
-            (0..).zip(items).zip(results).map(|((place, item), result)| ItemBody::of(item, place, lang, result)).collect();
+        let results: Vec<_> = (0..)
+            .zip(items)
+            .zip(results)
+            .map(|((place, item), result)| ItemBody::of(item, place, lang, result))
+            .collect();
         let posted = results.iter().filter(|result| matches!(result.status, "posted" | "replayed")).count();
         Self { mode, posted, results }
     }
