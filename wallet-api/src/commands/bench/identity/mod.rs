@@ -44,6 +44,8 @@ const PAYERS: usize = 512;
 const FUNDS: &str = "1000000000000";
 /// How many times as long payments are asked for as they are approved, and by how many at once: approving is the faster.
 const ASKED_FOR: (u32, usize) = (10, 16);
+/// What an open loop is warmed up for.
+const WARM: Duration = Duration::from_secs(2);
 /// Sessions that are ended to see how long others take them.
 const REVOKED: usize = 5;
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -257,7 +259,8 @@ impl Till {
         Ok(report)
     }
 
-    /// At a rate; with a tenant's slug, while passwords are tried there.
+    /// At a rate, after as much of it untimed as wakes sessions and plans that the rest before it put to sleep; with a tenant's
+    /// slug, while passwords are tried there.
     async fn open_run(
         &mut self,
         stage: &Stage,
@@ -265,11 +268,15 @@ impl Till {
         time: Duration,
         tried: Option<&str>,
     ) -> anyhow::Result<(LoadReport, Tried)> {
-        let prepared = self.prepare(time).await?;
+        let mut prepared = self.prepare(time).await?;
         stage.tidy().await?;
         let ran_out = Arc::new(AtomicBool::new(false));
-        let plan = Plan::new(self.address, 256, self.approvals(prepared, &ran_out));
-        let load = open_loop(plan, NonZeroU32::new(rate).context("the server answers nothing")?, time);
+        let rate = NonZeroU32::new(rate).context("the server answers nothing")?;
+        let of_warm = usize::try_from(rate.get())?.saturating_mul(usize::try_from(WARM.as_secs())?).min(prepared.len());
+        let rest = prepared.split_off(of_warm);
+        let warm = open_loop(Plan::new(self.address, 256, self.approvals(prepared, &ran_out)), rate, WARM).await?;
+        all_answered(&warm)?;
+        let load = open_loop(Plan::new(self.address, 256, self.approvals(rest, &ran_out)), rate, time);
         let tries = async {
             match tried {
                 Some(slug) => passwords::bursts(self.address, slug, time).await,
@@ -277,9 +284,10 @@ impl Till {
             }
         };
         let (report, tried) = tokio::join!(load, tries);
-        let report = report?;
+        let mut report = report?;
         all_answered(&report)?;
         anyhow::ensure!(!ran_out.load(Ordering::Relaxed), "too few payments were asked for: the figures are void");
+        report.ok = report.ok.saturating_add(warm.ok);
         Ok((report, tried?))
     }
 
