@@ -282,6 +282,35 @@ fn case_55_points_are_spent_earliest_expiring_first_whoever_leads() {
     scene.verify();
 }
 
+/// Earned in no order of their dates, each with one of its own.
+#[test]
+fn case_65_of_a_hundred_thousand_lots_the_first_are_taken_and_the_others_are_as_they_were() {
+    let scene = Scene::new();
+    let ((club, breakage), shop) = (scene.club(0), scene.wallet(0));
+    let first_us = scene.now_us() + DAY_US;
+    let hour_us = DAY_US / 24;
+    let lot = |part: i64, n: i64| first_us + (n * 100 + (part * 37) % 100) * hour_us;
+    for part in 0..100 {
+        scene.post((0..1_000).map(|n| scene.earning(club, 1, Some(lot(part, n)))).collect());
+    }
+    let scene = scene.take_over();
+    let told = "SELECT count(*), (min(expires_us) - $) / %, sum(remaining) FROM journal.lot WHERE remaining > 0";
+    let text = told.replace('$', &first_us.to_string()).replace('%', &hour_us.to_string());
+    let left = || rows(&scene.db.url(), &text).remove(0).into_iter().flatten().collect::<Vec<_>>().join(" ");
+    assert_eq!(left(), "100000 0 100000");
+    scene.post(vec![scene.moving(club, shop, 900)]);
+    assert_eq!(left(), "99100 900 99100");
+    // What has expired since is written down a thousand at a time, and read at once.
+    scene.pass(DAY_US + 1_900 * hour_us + hour_us / 2);
+    assert_eq!(scene.stands(club), (98_099, 0, 98_099));
+    let (key, pay) = (fresh_key(), transact(vec![scene.moving(club, shop, 99)]));
+    let ask = || scene.journal.submit_blocking(request(key, pay.clone()), Duration::from_secs(9));
+    let told = std::iter::repeat_with(ask).take(3).find(Result::is_ok).unwrap().unwrap();
+    assert!(matches!(told.record.body, Body::Transaction { .. }), "{told:?}");
+    assert_eq!((scene.stands(club), scene.stands(breakage)), ((98_000, 0, 98_000), (1_001, 0, 1_001)));
+    scene.verify();
+}
+
 #[test]
 fn case_61_a_lot_that_expires_while_held_may_be_captured_and_is_breakage_once_given_back() {
     let scene = Scene::new();
