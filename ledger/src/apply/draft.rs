@@ -2,6 +2,7 @@
 
 use uuid::Uuid;
 
+use super::Map;
 use super::pass::Decline;
 use super::working::{LOTS, Log, Mark, NewLink, Working};
 use crate::lot::{NEVER, slice, total};
@@ -20,12 +21,16 @@ pub(super) struct Moment {
 #[derive(Default)]
 pub(super) struct Draft {
     pub(super) opened: Vec<NewAccount>,
-    // A handful per transaction: a scan beats a map.
     pub(super) accounts: Vec<Account>,
+    /// Where they are; empty while they are so few that a scan beats a map.
+    places: Map<Uuid, usize>,
     pub(super) posted: Vec<Posted>,
     pub(super) log: Log,
     pub(super) leg: i32,
 }
+
+/// Accounts of a draft that are looked through one by one.
+const SCANNED: usize = 32;
 
 /// Where a draft can go back to.
 struct Stage {
@@ -46,7 +51,25 @@ enum Take {
 
 impl Draft {
     pub(super) fn account(&self, public_id: Uuid) -> Option<&Account> {
-        self.accounts.iter().find(|account| account.public_id == public_id)
+        self.accounts.get(self.place(public_id)?)
+    }
+
+    /// Brings an account in that is not in it yet.
+    pub(super) fn add(&mut self, account: Account) {
+        self.accounts.push(account);
+        if self.accounts.len() > SCANNED {
+            let known = self.places.len();
+            let new = self.accounts.iter().enumerate().skip(known);
+            self.places.extend(new.map(|(place, account)| (account.public_id, place)));
+        }
+    }
+
+    fn place(&self, public_id: Uuid) -> Option<usize> {
+        if self.places.is_empty() {
+            self.accounts.iter().position(|account| account.public_id == public_id)
+        } else {
+            self.places.get(&public_id).copied()
+        }
     }
 
     fn standing(&self, public_id: Uuid) -> Result<Account, Decline> {
@@ -61,8 +84,8 @@ impl Draft {
 
     pub(super) fn set(&mut self, account: Account) -> Side {
         let Account { id, public_id, balance, held, version, .. } = account;
-        if let Some(place) = self.accounts.iter_mut().find(|one| one.public_id == public_id) {
-            *place = account;
+        if let Some(one) = self.place(public_id).and_then(|place| self.accounts.get_mut(place)) {
+            *one = account;
         }
         Side { account: id, public_id, balance, held, version }
     }

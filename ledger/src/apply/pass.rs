@@ -141,7 +141,7 @@ impl<'a> Pass<'a> {
         let id = AccountId(self.applied.seq.saturating_add(1).saturating_add(place));
         self.working.opened(id);
         draft.opened.push(new.clone());
-        draft.accounts.push(Account::opened(new, id));
+        draft.add(Account::opened(new, id));
         Ok(())
     }
 
@@ -176,7 +176,7 @@ impl<'a> Pass<'a> {
     pub(super) fn draft_account(&self, draft: &mut Draft, public_id: Uuid) -> Result<(), Decline> {
         if draft.account(public_id).is_none() {
             let account = self.account(public_id).ok_or(Invalid::UnknownAccount { account: public_id })?;
-            draft.accounts.push(*account);
+            draft.add(*account);
         }
         Ok(())
     }

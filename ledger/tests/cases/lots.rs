@@ -142,6 +142,19 @@ fn case_65_more_lots_than_one_transaction_takes_are_taken_in_several() {
     assert_eq!((balance(&desk.state, CLUB), lots(&desk, CLUB).len()), (many / 2, LOTS / 2));
 }
 
+#[test]
+fn case_65_more_expired_lots_than_are_written_down_at_a_time_are_in_nobodys_way() {
+    let mut desk = desk();
+    let many = i64::try_from(LOTS).unwrap() + 5;
+    post(&mut desk, (0..many).map(|n| earning(CLUB, 1, NOW + 10 + n)).collect(), NOW);
+    post(&mut desk, vec![earning(CLUB, 7, NOW + DAY_US)], NOW);
+    let burn = transaction(1, vec![points(CLUB, ISSUE, 7)]);
+    let later = NOW + 10 + many;
+    assert_eq!(super::ask_at(&mut desk, &burn, later), Err(ledger::Invalid::StillDue { account: CLUB }));
+    assert!(super::ask_at(&mut desk, &burn, later).is_ok_and(|record| refusal(&record).is_none()));
+    assert_eq!((balance(&desk.state, CLUB), balance(&desk.state, crate::requests::BREAKAGE)), (0, many));
+}
+
 /// As much as possible of lots that are not all looked up is not known.
 #[test]
 fn case_65_as_much_as_possible_of_more_lots_than_that_is_asked_for_in_parts() {

@@ -88,7 +88,10 @@ impl Desk {
             found.holds_until.insert(id, until_us);
             found.holds.extend(open);
         }
-        found.lots = paged.iter().map(|id| (*id, LotPage::loaded(self.lots_of(*id), LOTS))).collect();
+        found.lots = paged
+            .iter()
+            .map(|id| (*id, LotPage::loaded(self.lots_of(*id).into_iter().take(LOTS).collect(), LOTS)))
+            .collect();
         found
     }
 

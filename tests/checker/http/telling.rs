@@ -138,15 +138,21 @@ impl Journal {
         };
         let place = place.and_then(|place| usize::try_from(place).ok()).ok_or("no place")?;
         let request = requests.get(place).ok_or("a place beyond the last")?;
+        let reason = reason.ok_or("no reason")?;
+        if reason == "linked-not-done" {
+            // Of a key that was used, what became of it is not told here.
+            let is_used = |request: &Request| self.keys.contains_key(&request.key.key);
+            let told = |request| if is_used(request) { Told::Silent } else { Told::Linked(place) };
+            return Ok(requests.iter().map(told).collect());
+        }
         let mut told = vec![Told::Silent; requests.len()];
-        told[place] = self.stood_in_the_way(request, reason.ok_or("no reason")?)?;
+        told[place] = self.stood_in_the_way(request, reason)?;
         Ok(told)
     }
 
     fn stood_in_the_way(&self, request: &Request, reason: &str) -> Or<Told> {
         let record = self.keys.get(&request.key.key).map(|seq| self.record(*seq)).transpose()?;
         Ok(match record.map(|record| (record, &record.body)) {
-            _ if reason == "linked-not-done" => Told::Silent,
             Some((record, Body::Refused { refusal })) if refusal_code(refusal) == reason => {
                 Told::Answered { record: std::sync::Arc::new(record.clone()), replayed: true }
             }

@@ -228,10 +228,29 @@ impl Wish<'_, '_> {
         let problem = describe_refusal(refusal, seq);
         let Some(account) = refusal.account() else { return problem };
         let problem = problem.with("account", account.to_string());
-        match self.side(account) {
+        let place = match refusal {
+            Refusal::Floor { .. } => self.on_side(account, "debit"),
+            Refusal::Ceiling { .. } => self.on_side(account, "credit"),
+            Refusal::Frozen { .. }
+            | Refusal::Overflow { .. }
+            | Refusal::Closed { .. }
+            | Refusal::NotEmpty { .. }
+            | Refusal::HoldEnded { .. }
+            | Refusal::HoldExceeded { .. }
+            | Refusal::RefundExceeded { .. }
+            | Refusal::ClaimSpent { .. } => self.side(account),
+        };
+        match place {
             Some((leg, side)) => placed(problem, format!("{at}/transfers/{leg}/{side}")),
             None => problem,
         }
+    }
+
+    /// Where an account is named first on a side.
+    fn on_side(&self, account: Uuid, side: &'static str) -> Option<(usize, &'static str)> {
+        let named =
+            |leg: &Leg<'_>| Uuid::try_parse(if side == "debit" { &leg.debit } else { &leg.credit }) == Ok(account);
+        self.transfers.iter().position(named).map(|place| (place, side))
     }
 
     /// Where an account is named first.

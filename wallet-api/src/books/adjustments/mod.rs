@@ -115,7 +115,7 @@ impl Books {
         let ledger::Request { key, command, effective_us, .. } = approved.request(tenant, approved.command(&assets)?);
         let paper = Paper { effective_us, meta: approved.meta(), ..Paper::default() };
         let code = match ask(&self.journal, tenant, key, command, paper).await {
-            Err(JournalError::Invalid(invalid)) => JournalError::Invalid(invalid).describe().code(),
+            Err(error @ JournalError::Invalid(_)) if !error.may_pass() => error.describe().code(),
             // Given up before: the record has the reason.
             Err(JournalError::Abandoned { .. }) => "",
             answer => return Ok(answer?.record),
