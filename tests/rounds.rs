@@ -48,23 +48,6 @@ const BLOWS: [Blow; 15] = [
     Blow::SleepingRedis,
 ];
 
-/// Where a node can be killed that already leads.
-const POINTS: [Point; 13] = [
-    Point::PostingUnsent,
-    Point::PostingBegun,
-    Point::PostingUncommitted,
-    Point::PostingCommitted,
-    Point::PostingAnswered,
-    Point::BeginUnsent,
-    Point::Begun,
-    Point::HooksUncommitted,
-    Point::HooksCommitted,
-    Point::SealingLeaves,
-    Point::SealingHead,
-    Point::SealingUncommitted,
-    Point::SealingCommitted,
-];
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 #[ignore = "long: make rounds"]
 async fn faults_drawn_from_a_seed() {
@@ -141,7 +124,8 @@ impl Ring {
     }
 
     async fn kill_at(&mut self, dice: &mut Dice) {
-        let (point, passes) = (dice.pick(&POINTS), u32::try_from(dice.below(20)).unwrap());
+        let points = [&Point::LEADING[..], &Point::SEALING].concat();
+        let (point, passes) = (dice.pick(&points), u32::try_from(dice.below(20)).unwrap());
         let at = self.struck(point, |proxy| proxy.kill_at(point, passes)).await;
         let status = self.scene.part(at).node.wait_until_ended();
         assert!(!status.success(), "{status}");

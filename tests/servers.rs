@@ -15,19 +15,6 @@ const OUTER_DEADLINE: Duration = Duration::from_secs(20);
 /// So often a test strikes until it has struck a batch; between the look and the blow one may have ended.
 const MOST_TRIES: u32 = 12;
 
-/// Where the server can be killed under a node that leads.
-const POINTS: [Point; 9] = [
-    Point::PostingUnsent,
-    Point::PostingBegun,
-    Point::PostingUncommitted,
-    Point::PostingCommitted,
-    Point::PostingAnswered,
-    Point::BeginUnsent,
-    Point::Begun,
-    Point::HooksUncommitted,
-    Point::HooksCommitted,
-];
-
 /// The session of the writer that leads, as PostgreSQL knows it.
 fn writers_backend(scene: &Scene<'_>) -> i32 {
     let found = rows(&scene.db.super_url(), "SELECT session_pids[1] AS pid FROM journal.lease");
@@ -91,7 +78,7 @@ async fn f05_an_immediate_shutdown_loses_nothing_that_was_acknowledged() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f04_a_postmaster_killed_at_any_point_of_a_commit_leaves_all_of_it_or_nothing() {
     let mut dice = Dice::thrown("f04");
-    let (one, piped) = (dice.pick(&POINTS), dice.pick(&Point::PIPED));
+    let (one, piped) = (dice.pick(&Point::LEADING), dice.pick(&Point::PIPED));
     kill_server_at_points("f04-one", &[one], &[]).await;
     kill_server_at_points("f04-piped", &[piped], &[PIPED]).await;
 }
@@ -100,7 +87,7 @@ async fn f04_a_postmaster_killed_at_any_point_of_a_commit_leaves_all_of_it_or_no
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "long: make rounds"]
 async fn f04_ten_times_at_every_point() {
-    kill_server_at_points("f04-ten", &POINTS.repeat(10), &[]).await;
+    kill_server_at_points("f04-ten", &Point::LEADING.repeat(10), &[]).await;
     kill_server_at_points("f04-ten-piped", &Point::PIPED.repeat(10), &[PIPED]).await;
 }
 

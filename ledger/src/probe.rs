@@ -14,16 +14,15 @@ use crate::{
     Account, AccountId, Command, Hold, How, JournalId, LegRef, Lot, NEVER, NewAccount, Original, Posted, Request,
 };
 
-/// Brings into memory what the requests name and memory does not hold, and tells what else the database holds of it: of holds and
-/// lots at most so many of an account, those that expire first.
+/// Brings into memory what the requests name and memory does not hold, and tells what else the database holds of it.
 pub(crate) fn probe(
     conn: &mut PgConnection,
     journal: JournalId,
     state: &mut State,
     fresh: &[&Request],
-    (now_us, most): (i64, usize),
+    now_us: i64,
 ) -> Result<Found, StoreError> {
-    let mut probe = Probe { conn, journal, state, found: Found::default(), most };
+    let mut probe = Probe { conn, journal, state, found: Found::default(), most: LOTS };
     let asked = Asked::of(fresh, probe.state);
     if asked.new_asset {
         probe.state.assets = store::assets(probe.conn, journal)?;
@@ -81,8 +80,8 @@ pub(crate) fn count_due_lots(
     Ok(due_lots(&state, &found, id, now_us))
 }
 
-/// Holds and lots of an account that are looked at, at most: the first thousand nearly always are all that is due.
-pub(crate) const MOST: usize = 1_000_000;
+/// Holds and lots of an account that a read looks at, at most: the first thousand nearly always are all that is due.
+const MOST_READ: usize = 1_000_000;
 
 /// Accounts, given as their newest rows left them, with all that is due on them.
 fn dues(
@@ -96,7 +95,7 @@ fn dues(
     let mut probe = Probe { conn, journal, state: &mut state, found: Found::default(), most: LOTS };
     probe.put(accounts)?;
     probe.due_of(&touched, now_us)?;
-    while !probe.found.behind(now_us).is_empty() && probe.most < MOST {
+    while probe.found.is_behind(now_us) && probe.most < MOST_READ {
         probe.most = probe.most.saturating_mul(10);
         probe.found = Found::default();
         probe.due_of(&touched, now_us)?;

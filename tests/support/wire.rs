@@ -80,6 +80,19 @@ impl Point {
         Self::TakeoverCommitted,
     ];
 
+    /// Those of a node that leads already.
+    pub const LEADING: [Self; 9] = [
+        Self::PostingUnsent,
+        Self::PostingBegun,
+        Self::PostingUncommitted,
+        Self::PostingCommitted,
+        Self::PostingAnswered,
+        Self::BeginUnsent,
+        Self::Begun,
+        Self::HooksUncommitted,
+        Self::HooksCommitted,
+    ];
+
     /// Those of the sealer.
     pub const SEALING: [Self; 4] =
         [Self::SealingLeaves, Self::SealingHead, Self::SealingUncommitted, Self::SealingCommitted];

@@ -17,13 +17,19 @@ use crate::{
 };
 
 impl Pass<'_> {
-    /// Writes what is due on an account. Nothing can be decided on it while more is due than could be looked up at once.
+    /// Writes what is due on an account. Nothing is decided on it while more may be due than was looked up, as long as asking again
+    /// finds less: lots that holds have pinned stay where they are when they expire, and are due to nobody.
     pub(super) fn bring_up_to_date(&mut self, public_id: Uuid) -> Result<(), Decline> {
+        let before = self.applied.records.len();
         self.bring_due(public_id)?;
         let Some(id) = self.account(public_id).map(|account| account.id) else { return Ok(()) };
-        let lots = self.working.page(id).and_then(|page| page.upto).map(|lot| lot.expires_us);
-        let mut until_us = self.holds_until.get(&id).copied().into_iter().chain(lots);
-        if until_us.any(|us| us <= self.now_us) { Err(Invalid::StillDue { account: public_id }.into()) } else { Ok(()) }
+        let is_over = |us: i64| us <= self.now_us;
+        let holds = self.holds_until.get(&id).copied().is_some_and(is_over);
+        let lots = self.working.page(id).and_then(|page| page.upto).is_some_and(|lot| is_over(lot.expires_us));
+        if holds || (lots && self.applied.records.len() > before) {
+            self.unfinished.insert(id);
+        }
+        if self.unfinished.contains(&id) { Err(Invalid::StillDue { account: public_id }.into()) } else { Ok(()) }
     }
 
     /// Writes what is due on an account, if anything is.

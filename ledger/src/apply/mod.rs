@@ -95,15 +95,11 @@ pub struct Found {
 }
 
 impl Found {
-    /// The accounts on which more may have expired by then than was looked up.
+    /// Whether more may have expired on some account by then than was looked up.
     #[must_use]
-    pub fn behind(&self, now_us: i64) -> Vec<AccountId> {
-        let lots = self.lots.iter().filter_map(|(id, page)| Some((*id, page.upto?.expires_us)));
-        let ends = self.holds_until.iter().map(|(id, until_us)| (*id, *until_us)).chain(lots);
-        let mut behind: Vec<_> = ends.filter(|(_, until_us)| *until_us <= now_us).map(|(id, _)| id).collect();
-        behind.sort_unstable();
-        behind.dedup();
-        behind
+    pub fn is_behind(&self, now_us: i64) -> bool {
+        let behind = self.lots.values().filter_map(|page| page.upto).map(|lot| lot.expires_us);
+        self.holds_until.values().copied().chain(behind).any(|until_us| until_us <= now_us)
     }
 }
 

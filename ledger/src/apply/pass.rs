@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::draft::{Draft, Moment};
 use super::working::{Log, Mark, NewLink, Working};
-use super::{Applied, Found, Link, Map, State};
+use super::{Applied, Found, Link, Map, Set, State};
 use crate::{
     Account, AccountId, Body, Claim, Command, Dropped, Group, How, Invalid, LegRef, Nature, NewAccount, Original,
     Posted, Record, Refusal, Request, RowKind, Transfer,
@@ -17,6 +17,8 @@ pub(super) struct Pass<'a> {
     pub(super) working: Working,
     pub(super) holds_until: &'a Map<AccountId, i64>,
     pub(super) opened: Map<Uuid, AccountId>,
+    /// Accounts on which more is due than this batch writes down.
+    pub(super) unfinished: Set<AccountId>,
     pub(super) applied: Applied,
     pub(super) now_us: i64,
     /// A request of this batch moves back what an earlier one of it posts.
@@ -50,6 +52,7 @@ impl<'a> Pass<'a> {
             working: Working::of(found),
             holds_until: &found.holds_until,
             opened: Map::default(),
+            unfinished: Set::default(),
             applied: Applied { seq, last_us, clock_offset_us, ..Applied::default() },
             now_us,
             keeps_rows: false,

@@ -16,21 +16,17 @@ use super::commit::{Decided, Unposted};
 use super::kept::Books;
 use super::pipe::{Pipe, Progress};
 use super::queue::Ticket;
-use super::sweep;
 use super::term::{FlightId, Term};
 use super::{Answer, Inner, JournalError};
-use crate::apply::{Applied, Found, LOTS, Map, apply, batch_time, linked};
+use crate::apply::{Applied, Map, apply, linked};
 use crate::probe;
 use crate::store;
-use crate::{Account, AccountId, JournalId, Key, Record, Request};
+use crate::{Invalid, JournalId, Key, Record, Request};
 
 /// From so many requests on, a batch goes through the pipe: for fewer its extra round trips cost more than they save.
 const PIPED: usize = 256;
 /// Up to so many requests, a batch is first tried as if all its keys were new.
 const TRIED: usize = 64;
-/// So often what is due on a batch's accounts is written down before it, a thousand holds or lots at a time; who finds more is told
-/// to ask again.
-const DUES: u32 = 50;
 /// After that went wrong, so many batches are asked about first.
 const ASKED: u32 = 64;
 
@@ -161,7 +157,7 @@ impl Writer<'_> {
 
     /// The answers that were known, and those of the others; none when the batch is in the pipe and is answered there.
     fn decide(&mut self, batch: &Batch) -> Result<Option<(Known, Answers)>, JournalError> {
-        let Batch { journal, linked, piped, flight, ref asked, .. } = *batch;
+        let Batch { journal, linked, piped, now_us, flight, ref asked } = *batch;
         self.open(journal)?;
         if let Some(answers) = self.try_as_new(batch)? {
             return Ok(Some(answers));
@@ -175,7 +171,7 @@ impl Writer<'_> {
             return Ok(Some((asked.iter().map(|_| None).collect(), answers)));
         }
         let fresh = fresh(asked, &known);
-        let applied = self.apply(batch, &fresh)?;
+        let applied = self.apply(journal, &fresh, now_us)?;
         if piped && !applied.records.is_empty() {
             self.hand(journal, &fresh, applied, Promised::of(flight, asked, known))?;
             return Ok(None);
@@ -197,7 +193,7 @@ impl Writer<'_> {
     /// A few requests are posted as if all their keys were new, which saves asking; none when they must be asked for. If
     /// one was used after all, the keys' own index keeps the batch out. What is no request would not meet that index.
     fn try_as_new(&mut self, batch: &Batch) -> Result<Option<(Known, Answers)>, JournalError> {
-        let Batch { linked, piped, flight, ref asked, .. } = *batch;
+        let Batch { journal, linked, piped, now_us, flight, ref asked } = *batch;
         if linked || piped || asked.len() > TRIED || asked.iter().any(|one| one.late) {
             return Ok(None);
         }
@@ -208,7 +204,7 @@ impl Writer<'_> {
         let mut known: Known = asked.iter().map(|_| None).collect();
         refuse_rivals(asked, &mut known);
         let fresh = fresh(asked, &known);
-        let applied = self.apply(batch, &fresh)?;
+        let applied = self.apply(journal, &fresh, now_us)?;
         if applied.answers.iter().any(Result::is_err) {
             return Ok(None);
         }
@@ -247,11 +243,13 @@ impl Writer<'_> {
     fn link(&mut self, batch: &Batch, fresh: &[&Request], applied: Applied) -> Result<Answers, Unposted> {
         let Some(place) = linked::fails_at(&applied) else { return self.commit(batch, fresh, applied) };
         let failed: Vec<&Request> = fresh.iter().skip(place).take(1).copied().collect();
-        let why = if let Some(Err(invalid)) = applied.answers.get(place) {
-            Some(Err(invalid.clone().into()))
-        } else {
-            let alone = self.apply(batch, &failed)?;
-            if linked::is_refused(&alone) { self.commit(batch, &failed, alone)?.pop() } else { None }
+        let alone = self.apply(batch.journal, &failed, batch.now_us)?;
+        let why = match applied.answers.get(place) {
+            // What was due on its accounts is written down, so that asking again finds less.
+            Some(Err(Invalid::StillDue { .. })) => self.commit(batch, &failed, alone)?.pop(),
+            Some(Err(invalid)) => Some(Err(invalid.clone().into())),
+            _ if linked::is_refused(&alone) => self.commit(batch, &failed, alone)?.pop(),
+            _ => None,
         };
         let mut answers: Vec<_> = fresh.iter().map(|_| Err(JournalError::Linked { place })).collect();
         if let Some((answer, why)) = answers.get_mut(place).zip(why) {
@@ -260,44 +258,10 @@ impl Writer<'_> {
         Ok(answers)
     }
 
-    /// Decides requests on the books as they stand, once all that is due on their accounts is written down: a thousand holds or
-    /// lots of an account at a time. What holds have pinned is due to nobody, and more is looked at behind it.
-    fn apply(&mut self, batch: &Batch, fresh: &[&Request]) -> Result<Applied, JournalError> {
-        let (mut most, mut rounds) = (LOTS, 0..DUES);
-        loop {
-            let found = self.probe(batch, fresh, most)?;
-            let book = self.books.get(batch.journal).ok_or(JournalError::NoSuchJournal)?;
-            let behind = found.behind(batch_time(&book.state, batch.now_us));
-            if behind.is_empty() || rounds.next().is_none() {
-                return Ok(apply(&book.state, fresh, batch.now_us, &found));
-            }
-            if !self.write_dues(batch, &behind)? {
-                most = most.saturating_mul(10).min(probe::MOST);
-            }
-        }
-    }
-
-    fn probe(&mut self, batch: &Batch, fresh: &[&Request], most: usize) -> Result<Found, JournalError> {
-        let book = self.books.get_mut(batch.journal).ok_or(JournalError::NoSuchJournal)?;
-        let (conn, at) = (&mut self.conn, (batch.now_us, most));
-        probe::probe(conn, batch.journal, &mut book.state, fresh, at).map_err(unreadable)
-    }
-
-    /// Commits the first of what is due on these accounts, ahead of a batch; the pipe is empty, as it is before any batch that
-    /// finds something due. False when nothing of it is due to anybody.
-    fn write_dues(&mut self, batch: &Batch, behind: &[AccountId]) -> Result<bool, JournalError> {
-        let book = self.books.get(batch.journal).ok_or(JournalError::NoSuchJournal)?;
-        let accounts = behind.iter().filter_map(|id| book.state.accounts.get(id));
-        let sweep = |account: &Account| sweep::request(batch.journal, account.public_id, book.state.seq);
-        let sweeps: Vec<Request> = accounts.map(sweep).collect();
-        let sweeps: Vec<&Request> = sweeps.iter().collect();
-        let found = self.probe(batch, &sweeps, LOTS)?;
-        let book = self.books.get(batch.journal).ok_or(JournalError::NoSuchJournal)?;
-        let applied = apply(&book.state, &sweeps, batch.now_us, &found);
-        let is_due = !applied.records.is_empty();
-        self.commit(batch, &sweeps, applied).map_err(asked_before)?;
-        self.term.recall_flight(batch.flight);
-        Ok(is_due)
+    fn apply(&mut self, journal: JournalId, fresh: &[&Request], now_us: i64) -> Result<Applied, JournalError> {
+        let book = self.books.get_mut(journal).ok_or(JournalError::NoSuchJournal)?;
+        let found = probe::probe(&mut self.conn, journal, &mut book.state, fresh, now_us).map_err(unreadable)?;
+        Ok(apply(&book.state, fresh, now_us, &found))
     }
 
     /// Commits a batch at once; the pipe is empty.

@@ -18,7 +18,7 @@ use super::slots::{self, Slot};
 use super::term::Term;
 use crate::store::StoreError;
 use crate::store::found::{self, DueJournal};
-use crate::{Command, JournalId, Key, Request, Scope};
+use crate::{Command, Key, Request, Scope};
 
 /// Whose keys these are.
 const SWEEPER: Scope = Scope(i64::MIN);
@@ -41,7 +41,9 @@ fn sweep_journal(term: &Term, conn: &mut PgConnection, due: DueJournal) -> Resul
     let DueJournal { journal, seq, now_us } = due;
     for account in found::due_accounts(conn, journal, now_us)? {
         let (reply, _) = oneshot::channel();
-        let request = request(journal, account, seq);
+        let key = Key { scope: SWEEPER, key: key_of(account, seq), fingerprint: Uuid::nil() };
+        let (command, effective_us) = (Command::Sweep { account }, None);
+        let request = Request { journal, key, command, effective_us, meta: b"{}".to_vec(), companions: Vec::new() };
         let Some(deadline) = Instant::now().checked_add(TURN) else { return Ok(()) };
         if term.queue.push(Ticket { request: Arc::new(request), deadline, reply, linked: 0 }).is_err() {
             // Full of what somebody waits for: this can wait.
@@ -49,13 +51,6 @@ fn sweep_journal(term: &Term, conn: &mut PgConnection, due: DueJournal) -> Resul
         }
     }
     Ok(())
-}
-
-/// Asks for what is due on an account at a head.
-pub(super) fn request(journal: JournalId, account: Uuid, seq: i64) -> Request {
-    let key = Key { scope: SWEEPER, key: key_of(account, seq), fingerprint: Uuid::nil() };
-    let (command, effective_us) = (Command::Sweep { account }, None);
-    Request { journal, key, command, effective_us, meta: b"{}".to_vec(), companions: Vec::new() }
 }
 
 /// A key of its own for what is due on an account at a head.
