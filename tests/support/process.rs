@@ -49,9 +49,15 @@ fn build() -> PathBuf {
     let built = profile_dir.join("tessera");
     // Another file system has no hard links to ours.
     if fs::hard_link(&built, &kept).is_err() {
-        fs::copy(&built, &kept).unwrap();
+        copy_program(&built, &kept);
     }
     kept
+}
+
+/// Copies what is to be executed at once. A process of its own writes it: a child that another test forks meanwhile
+/// inherits no file that is open for writing, which nobody could execute until that child is gone.
+pub(crate) fn copy_program(from: &Path, to: &Path) {
+    assert!(Command::new("cp").args([from, to]).status().expect("cp runs").success(), "{}", to.display());
 }
 
 /// What a command left.

@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 
 use crate::eventually;
 use crate::ground::root;
+use crate::process::copy_program;
 
 /// How long a server may take to answer its first PING.
 const START: Duration = Duration::from_secs(10);
@@ -33,7 +34,7 @@ impl Redis {
         let folder = root().join(format!("redis{}", NEXT.fetch_add(1, Ordering::SeqCst)));
         fs::create_dir(&folder).unwrap();
         // A copy, so that whatever clears the tests' folder finds what runs from it. Its name is how it knows itself.
-        fs::copy(installed(), folder.join("redis-server")).unwrap();
+        copy_program(&installed(), &folder.join("redis-server"));
         let mut redis = Self { child: launch(&folder), folder };
         redis.wait();
         redis
