@@ -89,6 +89,7 @@ fn case_24_a_frozen_side_refuses_and_the_other_side_does_not() {
     assert_eq!(refusal(&ask(&mut desk, &transaction(6, fill.clone())).unwrap()), frozen);
     ask(&mut desk, &request(7, freeze(false, false))).unwrap();
     assert_eq!(refusal(&ask(&mut desk, &transaction(8, [pay, fill].concat())).unwrap()), None);
+    assert_eq!((balance(&desk.state, WALLET), version(&desk.state, WALLET)), (100, 5));
 }
 
 #[test]

@@ -6,13 +6,13 @@ use super::{ask, balance, desk, desk_with, posted, refusal};
 use crate::requests::{BOTTOM, SETTLEMENT, TOP, WALLET, transaction, transfer, with_groups};
 
 #[test]
-fn case_10_zero_is_no_amount() {
+fn zero_is_no_amount() {
     let request = transaction(1, vec![transfer(SETTLEMENT, WALLET, 0)]);
     assert_eq!(request.check(), Err(Invalid::Amount { minor: 0 }));
 }
 
 #[test]
-fn case_11_a_negative_amount_is_none_in_a_group_either() {
+fn a_negative_amount_is_none_in_a_group_either() {
     for minor in [-1, -MAX_AMOUNT, i64::MIN] {
         let request = with_groups(1, vec![transfer(SETTLEMENT, WALLET, 1)], vec![vec![transfer(WALLET, TOP, minor)]]);
         assert_eq!(request.check(), Err(Invalid::Amount { minor }));

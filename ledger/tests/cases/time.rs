@@ -31,8 +31,8 @@ fn case_69_two_transactions_in_one_microsecond_stand_in_order() {
     let mut desk = desk();
     let batch = desk.commit(&[filling(1, None), filling(2, None)], NOW);
     let next = desk.commit(&[filling(3, None)], NOW);
-    let stamps: Vec<_> = batch.records.iter().chain(&next.records).map(|r| (r.recorded_us, r.seq)).collect();
-    assert_eq!(stamps, [(NOW, 10_001), (NOW, 10_002), (NOW, 10_003)]);
+    let recorded: Vec<_> = batch.records.iter().chain(&next.records).map(|r| (r.recorded_us, r.seq)).collect();
+    assert_eq!(recorded, [(NOW, 10_001), (NOW, 10_002), (NOW, 10_003)]);
 }
 
 #[test]
