@@ -1,5 +1,6 @@
 //! People come in: sign-up by a code and a passkey, sign-in, over HTTP and with real mail.
 
+use hyper::Method;
 use serde_json::{Value, json};
 use tessera_tests::{
     Api, Ground, Guest, MailServer, NodeProcess, Reply, Speech, TestDb, World, code_in, create, mails_for, nth_mail,
@@ -197,13 +198,29 @@ async fn t09_thirty_a_minute_from_an_address_and_a_known_device_beside_them() {
     phone.sign_in(&mut passkey).await.expect(201);
 }
 
-/// T18: a passkey that may be synced binds no further device key; one that cannot leave its authenticator does.
+/// T17, T18: a passkey that may be synced binds no further device key, and where it is alone changes no way in: nothing that it
+/// registered there is taken for hardware. One that cannot leave its authenticator does both.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn t18_a_further_device_is_bound_by_an_older_one_and_not_by_somebodys_cloud() {
     let Some(house) = House::start(&[]) else { return };
     let (_phone, mut synced) = house.anna("anna@example.com", Make::SYNCED).await;
-    let entered = house.phone().sign_in(&mut synced).await.expect(201);
-    assert_eq!(entered["device_bound"], false);
+    for thief in [house.phone(), house.browser()] {
+        let entered = thief.sign_in(&mut synced).await.expect(201);
+        assert_eq!(entered["device_bound"], false);
+        let thief = thief.with_session(&entered);
+        thief.post("/v1/me/passkeys/challenges", &Value::Null).await.expect_problem(403, "own-device-needed");
+        let contact = json!({"email": "thief@example.com"});
+        thief.post("/v1/me/contacts", &contact).await.expect_problem(403, "own-device-needed");
+        for doors in ["passkeys", "contacts"] {
+            let theirs = thief.api.get(&format!("/v1/me/{doors}")).await.expect(200);
+            let path = format!("/v1/me/{doors}/{}", theirs[0]["id"].as_str().unwrap());
+            thief.ask(Method::DELETE, &path, &Value::Null).await.expect_problem(403, "own-device-needed");
+        }
+    }
+    assert_eq!(
+        (house.count("passkey WHERE revoked_at IS NULL"), house.count("contact_claim WHERE proved_at IS NULL")),
+        (1, 0)
+    );
     let (_phone, mut hardware) = house.anna("bruno@example.com", Make::DEVICE).await;
     let entered = house.phone().sign_in(&mut hardware).await.expect(201);
     assert_eq!(entered["device_bound"], true);

@@ -184,6 +184,12 @@ async fn lots_are_told_in_the_order_they_are_spent_and_expire_by_the_clock() {
     assert_eq!(desk.all(&path, &members).await, ["10 0 open", "5 0 open", "20 0 open", "30 0 open", "40 0 pending"]);
     assert_eq!(desk.all(&format!("{path}?campaign={campaign}"), &["remaining", "unit_cost"]).await, ["20 7"]);
     assert_eq!(desk.all(&format!("{path}?expiring_before={later}"), &["remaining"]).await, ["10"]);
+    let stands = desk.get(&format!("accounts/{}", desk.club)).await;
+    assert_eq!(
+        ["balance", "held", "available"].map(|member| &stands[member]),
+        ["105", "0", "65"],
+        "40 are not to be spent yet"
+    );
     // All of the first lot and some of the next are held, until the hold's own time is over.
     desk.hold(desk.club, 12, Some(&desk.now(3).await)).await;
     assert_eq!(desk.all(&path, &members).await[..2], ["10 10 open", "5 2 open"]);

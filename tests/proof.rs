@@ -21,6 +21,7 @@ use tessera_tests::{
     proof_dir, run_sql, scalar, scratch_dir, tessera,
 };
 use uuid::Uuid;
+use wallet_api::platform::keyring::Scope;
 use wallet_api::platform::sealing::{HeadForm, Keys};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -156,6 +157,9 @@ async fn a_payments_receipt_proves_the_customers_side_and_shows_no_other() {
 
     let path = format!("/v1/ledger/receipts/{seq}?account={payer}");
     let told = sealed(&app.api(), &path).await;
+    let till = app.world.client(&[Scope::PaymentsRead]);
+    till.get(&path).await.expect_problem(403, "scope-missing");
+    till.get(&format!("/v1/ledger/receipts/{seq}?customer={anna}")).await.expect(200);
     let reply = app.api().get(&path).await;
     assert_eq!(reply.headers.get("content-type").unwrap(), "application/vnd.tessera.receipt");
     let keys: Vec<PublicKey> = Keys::of(&proof_dir()).unwrap().ring().public_keys().collect();

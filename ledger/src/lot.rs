@@ -59,10 +59,14 @@ impl Lot {
         }
     }
 
-    /// The same lot, worth something until `until_us` at least.
+    /// The same lot given back now: what expired meanwhile is worth something for the grace. What has not is as it was, or
+    /// spending it and taking it back in time would make it last for ever.
     #[must_use]
-    pub(crate) fn lasting(self, until_us: i64) -> Self {
-        Self { expires_us: self.expires_us.max(until_us), ..self }
+    pub(crate) const fn given_back(self, now_us: i64, grace_us: i64) -> Self {
+        if self.expires_us > now_us || grace_us <= 0 {
+            return self;
+        }
+        Self { expires_us: now_us.saturating_add(grace_us), ..self }
     }
 }
 

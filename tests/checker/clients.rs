@@ -234,7 +234,8 @@ impl<'a> Client<'a> {
         let limit = usize::try_from(1 + self.dice.below(30)).unwrap();
         let conn = &mut self.conn;
         let found = ledger::read::accounts::accounts(conn, &self.history, JOURNAL, &[account]).unwrap();
-        let entries = read::statement_of(conn, &self.history, JOURNAL, found[0].id, None, limit).unwrap().entries;
+        let entries =
+            read::statement_of(conn, &self.history, JOURNAL, found[0].account.id, None, limit).unwrap().entries;
         Seen::Entries(account, limit, entries)
     }
 

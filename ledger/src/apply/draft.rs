@@ -177,7 +177,9 @@ impl Draft {
         let debit = self.set(paid);
         let received = payee.credit(minor)?;
         let brought = original.map_or(debit_lots.as_slice(), |(_, restored)| restored.lots.as_slice());
-        let (received, credit_lots) = self.give(&payee, received, brought, transfer, working, at);
+        // Of what is moved back, what was owed comes first, as it was taken last: it repays that, and not the lots.
+        let new_first = original.is_some();
+        let (received, credit_lots) = self.give(&payee, received, (brought, new_first), transfer, working, at);
         let credit = self.set(received);
         let of = original.map(|(of, _)| of);
         let more = More { of, debit_lots, credit_lots, rate: transfer.rate, owing, ..More::default() };
@@ -230,19 +232,28 @@ impl Draft {
         }
         let more_behind = left > 0 && page.is_some_and(|page| !page.is_whole());
         if more_behind || pieces.len() > LOTS {
-            return Err(Invalid::TooManyLots { account: payer.public_id }.into());
+            return Err(self.too_many_lots(payer, working));
         }
         working.change_pieces(&mut self.log, payer.id, &pieces, (-1, 0));
         Ok(pieces)
     }
 
-    /// Gives an account that keeps lots what `brought` is, and the rest of the amount as a new lot; what it owes comes off
-    /// the front.
+    /// More lots than were looked up: too many for one transaction, or, where others of its batch have taken of them, for now.
+    fn too_many_lots(&self, payer: &Account, working: &Working) -> Decline {
+        let account = payer.public_id;
+        if working.is_shared(&self.log, payer.id) {
+            return Invalid::StillDue { account }.into();
+        }
+        Invalid::TooManyLots { account }.into()
+    }
+
+    /// Gives an account that keeps lots what was `brought`, and the rest of the amount as a new lot, behind that or before
+    /// it; what it owes comes off the front.
     fn give(
         &mut self,
         payee: &Account,
         received: Account,
-        brought: &[Piece],
+        (brought, new_first): (&[Piece], bool),
         transfer: &Transfer,
         working: &mut Working,
         at: Moment,
@@ -255,7 +266,7 @@ impl Draft {
         let rest = minor.saturating_sub(total(brought));
         if rest > 0 {
             let lot = Lot::of(transfer.lot.unwrap_or_default(), at.effective_us);
-            pieces.push(Piece { lot, minor: rest });
+            pieces.insert(if new_first { 0 } else { pieces.len() }, Piece { lot, minor: rest });
         }
         let given = slice(&pieces, payee.debt(), NEVER);
         working.change_pieces(&mut self.log, payee.id, &given, (1, 0));
@@ -275,7 +286,7 @@ impl Draft {
         });
         let allowed = [above_floor, below_ceiling].into_iter().flatten().fold(transfer.amount.minor, i64::min);
         if in_lots.is_some_and(|found| found < allowed) && working.page(payer.id).is_some_and(|page| !page.is_whole()) {
-            return Err(Invalid::TooManyLots { account: payer.public_id }.into());
+            return Err(self.too_many_lots(&payer, working));
         }
         let minor = in_lots.unwrap_or(allowed).min(allowed);
         if minor <= 0 {
@@ -343,7 +354,7 @@ impl Draft {
         working.end_hold(&mut self.log, of, minor);
         let debit = self.set(payer.capture(minor)?);
         let received = payee.credit(minor)?;
-        let (received, credit_lots) = self.give(&payee, received, &debit_lots, transfer, working, at);
+        let (received, credit_lots) = self.give(&payee, received, (&debit_lots, false), transfer, working, at);
         let credit = self.set(received);
         let more = More { of: Some(of), debit_lots, credit_lots, ..More::default() };
         self.push(transfer, RowKind::Capture, minor, (debit, credit), more);
@@ -406,9 +417,8 @@ impl Draft {
             Nature::Lots { grace_us, .. } => grace_us,
             Nature::Plain | Nature::Quota { .. } => 0,
         };
-        let until_us = if grace_us > 0 { at.now_us.saturating_add(grace_us) } else { 0 };
         let mut lots = slice(original.posted.debit_lots(), left.saturating_sub(minor), minor);
-        lots.iter_mut().for_each(|piece| piece.lot = piece.lot.lasting(until_us));
+        lots.iter_mut().for_each(|piece| piece.lot = piece.lot.given_back(at.now_us, grace_us));
         let restored = Restored { preferred: original.posted.credit_lots().to_vec(), lots };
         self.post_move(transfer, owing, Some((of, &restored)), working, at)?;
         working.refund(&mut self.log, of, minor);

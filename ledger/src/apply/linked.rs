@@ -7,7 +7,7 @@
 //! [`apply`](super).
 
 use super::Applied;
-use crate::{Answer, Body, JournalError, Record};
+use crate::{Answer, Body, Invalid, JournalError, Record};
 
 /// The place of the first request that does not happen, if there is one.
 #[must_use]
@@ -20,6 +20,12 @@ pub fn fails_at(applied: &Applied) -> Option<usize> {
 #[must_use]
 pub fn is_refused(alone: &Applied) -> bool {
     matches!(alone.answers.as_slice(), [Ok(index)] if alone.records.get(*index).is_some_and(is_refusal))
+}
+
+/// Whether more is due on an account of a request than was written down, also when it is alone.
+#[must_use]
+pub fn is_due(alone: &Applied) -> bool {
+    matches!(alone.answers.as_slice(), [Err(Invalid::StillDue { .. })])
 }
 
 /// The answers of a batch that need not be tried, because of what its keys did before: none when all of them are new.

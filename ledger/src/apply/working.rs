@@ -25,6 +25,8 @@ pub struct LotPage {
     pub lots: BTreeMap<Lot, Standing>,
     /// The last one loaded, when there are more behind it.
     pub upto: Option<Lot>,
+    /// What the batch has taken of it so far, given back taken off.
+    taken: i64,
 }
 
 impl LotPage {
@@ -32,11 +34,18 @@ impl LotPage {
     #[must_use]
     pub fn loaded(lots: BTreeMap<Lot, Standing>, most: usize) -> Self {
         let upto = lots.keys().next_back().copied().filter(|_| lots.len() >= most);
-        Self { lots, upto }
+        Self { lots, upto, taken: 0 }
     }
 
     pub(super) fn is_whole(&self) -> bool {
         self.upto.is_none()
+    }
+}
+
+impl Standing {
+    /// What such a change takes of what is free.
+    const fn takes(self) -> i64 {
+        self.held.saturating_sub(self.remaining)
     }
 }
 
@@ -70,6 +79,12 @@ pub(super) struct Mark {
 }
 
 impl Log {
+    /// What the request has taken of an account's lots so far, up to this one, given back taken off.
+    fn taken(&self, account: AccountId, upto: Lot) -> i64 {
+        let theirs = self.lots.iter().filter(|(of, lot, _)| *of == account && *lot <= upto);
+        theirs.fold(0, |sum, (.., change)| sum.saturating_add(change.takes()))
+    }
+
     pub(super) fn mark(&self) -> Mark {
         Mark {
             lots: self.lots.len(),
@@ -111,6 +126,12 @@ impl Working {
         self.lots.get(&account)
     }
 
+    /// Whether there are more lots behind those that were looked up, of which other requests than the one of this log have taken.
+    pub(super) fn is_shared(&self, log: &Log, account: AccountId) -> bool {
+        let page = self.page(account);
+        page.and_then(|page| Some((page, page.upto?))).is_some_and(|(page, upto)| page.taken > log.taken(account, upto))
+    }
+
     /// Changes a lot by `change`.
     pub(super) fn change_lot(&mut self, log: &mut Log, account: AccountId, lot: Lot, change: Standing) {
         self.shift_lot(account, lot, change);
@@ -137,6 +158,7 @@ impl Working {
         if page.upto.is_some_and(|upto| lot > upto) {
             return;
         }
+        page.taken = page.taken.saturating_add(change.takes());
         let standing = page.lots.entry(lot).or_default();
         standing.remaining = standing.remaining.saturating_add(change.remaining);
         standing.held = standing.held.saturating_add(change.held);

@@ -13,6 +13,23 @@ use crate::bind::{Arg, statement};
 use crate::store::{self, StoreError};
 use crate::{Account, AssetId, JournalId};
 
+/// An account with the terms in force, as it truly stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Current {
+    /// The account.
+    pub account: Account,
+    /// Earned, and not to be spent yet.
+    pub pending: i64,
+}
+
+impl Current {
+    /// What may be spent now: the balance less what is held and what cannot be spent yet.
+    #[must_use]
+    pub const fn available(&self) -> i64 {
+        self.account.balance.saturating_sub(self.account.held).saturating_sub(self.pending)
+    }
+}
+
 /// These accounts with the terms in force, as they truly stand; those that do not exist are left out.
 ///
 /// # Errors
@@ -22,17 +39,19 @@ pub fn accounts(
     history: &History,
     journal: JournalId,
     public_ids: &[Uuid],
-) -> Result<Vec<Account>, StoreError> {
+) -> Result<Vec<Current>, StoreError> {
     // Terms first: what is then read of the balance may be newer, never older.
-    let mut found = store::accounts_by_public_id(conn, journal, public_ids)?;
+    let found = store::accounts_by_public_id(conn, journal, public_ids)?;
     let stand = balances(conn, history, journal, public_ids)?;
-    for account in &mut found {
-        if let Some(Balance { balance, held, version, .. }) = stand.iter().find(|one| one.account == account.id) {
-            (account.balance, account.held, account.version) = (*balance, *held, *version);
+    let current = |account: Account| match stand.iter().find(|one| one.account == account.id) {
+        Some(&Balance { balance, held, version, pending, .. }) => {
+            Current { account: Account { balance, held, version, ..account }, pending }
         }
-    }
-    found.sort_by_key(|account| account.id);
-    Ok(found)
+        None => Current { account, pending: 0 },
+    };
+    let mut current: Vec<_> = found.into_iter().map(current).collect();
+    current.sort_by_key(|current| current.account.id);
+    Ok(current)
 }
 
 /// What these accounts hold; those that do not exist are left out.
@@ -68,7 +87,7 @@ pub fn page(
     filter: Filter,
     after: i64,
     limit: i64,
-) -> Result<Vec<Account>, StoreError> {
+) -> Result<Vec<Current>, StoreError> {
     const ALL: &str = "SELECT public_id FROM journal.account WHERE journal = ? AND id > ? \
         AND coalesce(asset = ?, true) ORDER BY id LIMIT ?";
     const OWNED: &str = "SELECT public_id FROM journal.account WHERE journal = ? AND id > ? \

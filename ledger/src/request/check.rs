@@ -118,7 +118,8 @@ pub enum Invalid {
         /// Which account.
         account: Uuid,
     },
-    /// More has expired on it than is written down at a time. Some of it was: ask again.
+    /// More has expired on it than is written down at a time, and some of it was; or others, asked for at the same time, took
+    /// of the lots that were looked up. Ask again.
     #[error("more has expired on account {account} than is written down at a time")]
     StillDue {
         /// Which account.

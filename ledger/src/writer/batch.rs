@@ -246,7 +246,9 @@ impl Writer<'_> {
         let alone = self.apply(batch.journal, &failed, batch.now_us)?;
         let why = match applied.answers.get(place) {
             // What was due on its accounts is written down, so that asking again finds less.
-            Some(Err(Invalid::StillDue { .. })) => self.commit(batch, &failed, alone)?.pop(),
+            Some(Err(Invalid::StillDue { .. })) if linked::is_due(&alone) => self.commit(batch, &failed, alone)?.pop(),
+            // Only its own batch has taken the lots that were looked up, and would do so again.
+            Some(Err(Invalid::StillDue { account })) => Some(Err(Invalid::TooManyLots { account: *account }.into())),
             Some(Err(invalid)) => Some(Err(invalid.clone().into())),
             _ if linked::is_refused(&alone) => self.commit(batch, &failed, alone)?.pop(),
             _ => None,

@@ -140,6 +140,30 @@ fn case_62_a_refund_of_what_expired_meanwhile_lasts_for_the_grace_or_is_due_at_o
 }
 
 #[test]
+fn case_62_what_is_given_back_before_it_expires_lasts_no_longer_for_it() {
+    let mut desk = desk();
+    post(&mut desk, vec![earning(GRACED, 40, NOW + 10)], NOW);
+    let burnt = post(&mut desk, vec![points(GRACED, ISSUE, 40)], NOW);
+    post(&mut desk, vec![refunding(points(ISSUE, GRACED, 40), burnt, false)], NOW + 9);
+    assert_eq!(lots(&desk, GRACED), [(NOW + 10, 40, 0)]);
+}
+
+/// 30 of the 100 were lots, 70 were owed: what comes back repays those first, in however many parts.
+#[test]
+fn case_62_a_refund_of_what_was_owed_gives_back_the_lots_and_not_others_in_their_place() {
+    for parts in [vec![100], vec![50, 50], vec![70, 1, 29]] {
+        let mut desk = desk();
+        post(&mut desk, vec![earning(CLUB, 30, NOW + 90)], NOW);
+        let taken = post(&mut desk, vec![by(How::Owing, points(CLUB, ISSUE, 100))], NOW);
+        assert_eq!((balance(&desk.state, CLUB), lots(&desk, CLUB)), (-70, vec![]));
+        for part in parts {
+            post(&mut desk, vec![refunding(points(ISSUE, CLUB, part), taken, false)], NOW);
+        }
+        assert_eq!((balance(&desk.state, CLUB), lots(&desk, CLUB)), (30, vec![(NOW + 90, 30, 0)]));
+    }
+}
+
+#[test]
 fn case_67_a_lot_expires_once_whoever_touches_it_and_however_often() {
     let mut desk = desk();
     post(&mut desk, vec![earning(CLUB, 40, NOW + 10), earning(CLUB, 30, NOW + 20)], NOW);

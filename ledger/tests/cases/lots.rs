@@ -142,6 +142,38 @@ fn case_65_more_lots_than_one_transaction_takes_are_taken_in_several() {
     assert_eq!((balance(&desk.state, CLUB), lots(&desk, CLUB).len()), (many / 2, LOTS / 2));
 }
 
+/// What others of a batch took of the lots that were looked up is no reason to say that a request wants too many.
+#[test]
+fn case_65_who_comes_after_others_of_a_batch_is_asked_to_come_again_and_not_to_take_less() {
+    let mut desk = desk();
+    let many = i64::try_from(LOTS).unwrap();
+    for part in 0..2 {
+        let legs = (0..many).map(|n| earning(CLUB, 1, NOW + 1 + part * many + n)).collect();
+        post(&mut desk, legs, NOW);
+    }
+    let part = many * 2 / 5;
+    let burn = |number| transaction(number, vec![points(CLUB, ISSUE, part)]);
+    let applied = desk.commit(&[burn(1), burn(2), burn(3)], NOW);
+    assert!(one_answer(&applied, 1).is_ok_and(|record| refusal(&record).is_none()));
+    assert_eq!(one_answer(&applied, 2), Err(ledger::Invalid::StillDue { account: CLUB }));
+    assert_eq!(balance(&desk.state, CLUB), 2 * many - 2 * part);
+    assert!(ask(&mut desk, &burn(3)).is_ok_and(|record| refusal(&record).is_none()));
+}
+
+/// In two steps it takes too many as in one.
+#[test]
+fn case_65_what_a_transaction_took_itself_counts_against_it() {
+    let mut desk = desk();
+    let many = i64::try_from(LOTS).unwrap();
+    for part in 0..2 {
+        let legs = (0..many).map(|n| earning(CLUB, 1, NOW + 1 + part * many + n)).collect();
+        post(&mut desk, legs, NOW);
+    }
+    let steps = transaction(1, vec![points(CLUB, ISSUE, many / 2), points(CLUB, ISSUE, many / 2 + 1)]);
+    assert_eq!(ask(&mut desk, &steps), Err(ledger::Invalid::TooManyLots { account: CLUB }));
+    assert_eq!(balance(&desk.state, CLUB), 2 * many);
+}
+
 #[test]
 fn case_65_more_expired_lots_than_are_written_down_at_a_time_are_in_nobodys_way() {
     let mut desk = desk();

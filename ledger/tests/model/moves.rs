@@ -80,8 +80,8 @@ impl Model {
         if let Nature::Lots { grace_us, .. } = self.accounts[&asked.credit].terms.nature
             && grace_us > 0
         {
-            let until_us = self.now_us.saturating_add(grace_us);
-            back.iter_mut().for_each(|piece| piece.lot.expires_us = piece.lot.expires_us.max(until_us));
+            let over = back.iter_mut().filter(|piece| piece.lot.expires_us <= self.now_us);
+            over.for_each(|piece| piece.lot.expires_us = self.now_us.saturating_add(grace_us));
         }
         self.rows.get_mut(&of).unwrap().refunded += minor;
         let more = More { of: Some(of), owing, ..More::default() };
@@ -143,7 +143,10 @@ impl Model {
         if self.page(asked.credit).keeps_lots() {
             let rest = minor - sum(&arriving);
             if rest > 0 {
-                arriving.push(Piece { lot: earned(earning.terms, earning.at_us), minor: small(rest) });
+                let new = Piece { lot: earned(earning.terms, earning.at_us), minor: small(rest) };
+                // What comes back begins with what was never a lot, because it was owed.
+                let comes_back = more.of.is_some() && kind == RowKind::Move;
+                arriving.insert(if comes_back { 0 } else { arriving.len() }, new);
             }
             credit_lots = self.stock(asked.credit, owed, &arriving);
         }

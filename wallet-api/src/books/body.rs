@@ -3,7 +3,8 @@
 mod record;
 
 use chrono::{DateTime, Utc};
-use ledger::{Account, Body, LegRef, NEVER, NormalSide, Piece, Posted, Record, RowKind, Side};
+use ledger::read::accounts::Current;
+use ledger::{Body, LegRef, NEVER, NormalSide, Piece, Posted, Record, RowKind, Side};
 use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -79,7 +80,7 @@ pub(super) struct AccountBody {
     /// The part of it that holds have set aside.
     #[schema(value_type = String)]
     held: Digits,
-    /// The rest.
+    /// The rest, less what was earned and cannot be spent yet.
     #[schema(value_type = String)]
     available: Digits,
     /// How many entries it has.
@@ -98,7 +99,8 @@ pub(super) struct AccountBody {
 }
 
 impl AccountBody {
-    pub(super) fn of(account: &Account, assets: &Assets) -> Self {
+    pub(super) fn of(current: &Current, assets: &Assets) -> Self {
+        let account = &current.account;
         Self {
             id: account.public_id,
             asset: assets.code(account.asset).to_owned(),
@@ -108,7 +110,7 @@ impl AccountBody {
             ceiling: account.ceiling.map(Digits),
             balance: Digits(account.balance),
             held: Digits(account.held),
-            available: Digits(account.balance.saturating_sub(account.held)),
+            available: Digits(current.available()),
             version: account.version,
             debits_frozen: account.debits_frozen,
             credits_frozen: account.credits_frozen,

@@ -8,7 +8,7 @@ mod transactions;
 
 use actix_web::{HttpResponse, get, post, web};
 use chrono::{DateTime, Utc};
-use ledger::read::accounts::{self, Filter, Total};
+use ledger::read::accounts::{self, Current, Filter, Total};
 use ledger::{Body, Command, Nature, NewAccount};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -179,7 +179,7 @@ async fn open_account(
     let Body::Opened { account, .. } = &answer.record.body else { return Err(not_found()) };
     // As it was opened: the same for a replay, whatever has moved since.
     let opened = ledger::Account::opened(account, ledger::AccountId(answer.record.seq));
-    Ok(response.json(AccountBody::of(&opened, &assets)))
+    Ok(response.json(AccountBody::of(&Current { account: opened, pending: 0 }, &assets)))
 }
 
 /// Changes an account's rules: limits, allowance, freeze, close and open again. In force from its record on.
@@ -219,9 +219,9 @@ async fn get_account(
     let history = books.platform.history.clone();
     let found =
         books.platform.db.of(journal.0).read(move |conn| accounts::accounts(conn, &history, journal, &[id])).await?;
-    let account = found.into_iter().next().ok_or_else(not_found)?;
+    let current = found.into_iter().next().ok_or_else(not_found)?;
     let assets = books.assets(caller.tenant.id).await?;
-    Ok(HttpResponse::Ok().json(AccountBody::of(&account, &assets)))
+    Ok(HttpResponse::Ok().json(AccountBody::of(&current, &assets)))
 }
 
 /// Which accounts to list.
@@ -275,8 +275,8 @@ async fn list_accounts(
         .of(journal.0)
         .read(move |conn| accounts::page(conn, &history, journal, filter, after, rows))
         .await?;
-    let page = Page::cut(found, limit, |account| Cursor([account.id.0]).encode(&tenant.secret, &listing));
-    let items = page.items.iter().map(|account| AccountBody::of(account, &assets)).collect();
+    let page = Page::cut(found, limit, |current| Cursor([current.account.id.0]).encode(&tenant.secret, &listing));
+    let items = page.items.iter().map(|current| AccountBody::of(current, &assets)).collect();
     Ok(HttpResponse::Ok().json(Page { items, next_cursor: page.next_cursor, has_more: page.has_more }))
 }
 

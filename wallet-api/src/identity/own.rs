@@ -2,7 +2,8 @@
 //!
 //! What adds a way in, or takes one away, wants a strong authentication of at most [`FRESH`] ago in this very session, and, where
 //! the session is bound to a device's key, that device's proof over this request: an access token alone, copied from
-//! wherever, does none of it (T18; RTS, Art. 24). The last passkey and the last contact stay, or their person could not come in again.
+//! wherever, does none of it (T18; RTS, Art. 24). Nor does a passkey that may be synced, at a device without a key: somebody has the
+//! person's cloud, and what they registered there would be believed to be hardware because it says so (T17). The last passkey and the last contact stay, or their person could not come in again.
 //! For a day after a recovery, a device that came with it or after it ends nothing older ([`recovery`]); and for a day after a
 //! recovery or a new device nobody is forgotten ([`may_be_forgotten`]).
 //! Each is written to the audit log, and told to every contact, in the caller's transaction. A session or device may be ended
@@ -54,6 +55,9 @@ pub enum OwnError {
     /// The session's device did not prove its key.
     #[error("the session's device did not prove its key")]
     NoProof,
+    /// A passkey that may be synced, at a device that keeps no key.
+    #[error("a synced passkey at a device without a key")]
+    CloudAlone,
     /// Newer than what it would end, and too soon after a recovery.
     #[error("too soon after a recovery")]
     CoolingOff,
@@ -83,6 +87,11 @@ impl Describe for OwnError {
                 let remedy = "This session is bound to a device: send its proof over this request, with the access \
                     token, in the DPoP header.";
                 Problem::new(401, "proof-needed", "The device must prove itself", remedy)
+            }
+            Self::CloudAlone => {
+                let remedy = "You came in with a passkey that may be in a cloud, where no registered device of yours showed itself: \
+                    do this on one, or recover the wallet here, which registers this one.";
+                Problem::new(403, "own-device-needed", "This needs a registered device", remedy)
             }
             Self::CoolingOff => {
                 let remedy = "For a day after a recovery a device that came with it or after it ends nothing that was \
@@ -119,9 +128,22 @@ macro_rules! by_door {
 }
 by_door!(ClaimError, ContactError, PasskeyError, VaultError, diesel::result::Error);
 
-/// The session's device, if the person has just shown that it is them there.
+/// The session's device, if the person has just shown that it is them there, by more than what somebody's cloud has.
 fn fresh(conn: &mut PgConnection, visit: &Visit, me: &Me) -> Result<Device, OwnError> {
-    shown(conn, visit.now, visit.tenant.id, me)
+    let tenant = visit.tenant.id;
+    let device = shown(conn, visit.now, tenant, me)?;
+    if device.key.is_some() || is_hardware(conn, tenant, me.person.id, device.id)? {
+        Ok(device)
+    } else {
+        Err(OwnError::CloudAlone)
+    }
+}
+
+/// Whether the passkey that a device without a key is known by cannot leave its authenticator.
+fn is_hardware(conn: &mut PgConnection, tenant: i64, person: Uuid, device: Uuid) -> QueryResult<bool> {
+    let Some(known_by) = devices::known_by(conn, tenant, device)? else { return Ok(false) };
+    let all = passkeys::list(conn, tenant, Holder::person(person))?;
+    Ok(all.iter().any(|passkey| passkey.id == known_by && passkey.is_live() && !passkey.backup_eligible))
 }
 
 fn shown(conn: &mut PgConnection, now: DateTime<Utc>, tenant: i64, me: &Me) -> Result<Device, OwnError> {
@@ -183,7 +205,7 @@ pub fn passkeys_of(conn: &mut PgConnection, tenant: i64, person: Uuid) -> QueryR
 /// Begins the registration of a further passkey.
 ///
 /// # Errors
-/// [`OwnError::Stale`], [`OwnError::NoProof`]; when there are too many.
+/// [`OwnError::Stale`], [`OwnError::NoProof`], [`OwnError::CloudAlone`]; when there are too many.
 pub fn begin_passkey(conn: &mut PgConnection, visit: &Visit, me: &Me) -> Result<Opened, OwnError> {
     fresh(conn, visit, me)?;
     let tenant = visit.tenant.id;
@@ -197,7 +219,7 @@ pub fn begin_passkey(conn: &mut PgConnection, visit: &Visit, me: &Me) -> Result<
 /// Ends it. None whatever is wrong with what was answered.
 ///
 /// # Errors
-/// [`OwnError::Stale`], [`OwnError::NoProof`].
+/// [`OwnError::Stale`], [`OwnError::NoProof`], [`OwnError::CloudAlone`].
 pub fn add_passkey(
     conn: &mut PgConnection,
     visit: &Visit,
@@ -216,7 +238,7 @@ pub fn add_passkey(
 /// Ends a passkey; again changes nothing.
 ///
 /// # Errors
-/// [`OwnError::Stale`], [`OwnError::NoProof`], [`OwnError::LastPasskey`], [`OwnError::CoolingOff`], [`OwnError::Unknown`].
+/// [`OwnError::Stale`], [`OwnError::NoProof`], [`OwnError::CloudAlone`], [`OwnError::LastPasskey`], [`OwnError::CoolingOff`], [`OwnError::Unknown`].
 pub fn revoke_passkey(conn: &mut PgConnection, visit: &Visit, me: &Me, id: Uuid) -> Result<(), OwnError> {
     let (tenant, holder) = (visit.tenant.id, Holder::person(me.person.id));
     let device = fresh(conn, visit, me)?;
@@ -257,7 +279,7 @@ pub fn revoke_device(conn: &mut PgConnection, visit: &Visit, me: &Me, id: Uuid) 
 /// Begins to add a contact: a code goes there. The same whether or not somebody has it.
 ///
 /// # Errors
-/// [`OwnError::Stale`], [`OwnError::NoProof`]; when too many codes were asked for, or it cannot be reached.
+/// [`OwnError::Stale`], [`OwnError::NoProof`], [`OwnError::CloudAlone`]; when too many codes were asked for, or it cannot be reached.
 pub fn begin_contact(
     conn: &mut PgConnection,
     visit: &Visit,
@@ -278,7 +300,7 @@ pub fn begin_contact(
 /// Takes the code and adds the contact. None whatever is wrong with the code.
 ///
 /// # Errors
-/// [`OwnError::Stale`], [`OwnError::NoProof`]; [`ContactError::Taken`] to who reads its mail.
+/// [`OwnError::Stale`], [`OwnError::NoProof`], [`OwnError::CloudAlone`]; [`ContactError::Taken`] to who reads its mail.
 pub fn add_contact(
     conn: &mut PgConnection,
     visit: &Visit,
@@ -301,7 +323,7 @@ pub fn add_contact(
 /// Ends a contact, which is told there too.
 ///
 /// # Errors
-/// [`OwnError::Stale`], [`OwnError::NoProof`], [`OwnError::LastContact`], [`OwnError::CoolingOff`], [`OwnError::Unknown`].
+/// [`OwnError::Stale`], [`OwnError::NoProof`], [`OwnError::CloudAlone`], [`OwnError::LastContact`], [`OwnError::CoolingOff`], [`OwnError::Unknown`].
 pub fn end_contact(conn: &mut PgConnection, visit: &Visit, me: &Me, id: Uuid) -> Result<(), OwnError> {
     let (tenant, person) = (visit.tenant.id, me.person.id);
     let device = fresh(conn, visit, me)?;

@@ -111,7 +111,7 @@ pub async fn look_at_accounts(platform: &Platform, caller: &Caller, accounts: Ve
     let history = platform.history.clone();
     let tell = move |conn: &mut PgConnection| -> Result<(), Problem> {
         let found = accounts::accounts(conn, &history, journal, &accounts)?;
-        let owners: BTreeSet<Uuid> = found.into_iter().filter_map(|found| found.owner).collect();
+        let owners: BTreeSet<Uuid> = found.into_iter().filter_map(|found| found.account.owner).collect();
         for owner in owners {
             tell(conn, &by, (owner, "account"), now)?;
         }

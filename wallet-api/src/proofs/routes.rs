@@ -136,7 +136,7 @@ struct UnderHead {
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct ReceiptQuery {
-    /// The account whose sides are opened; several with commas between, at most 20.
+    /// The account whose sides are opened; several with commas between, at most 20. Wants `ledger:read` too.
     #[param(value_type = Option<String>, example = "00000000-0000-8000-8000-000000000001")]
     account: Option<String>,
     /// The customer whose accounts' sides are opened, whichever they are.
@@ -255,6 +255,10 @@ async fn get_receipt(
 ) -> Result<HttpResponse, Problem> {
     let (journal, seq, size) = (journal_of(&caller.tenant), seq.into_inner(), query.size);
     let mut accounts = accounts(query.account.as_deref().unwrap_or_default())?;
+    if !accounts.is_empty() {
+        // What an account of the books holds is told to whoever may read the books.
+        caller.require(Scope::LedgerRead)?;
+    }
     look_at_accounts(&payments.platform, &caller, accounts.clone()).await?;
     if let Some(customer) = query.customer {
         payments.customers.look(&payments.platform, &caller, Scope::PaymentsRead, customer, "receipt").await?;

@@ -163,6 +163,14 @@ pub(super) fn know_by(conn: &mut PgConnection, tenant: i64, id: Uuid, passkey: U
     store::know_by(conn, tenant, id, passkey)
 }
 
+/// The passkey that a device without a key is known by.
+///
+/// # Errors
+/// What the database says.
+pub(super) fn known_by(conn: &mut PgConnection, tenant: i64, id: Uuid) -> QueryResult<Option<Uuid>> {
+    store::known_by(conn, tenant, id)
+}
+
 /// A person's devices with what they call them, oldest first, those that were revoked too.
 ///
 /// # Errors

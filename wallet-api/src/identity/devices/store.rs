@@ -115,6 +115,11 @@ pub(super) fn know_by(conn: &mut PgConnection, tenant: i64, id: Uuid, passkey: U
     diesel::update(device::table.find((tenant, id))).set(device::passkey.eq(passkey)).execute(conn).map(drop)
 }
 
+pub(super) fn known_by(conn: &mut PgConnection, tenant: i64, id: Uuid) -> QueryResult<Option<Uuid>> {
+    let row = device::table.find((tenant, id)).select(device::passkey);
+    Ok(row.first::<Option<Uuid>>(conn).optional()?.flatten())
+}
+
 pub(super) fn rename(conn: &mut PgConnection, tenant: i64, person: Uuid, id: Uuid, sealed: &[u8]) -> QueryResult<bool> {
     let row = device::table.find((tenant, id)).filter(device::person.eq(person));
     Ok(diesel::update(row).set(device::name.eq(sealed)).execute(conn)? == 1)

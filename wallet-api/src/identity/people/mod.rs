@@ -167,7 +167,7 @@ pub fn set_level(
 
 /// Whether there is reason for caution with a person's payments now: they came back by recovery, or a device was added to their
 /// first one, within the last [`COOLING_OFF`]. It is of the person and not of the device that asks, because whoever has
-/// one may use another. A device that was revoked is no reason any more; a recovery stays one.
+/// one may use another. A device that was revoked stays a reason: else whoever came in by it would lift the cap by revoking it.
 ///
 /// # Errors
 /// What the database says.

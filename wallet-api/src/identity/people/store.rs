@@ -73,7 +73,7 @@ pub(super) fn set_level(conn: &mut PgConnection, tenant: i64, id: Uuid, level: L
     diesel::update(person::table.find((tenant, id))).set(person::level.eq(level.number())).execute(conn).map(drop)
 }
 
-/// The last recovery or new device after a moment; the device of the sign-up is not new.
+/// The last recovery or new device after a moment, one that was revoked since too; the device of the sign-up is not new.
 pub(super) fn last_changes(
     conn: &mut PgConnection,
     tenant: i64,
@@ -82,7 +82,7 @@ pub(super) fn last_changes(
 ) -> QueryResult<HashMap<Uuid, DateTime<Utc>>> {
     let devices = device::table.filter(device::tenant.eq(tenant).and(device::person.eq_any(persons)));
     let added: Vec<(Uuid, DateTime<Utc>)> = devices
-        .filter(device::created_at.gt(after).and(device::revoked_at.is_null()))
+        .filter(device::created_at.gt(after))
         .filter(device::bound_by.ne(BoundBy::SignUp.number()))
         .select((device::person, device::created_at))
         .load(conn)?;
