@@ -641,6 +641,13 @@ async fn holds_refunds_and_lots_over_http_say_what_they_build_on() {
         "refund-exceeded"
     );
     assert_eq!((desk.balance(wallet).await, desk.balance(shop).await), (95, 5));
+    let followed = async |seq: &Value| {
+        let told = desk.api.get(&format!("{POST}/{seq}")).await.expect(200);
+        let links = told["followed_by"].as_array().unwrap().clone();
+        links.iter().map(|link| format!("{} {}", link["kind"].as_str().unwrap(), link["amount"])).collect::<Vec<_>>()
+    };
+    assert_eq!(followed(&held["seq"]).await, [r#"capture "25""#, r#"void "35""#]);
+    assert_eq!(followed(&capture["seq"]).await, [r#"refund "20""#], "both ways: it names its hold above");
     // A member that says nothing there is a mistake, and costs nothing.
     let stray = desk.refused(with(leg(wallet, shop, 1), json!({"of": of}))).await;
     assert_eq!((stray.0, stray.2.as_str()), (422, "/transfers/0/of"));

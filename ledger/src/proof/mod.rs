@@ -59,3 +59,21 @@ pub enum ProofError {
     #[error("the head is another journal's")]
     OtherJournal,
 }
+
+impl ProofError {
+    /// Its word for programs: it stays when the sentence changes.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Form(_) => "form-unknown",
+            Self::Oversized(_) => "oversized",
+            Self::UnknownKey(_) => "key-unknown",
+            Self::Signature(_) => "signature-wrong",
+            Self::NotIncluded => "not-included",
+            Self::Side => "side-changed",
+            Self::Meta => "meta-changed",
+            Self::NotConsistent => "not-consistent",
+            Self::OtherJournal => "other-journal",
+        }
+    }
+}

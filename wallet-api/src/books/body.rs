@@ -3,6 +3,7 @@
 mod record;
 
 use chrono::{DateTime, Utc};
+use ledger::read::LinkAt;
 use ledger::read::accounts::Current;
 use ledger::{Body, LegRef, NEVER, NormalSide, Piece, Posted, Record, RowKind, Side};
 use serde::ser::Serializer;
@@ -151,6 +152,52 @@ impl<'a> TransactionBody<'a> {
             transfers: transfers.iter().map(|posted| TransferBody::of(posted, assets)).collect(),
             meta: meta(&record.meta),
         })
+    }
+}
+
+/// A transaction as it was posted, and what became of it since.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct TransactionSince<'a> {
+    /// As it was posted.
+    #[serde(flatten)]
+    transaction: TransactionBody<'a>,
+    /// What has captured, given back or moved back some of it, in that order; absent while nothing has.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    followed_by: Vec<LinkBody>,
+}
+
+impl<'a> TransactionSince<'a> {
+    pub(super) fn of(record: &'a Record, links: &[LinkAt], assets: &'a Assets) -> Option<Self> {
+        let transaction = TransactionBody::of(record, assets)?;
+        Some(Self { transaction, followed_by: links.iter().map(LinkBody::of).collect() })
+    }
+}
+
+/// A later row that builds on one of a transaction's.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct LinkBody {
+    /// Which leg it builds on.
+    of_leg: i32,
+    /// `capture`, `void`, `expire` or `refund`.
+    #[schema(example = "refund")]
+    kind: &'static str,
+    /// How much of it.
+    #[schema(value_type = String, example = "500")]
+    amount: Digits,
+    /// The later transaction, or what was recorded when a hold expired.
+    id: Uuid,
+    /// Its place in the books.
+    seq: i64,
+    /// The row in it.
+    leg: i32,
+}
+
+impl LinkBody {
+    fn of(link: &LinkAt) -> Self {
+        // A row that moves and builds on another moves it back.
+        let kind = if link.kind == RowKind::Move { "refund" } else { row_kind(link.kind) };
+        let (LegRef { leg: of_leg, .. }, LegRef { seq, leg }) = (link.of, link.by);
+        Self { of_leg, kind, amount: Digits(link.minor), id: link.record, seq, leg }
     }
 }
 

@@ -103,9 +103,11 @@ fn check(args: &CheckArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     match (checked, args.json) {
         (Ok(proven), true) => writeln!(out, "{}", facts(&proven, check_us))?,
         (Ok(proven), false) => write!(out, "{}", words(&proven))?,
-        (Err(error), true) => {
-            writeln!(out, "{}", json!({"ok": false, "what": error.to_string(), "check_us": check_us}))?
-        }
+        (Err(error), true) => writeln!(
+            out,
+            "{}",
+            json!({"ok": false, "code": error.code(), "what": error.to_string(), "check_us": check_us})
+        )?,
         (Err(error), false) => writeln!(out, "The receipt does NOT hold: {error}. It proves nothing.")?,
     }
     Ok(code)

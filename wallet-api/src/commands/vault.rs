@@ -288,7 +288,9 @@ fn check(args: &CheckArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
             )?;
             writeln!(out, "destroyed at {erased_at}. It does not prove that no backup is left that is older.")?;
         }
-        (Err(error), true) => writeln!(out, "{}", json!({"ok": false, "what": error.to_string()}))?,
+        (Err(error), true) => {
+            writeln!(out, "{}", json!({"ok": false, "code": error.code(), "what": error.to_string()}))?
+        }
         (Err(error), false) => writeln!(out, "The receipt does NOT hold: {error}. It proves nothing.")?,
     }
     Ok(code)

@@ -108,6 +108,20 @@ pub enum Unproven {
     OtherPayment(&'static str),
 }
 
+impl Unproven {
+    /// Its word for programs: it stays when the sentence changes.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Malformed => "form-unknown",
+            Self::Evidence(fault) => fault.code(),
+            Self::Proof(error) => error.code(),
+            Self::OtherEvidence => "other-evidence",
+            Self::OtherPayment(_) => "other-payment",
+        }
+    }
+}
+
 impl EvidenceFile {
     /// The file of a payment. None when its evidence or metadata is no text, which both always are.
     #[must_use]

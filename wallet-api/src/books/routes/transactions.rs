@@ -3,8 +3,9 @@
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest, HttpResponse, get, post, web};
 use chrono::{DateTime, Utc};
+use diesel::PgConnection;
 use ledger::read::{self, ReadError, Window, records};
-use ledger::{History, JournalId, Place, Record};
+use ledger::{History, JournalId, Place, Record, StoreError};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::service_config::ServiceConfig;
@@ -13,7 +14,7 @@ use uuid::Uuid;
 use super::place_of;
 use crate::books::Books;
 use crate::books::ask::{Asker, BatchBody};
-use crate::books::body::{RecordBody, TransactionBody};
+use crate::books::body::{RecordBody, TransactionBody, TransactionSince};
 use crate::books::model::{Asked, schema};
 use crate::platform::books::journal_of;
 use crate::platform::http::{Cursor, IdempotencyKey, JsonBytes, Page, PageQuery, not_found, read_json};
@@ -53,10 +54,10 @@ async fn post_transactions(
     books.post(&Asker { caller: &caller, lang }, key, &asked).await
 }
 
-/// Tells of a transaction: the same as it was answered.
+/// Tells of a transaction: as it was answered, and what has been captured, given back or moved back of it since.
 #[utoipa::path(tag = "ledger", security(("key" = ["ledger:read"])),
     params(("seq" = i64, Path, description = "Its place in the books")), responses(
-    (status = 200, body = TransactionBody),
+    (status = 200, body = TransactionSince),
 ))]
 #[get("/v1/ledger/transactions/{seq}", wrap = "May(Scope::LedgerRead)")]
 async fn get_transaction(
@@ -65,15 +66,13 @@ async fn get_transaction(
     seq: web::Path<i64>,
 ) -> Result<HttpResponse, Problem> {
     let (journal, seq) = (journal_of(&caller.tenant), seq.into_inner());
-    let record = books
-        .platform
-        .db
-        .of(journal.0)
-        .read(move |conn| read::record(conn, journal, seq))
-        .await?
-        .ok_or_else(not_found)?;
+    let ask = move |conn: &mut PgConnection| -> Result<_, StoreError> {
+        let Some(record) = read::record(conn, journal, seq)? else { return Ok(None) };
+        Ok(Some((record, read::links(conn, journal, &[seq])?)))
+    };
+    let (record, links) = books.platform.db.of(journal.0).read(ask).await?.ok_or_else(not_found)?;
     let assets = books.assets(caller.tenant.id).await?;
-    Ok(HttpResponse::Ok().json(TransactionBody::of(&record, &assets).ok_or_else(not_found)?))
+    Ok(HttpResponse::Ok().json(TransactionSince::of(&record, &links, &assets).ok_or_else(not_found)?))
 }
 
 /// Which kind of record to list.

@@ -55,7 +55,9 @@ pub(super) fn check(args: &EvidenceArgs, out: &mut dyn Write) -> anyhow::Result<
     match (checked, args.json) {
         (Ok(checked), true) => writeln!(out, "{}", facts(&checked))?,
         (Ok(checked), false) => write!(out, "{}", words(&checked, is_said))?,
-        (Err(error), true) => writeln!(out, "{}", json!({"ok": false, "what": error.to_string()}))?,
+        (Err(error), true) => {
+            writeln!(out, "{}", json!({"ok": false, "code": error.code(), "what": error.to_string()}))?
+        }
         (Err(error), false) => writeln!(out, "The evidence does NOT hold: {error}. It proves nothing.")?,
     }
     Ok(code)

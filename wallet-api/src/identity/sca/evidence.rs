@@ -153,6 +153,21 @@ pub enum EvidenceFault {
     Factors,
 }
 
+impl EvidenceFault {
+    /// Its word for programs: it stays when the sentence changes.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Malformed => "form-unknown",
+            Self::Payload => "payload-changed",
+            Self::Late => "late",
+            Self::Assertion(_) => "assertion-wrong",
+            Self::Device => "device-missing",
+            Self::Factors => "factors-not-shown",
+        }
+    }
+}
+
 /// Checks evidence by itself, without a database: for our relying party id and origins, or whoever's it says it is.
 ///
 /// # Errors

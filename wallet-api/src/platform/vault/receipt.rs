@@ -33,6 +33,18 @@ pub enum ReceiptError {
     Signature(String),
 }
 
+impl ReceiptError {
+    /// Its word for programs: it stays when the sentence changes.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Form(_) => "form-unknown",
+            Self::UnknownKey(_) => "key-unknown",
+            Self::Signature(_) => "signature-wrong",
+        }
+    }
+}
+
 /// That a person's key was destroyed, signed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
