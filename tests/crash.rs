@@ -38,7 +38,7 @@ async fn f01_a_node_killed_at_any_instant_comes_back_and_nothing_is_lost() {
 /// F2: a node is killed at each named point, several times each: what the point says has happened, has, and no more.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f02_a_node_killed_at_any_point_of_a_commit_leaves_all_of_it_or_nothing() {
-    kill_at_every_point(2, &Point::ALL, &[]).await;
+    kill_at_every_point(2, &[&Point::LEADING[..], &Point::TAKEOVER].concat(), &[]).await;
 }
 
 /// The same of batches of which one is written while the other is committed: what is laid and not landed never was.
@@ -51,7 +51,7 @@ async fn f02_a_node_killed_with_a_batch_behind_another_leaves_each_of_them_whole
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "long: make rounds"]
 async fn f02_ten_times_at_every_point() {
-    kill_at_every_point(10, &Point::ALL, &[]).await;
+    kill_at_every_point(10, &[&Point::LEADING[..], &Point::TAKEOVER].concat(), &[]).await;
     kill_at_every_point(10, &Point::PIPED, &[PIPED]).await;
 }
 

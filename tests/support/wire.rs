@@ -65,20 +65,8 @@ impl Point {
     /// Those of batches that go through the pipe, which takes many callers.
     pub const PIPED: [Self; 3] = [Self::RowsLaid, Self::LandingUncommitted, Self::LandingCommitted];
 
-    /// All others.
-    pub const ALL: [Self; 11] = [
-        Self::PostingUnsent,
-        Self::PostingBegun,
-        Self::PostingUncommitted,
-        Self::PostingCommitted,
-        Self::PostingAnswered,
-        Self::BeginUnsent,
-        Self::Begun,
-        Self::HooksUncommitted,
-        Self::HooksCommitted,
-        Self::TakeoverUncommitted,
-        Self::TakeoverCommitted,
-    ];
+    /// Those of a node that takes over.
+    pub const TAKEOVER: [Self; 2] = [Self::TakeoverUncommitted, Self::TakeoverCommitted];
 
     /// Those of a node that leads already.
     pub const LEADING: [Self; 9] = [

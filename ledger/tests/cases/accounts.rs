@@ -10,7 +10,7 @@ use crate::requests::{
 };
 
 #[test]
-fn case_20_no_transfer_goes_from_an_account_to_itself() {
+fn no_transfer_goes_from_an_account_to_itself() {
     let request = with_groups(1, vec![transfer(SETTLEMENT, WALLET, 1)], vec![vec![transfer(WALLET, WALLET, 1)]]);
     assert_eq!(request.check(), Err(Invalid::SameAccount { account: WALLET }));
 }

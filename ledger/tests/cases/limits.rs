@@ -7,7 +7,7 @@ use crate::requests::{CAPPED, OVERDRAFT, SETTLEMENT, WALLET, account, request, t
 
 #[test]
 fn case_33_exactly_at_the_floor_passes_and_one_unit_below_does_not() {
-    for (payer, has) in [(WALLET, 100), (OVERDRAFT, 500)] {
+    for (payer, has, left) in [(WALLET, 100, 0), (OVERDRAFT, 500, -500)] {
         let mut desk = desk();
         let below = ask(&mut desk, &transaction(1, vec![transfer(payer, SETTLEMENT, has + 1)])).unwrap();
         assert_eq!(refusal(&below), Some(Refusal::Floor { account: payer }));
@@ -15,6 +15,7 @@ fn case_33_exactly_at_the_floor_passes_and_one_unit_below_does_not() {
         assert_eq!(refusal(&at), None);
         let one_more = ask(&mut desk, &transaction(3, vec![transfer(payer, SETTLEMENT, 1)])).unwrap();
         assert_eq!(refusal(&one_more), Some(Refusal::Floor { account: payer }));
+        assert_eq!(balance(&desk.state, payer), left);
     }
 }
 
@@ -31,6 +32,7 @@ fn case_34_limits_exclude_no_opening_balance_and_do_not_move_by_opening_again() 
         *open = vec![NewAccount { floor: Some(-1_000), ..terms(WALLET) }];
     }
     assert_eq!(refusal(&ask(&mut desk, &lower).unwrap()), Some(Refusal::Floor { account: WALLET }));
+    assert_eq!(balance(&desk.state, WALLET), 100);
 }
 
 #[test]

@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::{
     ask, balance, capturing, desk, held, holding, lots, one_answer, post, posted, refunding, refusal, refused, voiding,
 };
+use crate::play::Desk;
 use crate::requests::{CLUB, DAY_US, GRACED, ISSUE, NOW, POINTS, by, earning, points, transaction};
 use ledger::LegRef;
 
@@ -126,14 +127,18 @@ fn case_65_a_hundred_thousand_earnings_of_a_day_are_as_many_lots_as_there_are_da
     assert_eq!(lots(&desk, CLUB), [(NOW + DAY_US + 6, 1, 0)]);
 }
 
+/// So many lots of one unit, each with an end of its own.
+fn with_lots(count: i64) -> Desk {
+    let mut desk = desk();
+    let legs: Vec<_> = (0..count).map(|n| earning(CLUB, 1, NOW + 1 + n)).collect();
+    legs.chunks(LOTS / 2).for_each(|some| _ = post(&mut desk, some.to_vec(), NOW));
+    desk
+}
+
 #[test]
 fn case_65_more_lots_than_one_transaction_takes_are_taken_in_several() {
-    let mut desk = desk();
     let many = i64::try_from(LOTS).unwrap();
-    for part in 0..3 {
-        let legs = (0..many / 2).map(|n| earning(CLUB, 1, NOW + 1 + part * many / 2 + n)).collect();
-        post(&mut desk, legs, NOW);
-    }
+    let mut desk = with_lots(many + many / 2);
     let all = transaction(1, vec![points(CLUB, ISSUE, many + many / 2)]);
     assert_eq!(ask(&mut desk, &all), Err(ledger::Invalid::TooManyLots { account: CLUB }));
     assert_eq!(balance(&desk.state, CLUB), many + many / 2);
@@ -145,12 +150,8 @@ fn case_65_more_lots_than_one_transaction_takes_are_taken_in_several() {
 /// What others of a batch took of the lots that were looked up is no reason to say that a request wants too many.
 #[test]
 fn case_65_who_comes_after_others_of_a_batch_is_asked_to_come_again_and_not_to_take_less() {
-    let mut desk = desk();
     let many = i64::try_from(LOTS).unwrap();
-    for part in 0..2 {
-        let legs = (0..many).map(|n| earning(CLUB, 1, NOW + 1 + part * many + n)).collect();
-        post(&mut desk, legs, NOW);
-    }
+    let mut desk = with_lots(2 * many);
     let part = many * 2 / 5;
     let burn = |number| transaction(number, vec![points(CLUB, ISSUE, part)]);
     let applied = desk.commit(&[burn(1), burn(2), burn(3)], NOW);
@@ -163,12 +164,8 @@ fn case_65_who_comes_after_others_of_a_batch_is_asked_to_come_again_and_not_to_t
 /// In two steps it takes too many as in one.
 #[test]
 fn case_65_what_a_transaction_took_itself_counts_against_it() {
-    let mut desk = desk();
     let many = i64::try_from(LOTS).unwrap();
-    for part in 0..2 {
-        let legs = (0..many).map(|n| earning(CLUB, 1, NOW + 1 + part * many + n)).collect();
-        post(&mut desk, legs, NOW);
-    }
+    let mut desk = with_lots(2 * many);
     let steps = transaction(1, vec![points(CLUB, ISSUE, many / 2), points(CLUB, ISSUE, many / 2 + 1)]);
     assert_eq!(ask(&mut desk, &steps), Err(ledger::Invalid::TooManyLots { account: CLUB }));
     assert_eq!(balance(&desk.state, CLUB), 2 * many);
@@ -190,12 +187,8 @@ fn case_65_more_expired_lots_than_are_written_down_at_a_time_are_in_nobodys_way(
 /// As much as possible of lots that are not all looked up is not known.
 #[test]
 fn case_65_as_much_as_possible_of_more_lots_than_that_is_asked_for_in_parts() {
-    let mut desk = desk();
     let many = i64::try_from(LOTS).unwrap();
-    for part in 0..3 {
-        let legs = (0..many / 2).map(|n| earning(CLUB, 1, NOW + 1 + part * many / 2 + n)).collect();
-        post(&mut desk, legs, NOW);
-    }
+    let mut desk = with_lots(many + many / 2);
     let up_to = |minor| transaction(1, vec![by(How::UpTo, points(CLUB, ISSUE, minor))]);
     assert_eq!(ask(&mut desk, &up_to(many + 1)), Err(ledger::Invalid::TooManyLots { account: CLUB }));
     for left in [many / 2, 0] {

@@ -144,6 +144,8 @@ fn case_34_a_floor_that_stays_is_not_judged_when_the_ceiling_changes() {
     assert_eq!(refusal(&changed), None);
     let other = ask(&mut desk, &limits(WALLET, Some(-10), Some(500))).unwrap();
     assert_eq!(refusal(&other), Some(Refusal::Floor { account: WALLET }));
+    let left = desk.state.accounts[&desk.state.by_public_id[&WALLET]];
+    assert_eq!((left.balance, left.floor, left.ceiling), (-30, Some(0), Some(500)));
 }
 
 #[test]

@@ -2,8 +2,9 @@
 //!
 //! What adds a way in, or takes one away, wants a strong authentication of at most [`FRESH`] ago in this very session, and, where
 //! the session is bound to a device's key, that device's proof over this request: an access token alone, copied from
-//! wherever, does none of it (T18; RTS, Art. 24). Nor does a passkey that may be synced, at a device without a key: somebody has the
-//! person's cloud, and what they registered there would be believed to be hardware because it says so (T17). The last passkey and the last contact stay, or their person could not come in again.
+//! wherever, does none of it (T18; RTS, Art. 24). Nor does a passkey that may be synced, at a device without a key: somebody
+//! has the person's cloud, and what they registered there would be believed to be hardware because it says so (T17). The last
+//! passkey and the last contact stay, or their person could not come in again.
 //! For a day after a recovery, a device that came with it or after it ends nothing older ([`recovery`]); and for a day after a
 //! recovery or a new device nobody is forgotten ([`may_be_forgotten`]).
 //! Each is written to the audit log, and told to every contact, in the caller's transaction. A session or device may be ended
